@@ -1,0 +1,1 @@
+"""What a sweep says: neighbor overlap, similarity drift, and their intervals."""

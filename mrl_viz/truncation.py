@@ -1,0 +1,185 @@
+"""Keep a prefix of an embedding, rescale it, and say how much of it was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import DimensionError, EmptyInputError, ShapeError
+
+FloatMatrix = npt.NDArray[np.floating[Any]]
+
+# Below this share of its own energy a prefix is rounding noise: its direction means nothing.
+ZERO_PREFIX_ENERGY = 1e-12
+
+
+def check_embeddings(embeddings: npt.ArrayLike, name: str = "embeddings") -> FloatMatrix:
+    """The same values as a finite float matrix; integers, booleans and float16 become float32, other floats stay.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim), real numbers
+    name : what an error message calls the array
+
+    Returns
+    -------
+    ndarray of shape (n_items, full_dim), float32 or float64; the input itself when nothing had to change.
+
+    Raises
+    ------
+    ShapeError : not 2-D, no columns, not numbers, NaN or infinite.
+    EmptyInputError : no rows.
+    """
+    try:
+        array = np.asarray(embeddings)
+    except ValueError as error:
+        raise ShapeError(f"`{name}` has rows of different lengths; give every row the same width.") from error
+    if array.dtype == object or array.dtype.kind not in "fiub":
+        raise ShapeError(f"`{name}` holds {array.dtype}, not real numbers; give a numeric matrix.")
+    if array.ndim != 2:
+        raise ShapeError(f"`{name}` has shape {array.shape}; give a matrix of shape (n_items, full_dim).")
+    if array.shape[0] == 0:
+        raise EmptyInputError(f"`{name}` has no rows; give at least one vector.")
+    if array.shape[1] == 0:
+        raise ShapeError(f"`{name}` has no columns; give vectors of at least one coordinate.")
+    if array.dtype.kind != "f" or array.dtype == np.float16:
+        array = array.astype(np.float32)
+    finite = np.isfinite(array.sum(axis=1, dtype=np.float64))
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise ShapeError(f"`{name}` has NaN or infinity in row {row}; remove or repair that row.")
+    return array
+
+
+def check_dims(dims: Iterable[int], full_dim: int) -> tuple[int, ...]:
+    """The widths as ascending distinct integers.
+
+    Raises
+    ------
+    DimensionError : a width is not a whole number in 1..full_dim, or there is none.
+    """
+    checked = set()
+    for dim in dims:
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+            raise DimensionError(f"`dim` is {dim!r}, not a whole number; choose 1 to {full_dim}.")
+        if not 1 <= dim <= full_dim:
+            raise DimensionError(
+                f"`dim` is {dim} but these embeddings have {full_dim} coordinates; choose 1 to {full_dim}."
+            )
+        checked.add(int(dim))
+    if not checked:
+        raise DimensionError(f"`dims` is empty; choose at least one width from 1 to {full_dim}.")
+    return tuple(sorted(checked))
+
+
+def default_dims(full_dim: int, matryoshka_dims: Iterable[int] | None = None) -> tuple[int, ...]:
+    """The powers of two from 8 up, the trained widths, and `full_dim`: the widths worth looking at first."""
+    dims = {2**power for power in range(3, 20) if 2**power < full_dim} | {full_dim}
+    dims |= {dim for dim in matryoshka_dims or () if 1 <= dim <= full_dim}
+    return tuple(sorted(dims))
+
+
+def truncate(embeddings: npt.ArrayLike, dim: int) -> FloatMatrix:
+    """The first `dim` coordinates of each row, as a new array of shape (n_items, dim), not rescaled.
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError : see `check_dims` and `check_embeddings`.
+    """
+    array = check_embeddings(embeddings)
+    (dim,) = check_dims([dim], array.shape[1])
+    return array[:, :dim].copy()
+
+
+def normalize(embeddings: npt.ArrayLike) -> FloatMatrix:
+    """The rows rescaled to unit L2 norm, shape (n_items, full_dim); a row of zeros stays zero.
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : see `check_embeddings`.
+    """
+    array = check_embeddings(embeddings)
+    # Dividing by the largest coordinate first keeps the squares of very large and very small rows in range.
+    largest = np.abs(array).max(axis=1, keepdims=True)
+    scaled = array / np.where(largest > 0, largest, 1)
+    norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64))[:, None]
+    return (scaled / np.where(norms > 0, norms, 1)).astype(array.dtype)
+
+
+def truncate_and_normalize(embeddings: npt.ArrayLike, dim: int) -> FloatMatrix:
+    """Keep the first `dim` coordinates of each row and rescale the rows to unit L2 norm.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim), float
+    dim : int, 1 <= dim <= full_dim
+
+    Returns
+    -------
+    ndarray of shape (n_items, dim), float32 or float64; a row whose prefix is 0 stays 0.
+
+    Raises
+    ------
+    DimensionError : `dim` is outside 1..full_dim.
+    ShapeError, EmptyInputError : see `check_embeddings`.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 3.
+    """
+    return normalize(truncate(embeddings, dim))
+
+
+@dataclass(frozen=True)
+class PrefixEnergy:
+    """Share of the squared norm that each prefix keeps.
+
+    `mean`, `low`, `high` : per width, the mean and the 5th and 95th percentile over items, in [0, 1].
+    `n_zero` : per width, how many items have (almost) nothing left in the prefix, so that no direction is left.
+    """
+
+    dims: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n_zero: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self)
+
+    def takeaway(self) -> str:
+        """One sentence: the energy kept at the smallest width."""
+        flagged = f"; {self.n_zero[0]} items have nothing left there" if self.n_zero[0] else ""
+        return f"The first {self.dims[0]} of {self.dims[-1]} coordinates keep {self.mean[0]:.0%} of the energy{flagged}."
+
+
+def prefix_energy(embeddings: npt.ArrayLike, dims: Iterable[int]) -> PrefixEnergy:
+    """The share ‖x[:m]‖²/‖x‖² of each item at each width, summarised over items; a zero vector keeps 0.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim)
+    dims : widths in 1..full_dim
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError : see `check_dims` and `check_embeddings`.
+
+    Source: own definition, after Kusupati et al. 2022, arXiv:2205.13147.
+    """
+    array = normalize(embeddings)
+    dims = check_dims(dims, array.shape[1])
+    starts = (0, *dims[:-1])
+    blocks = [np.einsum("ij,ij->i", array[:, a:b], array[:, a:b], dtype=np.float64) for a, b in zip(starts, dims)]
+    energy = np.minimum(np.cumsum(blocks, axis=0), 1.0)
+    low, high = np.percentile(energy, [5, 95], axis=1)
+    return PrefixEnergy(
+        dims=dims,
+        mean=tuple(energy.mean(axis=1).tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        n_zero=tuple((energy < ZERO_PREFIX_ENERGY).sum(axis=1).tolist()),
+    )
