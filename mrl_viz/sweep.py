@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 # A tile of scores is QUERY_TILE x CORPUS_TILE float32, twice (sums and cosines): 2 x 4 MB, about what two cores' caches hold.
 QUERY_TILE = 512
 CORPUS_TILE = 2048
-# Scores are looked at in strided groups of this many: the maximum of a group says whether anything in it can be a neighbor.
-GROUP_LENGTH = 32
+# Scores are looked at in groups of this many: the maximum of a group says whether anything in it can be a neighbor.
+GROUP_LENGTH = 64
+# A width at most this much above the one before has nearly its neighbors: their worst score is then a close first threshold.
+CLOSE_STEP = 1 / 8
 # float32 squares stay exact enough between these row norms; rows outside are rescaled first (cosine does not see scale).
 SMALLEST_NORM, LARGEST_NORM = 1e-15, 1e15
 
@@ -174,7 +176,13 @@ def _sweep_tiles(
                     if is_self and first < start + width and start < first + height:
                         _exclude_self(scores, first, start, width)
                     rows_here = slice(first, first + height)
-                    _keep_best(scores, start, best[level, rows_here], best_index[level, rows_here])
+                    threshold = best[level, rows_here, -1]
+                    if start == 0 and level and high - low <= CLOSE_STEP * low and k <= width - is_self:
+                        threshold = _just_below(scores.gather(1, best_index[level - 1, rows_here]).amin(dim=1))
+                    elif start == 0 and k <= tile // GROUP_LENGTH:
+                        maxima = scores.view(height, -1, GROUP_LENGTH).amax(dim=2)
+                        threshold = _just_below(maxima.topk(k, dim=1, sorted=False).values.amin(dim=1))
+                    _keep_best(scores, start, threshold, best[level, rows_here], best_index[level, rows_here])
             if progress:
                 progress(done + 1, len(starts))
         for first in range(0, n_queries, rows):
@@ -210,34 +218,36 @@ def _exclude_self(scores: torch.Tensor, first: int, start: int, width: int) -> N
     scores[own - first, own - start] = -torch.inf
 
 
-def _keep_best(scores: torch.Tensor, start: int, best: torch.Tensor, best_index: torch.Tensor) -> None:
-    """Merge a tile of scores (n, tile) into the running best lists (n, k), in place.
+def _just_below(scores: torch.Tensor) -> torch.Tensor:
+    """The next smaller floats, so that `>` lets the scores themselves pass."""
+    import torch
 
-    Tiles come in corpus order, so a score equal to the k-th best belongs to a higher index and loses: `>` is enough. In a
-    first tile the k-th best is unknown, but the k-th largest group maximum can not be above it.
+    return torch.nextafter(scores, torch.full_like(scores, -torch.inf))
+
+
+def _keep_best(
+    scores: torch.Tensor, start: int, threshold: torch.Tensor, best: torch.Tensor, best_index: torch.Tensor
+) -> None:
+    """Merge the scores (n, tile) above each row's threshold (n,) into the running best lists (n, k), in place.
+
+    Tiles come in corpus order, so a score equal to the k-th best so far belongs to a higher index and loses: `>` is enough.
+    In a first tile the threshold is any score that at least k items reach.
     """
     import torch
 
     n, tile = scores.shape
     k = best.shape[1]
-    n_groups = tile // GROUP_LENGTH
-    grouped = scores.view(n, GROUP_LENGTH, n_groups)
-    maxima = grouped.amax(dim=1)
-    threshold = best[:, -1]
-    if start == 0 and k <= n_groups:
-        kth = maxima.topk(k, dim=1, sorted=False).values.amin(dim=1)
-        threshold = torch.nextafter(kth, torch.full_like(kth, -torch.inf))
-    row, group = (maxima > threshold[:, None]).nonzero(as_tuple=True)
+    grouped = scores.view(n, -1, GROUP_LENGTH)
+    row, group = (grouped.amax(dim=2) > threshold[:, None]).nonzero(as_tuple=True)
     if len(row) == 0:
         return
-    members = grouped[row, :, group]
+    members = grouped[row, group]
     which, offset = (members > threshold[row, None]).nonzero(as_tuple=True)
-    row, column = row[which], offset * n_groups + group[which]
-    order = (row * tile + column).argsort()
-    row, column, value = row[order], column[order], members[which, offset][order]
+    # nonzero lists rows, groups and offsets in order, so within a row the candidates come by ascending corpus index.
+    value, column, row = members[which, offset], group[which] * GROUP_LENGTH + offset, row[which]
     touched, counts = row.unique_consecutive(return_counts=True)
-    slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     position = torch.arange(len(touched), device=row.device).repeat_interleave(counts)
+    slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[position]
     longest = k + int(counts.max())
     merged = torch.full((len(touched), longest), -torch.inf, device=row.device)
     merged_index = torch.full((len(touched), longest), -1, dtype=torch.int64, device=row.device)

@@ -60,6 +60,22 @@ class NeighborOverlap:
             {"dim": dim} | {name: getattr(self, name)[level] for name in names} for level, dim in enumerate(self.dims)
         ]
 
+    def k_rows(self) -> list[dict[str, float]]:
+        """One record per width and list length."""
+        return [
+            {"dim": dim, "k": k + 1, "overlap": float(self.by_k[level, k])}
+            for level, dim in enumerate(self.dims)
+            for k in range(self.k)
+        ]
+
+    def item_takeaway(self, dim: int) -> str:
+        """One sentence: how many texts keep all and none of their neighbors at one width."""
+        values = self.per_item[self.dims.index(dim)]
+        return (
+            f"At {dim} dims {int((values == 1).sum())} of {self.n_queries} texts keep all their {self.k} neighbors and "
+            f"{int((values == 0).sum())} keep none."
+        )
+
     def takeaway(self) -> str:
         """One sentence: what survives at half, a quarter and an eighth of the width, or the nearest widths there are."""
         full_dim = self.dims[-1]
@@ -196,6 +212,14 @@ class NeighborRanks:
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data."""
         return {"dims": self.dims, "neighbors": self.neighbors, "ranks": self.ranks.tolist()}
+
+    def rows(self) -> list[dict[str, int]]:
+        """One record per width and neighbor."""
+        return [
+            {"dim": dim, "item": item, "rank": int(self.ranks[level, position])}
+            for level, dim in enumerate(self.dims)
+            for position, item in enumerate(self.neighbors)
+        ]
 
     def takeaway(self) -> str:
         """One sentence: how far the farthest of them falls at the smallest width."""

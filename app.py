@@ -1,0 +1,18 @@
+"""The app: page config, navigation and the shared sidebar."""
+
+import streamlit as st
+
+from mrl_viz import ui
+
+st.set_page_config(page_title="mrl_viz", page_icon=":material/stacks:", layout="wide")
+
+page = st.navigation(
+    {
+        "": [st.Page("pages/home/start.py", title="Start", icon=":material/home:", default=True)],
+        "Explore": [
+            st.Page("pages/explore/neighbors.py", title="Neighbors", icon=":material/hub:", url_path="neighbors"),
+        ],
+    }
+)
+ui.sidebar()
+page.run()

@@ -1,0 +1,121 @@
+"""Pictures of neighbor overlap."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mrl_viz.measures.overlap import NeighborOverlap, NeighborRanks
+
+# Okabe-Ito colours, told apart under the common colour-vision deficiencies; dash and marker repeat the distinction.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
+BAND = "rgba(0, 114, 178, 0.20)"
+HEIGHT = 420
+# Above this many widths every marker would touch the next: lines only.
+MOST_MARKERS = 40
+LABEL_CHARACTERS = 60
+
+
+def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
+    """Overlap@k against width with its interval, the chance line, the focus width and the trained widths."""
+    dims = np.asarray(overlap.dims)
+    mode = "lines+markers" if len(dims) <= MOST_MARKERS else "lines"
+    figure = go.Figure()
+    figure.add_scatter(x=dims, y=np.asarray(overlap.overlap_high), mode="lines", line_width=0, hoverinfo="skip", showlegend=False)
+    figure.add_scatter(
+        x=dims, y=np.asarray(overlap.overlap_low), mode="lines", line_width=0, fill="tonexty", fillcolor=BAND,
+        hoverinfo="skip", name="95 % interval",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=dims, y=np.asarray(overlap.overlap), mode=mode, name=f"overlap@{overlap.k}", line={"color": BLUE, "width": 3},
+        marker={"size": 9}, customdata=np.stack([overlap.overlap_low, overlap.overlap_high], axis=1),
+        hovertemplate="%{x} dims: %{y:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=dims[[0, -1]], y=np.full(2, overlap.chance), mode="lines", name="chance", line={"color": GREY, "dash": "dash"},
+        hovertemplate="chance %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    shown = [(dim, overlap.overlap[overlap.dims.index(dim)]) for dim in trained if dim in overlap.dims]
+    if shown:
+        figure.add_scatter(
+            x=[dim for dim, _ in shown], y=[value for _, value in shown], mode="markers", name="trained width",
+            marker={"symbol": "diamond-open", "size": 17, "color": GREEN, "line_width": 3}, hoverinfo="skip",
+        )  # fmt: skip
+    if focus_dim is not None:
+        figure.add_vline(x=focus_dim, line={"color": ORANGE, "dash": "dot", "width": 2})
+        figure.add_annotation(
+            x=np.log2(focus_dim), y=1.02, yref="paper", text=f"focus {focus_dim}", showarrow=False, yanchor="bottom",
+            font={"color": ORANGE},
+        )  # fmt: skip
+    _width_axis(figure, overlap.dims)
+    figure.update_yaxes(title=f"neighbors kept, overlap@{overlap.k}", range=[0, 1.03], tickformat=".0%")
+    return _finish(figure)
+
+
+def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:
+    """Heat map of overlap at every list length (rows) and width (columns), in shares of 1."""
+    labels = [str(dim) for dim in overlap.dims]
+    text = np.round(100 * overlap.by_k.T).astype(int) if len(labels) <= MOST_MARKERS and overlap.k <= 20 else None
+    figure = go.Figure(
+        go.Heatmap(
+            z=overlap.by_k.T, x=labels, y=np.arange(1, overlap.k + 1), zmin=0, zmax=1, colorscale="Viridis",
+            text=text, texttemplate="%{text}" if text is not None else None,
+            colorbar={"title": "overlap", "tickformat": ".0%"},
+            hovertemplate="%{x} dims, first %{y} neighbors: %{z:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title="width, dims", type="category")
+    figure.update_yaxes(title="list length k", autorange="reversed", dtick=1 if overlap.k <= 20 else None)
+    return _finish(figure)
+
+
+def per_item_strip(overlap: NeighborOverlap, dim: int) -> go.Figure:
+    """How many texts keep each share of their neighbors at one width."""
+    values = overlap.per_item[overlap.dims.index(dim)]
+    counts = np.bincount(np.round(values * overlap.k).astype(int), minlength=overlap.k + 1)
+    figure = go.Figure(
+        go.Bar(
+            x=np.arange(overlap.k + 1), y=counts, marker_color=BLUE,
+            hovertemplate="%{y} texts keep %{x} neighbors<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title=f"neighbors kept of {overlap.k} at {dim} dims", dtick=1 if overlap.k <= 20 else None)
+    figure.update_yaxes(title="texts")
+    return _finish(figure, height=300)
+
+
+def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Figure:
+    """Rank of one text's full-width neighbors at each width, on a log scale; the line marks rank k."""
+    dims = np.asarray(ranks.dims)
+    figure = go.Figure()
+    symbols = ("circle", "square", "diamond", "cross", "x", "triangle-up")
+    for position, label in enumerate(labels):
+        short = html.escape(label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…") or "(empty)"
+        figure.add_scatter(
+            x=dims, y=ranks.ranks[:, position], mode="lines+markers" if len(dims) <= MOST_MARKERS else "lines",
+            name=f"{position + 1}. {short[:28]}", text=np.full(len(dims), short),
+            marker={"symbol": symbols[position % len(symbols)], "size": 8},
+            hovertemplate="rank %{y} at %{x} dims<br>%{text}<extra></extra>",
+        )  # fmt: skip
+    figure.add_hline(y=k + 0.5, line={"color": GREY, "dash": "dash"})
+    _width_axis(figure, ranks.dims)
+    figure.update_yaxes(title="rank among all texts", type="log", autorange="reversed", dtick=1 if ranks.ranks.max() > 100 else None)
+    return _finish(figure)
+
+
+def _width_axis(figure: go.Figure, dims: Sequence[int]) -> None:
+    ticks = list(dims) if len(dims) <= 14 else [dim for dim in dims if dim & (dim - 1) == 0 or dim == dims[-1]]
+    # Two labels closer than a quarter octave overlap on a projector.
+    kept = [dim for n, dim in enumerate(ticks) if n == len(ticks) - 1 or ticks[n + 1] / dim > 1.19]
+    figure.update_xaxes(title="width, dims (log scale)", type="log", tickvals=kept, ticktext=[str(dim) for dim in kept])
+
+
+def _finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
+    figure.update_layout(
+        height=height, margin={"l": 60, "r": 20, "t": 40, "b": 50}, font_size=15, hovermode="closest",
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
+    )  # fmt: skip
+    return figure

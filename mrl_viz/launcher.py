@@ -1,0 +1,80 @@
+"""Start the app's server, and be its first visitor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from mrl_viz.errors import InvalidInputError, MrlVizError
+
+APP = Path(__file__).parent.parent / "app.py"
+START_TIMEOUT_S = 60
+
+
+def launch(*, port: int = 8501, headless: bool = False) -> int:
+    """Run the app until it ends; returns the server's exit code.
+
+    Streamlit shows "page not found" over the page to the very first session of a server when that comes in by a deep link, so
+    one session is opened here at start; it also warms the caches of the sample.
+
+    Raises
+    ------
+    InvalidInputError : `port` outside 1..65535. MrlVizError : app.py is not beside the package.
+    """
+    if not 1 <= port <= 65535:
+        raise InvalidInputError(f"`port` is {port}; choose 1 to 65535.")
+    if not APP.exists():
+        raise MrlVizError("`app.py` is not beside the package; start the app from the project's folder with `make app`.")
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
+    command += ["--server.headless", "true" if headless else "false"]
+    server = subprocess.Popen(command, cwd=APP.parent, env=os.environ | {"TOKENIZERS_PARALLELISM": "false"})
+    threading.Thread(target=_visit, args=(port, server), daemon=True).start()
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        return server.wait()
+
+
+def _visit(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Open one session as soon as the server answers."""
+    for _ in range(START_TIMEOUT_S * 4):
+        if server.poll() is not None:
+            return
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
+                break
+        except (urllib.error.URLError, TimeoutError):
+            threading.Event().wait(0.25)
+    else:
+        return
+    open_session(port)
+
+
+def open_session(port: int) -> None:
+    """Open the app's web socket once, ask for the start page, and wait until its script has answered."""
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+    from websockets import Subprotocol
+    from websockets.exceptions import WebSocketException
+    from websockets.sync.client import connect
+
+    message = BackMsg()
+    message.rerun_script.query_string = ""
+    address = f"ws://127.0.0.1:{port}/_stcore/stream"
+    try:
+        with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=2**28, proxy=None) as connection:
+            connection.send(message.SerializeToString())
+            while True:
+                data = connection.recv(timeout=START_TIMEOUT_S)
+                answer = ForwardMsg.FromString(data if isinstance(data, bytes) else data.encode())
+                if answer.WhichOneof("type") == "script_finished":
+                    return
+    except (OSError, WebSocketException):
+        # The visit only warms the server; without it the app still works.
+        return
