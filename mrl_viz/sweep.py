@@ -172,7 +172,11 @@ def _sweep_tiles(
                         dots.addmm_(*block)
                     else:
                         torch.mm(*block, out=dots)
-                    torch.mul(dots, inverse_norms[level], out=scores[:, :width])
+                    if high == 1:
+                        # One coordinate has a sign and no angle: exactly ±1, so that rounding does not order the ties.
+                        torch.mm(query_tile[:, :1].sign(), corpus_tile[:, :1].sign().T, out=scores[:, :width])
+                    else:
+                        torch.mul(dots, inverse_norms[level], out=scores[:, :width])
                     if is_self and first < start + width and start < first + height:
                         _exclude_self(scores, first, start, width)
                     rows_here = slice(first, first + height)
@@ -187,6 +191,8 @@ def _sweep_tiles(
                 progress(done + 1, len(starts))
         for first in range(0, n_queries, rows):
             query_norms = _inverse_prefix_norms(query_rows[first : first + rows], blocks)
+            if dims[0] == 1:
+                query_norms[0] = 1
             best[:, first : first + rows].mul_(query_norms[:, :, None]).clamp_(-1, 1)
     return best_index.to(torch.int32).cpu().numpy(), best.cpu().numpy()
 

@@ -1,0 +1,166 @@
+"""The nested sweep equals the naive per-width computation, whatever the widths, ties, duplicates and tiles."""
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mrl_viz import sweep as sweep_module
+from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.sweep import cosine_matrices, nested_sweep, pair_similarities
+from mrl_viz.truncation import truncate_and_normalize
+
+
+def naive_neighbors(corpus, queries, dim, k):
+    """Normalise, multiply and stable-sort; float64 rounded so that equal cosines are equal."""
+    own = queries is None
+    left = truncate_and_normalize(np.asarray(corpus if own else queries, dtype=np.float64), dim)
+    right = truncate_and_normalize(np.asarray(corpus, dtype=np.float64), dim)
+    cosines = np.round(left @ right.T, 6)
+    if own:
+        np.fill_diagonal(cosines, -np.inf)
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(cosines, order, axis=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n_items=st.integers(3, 150),
+    full_dim=st.integers(1, 9),
+    k=st.integers(1, 12),
+    with_queries=st.booleans(),
+)
+def test_every_width_equals_naive_with_ties_and_duplicates(seed, n_items, full_dim, k, with_queries):
+    """All widths 1..D at once give the lists of a per-width normalise-and-sort, ties to the lower index."""
+    rng = np.random.default_rng(seed)
+    # Coordinates in {-1, 0, 1} make exact ties, duplicates and zero prefixes common.
+    corpus = rng.integers(-1, 2, size=(n_items, full_dim)).astype(np.float32)
+    queries = rng.integers(-1, 2, size=(7, full_dim)).astype(np.float32) if with_queries else None
+    k = min(k, n_items - (queries is None))
+    result = nested_sweep(corpus, queries, dims=range(1, full_dim + 1), k=k)
+    for level, dim in enumerate(result.dims):
+        indices, similarities = naive_neighbors(corpus, queries, dim, k)
+        np.testing.assert_allclose(result.similarities[level], similarities, atol=2e-6)
+        np.testing.assert_array_equal(result.indices[level], indices)
+
+
+@pytest.mark.parametrize(("query_tile", "corpus_tile"), [(37, 64), (64, 128), (512, 2048)])
+def test_tiles_do_not_change_the_result(monkeypatch, query_tile, corpus_tile):
+    """Any cut into tiles finds the same neighbors at every width."""
+    rng = np.random.default_rng(1)
+    corpus = rng.normal(size=(300, 24)).astype(np.float32)
+    monkeypatch.setattr(sweep_module, "QUERY_TILE", query_tile)
+    monkeypatch.setattr(sweep_module, "CORPUS_TILE", corpus_tile)
+    result = nested_sweep(corpus, dims=range(1, 25), k=9)
+    for level, dim in enumerate(result.dims):
+        indices, similarities = naive_neighbors(corpus, None, dim, 9)
+        np.testing.assert_allclose(result.similarities[level], similarities, atol=2e-6)
+        unit = truncate_and_normalize(corpus.astype(np.float64), dim)
+        found = np.einsum("ijd,id->ij", unit[result.indices[level]], unit)
+        np.testing.assert_allclose(found, similarities, atol=2e-6)  # near-ties may swap, nothing else may enter
+        assert (result.indices[level] == indices).mean() > 0.99
+
+
+def test_agrees_with_faiss():
+    """The lists are those of an exact inner-product search over normalised prefixes."""
+    rng = np.random.default_rng(2)
+    corpus, queries = rng.normal(size=(3000, 48)).astype(np.float32), rng.normal(size=(40, 48)).astype(np.float32)
+    result = nested_sweep(corpus, queries, dims=[5, 16, 48], k=10)
+    for level, dim in enumerate(result.dims):
+        similarities, indices = faiss.knn(
+            truncate_and_normalize(queries, dim), truncate_and_normalize(corpus, dim), 10,
+            metric=faiss.METRIC_INNER_PRODUCT,
+        )  # fmt: skip
+        np.testing.assert_allclose(result.similarities[level], similarities, atol=2e-6)
+        assert (result.indices[level] == indices).mean() > 0.999
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_row_scaling_and_item_order_change_nothing(seed):
+    """Scaling rows leaves the lists alone and permuting items permutes them."""
+    rng = np.random.default_rng(seed)
+    corpus = rng.normal(size=(60, 12)).astype(np.float32)
+    base = nested_sweep(corpus, dims=[2, 6], k=5)
+    scaled = nested_sweep(corpus * 2.0 ** rng.integers(-80, 80, size=(60, 1)), dims=[2, 6], k=5)
+    np.testing.assert_array_equal(base.indices, scaled.indices)
+    order = rng.permutation(60)
+    permuted = nested_sweep(corpus[order], dims=[2, 6], k=5)
+    np.testing.assert_array_equal(order[permuted.indices], base.indices[:, order])
+
+
+def test_duplicates_are_each_others_neighbors():
+    """Self is excluded by index, so an exact copy stays in the list."""
+    corpus = np.random.default_rng(3).normal(size=(20, 8)).astype(np.float32)
+    corpus[11] = corpus[4]
+    result = nested_sweep(corpus, dims=[4], k=1)
+    assert (result.indices[:, 4, 0] == 11).all()
+    assert (result.indices[:, 11, 0] == 4).all()
+
+
+def test_zero_rows_have_similarity_zero():
+    """A zero prefix is never NaN: its cosine with everything is 0."""
+    corpus = np.zeros((5, 4), dtype=np.float32)
+    corpus[:, 3] = [1, 2, 3, 4, 0]
+    result = nested_sweep(corpus, dims=[2], k=4)
+    np.testing.assert_array_equal(result.similarities[0], 0)
+    np.testing.assert_array_equal(result.indices[0, 0], [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.int64])
+def test_other_number_types_and_layouts_are_read_and_never_written(dtype):
+    """Integers, other floats, read-only and non-contiguous input give what their float32 copy gives."""
+    base = np.random.default_rng(4).integers(-9, 9, size=(30, 16)).astype(dtype)
+    base.flags.writeable = False
+    before = base.copy()
+    result = nested_sweep(base[::-1, ::2], dims=[3], k=4)
+    expected = nested_sweep(np.ascontiguousarray(base[::-1, ::2]).astype(np.float32), dims=[3], k=4)
+    np.testing.assert_array_equal(result.indices, expected.indices)
+    np.testing.assert_array_equal(base, before)
+
+
+def test_two_items_have_one_neighbor():
+    """N = 2 works with k = 1, at chance 1."""
+    result = nested_sweep(np.eye(2, dtype=np.float32), dims=[1], k=1)
+    assert result.indices[:, :, 0].tolist() == [[1, 0], [1, 0]]
+    assert result.chance == 1
+
+
+@pytest.mark.parametrize(
+    ("corpus", "dims", "k", "error", "message"),
+    [
+        (np.eye(4), [2], 4, InvalidInputError, "`k` is 4 but an item here has 3"),
+        (np.eye(4), [2], 0, InvalidInputError, "`k` is 0"),
+        (np.eye(1), [1], 1, InvalidInputError, "add at least one more text"),
+        (np.eye(4), [0], 1, DimensionError, "`dim` is 0 but these embeddings have 4"),
+        (np.eye(4), [5], 1, DimensionError, "`dim` is 5"),
+        (np.eye(4), ["x"], 1, DimensionError, "not a whole number"),
+        (np.float32(3), [1], 1, ShapeError, "shape"),
+        (np.array([[1, np.nan], [0, 1]]), [1], 1, ShapeError, "NaN or infinity in row 0"),
+        (np.empty((0, 4)), [1], 1, EmptyInputError, "no rows"),
+        ([[1, 2], [3]], [1], 1, ShapeError, "different lengths"),
+    ],
+)
+def test_bad_input_is_one_clear_error(corpus, dims, k, error, message):
+    """Unusable arrays, widths and k are refused with the value and the allowed range."""
+    with pytest.raises(error, match=message):
+        nested_sweep(corpus, dims=dims, k=k)
+
+
+def test_queries_of_another_width_are_refused():
+    """Queries and corpus come from one model."""
+    with pytest.raises(ShapeError, match="`queries` have 3 coordinates and `corpus` 4"):
+        nested_sweep(np.eye(4), np.eye(3), dims=[2], k=1)
+
+
+def test_pair_and_matrix_cosines_equal_the_naive_ones():
+    """Both cumulative forms give u_i . u_j of the renormalised prefixes."""
+    rng = np.random.default_rng(5)
+    left, right = rng.normal(size=(6, 10)), rng.normal(size=(6, 10))
+    pairs, matrix = pair_similarities(left, right, [1, 4, 10]), cosine_matrices(left, right, [1, 4, 10])
+    for level, dim in enumerate([1, 4, 10]):
+        naive = truncate_and_normalize(left, dim) @ truncate_and_normalize(right, dim).T
+        np.testing.assert_allclose(matrix[level], naive, atol=1e-5)
+        np.testing.assert_allclose(pairs[level], np.diag(naive), atol=1e-5)
