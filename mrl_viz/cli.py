@@ -113,7 +113,7 @@ def parse_dims(text: str, full_dim: int, matryoshka_dims: Sequence[int] | None =
 
 def _sweep(args: argparse.Namespace) -> int:
     from mrl_viz.analysis import analyse, embed_corpus
-    from mrl_viz.corpus import read_queries
+    from mrl_viz.reading import read_queries
 
     corpus = _read(args)
     queries = read_queries(args.queries)[1] if args.queries else None
@@ -194,7 +194,7 @@ def _app(args: argparse.Namespace) -> int:
 
 
 def _read(args: argparse.Namespace) -> Any:
-    from mrl_viz.corpus import read_corpus
+    from mrl_viz.reading import read_corpus
 
     if args.limit is not None and args.limit < 1:
         raise InvalidInputError(f"`--limit` is {args.limit}; choose 1 or more.")

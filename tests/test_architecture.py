@@ -12,7 +12,7 @@ PACKAGE = ROOT / "mrl_viz"
 STDLIB = sys.stdlib_module_names
 NUMERIC = {"numpy", "scipy", "torch", "ir_measures"}
 DATA = NUMERIC | {"pandas", "pyarrow", "zarr", "sentence_transformers", "transformers", "tokenizers", "safetensors", "wordllama",
-                  "huggingface_hub", "filelock", "platformdirs"}  # fmt: skip
+                  "huggingface_hub", "httpx", "httpx2", "filelock", "platformdirs"}  # fmt: skip
 LEARNED = NUMERIC | {"sklearn", "umap", "faiss"}
 CORE = {"errors", "truncation", "arrangements", "sweep", "measures"}
 # Room: third parties it may import, rooms of ours it may import.

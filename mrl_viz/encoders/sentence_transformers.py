@@ -145,10 +145,13 @@ def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_cod
 
 def _check_hub(name: str, repo: str) -> None:
     """One short question to the Hub: without an answer, loading would retry for a minute."""
-    import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
+    try:
+        import httpx2 as httpx  # the name of httpx that newer Hub clients use
+    except ImportError:
+        import httpx
     try:
         HfApi().model_info(repo, timeout=HUB_TIMEOUT_S)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:

@@ -17,7 +17,7 @@ OPTION_CHARACTERS = 90
 BYTES_PER_FLOAT32 = 4
 
 SWEEP_CODE = """from mrl_viz.analysis import analyse, embed_corpus
-from mrl_viz.corpus import read_corpus
+from mrl_viz.reading import read_corpus
 
 corpus = read_corpus("sample")  # or your file
 vectors = embed_corpus(corpus, "wordllama", queries=())

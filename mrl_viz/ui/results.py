@@ -7,9 +7,10 @@ import threading
 import streamlit as st
 
 from mrl_viz.analysis import Analysis, EmbeddedCorpus, analyse, embed_corpus
-from mrl_viz.corpus import Corpus, sample_corpus
+from mrl_viz.corpus import Corpus
 from mrl_viz.measures.overlap import NeighborOverlap, NeighborRanks, neighbor_overlap
 from mrl_viz.measures.overlap import neighbor_ranks as ranks_of
+from mrl_viz.reading import sample_corpus
 from mrl_viz.sweep import nested_sweep
 
 # One encoding at a time: models are not thread-safe and two cores gain nothing from two at once.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mrl_viz.corpus import Corpus, corpus_from_texts, read_upload, table_columns
-from mrl_viz.models import CATALOGUE
+from mrl_viz.corpus import Corpus, corpus_from_texts
+from mrl_viz.models import find_card
+from mrl_viz.reading import read_upload, table_columns
 from mrl_viz.ui.charts import errors_shown, plain
 from mrl_viz.ui.workspace import Workspace, own_corpus, use_corpus
 
@@ -106,7 +107,7 @@ def data_check(workspace: Workspace) -> None:
 
 def model_card(workspace: Workspace) -> None:
     """What is known of the current model."""
-    card = CATALOGUE.get(workspace.embedded.model) or CATALOGUE.get(workspace.model)
+    card = find_card(workspace.embedded.model)
     trained = workspace.embedded.matryoshka_dims
     lines = [
         f"**{plain(workspace.embedded.model)}**, {workspace.embedded.full_dim} dims",
