@@ -1,0 +1,15 @@
+"""Every test run has its own embedding store and no network."""
+
+import os
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """The store of the tests, away from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["MRL_VIZ_CACHE"] = str(folder)
+    return folder
