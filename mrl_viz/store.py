@@ -265,7 +265,10 @@ def _append(array: zarr.Array[Any], index: sqlite3.Connection, keys: Sequence[by
         try:
             _read_chunk(array, start // ROW_CHUNK, array.shape[1])
         except _DamagedChunkError:
-            start = (start // ROW_CHUNK + 1) * ROW_CHUNK  # the tail chunk can not be filled up; the reader will find out
+            start = (start // ROW_CHUNK + 1) * ROW_CHUNK  # a damaged tail can not be filled up; the reader will find it
+    # Chunks without committed rows are leftovers of a killed or damaged run: they must not be merged into new ones.
+    for row_chunk in range(-(-start // ROW_CHUNK), (start + len(keys) - 1) // ROW_CHUNK + 1):
+        shutil.rmtree(_chunk_file(array, row_chunk, 0).parent, ignore_errors=True)
     array[start : start + len(keys)] = np.ascontiguousarray(vectors, dtype=np.float32)
     rows = {key: start + offset for offset, key in enumerate(keys)}
     with index:
@@ -288,9 +291,13 @@ def _read_chunk(array: zarr.Array[Any], row_chunk: int, width: int, n_rows: int 
     """Some leading rows and columns of a row chunk; a missing or altered chunk file is damage."""
     first = row_chunk * ROW_CHUNK
     for column_chunk in range(-(-width // array.chunks[1])):
-        if not (Path(array.store_path.store.root) / array.path / f"c/{row_chunk}/{column_chunk}").exists():  # type: ignore[attr-defined]
+        if not _chunk_file(array, row_chunk, column_chunk).exists():
             raise _DamagedChunkError(row_chunk)
     try:
         return np.asarray(array[first : first + n_rows, :width])
     except ValueError as error:
         raise _DamagedChunkError(row_chunk) from error
+
+
+def _chunk_file(array: zarr.Array[Any], row_chunk: int, column_chunk: int) -> Path:
+    return Path(str(array.store_path.store.root)) / array.path / "c" / str(row_chunk) / str(column_chunk)  # type: ignore[attr-defined]
