@@ -389,7 +389,7 @@ def _read_qrels(content: bytes | None) -> dict[str, dict[str, int]]:
         return qrels
     for number, line in enumerate(_decode("qrels/test.tsv", content).splitlines(), start=1):
         cells = line.split("\t")
-        if number == 1 and cells[0] == "query-id" or not line.strip():
+        if (number == 1 and cells[0] == "query-id") or not line.strip():
             continue
         try:
             query, document, grade = cells[0], cells[1], int(cells[2])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -241,9 +241,8 @@ def _keep_best(
     """
     import torch
 
-    n, tile = scores.shape
     k = best.shape[1]
-    grouped = scores.view(n, -1, GROUP_LENGTH)
+    grouped = scores.view(len(scores), -1, GROUP_LENGTH)
     row, group = (grouped.amax(dim=2) > threshold[:, None]).nonzero(as_tuple=True)
     if len(row) == 0:
         return

@@ -105,8 +105,9 @@ def _slider_k(most: int) -> int:
         return 1
     if st.session_state.get("k", DEFAULT_K) > most:
         st.session_state["k"] = most
-    start = {} if "k" in st.session_state else {"value": min(DEFAULT_K, most)}
-    return int(st.slider("Neighbors per text k", 1, most, key="k", bind="query-params", **start))
+    # A value given beside one that is already in the session state would be ignored with a warning.
+    start = None if "k" in st.session_state else min(DEFAULT_K, most)
+    return st.slider("Neighbors per text k", 1, most, start, key="k", bind="query-params")
 
 
 def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
@@ -115,10 +116,8 @@ def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
         return dims[0]
     if st.session_state.get("focus") not in dims:
         st.session_state.pop("focus", None)
-    start = {} if "focus" in st.session_state else {"value": dims[max(0, len(dims) - 3)]}
-    focus: int = st.select_slider(
-        "Focus width, dims", dims, key="focus", bind="query-params",
+    start = None if "focus" in st.session_state else dims[max(0, len(dims) - 3)]
+    return st.select_slider(
+        "Focus width, dims", dims, start, key="focus", bind="query-params",
         format_func=lambda dim: f"{dim} ◆" if dim in trained else str(dim), help="◆ marks a width the model was trained at.",
-        **start,
     )  # fmt: skip
-    return focus
