@@ -78,14 +78,22 @@ def embed_corpus(
         if query_texts:
             raise InvalidInputError("`queries` are texts but the corpus holds ready vectors; leave the queries out.")
         return EmbeddedCorpus(corpus, "vectors", None, corpus.embeddings, None, 0.0, corpus.fingerprint)
-    from mrl_viz.encoders import load_encoder
+    from mrl_viz.encoders import Encoder, load_encoder
+    from mrl_viz.encoders.precomputed import shipped_encoder
     from mrl_viz.store import EmbeddingStore
 
-    encoder = load_encoder(model, device=device, trust_remote_code=trust_remote_code)
     started = time.perf_counter()
-    store = EmbeddingStore()
-    rows = store.embed(encoder, corpus.texts, kind="document", progress=progress, cancelled=cancelled)
-    query_rows = store.embed(encoder, query_texts, kind="query", cancelled=cancelled) if query_texts else None
+    encoder: Encoder
+    if shipped := shipped_encoder(model, (*corpus.texts, *query_texts)):
+        encoder = shipped
+        rows = shipped.encode(corpus.texts, progress=progress)
+        query_rows = shipped.encode(query_texts) if query_texts else None
+    else:
+        encoder = load_encoder(model, device=device, trust_remote_code=trust_remote_code)
+        started = time.perf_counter()
+        store = EmbeddingStore()
+        rows = store.embed(encoder, corpus.texts, kind="document", progress=progress, cancelled=cancelled)
+        query_rows = store.embed(encoder, query_texts, kind="query", cancelled=cancelled) if query_texts else None
     seconds = time.perf_counter() - started
     digest = hashlib.sha256(f"{corpus.fingerprint}\0{encoder.name}\0{encoder.revision}".encode())
     for text in query_texts:

@@ -21,11 +21,12 @@ from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normal
 if TYPE_CHECKING:
     import torch
 
-# A tile of scores is QUERY_TILE x CORPUS_TILE float32, twice (sums and cosines): 2 x 4 MB, about what two cores' caches hold.
-QUERY_TILE = 512
-CORPUS_TILE = 2048
-# Scores are looked at in groups of this many: the maximum of a group says whether anything in it can be a neighbor.
-GROUP_LENGTH = 64
+# A tile of scores is QUERY_TILE x CORPUS_TILE float32, twice (sums and cosines): 2 x 16 MB, about what a last-level cache holds.
+QUERY_TILE = 1024
+CORPUS_TILE = 4096
+# Scores are looked at in groups of this many: the maximum of a group says whether anything in it can be a neighbor. A group's
+# members lie a stride apart, so that its maximum is an elementwise maximum of whole stretches, which is several times faster.
+GROUP_LENGTH = 16
 # A width at most this much above the one before has nearly its neighbors: their worst score is then a close first threshold.
 CLOSE_STEP = 1 / 8
 # float32 squares stay exact enough between these row norms; rows outside are rescaled first (cosine does not see scale).
@@ -128,8 +129,7 @@ def _as_float32(embeddings: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]
     array = check_embeddings(embeddings, name)
     with np.errstate(over="ignore", under="ignore"):
         norms = np.sqrt(np.einsum("ij,ij->i", array, array))
-    extreme = ~(norms < LARGEST_NORM) | ((norms < SMALLEST_NORM) & array.any(axis=1))
-    if extreme.any():
+    if (extreme := ~((norms >= SMALLEST_NORM) & (norms < LARGEST_NORM))).any():
         array = np.where(extreme[:, None], normalize(array), array)
     return np.ascontiguousarray(array, dtype=np.float32)
 
@@ -168,10 +168,12 @@ def _sweep_tiles(
                 dots, scores = sums[:height, :width], cosines[:height]
                 for level, (low, high) in enumerate(blocks):
                     block = (query_tile[:, low:high], corpus_tile[:, low:high].T)
-                    if level:
-                        dots.addmm_(*block)
-                    else:
+                    if level == 0:
                         torch.mm(*block, out=dots)
+                    elif high - low == 1:  # an outer product: elementwise is twice as fast as BLAS
+                        dots.addcmul_(block[0], block[1].contiguous())
+                    else:
+                        dots.addmm_(*block)
                     if high == 1:
                         # One coordinate has a sign and no angle: exactly ±1, so that rounding does not order the ties.
                         torch.mm(query_tile[:, :1].sign(), corpus_tile[:, :1].sign().T, out=scores[:, :width])
@@ -184,7 +186,7 @@ def _sweep_tiles(
                     if start == 0 and level and high - low <= CLOSE_STEP * low and k <= width - is_self:
                         threshold = _just_below(scores.gather(1, best_index[level - 1, rows_here]).amin(dim=1))
                     elif start == 0 and k <= tile // GROUP_LENGTH:
-                        maxima = scores.view(height, -1, GROUP_LENGTH).amax(dim=2)
+                        maxima = scores.view(height, GROUP_LENGTH, -1).amax(dim=1)
                         threshold = _just_below(maxima.topk(k, dim=1, sorted=False).values.amin(dim=1))
                     _keep_best(scores, start, threshold, best[level, rows_here], best_index[level, rows_here])
             if progress:
@@ -242,14 +244,13 @@ def _keep_best(
     import torch
 
     k = best.shape[1]
-    grouped = scores.view(len(scores), -1, GROUP_LENGTH)
-    row, group = (grouped.amax(dim=2) > threshold[:, None]).nonzero(as_tuple=True)
+    grouped = scores.view(len(scores), GROUP_LENGTH, -1)
+    row, group = (grouped.amax(dim=1) > threshold[:, None]).nonzero(as_tuple=True)
     if len(row) == 0:
         return
-    members = grouped[row, group]
+    members = grouped[row, :, group]
     which, offset = (members > threshold[row, None]).nonzero(as_tuple=True)
-    # nonzero lists rows, groups and offsets in order, so within a row the candidates come by ascending corpus index.
-    value, column, row = members[which, offset], group[which] * GROUP_LENGTH + offset, row[which]
+    value, column, row = members[which, offset], offset * grouped.shape[2] + group[which], row[which]
     touched, counts = row.unique_consecutive(return_counts=True)
     position = torch.arange(len(touched), device=row.device).repeat_interleave(counts)
     slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[position]
@@ -258,7 +259,8 @@ def _keep_best(
     merged_index = torch.full((len(touched), longest), -1, dtype=torch.int64, device=row.device)
     merged[:, :k], merged_index[:, :k] = best[touched], best_index[touched]
     merged[position, k + slot], merged_index[position, k + slot] = value, column + start
-    merged, by_score = merged.sort(dim=1, descending=True, stable=True)
+    merged_index, by_index = merged_index.sort(dim=1)
+    merged, by_score = merged.gather(1, by_index).sort(dim=1, descending=True, stable=True)
     best[touched] = merged[:, :k]
     best_index[touched] = merged_index.gather(1, by_score[:, :k])
 

@@ -48,9 +48,11 @@ def check_embeddings(embeddings: npt.ArrayLike, name: str = "embeddings") -> Flo
         raise ShapeError(f"`{name}` has no columns; give vectors of at least one coordinate.")
     if array.dtype.kind != "f" or array.dtype == np.float16:
         array = array.astype(np.float32)
-    finite = np.isfinite(array.sum(axis=1, dtype=np.float64))
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspects = np.flatnonzero(~np.isfinite(array.sum(axis=1)))  # a sum of finite numbers may overflow: look closer
+    bad = suspects[~np.isfinite(array[suspects]).all(axis=1)]
+    if len(bad):
+        row = int(bad[0])
         raise ShapeError(f"`{name}` has NaN or infinity in row {row}; remove or repair that row.")
     return array
 
