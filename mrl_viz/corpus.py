@@ -43,8 +43,8 @@ class DataCheck:
 class Corpus:
     """Texts, and whatever came with them.
 
-    `labels` : column name to one value per text. `qrels` : query id to document id to grade. `pairs` : (left, right, score)
-    by position in `texts`. `embeddings` : ready vectors of shape (n_items, full_dim), float32, or None.
+    `labels` : column name to one value per text. `qrels` : query id to document id to grade. `pairs` : (left, right,
+    score) by position in `texts`. `embeddings` : ready vectors of shape (n_items, full_dim), float32, or None.
     """
 
     name: str
@@ -62,6 +62,22 @@ class Corpus:
     def n_items(self) -> int:
         """How many texts there are."""
         return len(self.texts)
+
+    def at_least(self, fewest: int) -> Corpus:
+        """The corpus itself, where enough is left of it.
+
+        Raises
+        ------
+        EmptyInputError : fewer than `fewest` items are left.
+        """
+        check = self.check
+        if self.n_items < fewest:
+            raise EmptyInputError(
+                f"`{self.name}` has {self.n_items} item left of {check.n_rows} rows ({check.n_empty} empty, "
+                f"{check.n_duplicates} duplicate, {check.n_truncated_by_limit} over the limit); "
+                "add at least one more text."
+            )
+        return self
 
     @cached_property
     def fingerprint(self) -> str:
@@ -81,6 +97,17 @@ def clean(text: str) -> str:
     return "".join(" " if unicodedata.category(c) == "Cc" and c not in "\t\n" else c for c in text).strip()
 
 
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise InvalidInputError(f"`limit` is {limit}; choose 1 or more.")
+
+
+def _check_lengths(columns: Mapping[str, Sequence[Any] | None], n_rows: int) -> None:
+    for what, values in columns.items():
+        if values is not None and len(values) != n_rows:
+            raise ShapeError(f"`{what}` has {len(values)} values for {n_rows} rows; give one each.")
+
+
 def corpus_from_texts(
     texts: Sequence[str],
     *,
@@ -95,12 +122,12 @@ def corpus_from_texts(
 
     Raises
     ------
-    EmptyInputError : no text is left. InvalidInputError : too many texts, or one is too long. ShapeError : lengths differ.
+    EmptyInputError : no text is left. InvalidInputError : too many texts, one is too long, or `limit` is below 1.
+    ShapeError : lengths differ.
     """
     n_rows = len(texts)
-    for what, values in {"ids": ids, **(labels or {})}.items():
-        if values is not None and len(values) != n_rows:
-            raise ShapeError(f"`{what}` has {len(values)} values for {n_rows} texts; give one each.")
+    _check_limit(limit)
+    _check_lengths({"ids": ids, **(labels or {})}, n_rows)
     texts = [clean(text) for text in texts[:limit]]
     filled = [row for row, text in enumerate(texts) if text]
     first: dict[str, int] = {}
@@ -115,7 +142,7 @@ def corpus_from_texts(
     longest = max(len(texts[row]) for row in kept)
     if longest > MOST_CHARACTERS:
         raise InvalidInputError(
-            f"`{name}` has a text of {longest:,} characters; the limit is {MOST_CHARACTERS:,}, so split it into passages."
+            f"`{name}` has a text of {longest:,} characters; the limit is {MOST_CHARACTERS:,}, so split it."
         )
     check = DataCheck(
         n_rows=n_rows,
@@ -148,12 +175,18 @@ def corpus_from_vectors(
 
     Raises
     ------
-    ShapeError, EmptyInputError : unusable vectors, or another number of texts than vectors.
+    ShapeError, EmptyInputError : unusable vectors, or another number of texts or labels than vectors.
+    InvalidInputError : `limit` is below 1.
     """
+    _check_limit(limit)
     array = check_embeddings(embeddings, name)
     n_rows = len(array)
-    if texts is not None and len(texts) != n_rows:
-        raise ShapeError(f"`{name}` has {n_rows} vectors but {len(texts)} texts; give one text each.")
+    _check_lengths(labels or {}, n_rows)
+    if array.dtype != np.float32:
+        largest = np.abs(array).max(axis=1)
+        if largest.max() > np.finfo(np.float32).max:
+            what = f"`{name}` has {largest.max():.3g} in row {largest.argmax()}"
+            raise ShapeError(f"{what}, beyond float32; rescale that row.")
     notes = []
     given = np.asarray(embeddings).dtype
     if given != np.float32:
@@ -162,7 +195,7 @@ def corpus_from_vectors(
     n_zero = int((~array.any(axis=1)).sum())
     if n_zero:
         notes.append(f"{n_zero} vectors are all zero; their similarity with everything is 0.")
-    shown = [f"vector {row}" for row in range(len(array))] if texts is None else [clean(text) or "(empty)" for text in texts[:limit]]
+    shown = [f"vector {row}" for row in range(len(array))]
     check = DataCheck(
         n_rows=n_rows,
         n_empty=0,
@@ -173,7 +206,7 @@ def corpus_from_vectors(
         label_columns=tuple(labels or ()),
         notes=tuple(notes),
     )
-    return Corpus(
+    corpus = Corpus(
         name=name,
         texts=tuple(shown),
         ids=tuple(str(row) for row in range(len(array))),
@@ -181,6 +214,29 @@ def corpus_from_vectors(
         labels={column: tuple(values[: len(array)]) for column, values in (labels or {}).items()},
         embeddings=array,
     )
+    if texts is None:
+        return corpus
+    _check_texts(name, n_rows, len(texts))
+    return with_texts(corpus, texts[:limit])
+
+
+def with_texts(corpus: Corpus, texts: Sequence[str]) -> Corpus:
+    """The corpus of ready vectors with a text for each, in their order; an empty text is called "(empty)".
+
+    Raises
+    ------
+    ShapeError : another number of texts than vectors. InvalidInputError : the corpus has no vectors.
+    """
+    if corpus.embeddings is None:
+        raise InvalidInputError(f"`{corpus.name}` has no vectors to give texts to; read a file of vectors first.")
+    _check_texts(corpus.name, corpus.n_items, len(texts))
+    shown = tuple(clean(text) or "(empty)" for text in texts)
+    return replace(corpus, texts=shown, check=replace(corpus.check, longest_chars=max(map(len, shown))))
+
+
+def _check_texts(name: str, n_vectors: int, n_texts: int) -> None:
+    if n_texts != n_vectors:
+        raise ShapeError(f"`{name}` has {n_vectors} vectors but {n_texts} texts; give one text each.")
 
 
 def with_retrieval(
