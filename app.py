@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import ui
 
-st.set_page_config(page_title="mrl_viz", page_icon=":material/stacks:", layout="wide")
+st.set_page_config(page_title="mrl_viz", page_icon="docs/icon.png", layout="wide")
 
 page = st.navigation(
     {

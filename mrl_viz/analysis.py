@@ -16,6 +16,7 @@ from mrl_viz.truncation import FloatMatrix, PrefixEnergy, prefix_energy
 
 if TYPE_CHECKING:
     from mrl_viz.corpus import Corpus
+    from mrl_viz.encoders import Encoder
 
 Progress = Callable[[int, int], None]
 
@@ -26,6 +27,7 @@ class EmbeddedCorpus:
 
     `corpus` : float32 of shape (n_items, full_dim); `queries` : (n_queries, full_dim) or None, the corpus against itself.
     `seconds` : what embedding took, 0 for vectors that came ready. `fingerprint` : of texts, model and queries.
+    `max_tokens` : what the model reads of a text, None for all of it; `n_overlong` : texts with more tokens than that.
     """
 
     source: Corpus
@@ -35,6 +37,8 @@ class EmbeddedCorpus:
     queries: FloatMatrix | None
     seconds: float
     fingerprint: str
+    max_tokens: int | None = None
+    n_overlong: int = 0
 
     @property
     def full_dim(self) -> int:
@@ -78,7 +82,7 @@ def embed_corpus(
         if query_texts:
             raise InvalidInputError("`queries` are texts but the corpus holds ready vectors; leave the queries out.")
         return EmbeddedCorpus(corpus, "vectors", None, corpus.embeddings, None, 0.0, corpus.fingerprint)
-    from mrl_viz.encoders import Encoder, load_encoder
+    from mrl_viz.encoders import load_encoder
     from mrl_viz.encoders.precomputed import shipped_encoder
     from mrl_viz.store import EmbeddingStore
 
@@ -99,8 +103,17 @@ def embed_corpus(
     for text in query_texts:
         digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))
     return EmbeddedCorpus(
-        corpus, encoder.name, encoder.matryoshka_dims, rows, query_rows, seconds, digest.hexdigest()[:16]
-    )
+        corpus, encoder.name, encoder.matryoshka_dims, rows, query_rows, seconds, digest.hexdigest()[:16],
+        encoder.max_tokens, _count_overlong(encoder, corpus.texts),
+    )  # fmt: skip
+
+
+def _count_overlong(encoder: Encoder, texts: Sequence[str]) -> int:
+    """How many texts have more tokens than the model reads; a token has at least one character, so short texts are not counted."""
+    if encoder.max_tokens is None:
+        return 0
+    candidates = [text for text in texts if len(text) > encoder.max_tokens]
+    return sum(n > encoder.max_tokens for n in encoder.count_tokens(candidates)) if candidates else 0
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def _visit(port: int, server: subprocess.Popen[bytes]) -> None:
     else:
         return
     open_session(port)
+    print(f"  Ready: http://127.0.0.1:{port}", flush=True)
 
 
 def open_session(port: int) -> None:

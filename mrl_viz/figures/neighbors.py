@@ -17,6 +17,10 @@ HEIGHT = 420
 # Above this many widths every marker would touch the next: lines only.
 MOST_MARKERS = 40
 LABEL_CHARACTERS = 60
+DOT_SIZE = 7
+PILE_HEIGHT, PILE_WIDTH = 10, 0.8
+# What a room can read from the back of it.
+TICK_SIZE, TITLE_SIZE = 14, 15
 
 
 def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
@@ -47,7 +51,7 @@ def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, traine
     if focus_dim is not None:
         figure.add_vline(x=focus_dim, line={"color": ORANGE, "dash": "dot", "width": 2})
         figure.add_annotation(
-            x=np.log2(focus_dim), y=1.02, yref="paper", text=f"focus {focus_dim}", showarrow=False, yanchor="bottom",
+            x=np.log10(focus_dim), y=1.02, yref="paper", text=f"focus {focus_dim}", showarrow=False, yanchor="bottom",
             font={"color": ORANGE},
         )  # fmt: skip
     _width_axis(figure, overlap.dims)
@@ -72,19 +76,33 @@ def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:
     return _finish(figure)
 
 
-def per_item_strip(overlap: NeighborOverlap, dim: int) -> go.Figure:
-    """How many texts keep each share of their neighbors at one width."""
-    values = overlap.per_item[overlap.dims.index(dim)]
-    counts = np.bincount(np.round(values * overlap.k).astype(int), minlength=overlap.k + 1)
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(overlap.k + 1), y=counts, marker_color=BLUE,
-            hovertemplate="%{y} texts keep %{x} neighbors<extra></extra>",
+def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], chosen: int | None = None) -> go.Figure:
+    """One dot a text, piled over the number of neighbors it keeps at one width; `customdata` is the text's position."""
+    kept = np.round(overlap.per_item[overlap.dims.index(dim)] * overlap.k).astype(int)
+    order = np.argsort(kept, kind="stable")
+    place = np.empty(len(kept), dtype=int)
+    place[order] = np.arange(len(kept)) - np.searchsorted(kept[order], kept[order])
+    # A pile is as many dots wide as makes the highest one about ten dots high.
+    width = max(1, -(-int(place.max() + 1) // PILE_HEIGHT))
+    across = kept + PILE_WIDTH * ((place % width + 0.5) / width - 0.5)
+    height = place // width + 1
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scattergl(
+            x=across, y=height, mode="markers", customdata=np.arange(len(kept)), marker={"color": BLUE, "size": DOT_SIZE},
+            text=[f"{n} kept: {shorten(text)}" for n, text in zip(kept, texts)], hovertemplate="%{text}<extra></extra>", name="a text",
         )
     )  # fmt: skip
-    figure.update_xaxes(title=f"neighbors kept of {overlap.k} at {dim} dims", dtick=1 if overlap.k <= 20 else None)
-    figure.update_yaxes(title="texts")
-    return _finish(figure, height=300)
+    if chosen is not None:
+        figure.add_scatter(
+            x=across[[chosen]], y=height[[chosen]], mode="markers", name="the chosen text", hoverinfo="skip",
+            marker={"symbol": "circle-open", "size": 15, "color": ORANGE, "line_width": 3},
+        )  # fmt: skip
+    figure.update_xaxes(
+        title=f"neighbors kept of {overlap.k} at {dim} dims", range=[-0.5, overlap.k + 0.5], dtick=1 if overlap.k <= 20 else None
+    )
+    figure.update_yaxes(title=f"texts, {width} a row" if width > 1 else "texts", rangemode="tozero")
+    return _finish(figure, height=320)
 
 
 def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Figure:
@@ -93,7 +111,7 @@ def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Fig
     figure = go.Figure()
     symbols = ("circle", "square", "diamond", "cross", "x", "triangle-up")
     for position, label in enumerate(labels):
-        short = html.escape(label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…") or "(empty)"
+        short = shorten(label)
         figure.add_scatter(
             x=dims, y=ranks.ranks[:, position], mode="lines+markers" if len(dims) <= MOST_MARKERS else "lines",
             name=f"{position + 1}. {short[:28]}", text=np.full(len(dims), short),
@@ -106,6 +124,12 @@ def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Fig
     return _finish(figure)
 
 
+def shorten(text: str, most: int = LABEL_CHARACTERS) -> str:
+    """A user's text for a hover or a legend: one line, escaped, at most `most` characters."""
+    line = " ".join(text.split())
+    return html.escape(line if len(line) <= most else f"{line[: most - 1]}…") or "(empty)"
+
+
 def _width_axis(figure: go.Figure, dims: Sequence[int]) -> None:
     ticks = list(dims) if len(dims) <= 14 else [dim for dim in dims if dim & (dim - 1) == 0 or dim == dims[-1]]
     # Two labels closer than a quarter octave overlap on a projector.
@@ -116,6 +140,12 @@ def _width_axis(figure: go.Figure, dims: Sequence[int]) -> None:
 def _finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
     figure.update_layout(
         height=height, margin={"l": 60, "r": 20, "t": 40, "b": 50}, font_size=15, hovermode="closest",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font_size": TICK_SIZE},
     )  # fmt: skip
+    figure.update_xaxes(tickfont_size=TICK_SIZE, title_font_size=TITLE_SIZE)
+    figure.update_yaxes(tickfont_size=TICK_SIZE, title_font_size=TITLE_SIZE)
     return figure
+
+
+# What the figures of the other pages share.
+finish, width_axis = _finish, _width_axis

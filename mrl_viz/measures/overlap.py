@@ -16,6 +16,8 @@ from mrl_viz.sweep import Sweep, cosine_matrices
 RBO_PERSISTENCE = 0.9
 # Queries compared at once: (CHUNK, k, k) booleans stay small.
 CHUNK = 4096
+# The share of neighbors that the sentence of `meaning` asks for.
+MOST_KEPT = 0.8
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,34 @@ class NeighborOverlap:
             for k in range(self.k)
         ]
 
+    def k_takeaway(self, dim: int) -> str:
+        """One sentence: how the share kept depends on the length of the list at one width."""
+        level = self.dims.index(dim)
+        first, last = self.by_k[level, 0], self.by_k[level, -1]
+        if self.k == 1:
+            return f"At {dim} dims {first:.0%} of texts keep their nearest neighbor."
+        return f"At {dim} dims {first:.0%} of texts keep their nearest neighbor, and {last:.0%} of the {self.k} nearest survive."
+
     def item_takeaway(self, dim: int) -> str:
         """One sentence: how many texts keep all and none of their neighbors at one width."""
         values = self.per_item[self.dims.index(dim)]
         return (
             f"At {dim} dims {int((values == 1).sum())} of {self.n_queries} texts keep all their {self.k} neighbors and "
             f"{int((values == 0).sum())} keep none."
+        )
+
+    def meaning(self) -> str:
+        """One sentence for someone about to truncate: kept neighbors at a quarter of the width, and the width that keeps most."""
+        full_dim = self.dims[-1]
+        level = nearest_level(self.dims, full_dim / 4)
+        if self.dims[level] == full_dim:
+            return f"Only the full width {full_dim} was measured; add smaller widths to compare."
+        enough = next((dim for dim, low in zip(self.dims, self.overlap_low) if low >= MOST_KEPT), full_dim)
+        kept = self.overlap[level] * self.k
+        smallest = f"{enough} dims is the smallest measured width" if enough < full_dim else "no smaller measured width is one"
+        return (
+            f"Cut to {self.dims[level]} dims ({self.dims[level] / full_dim:.0%} of the bytes), a text keeps {kept:.1f} of its {self.k} "
+            f"nearest neighbors on average; {smallest} that surely (95 %) keeps {MOST_KEPT:.0%} of them."
         )
 
     def takeaway(self) -> str:

@@ -15,6 +15,7 @@ from mrl_viz.ui.workspace import Workspace
 CARD_CHARACTERS = 220
 OPTION_CHARACTERS = 90
 BYTES_PER_FLOAT32 = 4
+N_EXTREMES = 3
 
 SWEEP_CODE = """from mrl_viz.analysis import analyse, embed_corpus
 from mrl_viz.reading import read_corpus
@@ -58,7 +59,7 @@ def headline(result: Analysis) -> None:
         )
     cells[3].metric("Bytes per vector, full width", f"{full_dim * BYTES_PER_FLOAT32:,}", border=True)
     cells[3].caption(f"{full_dim} float32 coordinates")
-    st.markdown(f"**{plain(overlap.takeaway())}**")
+    st.markdown(f"**{plain(overlap.meaning())}**")
 
 
 def every_width_wanted() -> bool:
@@ -81,20 +82,39 @@ def item_rows(workspace: Workspace, result: Analysis) -> list[dict[str, Any]]:
 
 
 def choose_item(workspace: Workspace, result: Analysis) -> int:
-    """The text to look at: the most disturbed, the most stable, or any, found by typing part of it."""
-    order = st.segmented_control(
-        "Sort texts by", ["Most disturbed", "Most stable", "File order"], default="Most disturbed", key="item_order"
-    )
+    """The text to look at: one of the most disturbed or most stable by a press, or any, found by typing part of it."""
     values = result.overlap.per_item[result.sweep.at(workspace.focus_dim)]
-    items = list(range(len(values)))
-    if order != "File order":
-        items.sort(key=lambda item: (values[item] if order != "Most stable" else -values[item], item))
     texts = workspace.corpus.texts
-    chosen: int | None = st.selectbox(
-        "Text", items, key="item",
-        format_func=lambda item: f"{values[item]:.0%} kept · {texts[item][:OPTION_CHARACTERS]}",
+    items = sorted(range(len(values)), key=lambda item: (values[item], item))
+    n_shown = min(N_EXTREMES, len(items) // 2)
+    for column, (name, some) in zip(
+        st.columns(2), (("Most disturbed", items[:n_shown]), ("Most stable", items[::-1][:n_shown])), strict=True
+    ):
+        with column.container(border=True):
+            st.markdown(f"**{name}**")
+            for item in some:
+                st.button(
+                    plain(f"{values[item]:.0%} kept: {shortened(texts[item])}"), key=f"extreme_{item}", type="tertiary",
+                    on_click=select, args=(item,),
+                )  # fmt: skip
+    if not 0 <= st.session_state.get("item", -1) < len(texts):
+        st.session_state["item"] = items[0]
+    chosen: int = st.selectbox(
+        "Text", range(len(texts)), key="item", filter_mode="contains",
+        format_func=lambda item: f"{values[item]:.0%} kept · {shortened(texts[item])}",
     )  # fmt: skip
-    return items[0] if chosen is None else chosen
+    return chosen
+
+
+def select(item: int) -> None:
+    """Choose a text from the next run on."""
+    st.session_state["item"] = item
+
+
+def shortened(text: str) -> str:
+    """The text on one line, cut for a list."""
+    line = " ".join(text.split())
+    return line if len(line) <= OPTION_CHARACTERS else f"{line[: OPTION_CHARACTERS - 1]}…"
 
 
 def change_cards(workspace: Workspace, result: Analysis, item: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mrl_viz.analysis import Analysis, EmbeddedCorpus, analyse, embed_corpus
 from mrl_viz.corpus import Corpus
@@ -15,6 +17,11 @@ from mrl_viz.sweep import nested_sweep
 
 # One encoding at a time: models are not thread-safe and two cores gain nothing from two at once.
 ENCODING = threading.Lock()
+DEFAULT_MODEL = "wordllama"
+EMBEDDED_KEY, STOPPED_KEY = "embedded_corpora", "stopped_embedding"
+# A session's corpora and models in memory; the others come back from the store.
+MOST_EMBEDDED = 6
+PROGRESS_EVERY_S = 0.1
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -23,15 +30,52 @@ def sample() -> Corpus:
     return sample_corpus()
 
 
-def embedded(corpus: Corpus, model: str) -> EmbeddedCorpus:
-    """The corpus with its vectors; encoding shows its progress."""
-    return _embedded(corpus.fingerprint, model, corpus)
+def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus:
+    """The corpus with its vectors; what takes time shows its progress in `area` and can be stopped, keeping what is finished."""
+    key = (corpus.fingerprint, model)
+    kept: dict[tuple[str, str], EmbeddedCorpus] = st.session_state.setdefault(EMBEDDED_KEY, {})
+    if key not in kept:
+        if st.session_state.get(STOPPED_KEY) == key:
+            _offer_to_continue(area)
+        kept[key] = _embed(corpus, model, area)
+        while len(kept) > MOST_EMBEDDED:
+            del kept[next(iter(kept))]
+    return kept[key]
 
 
-@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
-def _embedded(fingerprint: str, model: str, _corpus: Corpus) -> EmbeddedCorpus:
-    with ENCODING:
-        return embed_corpus(_corpus, model, queries=())
+def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus:
+    if corpus.embeddings is not None or (corpus is sample() and model == DEFAULT_MODEL):
+        return embed_corpus(corpus, model, queries=())
+    with area.container(border=True):
+        st.markdown(f"Embedding {corpus.n_items:,} texts; what is finished is kept, even when this page is closed.")
+        bar = st.progress(0.0, text="Waiting for the model…")
+        st.button("Stop", key="stop_embedding", on_click=_stop, args=((corpus.fingerprint, model),))
+    shown_at = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown_at
+        if done == total or time.monotonic() - shown_at > PROGRESS_EVERY_S:
+            shown_at = time.monotonic()
+            bar.progress(done / total, text=f"{done:,} of {total:,} texts")
+
+    try:
+        with ENCODING:
+            return embed_corpus(corpus, model, queries=(), progress=progress)
+    finally:
+        area.empty()
+
+
+def _stop(key: tuple[str, str]) -> None:
+    st.session_state[STOPPED_KEY] = key
+
+
+def _offer_to_continue(area: DeltaGenerator) -> None:
+    with area.container(border=True):
+        st.warning("Embedding was stopped. What was finished is kept; continue, or choose other data or another model.")
+        if st.button("Continue", key="continue_embedding", type="primary"):
+            del st.session_state[STOPPED_KEY]
+            st.rerun()
+    st.stop()
 
 
 def analysis(vectors: EmbeddedCorpus, dims: tuple[int, ...], k: int) -> Analysis:

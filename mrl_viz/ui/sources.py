@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mrl_viz.corpus import Corpus, corpus_from_texts
+from mrl_viz.corpus import Corpus, DataCheck, corpus_from_texts, with_texts
 from mrl_viz.models import find_card
 from mrl_viz.reading import read_upload, table_columns
 from mrl_viz.ui.charts import errors_shown, plain
@@ -12,6 +12,8 @@ from mrl_viz.ui.workspace import Workspace, own_corpus, use_corpus
 
 TABLE_TYPES = (".csv", ".tsv", ".jsonl", ".parquet")
 UPLOAD_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet", "zip", "npy", "npz", "safetensors"]
+TEXT_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet"]
+AUTOMATIC = "(automatic)"
 # A browser's table stays fluid up to about this many rows.
 MOST_TABLE_ROWS = 2000
 
@@ -67,38 +69,66 @@ def _upload() -> None:
     )  # fmt: skip
     if file is None:
         return
-    content = file.getvalue()
-    text_column = label_column = None
-    if file.name.lower().endswith(TABLE_TYPES):
-        with errors_shown():
-            columns, guessed_text, guessed_labels = table_columns(file.name, content)
-        if columns:
-            left, right = st.columns(2)
-            start = list(columns).index(guessed_text) if guessed_text in columns else 0
-            text_column = left.selectbox("Text column", columns, index=start, key="text_column")
-            labels = ["(none)", *columns]
-            guess = labels.index(guessed_labels[0]) if guessed_labels else 0
-            chosen = right.selectbox("Label column", labels, index=guess, key="label_column")
-            label_column = None if chosen == "(none)" else chosen
-            if guessed_text not in columns:
-                text_column = None
-    keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
+    name, content = file.name, file.getvalue()
+    with errors_shown():
+        text_column, label_column = _choose_columns(name, content) if name.lower().endswith(TABLE_TYPES) else (None, None)
+        keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
+        corpus = _read(file.file_id, name, text_column, label_column, keep, content)
+        if corpus.embeddings is not None:
+            corpus = _add_texts(corpus)
+    check_shown(corpus.check)
     if st.button("Use this file", key="use_upload", type="primary"):
-        with errors_shown():
-            corpus = read_upload(
-                file.name, content, text_column=text_column, label_column=label_column, keep_duplicates=keep
-            )
         _use(corpus)
 
 
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading…")
+def _read(
+    file_id: str, name: str, text_column: str | None, label_column: str | None, keep_duplicates: bool, _content: bytes
+) -> Corpus:
+    return read_upload(
+        name, _content, text_column=text_column, label_column=label_column, keep_duplicates=keep_duplicates
+    )
+
+
+def _choose_columns(name: str, content: bytes) -> tuple[str | None, str | None]:
+    """The text and label columns, guessed and changeable; None leaves the choice to the reader."""
+    columns, guessed_text, guessed_labels = table_columns(name, content)
+    left, right = st.columns(2)
+    # Vectors and sentence pairs have no single text column: the reader knows what to do with them.
+    texts = list(columns) if guessed_text in columns else [AUTOMATIC, *columns]
+    text = left.selectbox("Text column", texts, index=texts.index(guessed_text or AUTOMATIC), key="text_column")
+    labels = [AUTOMATIC, *columns]
+    guess = labels.index(guessed_labels[0]) if len(guessed_labels) == 1 else 0
+    label = right.selectbox("Label column", labels, index=guess, key="label_column")
+    return (None if text == AUTOMATIC else text), (None if label == AUTOMATIC else label)
+
+
+def _add_texts(corpus: Corpus) -> Corpus:
+    """Ready vectors with the texts of a second file, where one is given."""
+    file = st.file_uploader("Texts of these vectors, in the same order (optional)", type=TEXT_TYPES, key="vector_texts")
+    if file is None:
+        return corpus
+    return with_texts(corpus, read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1).texts)
+
+
 def data_check(workspace: Workspace) -> None:
-    """What was read, dropped and found, before anything is believed."""
-    check = workspace.corpus.check
+    """What was read, dropped and found, and what the model does not read of it."""
+    check_shown(workspace.corpus.check)
+    embedded = workspace.embedded
+    if embedded.n_overlong:
+        st.warning(
+            f"{embedded.n_overlong:,} texts are longer than the {embedded.max_tokens:,} tokens the model reads; their ends are "
+            "not in their vectors. Split them into passages to compare whole texts."
+        )
+
+
+def check_shown(check: DataCheck) -> None:
+    """Counts of a data check."""
     cells = st.columns(4)
     cells[0].metric("Texts", f"{check.n_items:,}")
     cells[1].metric("Empty, dropped", f"{check.n_empty:,}")
     cells[2].metric("Exact duplicates", f"{check.n_duplicates:,}", help="Dropped unless you keep them: they inflate overlap.")
-    cells[3].metric("Longest text", f"{check.longest_chars:,} characters")
+    cells[3].metric("Longest, characters", f"{check.longest_chars:,}")
     if check.label_columns:
         st.caption(plain(f"Labels found: {', '.join(check.label_columns)}."))
     for note in check.notes:

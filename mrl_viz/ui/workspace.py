@@ -10,9 +10,8 @@ from mrl_viz.analysis import EmbeddedCorpus
 from mrl_viz.cli import parse_dims
 from mrl_viz.corpus import Corpus
 from mrl_viz.ui.charts import errors_shown
-from mrl_viz.ui.results import embedded, sample
+from mrl_viz.ui.results import DEFAULT_MODEL, embedded, sample
 
-DEFAULT_MODEL = "wordllama"
 DEFAULT_K = 10
 MOST_K = 50
 CORPUS_KEY = "own_corpus"
@@ -46,6 +45,7 @@ def sidebar() -> None:
     """Draw the shared controls and keep the resulting `Workspace` for the pages."""
     if "next_data" in st.session_state:
         st.session_state["data"] = st.session_state.pop("next_data")
+    area = st.empty()
     own = own_corpus()
     options = ["sample", "mine"] if own else ["sample"]
     if st.session_state.get("data") not in options:
@@ -55,7 +55,7 @@ def sidebar() -> None:
         corpus = own if data == "mine" and own is not None else sample()
         model = _model_choice(corpus)
         with errors_shown():
-            vectors = embedded(corpus, model)
+            vectors = embedded(corpus, model, area)
             with st.expander("Widths"):
                 text = st.text_input(
                     "Widths to measure", key="dims", bind="query-params", placeholder="8, 16, 32 … (empty: default)",

@@ -18,17 +18,18 @@ ui.code_shown(ui.OVERLAP_CODE)
 
 st.subheader("At every list length")
 ui.chart(
-    figures.overlap_by_k(result.overlap), key="overlap_by_k", takeaway=result.overlap.takeaway(), rows=result.overlap.k_rows()
-)
+    figures.overlap_by_k(result.overlap), key="overlap_by_k", takeaway=result.overlap.k_takeaway(focus),
+    rows=result.overlap.k_rows(),
+)  # fmt: skip
 ui.code_shown(ui.BY_K_CODE)
 
 st.subheader(f"Which texts? At {focus} dims")
+item = ui.choose_item(workspace, result)
 ui.chart(
-    figures.per_item_strip(result.overlap, focus), key="per_item", takeaway=result.overlap.item_takeaway(focus),
-    rows=ui.item_rows(workspace, result),
+    figures.per_item_strip(result.overlap, focus, workspace.corpus.texts, item), key="per_item",
+    takeaway=result.overlap.item_takeaway(focus), rows=ui.item_rows(workspace, result),
 )  # fmt: skip
 ui.code_shown(ui.PER_ITEM_CODE)
-item = ui.choose_item(workspace, result)
 ui.change_cards(workspace, result, item)
 
 st.subheader("Where this text's neighbors go")

@@ -1,0 +1,96 @@
+"""A real server and a real browser; without a chromium the tests skip and say so."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+START_TIMEOUT_S = 120
+
+
+def pytest_collection_modifyitems(items):
+    """Every test here needs the browser."""
+    if CHROMIUM is None:
+        skip = pytest.mark.skip(reason="no chromium is installed; the browser tests need one (Debian: apt install chromium)")
+        for item in items:
+            if "browser" in str(item.path):
+                item.add_marker(skip)
+
+
+class Server:
+    """The app, started as a user starts it, with what it logged."""
+
+    def __init__(self, cache):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.lines = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mrl_viz", "app", "--headless", "--port", str(self.port)], cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"MRL_VIZ_CACHE": str(cache)},
+            start_new_session=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=lambda: self.lines.extend(iter(self._process.stdout.readline, "")), daemon=True)
+        self._reader.start()
+        give_up = time.monotonic() + START_TIMEOUT_S
+        while not any("Ready:" in line for line in self.lines):
+            assert self._process.poll() is None and time.monotonic() < give_up, "".join(self.lines)
+            time.sleep(0.1)
+
+    def stop(self):
+        os.killpg(self._process.pid, 15)
+        self._process.wait(timeout=20)
+        self._reader.join(timeout=5)
+
+    @property
+    def log(self):
+        return "".join(self.lines)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One server for all browser tests."""
+    started = Server(tmp_path_factory.mktemp("browser_cache"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, server):
+    """A fresh visitor at a projector's size; what the browser complained about or asked elsewhere fails the test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 720}, base_url=server.url)
+    tab = context.new_page()
+    tab.set_default_timeout(30_000)
+    complaints = []
+
+    def hear(message):
+        # On a deep link streamlit's client first asks for its own address below the page's, which is not there.
+        if message.type == "error" and "/_stcore/" not in message.location["url"]:
+            complaints.append(f"{message.text} {message.location['url']}")
+
+    tab.on("console", hear)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("request", lambda request: None if request.url.startswith((server.url, "data:", "blob:")) else complaints.append(request.url))
+    yield tab
+    context.close()
+    assert not complaints

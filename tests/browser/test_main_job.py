@@ -1,0 +1,114 @@
+"""A visitor's way from her texts to what each width keeps, in a real browser."""
+
+import re
+
+from playwright.sync_api import expect
+
+expect.set_options(timeout=60_000)  # a busy machine with two cores
+
+TEXTS = ["The cat sleeps on the sofa", "A kitten naps on the couch", "Taxes are due in April", "File your tax return", "Bread rises slowly"]
+
+
+def loaded(page):
+    """Wait until the script has run to its end."""
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def headings(page, name):
+    return page.get_by_role("heading", name=name)
+
+
+def test_a_deep_link_is_a_whole_page(page):
+    """A link to a page opens that page with the sidebar and no dialog over it."""
+    page.goto("/neighbors")
+    loaded(page)
+    expect(headings(page, "Do neighbors survive?")).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_text("Focus width")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+
+
+def test_pasted_texts_reach_the_neighbors_page(page):
+    """Paste, press, read the headline, go to Neighbors, see kept, lost and gained of one's own texts."""
+    page.goto("/")
+    loaded(page)
+    expect(page.get_by_text("Kept at ½ width (128 dims)")).to_be_visible()
+    page.get_by_label("One text a line").fill("\n".join(TEXTS))
+    page.get_by_role("button", name="Use these texts").click()
+    expect(page.get_by_role("combobox", name="Data")).to_have_value("Pasted texts")
+    loaded(page)
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Neighbors").click()
+    expect(headings(page, "Do neighbors survive?")).to_be_visible()
+    loaded(page)
+    for part in ("Kept", "Lost", "Gained"):
+        expect(page.get_by_text(re.compile(rf"^{part} \(\d\)$"))).to_be_visible()
+    expect(page.locator("pre, [data-testid=stText]").get_by_text("A kitten naps on the couch").first).to_be_visible()
+    assert "kitten" not in page.url
+
+
+def test_the_url_reproduces_the_view(page, chromium, server):
+    """Moving the focus width and k changes the URL; another visitor with that URL sees the same."""
+    page.goto("/neighbors?focus=16&k=5")
+    loaded(page)
+    expect(headings(page, "Which texts? At 16 dims")).to_be_visible()
+    page.get_by_test_id("stSidebar").get_by_role("slider", name="Focus width").press("ArrowRight")
+    expect(headings(page, "Which texts? At 32 dims")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"focus=32"))
+    expect(page).to_have_url(re.compile(r"k=5"))
+    loaded(page)
+    with chromium.new_context(viewport={"width": 1280, "height": 720}) as other:
+        tab = other.new_page()
+        tab.goto(page.url)
+        expect(headings(tab, "Which texts? At 32 dims")).to_be_visible(timeout=30_000)
+        expect(tab.get_by_text("of the 5 nearest survive").first).to_be_visible()
+
+
+def test_bad_values_in_the_url_fall_back(page):
+    """Nonsense in the URL is not an error."""
+    page.goto("/neighbors?focus=banana&k=9999&model=&data=none")
+    loaded(page)
+    expect(headings(page, "Do neighbors survive?")).to_be_visible()
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def test_an_impossible_width_is_one_sentence(page):
+    """A width above the model's is refused with what to do, and the sidebar stays usable."""
+    page.goto("/neighbors?dims=8,9999")
+    expect(page.get_by_test_id("stAlert").get_by_text("choose 1 to 256")).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_hostile_text_is_inert(page):
+    """HTML in a text is shown as text everywhere and runs nowhere."""
+    hostile = '<img src=x onerror="window.hacked=1"> $\\LaTeX$ [link](javascript:window.hacked=1) **bold**'
+    page.goto("/")
+    loaded(page)
+    page.get_by_label("One text a line").fill("\n".join([hostile, *TEXTS]))
+    page.get_by_role("button", name="Use these texts").click()
+    expect(page.get_by_role("combobox", name="Data")).to_have_value("Pasted texts")
+    loaded(page)
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Neighbors").click()
+    expect(headings(page, "Where this text's neighbors go")).to_be_visible()
+    loaded(page)
+    expect(page.get_by_text("<img src=x").first).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x]").count() == 0 and page.locator("a[href^=javascript]").count() == 0
+
+
+def test_no_chart_offers_to_upload_itself(page):
+    """No button of a chart sends it anywhere, and every chart has an alternative text."""
+    page.goto("/neighbors")
+    loaded(page)
+    charts = page.get_by_test_id("stPlotlyChart")
+    expect(charts).to_have_count(4)
+    expect(page.locator("[data-title*='loud' i], [data-title*='Chart Studio' i]")).to_have_count(0)
+    expect(page.get_by_label(re.compile("survive|keep|rank")).first).to_be_attached()
+
+
+def test_the_server_log_is_clean(page, server):
+    """After the visits above the server has logged no deprecation, no traceback and no text of a visitor."""
+    page.goto("/")
+    loaded(page)
+    assert not re.search(r"Please replace|eprecat|Traceback|kitten|hacked", server.log), server.log
