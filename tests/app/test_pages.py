@@ -1,5 +1,7 @@
 """The pages run on the sample without exceptions and say what they measured."""
 
+import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,78 @@ def test_pasted_texts_become_the_data(app):
     app.run()
     assert not app.exception and not app.error
     assert app.selectbox(key="data").value == "mine"
+
+
+def paste(app, text):
+    """Paste texts on the Start page and use them."""
+    app.text_area(key="pasted").set_value(text)
+    next(button for button in app.button if button.label == "Use these texts").click()
+    return app.run()
+
+
+def go_with_own_data(app, path):
+    """Another page; AppTest has no URL to carry the choice of data there."""
+    app.session_state["next_data"] = "mine"
+    return app.switch_page(path).run()
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "x" * 1_000_001], ids=["empty", "blank", "a text of 1 MB"])
+def test_unusable_pastes_are_one_sentence_and_lose_nothing(app, text):
+    """A paste that cannot be used is one error; the text stays in the box and the sample in use."""
+    paste(app, text)
+    assert not app.exception and len(app.error) == 1
+    assert app.text_area(key="pasted").value == text
+    assert app.selectbox(key="data").value == "sample"
+
+
+def test_one_text_is_a_helpful_page(app):
+    """One text has no neighbors: both pages say what to do."""
+    paste(app, "only one")
+    assert not app.exception and not app.error
+    assert "Neighbors need at least two" in app.info[0].value
+    go_with_own_data(app, "pages/explore/neighbors.py")
+    assert not app.exception and "Neighbors need at least two" in app.info[0].value
+
+
+@pytest.mark.parametrize("text", ["a cat\na dog", "\n".join(["the same"] * 5), "?\n!\n...\n\U0001f408"], ids=["two", "same", "odd"])
+def test_tiny_and_equal_texts_have_pages_without_errors(app, text):
+    """Two texts, equal texts and symbols have every chart; k shrinks to what there is."""
+    app.checkbox(key="paste_duplicates").set_value(True)
+    paste(app, text)
+    assert not app.exception and not app.error
+    go_with_own_data(app, "pages/explore/neighbors.py")
+    assert not app.exception and not app.error
+    assert len(app.get("plotly_chart")) == 4
+    assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart"))
+
+
+def test_a_bad_width_is_refused_and_k_and_focus_follow_the_data(app):
+    """Widths that are no numbers or out of range are refused; the next good list is used."""
+    for text in ("0", "9999", "abc", "8;16"):
+        app.text_input(key="dims").set_value(text).run()
+        assert not app.exception and "choose 1 to 256" in app.error[0].value
+    app.text_input(key="dims").set_value("20, 40").run()
+    assert not app.error and app.select_slider(key="focus").options == ["20", "40", "256 ◆"]
+
+
+def test_every_integer_width_is_measured_on_request(app):
+    """The toggle draws one point a width."""
+    app.switch_page("pages/explore/neighbors.py").run()
+    app.toggle(key="every_width").set_value(True).run(timeout=120)
+    assert not app.exception and not app.error
+    (curve,) = [trace for trace in json.loads(app.get("plotly_chart")[0].proto.spec)["data"] if trace.get("name") == "overlap@10"]
+    assert curve["mode"] == "lines" and len(base64.b64decode(curve["x"]["bdata"])) == 256 * 2
+
+
+def test_stopping_an_embedding_keeps_what_is_finished(app, monkeypatch):
+    """After Stop the page offers to continue, and continuing finishes."""
+    paste(app, "one line\nanother line\na third")
+    corpus = app.session_state["own_corpus"]
+    app.session_state["embedded_corpora"].clear()
+    app.session_state["stopped_embedding"] = (corpus.fingerprint, "wordllama")
+    app.session_state["next_data"] = "mine"
+    app.run()
+    assert not app.exception and "Embedding was stopped" in app.warning[0].value
+    app.button(key="continue_embedding").click().run()
+    assert not app.exception and not app.warning
+    assert app.metric[0].label.startswith("Kept at")

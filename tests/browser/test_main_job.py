@@ -80,6 +80,17 @@ def test_an_impossible_width_is_one_sentence(page):
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+def test_an_unknown_model_is_one_sentence(page):
+    """A model that cannot be had says so; another choice brings the page back."""
+    page.goto("/?model=no-such-owner/no-such-model")
+    expect(page.get_by_test_id("stAlert").get_by_text("no-such-owner/no-such-model")).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    page.get_by_role("combobox", name="Model").fill("wordllama")
+    page.get_by_role("option", name="wordllama").first.click()
+    expect(page.get_by_text("Kept at ½ width (128 dims)")).to_be_visible()
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
 def test_a_hostile_text_is_inert(page):
     """HTML in a text is shown as text everywhere and runs nowhere."""
     hostile = '<img src=x onerror="window.hacked=1"> $\\LaTeX$ [link](javascript:window.hacked=1) **bold**'
