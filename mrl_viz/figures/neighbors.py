@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
+from mrl_viz.figures.style import BAND, BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, shorten, width_axis
 from mrl_viz.measures.overlap import NeighborOverlap, NeighborRanks
 
-# Okabe-Ito colours, told apart under the common colour-vision deficiencies; dash and marker repeat the distinction.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
-BAND = "rgba(0, 114, 178, 0.20)"
-HEIGHT = 420
-# Above this many widths every marker would touch the next: lines only.
-MOST_MARKERS = 40
-LABEL_CHARACTERS = 60
 DOT_SIZE = 7
 PILE_HEIGHT, PILE_WIDTH = 10, 0.8
-# What a room can read from the back of it.
-TICK_SIZE, TITLE_SIZE = 14, 15
 
 
 def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
@@ -54,9 +45,9 @@ def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, traine
             x=np.log10(focus_dim), y=1.02, yref="paper", text=f"focus {focus_dim}", showarrow=False, yanchor="bottom",
             font={"color": ORANGE},
         )  # fmt: skip
-    _width_axis(figure, overlap.dims)
+    width_axis(figure, overlap.dims)
     figure.update_yaxes(title=f"neighbors kept, overlap@{overlap.k}", range=[0, 1.03], tickformat=".0%")
-    return _finish(figure)
+    return finish(figure)
 
 
 def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:
@@ -73,7 +64,7 @@ def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:
     )  # fmt: skip
     figure.update_xaxes(title="width, dims", type="category")
     figure.update_yaxes(title="list length k", autorange="reversed", dtick=1 if overlap.k <= 20 else None)
-    return _finish(figure)
+    return finish(figure)
 
 
 def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], chosen: int | None = None) -> go.Figure:
@@ -102,7 +93,7 @@ def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], cho
         title=f"neighbors kept of {overlap.k} at {dim} dims", range=[-0.5, overlap.k + 0.5], dtick=1 if overlap.k <= 20 else None
     )
     figure.update_yaxes(title=f"texts, {width} a row" if width > 1 else "texts", rangemode="tozero")
-    return _finish(figure, height=320)
+    return finish(figure, height=320)
 
 
 def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Figure:
@@ -119,33 +110,6 @@ def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Fig
             hovertemplate="rank %{y} at %{x} dims<br>%{text}<extra></extra>",
         )  # fmt: skip
     figure.add_hline(y=k + 0.5, line={"color": GREY, "dash": "dash"})
-    _width_axis(figure, ranks.dims)
+    width_axis(figure, ranks.dims)
     figure.update_yaxes(title="rank among all texts", type="log", autorange="reversed", dtick=1 if ranks.ranks.max() > 100 else None)
-    return _finish(figure)
-
-
-def shorten(text: str, most: int = LABEL_CHARACTERS) -> str:
-    """A user's text for a hover or a legend: one line, escaped, at most `most` characters."""
-    line = " ".join(text.split())
-    return html.escape(line if len(line) <= most else f"{line[: most - 1]}…") or "(empty)"
-
-
-def _width_axis(figure: go.Figure, dims: Sequence[int]) -> None:
-    ticks = list(dims) if len(dims) <= 14 else [dim for dim in dims if dim & (dim - 1) == 0 or dim == dims[-1]]
-    # Two labels closer than a quarter octave overlap on a projector.
-    kept = [dim for n, dim in enumerate(ticks) if n == len(ticks) - 1 or ticks[n + 1] / dim > 1.19]
-    figure.update_xaxes(title="width, dims (log scale)", type="log", tickvals=kept, ticktext=[str(dim) for dim in kept])
-
-
-def _finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
-    figure.update_layout(
-        height=height, margin={"l": 60, "r": 20, "t": 40, "b": 50}, font_size=15, hovermode="closest",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font_size": TICK_SIZE},
-    )  # fmt: skip
-    figure.update_xaxes(tickfont_size=TICK_SIZE, title_font_size=TITLE_SIZE)
-    figure.update_yaxes(tickfont_size=TICK_SIZE, title_font_size=TITLE_SIZE)
-    return figure
-
-
-# What the figures of the other pages share.
-finish, width_axis = _finish, _width_axis
+    return finish(figure)
