@@ -10,7 +10,10 @@ page = st.navigation(
     {
         "": [st.Page("pages/home/start.py", title="Start", icon=":material/home:", default=True)],
         "Explore": [
+            st.Page("pages/explore/anatomy.py", title="Anatomy", icon=":material/layers:", url_path="anatomy"),
+            st.Page("pages/explore/similarity.py", title="Similarity", icon=":material/compare_arrows:", url_path="similarity"),
             st.Page("pages/explore/neighbors.py", title="Neighbors", icon=":material/hub:", url_path="neighbors"),
+            st.Page("pages/explore/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
         ],
     }
 )

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "mrl_viz"
 STDLIB = sys.stdlib_module_names
 NUMERIC = {"numpy", "scipy", "torch", "ir_measures"}
 DATA = NUMERIC | {"pandas", "pyarrow", "zarr", "sentence_transformers", "transformers", "tokenizers", "safetensors", "wordllama",
-                  "huggingface_hub", "httpx", "httpx2", "filelock", "platformdirs"}  # fmt: skip
+                  "huggingface_hub", "httpx", "httpx2", "filelock", "platformdirs", "openai", "boto3", "botocore"}  # fmt: skip
 LEARNED = NUMERIC | {"sklearn", "umap", "faiss"}
 CORE = {"errors", "truncation", "arrangements", "sweep", "measures"}
 # Room: third parties it may import, rooms of ours it may import.
@@ -31,7 +31,8 @@ ROOMS = {
     "retrieval": (LEARNED, CORE),
     "learning": (LEARNED, CORE),
     "analysis": (NUMERIC, CORE | {"corpus", "encoders", "store", "models"}),
-    "figures": ({"numpy", "plotly"}, CORE | {"figures"}),
+    "evaluation": (LEARNED, CORE | {"analysis", "corpus"}),
+    "figures": ({"numpy", "plotly"}, CORE | {"figures", "evaluation", "projection"}),
     "launcher": ({"streamlit", "websockets"}, {"errors"}),
 }
 EVERYTHING = {"cli", "__main__", "__init__", "ui", "export", "decide"}

@@ -1,5 +1,24 @@
 """One function per picture: a result in, a plotly Figure out. No maths beyond binning and formatting."""
 
+from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
+from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
+from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
 
-__all__ = ["neighbor_bump", "overlap_by_k", "overlap_curve", "per_item_strip"]
+__all__ = [
+    "coordinate_strip",
+    "density_heatmap",
+    "map_animation",
+    "map_panels",
+    "neighbor_bump",
+    "nested_dolls",
+    "overlap_by_k",
+    "overlap_curve",
+    "pair_curve",
+    "per_item_strip",
+    "prefix_norms",
+    "short_vectors",
+    "similarity_curves",
+    "similarity_heatmaps",
+    "threshold_shift",
+]

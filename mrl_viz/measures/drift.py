@@ -94,7 +94,7 @@ def similarity_drift(
 
     Source: own definition; Spearman with mean ranks for ties, 1 when both sides are constant and 0 when only one is.
     """
-    dims, cosines, is_pair, _, _ = _sampled_cosines(corpus, queries, dims, seed, max_rows, max_columns)
+    dims, cosines, is_pair, _, _ = sampled_cosines(corpus, queries, dims, seed, max_rows, max_columns)
     full = cosines[-1]
     full_ranks_rows, full_ranks_all = _ranks(full, is_pair), _ranks(full[is_pair][None], None)
     stats: list[tuple[float, ...]] = []
@@ -114,7 +114,8 @@ def similarity_drift(
             )
         )
     bias, mae, rmse, largest, per_text, overall = (tuple(column) for column in zip(*stats))
-    return SimilarityDrift(dims, *full.shape, bias, mae, rmse, largest, per_text, overall)
+    n_rows, n_columns = full.shape
+    return SimilarityDrift(dims, n_rows, n_columns, bias, mae, rmse, largest, per_text, overall)
 
 
 def biggest_movers(
@@ -131,10 +132,9 @@ def biggest_movers(
     ------
     DimensionError, ShapeError, EmptyInputError : unusable arrays or widths.
     """
-    dims, cosines, is_pair, rows, columns = _sampled_cosines(corpus, queries, [dim], seed, MAX_ROWS, MAX_COLUMNS)
-    if queries is None:  # each unordered pair once, wherever both orders are in the sample
-        both = np.isin(columns[None, :], rows) & np.isin(rows[:, None], columns)
-        is_pair = is_pair & ~(both & (rows[:, None] > columns[None, :]))
+    dims, cosines, is_pair, rows, columns = sampled_cosines(corpus, queries, [dim], seed, MAX_ROWS, MAX_COLUMNS)
+    if queries is None:
+        is_pair = each_pair_once(is_pair, rows, columns)
     change = np.where(is_pair, cosines[0] - cosines[-1], np.nan)
     if not is_pair.any():
         return BiggestMovers(dim, dims[-1], 0.0, ())
@@ -157,7 +157,7 @@ def rank_flips(
     ------
     DimensionError, ShapeError, EmptyInputError : unusable arrays or widths.
     """
-    _, cosines, is_pair, _, _ = _sampled_cosines(corpus, None, [dim], seed, MAX_ROWS, MAX_COLUMNS)
+    _, cosines, is_pair, _, _ = sampled_cosines(corpus, None, [dim], seed, MAX_ROWS, MAX_COLUMNS)
     rng = np.random.default_rng(seed)
     n_rows, n_columns = is_pair.shape
     row = rng.integers(0, n_rows, n_triples)
@@ -170,7 +170,7 @@ def rank_flips(
     return float((np.sign(before) * np.sign(after) < 0)[valid].mean())
 
 
-def _sampled_cosines(
+def sampled_cosines(
     corpus: npt.NDArray[np.floating[Any]],
     queries: npt.NDArray[np.floating[Any]] | None,
     dims: Iterable[int],
@@ -178,17 +178,34 @@ def _sampled_cosines(
     max_rows: int,
     max_columns: int,
 ) -> tuple[tuple[int, ...], npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Widths, cosines (n_dims, n_rows, n_columns), which entries are pairs of different items, and the sampled rows."""
+    """Widths, cosines (n_dims, n_rows, n_columns), which are pairs of different items, and the sampled rows, columns.
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError : unusable arrays or widths.
+    """
     corpus = check_embeddings(corpus, "corpus")
     full_dim = corpus.shape[1]
     checked = check_dims((*dims, full_dim), full_dim)
     rng = np.random.default_rng(seed)
-    n_rows = len(corpus) if queries is None else len(queries)
+    left = corpus if queries is None else check_embeddings(queries, "queries")
     columns = np.sort(rng.permutation(len(corpus))[:max_columns])
-    rows = np.sort(rng.permutation(n_rows)[:max_rows])
-    left = (corpus if queries is None else check_embeddings(queries, "queries"))[rows]
+    rows = np.sort(rng.permutation(len(left))[:max_rows])
     is_pair = rows[:, None] != columns[None, :] if queries is None else np.ones((len(rows), len(columns)), dtype=bool)
-    return checked, cosine_matrices(left, corpus[columns], checked), is_pair, rows, columns
+    return checked, cosine_matrices(left[rows], corpus[columns], checked), is_pair, rows, columns
+
+
+def each_pair_once(
+    is_pair: npt.NDArray[np.bool_], rows: npt.NDArray[Any], columns: npt.NDArray[Any]
+) -> npt.NDArray[np.bool_]:
+    """The entries that are pairs, without the second order of a pair of which both orders are in the sample."""
+    both = np.isin(columns[None, :], rows) & np.isin(rows[:, None], columns)
+    return np.asarray(is_pair & ~(both & (rows[:, None] > columns[None, :])))
+
+
+def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    """Rank correlation in [-1, 1] of two vectors of one length, ties and constants as in `similarity_drift`."""
+    return float(_correlations(_ranks(a[None], None), _ranks(b[None], None), None)[0])
 
 
 def _ranks(values: npt.NDArray[Any], is_pair: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.float64]:
@@ -210,4 +227,7 @@ def _correlations(
     size_a, size_b = (a * a).sum(axis=1), (b * b).sum(axis=1)
     product = np.sqrt(size_a * size_b)
     both_constant = (size_a == 0) & (size_b == 0)
-    return np.where(product > 0, (a * b).sum(axis=1) / np.where(product > 0, product, 1), both_constant.astype(float))
+    correlations: npt.NDArray[np.float64] = np.where(
+        product > 0, (a * b).sum(axis=1) / np.where(product > 0, product, 1), both_constant.astype(float)
+    )
+    return correlations

@@ -1,61 +1,97 @@
 """Widgets, workspace state and cached calls: the only library code that may import streamlit."""
 
-from mrl_viz.ui.charts import (
-    chart,
-    code_shown,
-    errors_shown,
-    records,
-)
-from mrl_viz.ui.neighbors import (
+from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
+from mrl_viz.ui.code import (
+    ANATOMY_CODE,
+    BAND_CODE,
     BUMP_CODE,
     BY_K_CODE,
+    DENSITY_CODE,
+    MATRICES_CODE,
+    MOVERS_CODE,
     OVERLAP_CODE,
+    PAIR_CODE,
+    PCA_CODE,
     PER_ITEM_CODE,
-    change_cards,
-    choose_item,
-    every_width_wanted,
-    headline,
-    item_rows,
-    texts_of,
+    THRESHOLD_CODE,
+    UMAP_CODE,
 )
-from mrl_viz.ui.results import (
-    analysis,
-    every_width,
-    neighbor_ranks,
+from mrl_viz.ui.explore import (
+    anatomy_of,
+    at_focus,
+    band,
+    choose_order,
+    chosen_pairs,
+    compared_pair,
+    flip_rows,
+    full_text,
+    map_colors,
+    matrices,
+    mover_rows,
+    pair_texts,
+    pca,
+    threshold,
+    umap,
 )
-from mrl_viz.ui.sources import (
-    choose_data,
-    data_check,
-    model_card,
-)
-from mrl_viz.ui.workspace import (
-    Workspace,
-    require_workspace,
-    sidebar,
-)
+from mrl_viz.ui.neighbors import change_cards, every_width_wanted, extremes, headline, item_rows, texts_of
+from mrl_viz.ui.results import analysis, every_width, neighbor_ranks, result_or_none
+from mrl_viz.ui.selection import chosen_in_chart, chosen_in_table, selection
+from mrl_viz.ui.sidebar import sidebar
+from mrl_viz.ui.sources import choose_data, data_check, model_card
+from mrl_viz.ui.workspace import Workspace, require_workspace, workspace
 
 __all__ = [
+    "ANATOMY_CODE",
+    "BAND_CODE",
     "BUMP_CODE",
     "BY_K_CODE",
+    "DENSITY_CODE",
+    "MATRICES_CODE",
+    "MOVERS_CODE",
     "OVERLAP_CODE",
+    "PAIR_CODE",
+    "PCA_CODE",
     "PER_ITEM_CODE",
+    "THRESHOLD_CODE",
+    "UMAP_CODE",
     "Workspace",
     "analysis",
+    "anatomy_of",
+    "at_focus",
+    "band",
     "change_cards",
     "chart",
     "choose_data",
-    "choose_item",
+    "choose_order",
+    "chosen_in_chart",
+    "chosen_in_table",
+    "chosen_pairs",
     "code_shown",
+    "compared_pair",
     "data_check",
     "errors_shown",
     "every_width",
     "every_width_wanted",
+    "extremes",
+    "flip_rows",
+    "full_text",
     "headline",
     "item_rows",
+    "map_colors",
+    "matrices",
     "model_card",
+    "mover_rows",
     "neighbor_ranks",
-    "records",
+    "pair_texts",
+    "pca",
+    "plain",
     "require_workspace",
+    "result_or_none",
+    "selection",
     "sidebar",
+    "table",
     "texts_of",
+    "threshold",
+    "umap",
+    "workspace",
 ]

@@ -1,8 +1,8 @@
-"""Showing results: charts with alt text and data, errors, code."""
+"""Showing results: charts with alt text and data, tables, errors, code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,8 @@ from mrl_viz.errors import MrlVizError
 
 # plotly.js would otherwise offer a button that uploads the chart.
 PLOTLY_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+# A spreadsheet takes a cell that begins so for a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextmanager
@@ -33,23 +35,29 @@ def plain(text: str) -> str:
     return text.replace(":", "\\:")
 
 
-def chart(figure: Figure, *, key: str, takeaway: str, rows: Sequence[dict[str, Any]]) -> None:
+def chart(
+    figure: Figure, *, key: str, takeaway: str, rows: Sequence[dict[str, Any]], on_select: Callable[[], None] | None = None
+) -> None:
     """A figure with its takeaway as caption and alt text, and its data as a table with a CSV download."""
-    st.plotly_chart(figure, width="stretch", key=key, config=PLOTLY_CONFIG, alt=takeaway)
+    choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": ("points", "lasso")} if on_select else {}
+    st.plotly_chart(figure, width="stretch", key=key, config=PLOTLY_CONFIG, alt=takeaway, **choosing)
     st.caption(plain(takeaway))
-    records(rows, key=key, label="Show data")
+    with st.expander("Show data"):
+        table(rows, key=key)
 
 
-def records(rows: Sequence[dict[str, Any]], *, key: str, label: str) -> None:
-    """Records as a table in an expander, downloadable as CSV through the table's own toolbar and a button."""
+def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[], None] | None = None) -> None:
+    """Records as a table, with a CSV download; a cell that a spreadsheet would run as a formula begins with an apostrophe."""
     import pandas as pd
 
-    with st.expander(label):
-        frame = pd.DataFrame.from_records(list(rows))
-        st.dataframe(frame, hide_index=True, width="stretch")
-        st.download_button(
-            "Download CSV", frame.to_csv(index=False), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv"
-        )
+    frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
+    choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
+    st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", **choosing)
+    st.download_button("Download CSV", frame.to_csv(index=False), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv")
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def code_shown(code: str) -> None:

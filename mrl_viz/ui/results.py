@@ -14,6 +14,7 @@ from mrl_viz.measures.overlap import NeighborOverlap, NeighborRanks, neighbor_ov
 from mrl_viz.measures.overlap import neighbor_ranks as ranks_of
 from mrl_viz.reading import sample_corpus
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.ui.workspace import Workspace
 
 # One encoding at a time: models are not thread-safe and two cores gain nothing from two at once.
 ENCODING = threading.Lock()
@@ -86,6 +87,13 @@ def analysis(vectors: EmbeddedCorpus, dims: tuple[int, ...], k: int) -> Analysis
 @st.cache_resource(max_entries=12, scope="session", show_spinner="Measuring every width…")
 def _analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: EmbeddedCorpus) -> Analysis:
     return analyse(_vectors, dims=dims, k=k)
+
+
+def result_or_none(workspace: Workspace) -> Analysis | None:
+    """The analysis of the current workspace, None when there is one text only."""
+    if workspace.corpus.n_items < 2:
+        return None
+    return analysis(workspace.embedded, workspace.dims, workspace.k)
 
 
 def every_width(vectors: EmbeddedCorpus, k: int) -> NeighborOverlap:

@@ -1,4 +1,4 @@
-"""What every page shares: the data, the model, the widths, k and the focus width, all in the sidebar and the URL."""
+"""What every page shares: the current data, model, widths, k and focus width."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from mrl_viz.analysis import EmbeddedCorpus
-from mrl_viz.cli import parse_dims
 from mrl_viz.corpus import Corpus
-from mrl_viz.ui.charts import errors_shown
-from mrl_viz.ui.results import DEFAULT_MODEL, embedded, sample
 
-DEFAULT_K = 10
-MOST_K = 50
-CORPUS_KEY = "own_corpus"
+CORPUS_KEY, WORKSPACE_KEY = "own_corpus", "workspace"
 
 
 @dataclass(frozen=True)
@@ -41,83 +36,16 @@ def use_corpus(corpus: Corpus) -> None:
     st.session_state["next_data"] = "mine"
 
 
-def sidebar() -> None:
-    """Draw the shared controls and keep the resulting `Workspace` for the pages."""
-    if "next_data" in st.session_state:
-        st.session_state["data"] = st.session_state.pop("next_data")
-    area = st.empty()
-    own = own_corpus()
-    options = ["sample", "mine"] if own else ["sample"]
-    if st.session_state.get("data") not in options:
-        st.session_state.pop("data", None)
-    with st.sidebar:
-        data = st.selectbox("Data", options, key="data", bind="query-params", format_func=_data_label)
-        corpus = own if data == "mine" and own is not None else sample()
-        model = _model_choice(corpus)
-        with errors_shown():
-            vectors = embedded(corpus, model, area)
-            with st.expander("Widths"):
-                text = st.text_input(
-                    "Widths to measure", key="dims", bind="query-params", placeholder="8, 16, 32 … (empty: default)",
-                    help="Comma-separated whole numbers; empty measures powers of two and the trained widths.",
-                )  # fmt: skip
-            dims = parse_dims(text or "", vectors.full_dim, vectors.matryoshka_dims)
-        dims = tuple(sorted({*dims, vectors.full_dim}))
-        most_k = max(1, min(MOST_K, corpus.n_items - 1))
-        k = _slider_k(most_k)
-        focus = _focus(dims, vectors.matryoshka_dims or ())
-    st.session_state["workspace"] = Workspace(corpus, vectors, dims, k, focus, model)
+def workspace() -> Workspace:
+    """The current workspace."""
+    current: Workspace = st.session_state[WORKSPACE_KEY]
+    return current
 
 
 def require_workspace() -> Workspace:
     """The current workspace; a helpful message instead of the page when there are too few texts to compare."""
-    workspace: Workspace = st.session_state["workspace"]
-    if workspace.corpus.n_items < 2:
+    current = workspace()
+    if current.corpus.n_items < 2:
         st.info("There is one text only. Neighbors need at least two: add more on the Start page.", icon=":material/info:")
         st.stop()
-    return workspace
-
-
-def _data_label(option: str) -> str:
-    own = own_corpus()
-    return own.name if option == "mine" and own else "Sample: 480 passages, 8 domains"
-
-
-def _model_choice(corpus: Corpus) -> str:
-    from mrl_viz.models import CATALOGUE, is_available
-
-    if corpus.embeddings is not None:
-        st.caption("Model: ready vectors")
-        return "vectors"
-    names = [name for name, card in CATALOGUE.items() if is_available(card)] or [DEFAULT_MODEL]
-    if DEFAULT_MODEL in names:
-        names.insert(0, names.pop(names.index(DEFAULT_MODEL)))
-    chosen = st.selectbox(
-        "Model", names, key="model", bind="query-params", accept_new_options=True,
-        help="Type a Hub name or a local folder for any other sentence-transformers model.",
-    )  # fmt: skip
-    return chosen or DEFAULT_MODEL
-
-
-def _slider_k(most: int) -> int:
-    if most == 1:
-        st.caption("Neighbors per text k: 1")
-        return 1
-    if st.session_state.get("k", DEFAULT_K) > most:
-        st.session_state["k"] = most
-    # A value given beside one that is already in the session state would be ignored with a warning.
-    start = None if "k" in st.session_state else min(DEFAULT_K, most)
-    return st.slider("Neighbors per text k", 1, most, start, key="k", bind="query-params")
-
-
-def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
-    if len(dims) == 1:
-        st.caption(f"Focus width: {dims[0]} dims")
-        return dims[0]
-    if st.session_state.get("focus") not in dims:
-        st.session_state.pop("focus", None)
-    start = None if "focus" in st.session_state else dims[max(0, len(dims) - 3)]
-    return st.select_slider(
-        "Focus width, dims", dims, start, key="focus", bind="query-params",
-        format_func=lambda dim: f"{dim} ◆" if dim in trained else str(dim), help="◆ marks a width the model was trained at.",
-    )  # fmt: skip
+    return current

@@ -24,10 +24,11 @@ ui.chart(
 ui.code_shown(ui.BY_K_CODE)
 
 st.subheader(f"Which texts? At {focus} dims")
-item = ui.choose_item(workspace, result)
+item = ui.extremes(workspace, result)
 ui.chart(
     figures.per_item_strip(result.overlap, focus, workspace.corpus.texts, item), key="per_item",
     takeaway=result.overlap.item_takeaway(focus), rows=ui.item_rows(workspace, result),
+    on_select=ui.chosen_in_chart("per_item"),
 )  # fmt: skip
 ui.code_shown(ui.PER_ITEM_CODE)
 ui.change_cards(workspace, result, item)

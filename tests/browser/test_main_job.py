@@ -4,20 +4,9 @@ import re
 
 from playwright.sync_api import expect
 
-expect.set_options(timeout=60_000)  # a busy machine with two cores
+from tests.browser.steps import follow, headings, loaded, move_focus, paste
 
 TEXTS = ["The cat sleeps on the sofa", "A kitten naps on the couch", "Taxes are due in April", "File your tax return", "Bread rises slowly"]
-
-
-def loaded(page):
-    """Wait until the script has run to its end."""
-    expect(page.get_by_test_id("stSidebar")).to_be_visible()
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-
-
-def headings(page, name):
-    return page.get_by_role("heading", name=name)
 
 
 def test_a_deep_link_is_a_whole_page(page):
@@ -32,14 +21,9 @@ def test_a_deep_link_is_a_whole_page(page):
 
 def test_pasted_texts_reach_the_neighbors_page(page):
     """Paste, press, read the headline, go to Neighbors, see kept, lost and gained of one's own texts."""
-    page.goto("/")
-    loaded(page)
+    paste(page, TEXTS)
     expect(page.get_by_text("Kept at ½ width (128 dims)")).to_be_visible()
-    page.get_by_label("One text a line").fill("\n".join(TEXTS))
-    page.get_by_role("button", name="Use these texts").click()
-    expect(page.get_by_role("combobox", name="Data")).to_have_value("Pasted texts")
-    loaded(page)
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Neighbors").click()
+    follow(page, "Neighbors")
     expect(headings(page, "Do neighbors survive?")).to_be_visible()
     loaded(page)
     for part in ("Kept", "Lost", "Gained"):
@@ -53,7 +37,7 @@ def test_the_url_reproduces_the_view(page, chromium, server):
     page.goto("/neighbors?focus=16&k=5")
     loaded(page)
     expect(headings(page, "Which texts? At 16 dims")).to_be_visible()
-    page.get_by_test_id("stSidebar").get_by_role("slider", name="Focus width").press("ArrowRight")
+    move_focus(page, "ArrowRight")
     expect(headings(page, "Which texts? At 32 dims")).to_be_visible()
     expect(page).to_have_url(re.compile(r"focus=32"))
     expect(page).to_have_url(re.compile(r"k=5"))
@@ -94,13 +78,8 @@ def test_an_unknown_model_is_one_sentence(page):
 def test_a_hostile_text_is_inert(page):
     """HTML in a text is shown as text everywhere and runs nowhere."""
     hostile = '<img src=x onerror="window.hacked=1"> $\\LaTeX$ [link](javascript:window.hacked=1) **bold**'
-    page.goto("/")
-    loaded(page)
-    page.get_by_label("One text a line").fill("\n".join([hostile, *TEXTS]))
-    page.get_by_role("button", name="Use these texts").click()
-    expect(page.get_by_role("combobox", name="Data")).to_have_value("Pasted texts")
-    loaded(page)
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Neighbors").click()
+    paste(page, [hostile, *TEXTS])
+    follow(page, "Neighbors")
     expect(headings(page, "Where this text's neighbors go")).to_be_visible()
     loaded(page)
     expect(page.get_by_text("<img src=x").first).to_be_visible()

@@ -1,0 +1,164 @@
+"""Pictures of one vector's prefixes, of a pair at every width, and of two short vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mrl_viz.figures.style import BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, width_axis
+from mrl_viz.measures.anatomy import PairByWidth, ShortVectorAgreement, VectorAnatomy
+
+# More dolls than this leave no room for their labels.
+MOST_DOLLS = 10
+DOLL_HEIGHT = 44
+# A label is longer than a small doll: its own paper keeps it readable across the lines of larger ones.
+LABEL_PAPER, LABEL_INK = "rgba(255, 255, 255, 0.85)", "#1F2A44"
+# Colours of a strip end at this percentile of size: one outlying coordinate would turn all others grey.
+STRIP_PERCENTILE = 99.5
+
+
+def coordinate_strip(anatomy: VectorAnatomy, dim: int) -> go.Figure:
+    """All coordinates as heat strips: the whole vector, its first `dim` with the rest cut off, those renormalised."""
+    strips = np.full((3, anatomy.full_dim), np.nan)
+    strips[0] = anatomy.coordinates
+    strips[1, :dim], strips[2, :dim] = anatomy.cut(dim), anatomy.short(dim)
+    names = [f"all {anatomy.full_dim}", f"first {dim}, cut", f"first {dim}, renormalised"]
+    most = float(np.nanpercentile(np.abs(strips), STRIP_PERCENTILE)) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=strips, x=np.arange(1, anatomy.full_dim + 1), y=names, zmin=-most, zmax=most, colorscale="RdBu",
+            ygap=10, hoverongaps=False, colorbar={"title": "value", "thickness": 16},
+            hovertemplate="%{y}<br>coordinate %{x}: %{z:.4f}<extra></extra>",
+        )
+    )  # fmt: skip
+    if dim < anatomy.full_dim:
+        figure.add_vline(x=dim + 0.5, line={"color": ORANGE, "dash": "dot", "width": 3})
+        figure.add_annotation(
+            x=dim + 0.5, y=1.02, yref="paper", yanchor="bottom", text=f"cut at {dim}", showarrow=False,
+            font={"color": ORANGE},
+        )  # fmt: skip
+    figure.update_xaxes(title="coordinate, in the model's order", showgrid=False, range=[0.5, anatomy.full_dim + 0.5])
+    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
+    return finish(figure, height=280)
+
+
+def nested_dolls(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:
+    """A doll inside a doll for each width, as long as it has dims, labelled with dims, bytes and energy kept."""
+    levels = _spread_levels(anatomy.dims, focus_dim)
+    figure = go.Figure()
+    for place, level in reversed(list(enumerate(levels))):
+        dim, top = anatomy.dims[level], place + 1.0
+        focused = dim == focus_dim
+        color, width, dash = (ORANGE, 4, "dash") if focused else (BLUE, 1.5, "solid")
+        label = f"{dim} dims · {anatomy.n_bytes[level]:,} bytes · {anatomy.energy[level]:.1%} of the energy"
+        figure.add_scatter(
+            x=[0, dim, dim, 0, 0], y=[0, 0, top, top, 0], mode="lines", fill="toself", hoveron="fills",
+            fillcolor="rgba(0, 114, 178, 0.09)", text=label, hoverinfo="text", showlegend=False, name=f"{dim} dims",
+            line={"color": color, "width": width, "dash": dash},
+        )  # fmt: skip
+        figure.add_annotation(
+            x=0, y=place + 0.5, xanchor="left", xshift=8, text=f"<b>{label}</b>" if focused else label, showarrow=False,
+            bgcolor=LABEL_PAPER, font={"color": LABEL_INK},
+        )  # fmt: skip
+    figure.update_xaxes(title="dims, to scale", range=[0, anatomy.full_dim * 1.02], showgrid=False, zeroline=False)
+    figure.update_yaxes(visible=False, range=[0, len(levels) + 0.1])
+    return finish(figure, height=DOLL_HEIGHT * len(levels) + 100)
+
+
+def prefix_norms(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:
+    """Norm of each prefix of the unit vector before and after renormalising, and the energy it keeps, against width."""
+    dims = np.asarray(anatomy.dims)
+    mode = _mode(dims)
+    figure = go.Figure()
+    for values, name, color, dash, symbol in (
+        (anatomy.norm_after, "norm, renormalised", BLUE, "solid", "circle"),
+        (anatomy.norm_before, "norm, only cut", ORANGE, "dash", "square"),
+        (anatomy.energy, "energy kept (norm squared)", GREEN, "dot", "diamond"),
+    ):
+        figure.add_scatter(
+            x=dims, y=np.asarray(values), mode=mode, name=name, line={"color": color, "width": 3, "dash": dash},
+            marker={"size": 9, "symbol": symbol}, hovertemplate="%{x} dims: %{y:.3f}",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=dims, y=dims / anatomy.full_dim, mode="lines", name="energy if spread evenly",
+        line={"color": GREY, "dash": "dashdot"}, hovertemplate="%{x} dims: %{y:.3f}",
+    )  # fmt: skip
+    focus_line(figure, focus_dim)
+    width_axis(figure, anatomy.dims)
+    figure.update_yaxes(title="norm, share of energy", range=[0, 1.05])
+    return finish(figure)
+
+
+def pair_curve(pair: PairByWidth, focus_dim: int | None = None) -> go.Figure:
+    """Two texts' cosine at every width, and the dot product that a forgotten renormalisation gives instead."""
+    dims = np.asarray(pair.dims)
+    mode = _mode(dims)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=dims, y=np.asarray(pair.cosine), mode=mode, name="cosine (renormalised)", line={"color": BLUE, "width": 3},
+        marker={"size": 9}, hovertemplate="%{x} dims: %{y:.3f}",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=dims, y=np.asarray(pair.dot_product), mode=mode, name="not renormalised: the bug",
+        line={"color": ORANGE, "width": 3, "dash": "dash"}, marker={"size": 9, "symbol": "square"},
+        customdata=np.asarray(pair.norm_product),
+        hovertemplate="%{x} dims: %{y:.3f}, the cosine shrunk to %{customdata:.0%}",
+    )  # fmt: skip
+    figure.add_hline(y=pair.cosine[-1], line={"color": GREY, "dash": "dot"})
+    focus_line(figure, focus_dim)
+    width_axis(figure, pair.dims)
+    figure.update_yaxes(title="similarity", zeroline=True)
+    return finish(figure)
+
+
+def short_vectors(agreement: ShortVectorAgreement) -> go.Figure:
+    """Each coordinate of the local short vector against the API's; on the diagonal they agree."""
+    is_dead = np.zeros(agreement.dim, dtype=bool)
+    is_dead[list(agreement.dead)] = True
+    figure = go.Figure()
+    low = float(min(agreement.api.min(), agreement.local.min()))
+    high = float(max(agreement.api.max(), agreement.local.max()))
+    figure.add_scatter(
+        x=[low, high], y=[low, high], mode="lines", name="equal", line={"color": GREY, "dash": "dash"}, hoverinfo="skip"
+    )
+    kinds = ((~is_dead, "coordinate", BLUE, "circle"), (is_dead, "dead coordinate", ORANGE, "x"))
+    for chosen, name, color, symbol in kinds:
+        if chosen.any():
+            figure.add_scatter(
+                x=agreement.api[chosen], y=agreement.local[chosen], mode="markers", name=name,
+                customdata=np.flatnonzero(chosen) + 1,
+                marker={"color": color, "symbol": symbol, "size": 8, "opacity": 0.8},
+                hovertemplate="coordinate %{customdata}<br>API %{x:.5f}, local %{y:.5f}",
+            )  # fmt: skip
+    figure.update_xaxes(title="API short vector")
+    figure.update_yaxes(title="local short vector")
+    return finish(figure)
+
+
+def focus_line(figure: go.Figure, focus_dim: int | None) -> None:
+    """A dotted line at the focus width of a logarithmic width axis; nothing without one."""
+    if focus_dim is None:
+        return
+    figure.add_vline(x=focus_dim, line={"color": ORANGE, "dash": "dot", "width": 2})
+    figure.add_annotation(
+        x=np.log10(focus_dim), y=1.02, yref="paper", text=f"focus {focus_dim}", showarrow=False, yanchor="bottom",
+        font={"color": ORANGE},
+    )  # fmt: skip
+
+
+def _mode(dims: Sequence[int] | np.ndarray) -> str:
+    return "lines+markers" if len(dims) <= MOST_MARKERS else "lines"
+
+
+def _spread_levels(dims: Sequence[int], focus_dim: int | None) -> list[int]:
+    """Positions of at most MOST_DOLLS widths, evenly on a log scale, with the full one and the focus among them."""
+    if len(dims) <= MOST_DOLLS:
+        return list(range(len(dims)))
+    wanted = np.geomspace(dims[0], dims[-1], MOST_DOLLS)
+    levels = [int(np.argmin(np.abs(np.log(np.asarray(dims) / dim)))) for dim in wanted]
+    if focus_dim is not None and focus_dim in dims:
+        nearest = int(np.argmin(np.abs(np.log(wanted[:-1] / focus_dim))))
+        levels[nearest] = list(dims).index(focus_dim)
+    return sorted(set(levels))

@@ -1,0 +1,353 @@
+"""What does truncating do to one vector, to the cosine of two, and is an API's short vector the same as ours?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.measures.overlap import nearest_level
+from mrl_viz.sweep import pair_similarities
+from mrl_viz.truncation import (
+    ZERO_PREFIX_ENERGY,
+    check_dims,
+    check_embeddings,
+    normalize,
+    prefix_energy,
+    truncate_and_normalize,
+)
+
+FloatVector = npt.NDArray[np.floating[Any]]
+
+BYTES_PER_FLOAT32 = 4
+# A coordinate below this share of the vector's root mean square is dead. MiniLM has three such, two near 1e-33 and one
+# near 2e-8, where a typical one is 3e-2; relative errors there are rounding noise divided by nothing.
+DEAD_SHARE = 1e-6
+# Same direction and other length: a forgotten renormalisation, beyond the rounding of float32 and of JSON.
+SAME_DIRECTION, OTHER_LENGTH = 1 - 1e-4, 1e-2
+
+
+@dataclass(frozen=True)
+class VectorAnatomy:
+    """One vector, rescaled to unit length, and what each of its prefixes keeps.
+
+    `coordinates` : ndarray of shape (full_dim,), unit L2 norm, or all 0 for a zero vector. `full_norm` : norm as given.
+    One entry per width of `dims`: `n_bytes` per vector; `energy` share of the squared norm kept, in [0, 1];
+    `norm_before` the prefix's norm, `norm_after` its norm once renormalised, 1, or 0 where nothing is left to rescale.
+    """
+
+    dims: tuple[int, ...]
+    full_dim: int
+    full_norm: float
+    coordinates: FloatVector
+    n_bytes: tuple[int, ...]
+    energy: tuple[float, ...]
+    norm_before: tuple[float, ...]
+    norm_after: tuple[float, ...]
+
+    def cut(self, dim: int) -> FloatVector:
+        """The first `dim` coordinates of the unit vector, not renormalised, shape (dim,).
+
+        Raises
+        ------
+        DimensionError : `dim` is outside 1..full_dim.
+        """
+        (dim,) = check_dims([dim], self.full_dim)
+        return self.coordinates[:dim].copy()
+
+    def short(self, dim: int) -> FloatVector:
+        """The first `dim` coordinates renormalised, shape (dim,): the vector to deploy.
+
+        Raises
+        ------
+        DimensionError : `dim` is outside 1..full_dim.
+        """
+        return np.asarray(truncate_and_normalize(self.coordinates[None], dim)[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return vars(self) | {"coordinates": self.coordinates.tolist()}
+
+    def rows(self) -> list[dict[str, float]]:
+        """One record per width; `even_share` is the energy an even spread over the coordinates would keep."""
+        return [
+            {
+                "dim": dim, "bytes": self.n_bytes[level], "energy": self.energy[level],
+                "even_share": dim / self.full_dim, "norm_before": self.norm_before[level],
+                "norm_after": self.norm_after[level],
+            }
+            for level, dim in enumerate(self.dims)
+        ]  # fmt: skip
+
+    def takeaway(self) -> str:
+        """One sentence: energy and norm at about a quarter of the width."""
+        level = nearest_level(self.dims, self.full_dim / 4)
+        dim = self.dims[level]
+        if self.norm_after[level] == 0:
+            return f"The first {dim} of {self.full_dim} coordinates are all zero: no direction left to rescale."
+        return (
+            f"The first {dim} of {self.full_dim} coordinates keep {self.energy[level]:.1%} of this vector's energy (an "
+            f"even spread keeps {dim / self.full_dim:.1%}); their norm is {self.norm_before[level]:.2f} and has to be "
+            "brought back to 1."
+        )
+
+    def dolls_takeaway(self) -> str:
+        """One sentence: the smallest doll beside the whole."""
+        return (
+            f"The smallest doll has {self.dims[0]} of {self.full_dim} dims and {self.n_bytes[0]:,} of "
+            f"{self.n_bytes[-1]:,} bytes, and holds {self.energy[0]:.1%} of the energy."
+        )
+
+    def norms_takeaway(self) -> str:
+        """One sentence: how far the norm falls without renormalising."""
+        return (
+            f"Only cut, the norm falls from 1 to {self.norm_before[0]:.2f} at {self.dims[0]} dims; renormalised it is "
+            f"{self.norm_after[0]:.0f} again."
+        )
+
+
+@dataclass(frozen=True)
+class PairByWidth:
+    """Two vectors at every width, with and without renormalising the prefixes.
+
+    One entry per width: `cosine` of the prefixes, in [-1, 1], 0 where one of them is zero; `dot_product` of the
+    prefixes of the two *unit* vectors, what a search computes that forgot to renormalise; `norm_product` of these
+    prefixes, in [0, 1], the factor between the two.
+    `n_without_direction` : up to this width (almost) nothing is left of one of the two, 0 when that never happens.
+    """
+
+    dims: tuple[int, ...]
+    full_dim: int
+    cosine: tuple[float, ...]
+    dot_product: tuple[float, ...]
+    norm_product: tuple[float, ...]
+    n_without_direction: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return dict(vars(self))
+
+    def rows(self) -> list[dict[str, float]]:
+        """One record per width; `error` is what the missing renormalisation does."""
+        return [
+            {"dim": dim, "cosine": cosine, "dot_product": dot, "norm_product": norms, "error": dot - cosine}
+            for dim, cosine, dot, norms in zip(self.dims, self.cosine, self.dot_product, self.norm_product)
+        ]
+
+    def takeaway(self) -> str:
+        """One sentence: both readings at about a quarter of the width."""
+        level = nearest_level(self.dims, self.full_dim / 4)
+        empty = self.n_without_direction
+        flagged = f" Up to {empty} dims one of the two has nothing left." if empty else ""
+        return (
+            f"At {self.dims[level]} of {self.full_dim} dims the cosine is {self.cosine[level]:.2f} "
+            f"({self.cosine[-1]:.2f} at full width); without renormalising it reads {self.dot_product[level]:.2f}, "
+            f"shrunk to {self.norm_product[level]:.0%}.{flagged}"
+        )
+
+
+@dataclass(frozen=True)
+class ShortVectorAgreement:
+    """A short vector from an API beside a locally truncated one.
+
+    `api`, `local` : the two, float64 of shape (dim,). `mape` : mean of |api - local|/|api| over the coordinates
+    that are not dead, 1 = 100 %; `median_ape` : their median, which a few small coordinates do not move; both None when
+    every coordinate is dead. `wmape` : sum of |api - local| over sum of |api|, None when `api` is zero. All three are
+    None too when their value is beyond floating point. `cosine` : in [-1, 1], 0 when one is zero.
+    `dead` : coordinates where `api` is below a millionth of its root mean square, left out of `mape` and `median_ape`.
+    It says nothing about what truncation itself loses: that is overlap and task quality.
+    """
+
+    dim: int
+    mape: float | None
+    median_ape: float | None
+    wmape: float | None
+    cosine: float
+    api_norm: float
+    local_norm: float
+    dead: tuple[int, ...]
+    api: npt.NDArray[np.float64]
+    local: npt.NDArray[np.float64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return vars(self) | {"api": self.api.tolist(), "local": self.local.tolist()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per coordinate."""
+        dead = set(self.dead)
+        return [
+            {"coordinate": j, "api": float(a), "local": float(b), "difference": float(b - a), "dead": j in dead}
+            for j, (a, b) in enumerate(zip(self.api, self.local))
+        ]
+
+    def takeaway(self) -> str:
+        """One sentence: agreement, what was left out of it, and the likely mistake if there is one."""
+        if self.api_norm == 0 or self.local_norm == 0:
+            which = "API vector" if self.api_norm == 0 else "local vector"
+            return f"The {which} is all zeros, so the two have no direction to compare."
+        parts = f"cosine {self.cosine:.4f}, wMAPE {_percent(self.wmape)}, MAPE {_percent(self.mape)}"
+        left_out = ""
+        if self.dead:
+            left_out = f" MAPE leaves out {len(self.dead)} dead coordinate{'s' if len(self.dead) > 1 else ''}."
+        return f"API short against local short at {self.dim} dims: {parts}.{left_out}{self._verdict()}"
+
+    def _verdict(self) -> str:
+        """What a pair that agrees in direction and not in length means, and one that does not agree at all."""
+        if self.cosine < SAME_DIRECTION:
+            return " They differ by more than rounding: check model, prompt, quantisation, and steps before the slice."
+        if abs(self.local_norm / self.api_norm - 1) > OTHER_LENGTH:
+            norms = f"{self.api_norm:.2f} and {self.local_norm:.2f}"
+            return f" Same direction, norms {norms}: one of the two was not renormalised."
+        return " They agree in direction and length."
+
+
+def vector_anatomy(
+    vector: npt.ArrayLike, *, dims: Iterable[int], bytes_per_coordinate: int = BYTES_PER_FLOAT32
+) -> VectorAnatomy:
+    """One vector as nested prefixes: bytes, energy kept, and norm before and after renormalising.
+
+    Parameters
+    ----------
+    vector : array_like of shape (full_dim,)
+    dims : widths in 1..full_dim; the full width is added
+    bytes_per_coordinate : of the stored vector, 4 for float32
+
+    Returns
+    -------
+    VectorAnatomy : of the vector rescaled to unit length, since cosine does not see its norm.
+
+    Raises
+    ------
+    DimensionError, ShapeError : unusable widths or vector.
+    InvalidInputError : `bytes_per_coordinate` is below 1.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 3; energy: own definition.
+    """
+    if bytes_per_coordinate < 1:
+        raise InvalidInputError(f"`bytes_per_coordinate` is {bytes_per_coordinate}; choose 1 or more.")
+    row = _as_row(vector, "vector")
+    full_dim = row.shape[1]
+    dims = check_dims((*dims, full_dim), full_dim)
+    unit = normalize(row)
+    return VectorAnatomy(
+        dims=dims,
+        full_dim=full_dim,
+        full_norm=_norm(row[0]),
+        coordinates=unit[0],
+        n_bytes=tuple(dim * bytes_per_coordinate for dim in dims),
+        energy=prefix_energy(unit, dims).mean,
+        norm_before=tuple(_norm(unit[0, :dim]) for dim in dims),
+        norm_after=tuple(_norm(truncate_and_normalize(unit, dim)[0]) for dim in dims),
+    )
+
+
+def pair_by_width(left: npt.ArrayLike, right: npt.ArrayLike, *, dims: Iterable[int] | None = None) -> PairByWidth:
+    """Cosine of two vectors at each width, and what it reads when the prefixes are not renormalised.
+
+    Parameters
+    ----------
+    left, right : array_like of shape (full_dim,); the same vector twice is fine
+    dims : widths in 1..full_dim, the full width is added; None takes every width 1..full_dim
+
+    Returns
+    -------
+    PairByWidth
+
+    Raises
+    ------
+    DimensionError, ShapeError : unusable widths or vectors, or two of different length.
+
+    Source: own definition. dot_product = cosine x norm_product, so it never exceeds the cosine in size.
+    """
+    left, right = _as_row(left, "left"), _as_row(right, "right")
+    full_dim = left.shape[1]
+    if right.shape[1] != full_dim:
+        raise ShapeError(f"`left` has {full_dim} coordinates and `right` {right.shape[1]}; embed both with one model.")
+    dims = check_dims(range(1, full_dim + 1) if dims is None else (*dims, full_dim), full_dim)
+    last = np.asarray(dims) - 1
+    a, b = (normalize(row.astype(np.float64))[0] for row in (left, right))
+    energies = np.cumsum([a * a, b * b], axis=1)
+    dots = np.cumsum(a * b)[last]
+    norms = np.sqrt(energies.prod(axis=0))[last]
+    without_direction = (energies.min(axis=0) < ZERO_PREFIX_ENERGY)[last]
+    return PairByWidth(
+        dims=dims,
+        full_dim=full_dim,
+        cosine=tuple(pair_similarities(left, right, dims)[:, 0].tolist()),
+        dot_product=tuple(np.clip(dots, -1, 1).tolist()),
+        norm_product=tuple(np.minimum(norms, 1).tolist()),
+        n_without_direction=dims[int(without_direction.sum()) - 1] if without_direction.any() else 0,
+    )
+
+
+def api_short_vs_local_short(api: npt.ArrayLike, local: npt.ArrayLike) -> ShortVectorAgreement:
+    """How well a locally truncated vector agrees with the one an API gave for `dimensions=m`: MAPE, wMAPE and cosine.
+
+    Parameters
+    ----------
+    api : array_like of shape (m,), the reference
+    local : array_like of shape (m,), a local prefix, renormalised or (the mistake to look for) not
+
+    Returns
+    -------
+    ShortVectorAgreement : computed in float64; dead coordinates are left out of MAPE and counted.
+
+    Raises
+    ------
+    ShapeError : unusable vectors, or two of different length.
+
+    Source: own definition. For a unit vector x, its prefix against the renormalised prefix has MAPE 1 - ‖x[:m]‖.
+    """
+    a, b = _as_row(api, "api")[0].astype(np.float64), _as_row(local, "local")[0].astype(np.float64)
+    if a.shape != b.shape:
+        raise ShapeError(f"`api` has {len(a)} coordinates and `local` {len(b)}; truncate both to the same width.")
+    is_dead = np.abs(a) <= DEAD_SHARE * _norm(a) / np.sqrt(len(a))
+    mape = median = wmape = None
+    with np.errstate(over="ignore"):
+        if not is_dead.all():
+            errors = np.abs(a - b)[~is_dead] / np.abs(a)[~is_dead]
+            mape, median = _finite(errors.mean()), _finite(np.median(errors))
+            wmape = _finite(np.abs(a - b).sum() / np.abs(a).sum())
+    unit_a, unit_b = normalize(a[None])[0], normalize(b[None])[0]
+    return ShortVectorAgreement(
+        dim=len(a),
+        mape=mape,
+        median_ape=median,
+        wmape=wmape,
+        cosine=float(np.clip(unit_a @ unit_b, -1, 1)),
+        api_norm=_norm(a),
+        local_norm=_norm(b),
+        dead=tuple(int(j) for j in np.flatnonzero(is_dead)),
+        api=a,
+        local=b,
+    )
+
+
+def _as_row(vector: npt.ArrayLike, name: str) -> FloatVector:
+    """A vector as a checked matrix of one row."""
+    try:
+        array = np.asarray(vector)
+    except ValueError as error:
+        raise ShapeError(f"`{name}` is ragged; give one vector of shape (full_dim,).") from error
+    if array.ndim != 1:
+        raise ShapeError(f"`{name}` has shape {array.shape}; give one vector of shape (full_dim,).")
+    return check_embeddings(array[None], name)
+
+
+def _norm(vector: FloatVector) -> float:
+    """L2 norm in float64, divided by the largest coordinate first: its square may leave the range of floats."""
+    largest = float(np.abs(vector).max())
+    return largest * float(np.linalg.norm(vector.astype(np.float64) / largest)) if largest else 0.0
+
+
+def _finite(value: np.floating[Any]) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2%}"

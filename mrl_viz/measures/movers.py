@@ -1,0 +1,228 @@
+"""Which pairs move most relative to the pairs around them, and which texts swap their nearer item?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.measures.drift import MAX_COLUMNS, MAX_ROWS, sampled_cosines
+from mrl_viz.measures.similarity import DECIMALS, check_at_least_one, require_pairs, sampled_pairs
+from mrl_viz.truncation import check_embeddings
+
+# A pair is compared with this many pairs of about its own similarity; odd, so that a median is one of them.
+WINDOW = 101
+# Enough that the share of flips is known to 0.3 percentage points and every text of the sample has hundreds of triples.
+N_TRIPLES = 200_000
+
+
+@dataclass(frozen=True)
+class RelativeMovers:
+    """The pairs whose drift differs most from the median drift of the pairs around them.
+
+    `pairs` : (left, right, cosine at full width, cosine at `dim`, local median drift, relative move), the largest
+    relative move in size first; relative move = drift - local median drift, in cosine units.
+    `typical` : median size of the relative move over all `n_pairs` sampled pairs, what an ordinary pair does.
+    """
+
+    dim: int
+    full_dim: int
+    n_pairs: int
+    typical: float
+    pairs: tuple[tuple[int, int, float, float, float, float], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return dict(vars(self))
+
+    def rows(self) -> list[dict[str, float]]:
+        """One record per pair, the largest relative move first."""
+        return [
+            {
+                "left": left, "right": right, "full": full, "truncated": here, "drift": here - full,
+                "local_median_drift": around, "relative_move": move,
+            }
+            for left, right, full, here, around, move in self.pairs
+        ]  # fmt: skip
+
+    def takeaway(self) -> str:
+        """One sentence: the largest relative move beside an ordinary one."""
+        _, _, full, here, around, move = self.pairs[0]
+        return (
+            f"At {self.dim} dims the biggest mover goes from {full:.2f} to {here:.2f} while pairs like it move by "
+            f"{around:+.2f}: {move:+.2f} relative to them, where an ordinary pair moves by {self.typical:.2f} either "
+            "way."
+        )
+
+
+@dataclass(frozen=True)
+class FlippedTriples:
+    """Texts whose nearer item of two changes between full width and `dim`.
+
+    `flips` : (text, a, b, margin at full width, margin at `dim`), the margin being cosine(text, a) - cosine(text, b):
+    above 0 at full width, below 0 at `dim`; the clearest flip of each text, ordered by the smaller of its two margins.
+    `share` : of `n_triples` triples that flip, in [0, 1], 0 when there is no triple; ties do not flip.
+    """
+
+    dim: int
+    full_dim: int
+    n_triples: int
+    share: float
+    flips: tuple[tuple[int, int, int, float, float], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return dict(vars(self))
+
+    def rows(self) -> list[dict[str, float]]:
+        """One record per listed triple, the clearest first."""
+        return [
+            {"text": text, "a": a, "b": b, "margin_full": before, "margin_truncated": after}
+            for text, a, b, before, after in self.flips
+        ]
+
+    def takeaway(self) -> str:
+        """One sentence: how often the nearer of two items changes, and the clearest case."""
+        if self.n_triples == 0:
+            return "A flip needs a text and two others; add texts to see any."
+        text = (
+            f"At {self.dim} dims {self.share:.1%} of {self.n_triples:,} triples swap which of two items is nearer "
+            "(chance 50%)"
+        )
+        if not self.flips:
+            return f"{text}."
+        _, _, _, before, after = self.flips[0]
+        return f"{text}; in the clearest a margin of {before:+.2f} becomes {after:+.2f}."
+
+
+def relative_movers(
+    corpus: npt.NDArray[np.floating[Any]],
+    queries: npt.NDArray[np.floating[Any]] | None = None,
+    *,
+    dim: int,
+    n_movers: int = 20,
+    seed: int = 0,
+) -> RelativeMovers:
+    """The pairs whose cosine moves most at `dim`, relative to the pairs that are about as similar at full width.
+
+    What moves all pairs alike (a shift, a rescaling, a bent scale) reorders nothing and is taken out: the local median
+    drift is the median over the 101 pairs nearest in full-width similarity rank, the pair itself among them.
+
+    Parameters
+    ----------
+    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim)
+    dim : width in 1..full_dim
+    n_movers : pairs listed at most
+    seed : of the sample, that of `sampled_pairs`
+
+    Raises
+    ------
+    EmptyInputError : there is no pair of different items.
+    InvalidInputError : `n_movers` is below 1. DimensionError, ShapeError : unusable arrays or width.
+
+    Source: own definition. With 101 pairs or fewer the local median is the median of all.
+    """
+    check_at_least_one(n_movers, "n_movers")
+    sample = sampled_pairs(corpus, queries, dims=[dim], seed=seed)
+    here, full = sample.cosines[0].astype(np.float64), sample.cosines[-1].astype(np.float64)
+    change = here - full
+    around = _local_median(change, full)
+    move = change - around
+    top = np.argsort(-np.abs(move).round(DECIMALS), kind="stable")[:n_movers]
+    columns = (sample.left[top], sample.right[top], full[top], here[top], around[top], move[top])
+    return RelativeMovers(
+        dim=sample.dims[0],
+        full_dim=sample.dims[-1],
+        n_pairs=len(change),
+        typical=float(np.median(np.abs(move))),
+        pairs=tuple(zip(*(column.tolist() for column in columns))),
+    )
+
+
+def flipped_triples(
+    corpus: npt.NDArray[np.floating[Any]],
+    queries: npt.NDArray[np.floating[Any]] | None = None,
+    *,
+    dim: int,
+    n_flips: int = 20,
+    n_triples: int = N_TRIPLES,
+    seed: int = 0,
+) -> FlippedTriples:
+    """Triples (text, a, b) where a is nearer at full width and b at `dim`: their share, and the clearest of each text.
+
+    Parameters
+    ----------
+    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim); with queries, those are the texts
+    dim : width in 1..full_dim
+    n_flips : triples listed at most, one a text
+    n_triples : triples looked at: all of the sampled texts when there are no more, else so many seeded draws, of which
+        those that name an item twice are dropped
+    seed : of the sample and the draws
+
+    Raises
+    ------
+    EmptyInputError : there is no pair of different items.
+    InvalidInputError : `n_flips` or `n_triples` is below 1. DimensionError, ShapeError : unusable arrays or width.
+
+    Source: own definition.
+    """
+    check_at_least_one(n_flips, "n_flips")
+    check_at_least_one(n_triples, "n_triples")
+    corpus = check_embeddings(corpus, "corpus")
+    require_pairs(corpus, queries)
+    dims, cosines, is_pair, rows, columns = sampled_cosines(corpus, queries, [dim], seed, MAX_ROWS, MAX_COLUMNS)
+    cosines = np.round(cosines, DECIMALS)
+    text, a, b = _triples(is_pair, n_triples, seed)
+    before = cosines[-1, text, a].astype(np.float64) - cosines[-1, text, b]
+    after = cosines[0, text, a].astype(np.float64) - cosines[0, text, b]
+    flips = np.flatnonzero(np.sign(before) * np.sign(after) < 0)
+    clearness = np.minimum(np.abs(before), np.abs(after))[flips].round(DECIMALS)
+    ordered = flips[np.argsort(-clearness, kind="stable")]
+    _, first = np.unique(text[ordered], return_index=True)
+    listed = ordered[np.sort(first)][:n_flips]
+    swap = before[listed] < 0
+    nearer, farther = np.where(swap, b[listed], a[listed]), np.where(swap, a[listed], b[listed])
+    sign = np.where(swap, -1, 1)
+    fields = (rows[text[listed]], columns[nearer], columns[farther], sign * before[listed], sign * after[listed])
+    return FlippedTriples(
+        dim=dims[0],
+        full_dim=dims[-1],
+        n_triples=len(text),
+        share=len(flips) / len(text) if len(text) else 0.0,
+        flips=tuple(zip(*(field.tolist() for field in fields))),
+    )
+
+
+def _local_median(values: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Median of `values` over the WINDOW entries nearest in the order of `positions`; one-sided at the ends."""
+    from scipy.ndimage import median_filter
+
+    n = len(values)
+    if n <= WINDOW:
+        return np.full(n, np.median(values))
+    order = np.argsort(positions, kind="stable")
+    half = WINDOW // 2
+    # Only windows that lie inside are used, so the filter's treatment of the ends does not matter.
+    medians = median_filter(values[order], size=WINDOW)[np.clip(np.arange(n), half, n - 1 - half)]
+    result = np.empty(n)
+    result[order] = medians
+    return result
+
+
+def _triples(
+    is_pair: npt.NDArray[np.bool_], n_triples: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions (row, a, b) with both (row, a) and (row, b) pairs: every one with a < b, or seeded draws of a, b."""
+    n_rows, n_columns = is_pair.shape
+    n_twos = n_columns * (n_columns - 1) // 2
+    if n_rows * n_twos <= n_triples:
+        first, second = np.triu_indices(n_columns, 1)
+        row, a, b = np.repeat(np.arange(n_rows), n_twos), np.tile(first, n_rows), np.tile(second, n_rows)
+    else:
+        rng = np.random.default_rng(seed)
+        row = rng.integers(0, n_rows, n_triples)
+        a, b = rng.integers(0, n_columns, (2, n_triples))
+    valid = is_pair[row, a] & is_pair[row, b] & (a != b)
+    return row[valid], a[valid], b[valid]

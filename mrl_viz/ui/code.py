@@ -1,0 +1,60 @@
+"""The lines of library code behind each figure, as a user can paste them."""
+
+SWEEP_CODE = """from mrl_viz import figures
+from mrl_viz.analysis import analyse, embed_corpus
+from mrl_viz.reading import read_corpus
+
+corpus = read_corpus("sample")  # or your file
+vectors = embed_corpus(corpus, "wordllama", queries=())
+result = analyse(vectors, dims=[8, 16, 32, 64, 128, 256], k=10)
+"""
+VECTORS_CODE = SWEEP_CODE.rsplit("result = ", 1)[0].replace("import analyse, embed_corpus", "import embed_corpus")
+OVERLAP_CODE = f"""{SWEEP_CODE}figures.overlap_curve(result.overlap).show()"""
+BY_K_CODE = f"""{SWEEP_CODE}figures.overlap_by_k(result.overlap).show()"""
+PER_ITEM_CODE = f"""{SWEEP_CODE}figures.per_item_strip(result.overlap, 64, corpus.texts).show()"""
+BUMP_CODE = f"""{SWEEP_CODE}
+from mrl_viz.measures.overlap import neighbor_ranks
+
+ranks = neighbor_ranks(vectors.corpus, 0, result.sweep)
+figures.neighbor_bump(ranks, [corpus.texts[j] for j in ranks.neighbors], k=10).show()"""
+ANATOMY_CODE = f"""{VECTORS_CODE}
+from mrl_viz.measures.anatomy import vector_anatomy
+
+anatomy = vector_anatomy(vectors.corpus[0], dims=[8, 16, 32, 64, 128, 256])
+figures.coordinate_strip(anatomy, 64).show()
+figures.nested_dolls(anatomy, 64).show()
+figures.prefix_norms(anatomy, 64).show()"""
+PAIR_CODE = f"""{VECTORS_CODE}
+from mrl_viz.measures.anatomy import pair_by_width
+
+figures.pair_curve(pair_by_width(vectors.corpus[0], vectors.corpus[1]), 64).show()"""
+BAND_CODE = f"""{VECTORS_CODE}
+from mrl_viz.measures.similarity import similarity_band
+
+band = similarity_band(vectors.corpus, dims=[8, 16, 32, 64, 128, 256], pairs=[(0, 1)])
+figures.similarity_curves(band, [(corpus.texts[0], corpus.texts[1])], 64).show()"""
+DENSITY_CODE = f"""{VECTORS_CODE}
+from mrl_viz.measures.similarity import similarity_density
+
+figures.density_heatmap(similarity_density(vectors.corpus, dim=64)).show()"""
+MATRICES_CODE = f"""{VECTORS_CODE}
+from mrl_viz.measures.matrices import similarity_matrices
+
+matrices = similarity_matrices(vectors.corpus, dim=64, order="cluster")
+figures.similarity_heatmaps(matrices, corpus.texts).show()"""
+MOVERS_CODE = f"""{VECTORS_CODE}
+from mrl_viz.measures.movers import flipped_triples, relative_movers
+
+print(relative_movers(vectors.corpus, dim=64).takeaway())
+print(flipped_triples(vectors.corpus, dim=64).takeaway())"""
+THRESHOLD_CODE = f"""{VECTORS_CODE}
+from mrl_viz.measures.similarity import threshold_meaning
+
+meaning = threshold_meaning(vectors.corpus, dims=[8, 16, 32, 64, 128, 256], threshold=0.5)
+figures.threshold_shift(meaning, 64).show()"""
+PCA_CODE = f"""{VECTORS_CODE}
+from mrl_viz.projection import pca_maps
+
+maps = pca_maps(vectors.corpus, [8, 16, 32, 64, 128, 256], k=10)
+figures.map_animation(maps, corpus.texts, color_by="label", labels=corpus.labels["domain"]).show()"""
+UMAP_CODE = PCA_CODE.replace("pca_maps", "umap_maps")

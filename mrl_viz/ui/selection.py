@@ -1,0 +1,130 @@
+"""One selection for all pages: a point, a table row, a card or the search box chooses texts; a side panel shows the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from mrl_viz.analysis import Analysis
+from mrl_viz.measures.overlap import neighbor_changes
+from mrl_viz.ui.charts import plain
+from mrl_viz.ui.workspace import Workspace
+
+SELECTION_KEY, URL_KEY, FIND_KEY, BOX_KEY = "selection", "text", "find", "find_box"
+# As many as a map can draw trails for.
+MOST_SELECTED = 8
+# A list box sends all its options to the browser: above this many texts one types a part first.
+MOST_OPTIONS = 2000
+MOST_MATCHES = 100
+OPTION_CHARACTERS = 90
+PANEL_CHARACTERS = 110
+FULL_TEXT_CHARACTERS = 1500
+
+
+def select(*items: int) -> None:
+    """Choose texts from the next run on; none clears the selection."""
+    st.session_state[SELECTION_KEY] = tuple(dict.fromkeys(items))[:MOST_SELECTED]
+
+
+def selection(workspace: Workspace) -> tuple[int, ...]:
+    """The chosen texts of the current data, the first being the one shown; read from the URL on a first visit."""
+    data = (workspace.corpus.fingerprint, workspace.corpus.n_items)
+    if SELECTION_KEY not in st.session_state:
+        given = st.query_params.get(URL_KEY, "").split(",")
+        select(*(int(part) for part in given if part.isascii() and part.isdigit()))
+    elif st.session_state.get("selection_data", data) != data:
+        select()
+    st.session_state["selection_data"] = data
+    chosen: tuple[int, ...] = st.session_state[SELECTION_KEY]
+    return tuple(item for item in chosen if item < workspace.corpus.n_items)
+
+
+def current_item(workspace: Workspace, fallback: int = 0) -> int:
+    """The first selected text, or `fallback` when none is."""
+    chosen = selection(workspace)
+    return chosen[0] if chosen else fallback
+
+
+def shortened(text: str, most: int = OPTION_CHARACTERS) -> str:
+    """The text on one line, cut for a list."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1]}…"
+
+
+def find_text(workspace: Workspace, label: str, *, key: str, chosen: int | None, on_change: Callable[[], None] | None = None) -> int | None:
+    """A box that finds a text by what it contains, usable by keyboard; None while nothing is chosen."""
+    texts = workspace.corpus.texts
+    options: Sequence[int] = range(len(texts))
+    if len(texts) > MOST_OPTIONS:
+        part = st.text_input(f"{label}: a part of it", key=f"{key}_part").casefold()
+        matches = (item for item, text in enumerate(texts) if part in text.casefold())
+        options = [item for _, item in zip(range(MOST_MATCHES), matches)]
+        if chosen is not None and chosen not in options:
+            options = [chosen, *options]
+    if st.session_state.get(key) != chosen or key not in st.session_state:
+        st.session_state[key] = chosen
+    found: int | None = st.selectbox(
+        label, options, key=key, index=None, placeholder="Type a part of it", filter_mode="contains", on_change=on_change,
+        format_func=lambda item: f"{item}: {shortened(texts[item])}",
+    )  # fmt: skip
+    return found
+
+
+def selection_panel(workspace: Workspace, result: Analysis | None) -> None:
+    """Search box, the selected text with its labels, and its neighbors at full and focus width; keeps the URL in step."""
+    chosen = selection(workspace)
+    st.divider()
+    find_text(workspace, "Find a text", key=BOX_KEY, chosen=chosen[0] if chosen else None, on_change=_found)
+    if not chosen:
+        st.query_params.pop(URL_KEY, None)
+        return
+    st.query_params[URL_KEY] = ",".join(map(str, chosen))
+    item, corpus = chosen[0], workspace.corpus
+    st.text(shortened(corpus.texts[item], FULL_TEXT_CHARACTERS))
+    labels = [f"{column}: {values[item] or '(none)'}" for column, values in corpus.labels.items()]
+    more = f"{len(chosen) - 1} more selected" if len(chosen) > 1 else ""
+    st.caption(plain(" · ".join(filter(None, [*labels, more]))))
+    st.button("Clear the selection", key="clear_selection", on_click=select, width="stretch")
+    if result is None:
+        return
+    changes = neighbor_changes(result.sweep, item, workspace.focus_dim)
+    for name, entries in (("Kept", changes.kept), ("Lost", changes.lost), ("Gained", changes.gained)):
+        with st.expander(f"{name} at {workspace.focus_dim} dims: {len(entries)}"):
+            for neighbor, before, after in entries:
+                rank = after if before is None else before
+                st.button(
+                    plain(f"{rank}. {shortened(corpus.texts[neighbor], PANEL_CHARACTERS)}"), key=f"panel_{name}_{neighbor}",
+                    type="tertiary", on_click=select, args=(neighbor,),
+                )  # fmt: skip
+
+
+def _found() -> None:
+    item = st.session_state[BOX_KEY]
+    select(*(() if item is None else (item,)))
+
+
+def chosen_in_chart(key: str) -> Callable[[], None]:
+    """What a chart calls when points are chosen in it: their `customdata` are texts."""
+
+    def take() -> None:
+        event: Any = st.session_state[key]
+        items = [point.get("customdata") for point in event["selection"]["points"]]
+        flat = [item[0] if isinstance(item, (list, tuple)) else item for item in items if item is not None]
+        if flat:
+            select(*(int(item) for item in flat))
+
+    return take
+
+
+def chosen_in_table(key: str, items: Sequence[int]) -> Callable[[], None]:
+    """What a table calls when a row is chosen in it: row n stands for text `items[n]`."""
+
+    def take() -> None:
+        event: Any = st.session_state[key]
+        rows = event["selection"]["rows"]
+        if rows:
+            select(items[rows[0]])
+
+    return take

@@ -1,0 +1,37 @@
+"""Map: where do texts move?"""
+
+import streamlit as st
+
+from mrl_viz import figures, ui
+
+st.title("Where do texts move?")
+workspace = ui.require_workspace()
+method = st.segmented_control(
+    "Method", ["PCA", "UMAP"], default="PCA", key="method", bind="query-params", required=True,
+    help="PCA: one basis for all widths, at once. UMAP: neighborhoods, on request, beside its own noise.",
+)  # fmt: skip
+color_by, labels = ui.map_colors(workspace)
+with ui.errors_shown():
+    result = ui.analysis(workspace.embedded, workspace.dims, workspace.k)
+    maps = ui.pca(workspace, result) if method == "PCA" else ui.umap(workspace)
+if maps is None:
+    st.stop()
+
+chosen = ui.selection(workspace)
+ui.chart(
+    figures.map_animation(
+        maps, workspace.corpus.texts, color_by=color_by, labels=labels, selected=chosen, focus_dim=workspace.focus_dim
+    ),
+    key="map", takeaway=maps.takeaway(), rows=maps.rows(), on_select=ui.chosen_in_chart("map"),
+)  # fmt: skip
+st.caption(
+    "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Trustworthiness and "
+    "continuity say how far this one can be believed. Play runs in your browser; select points, or several with the lasso, to see their trails."
+)
+ui.code_shown(ui.PCA_CODE if method == "PCA" else ui.UMAP_CODE)
+
+st.subheader("Side by side")
+ui.chart(
+    figures.map_panels(maps, workspace.corpus.texts, color_by=color_by, labels=labels, selected=chosen),
+    key="panels", takeaway=maps.takeaway(), rows=maps.rows(), on_select=ui.chosen_in_chart("panels"),
+)  # fmt: skip
