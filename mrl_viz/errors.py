@@ -7,6 +7,7 @@
     │   └── EmptyInputError                 nothing, or too little, to work on
     ├── DataFormatError                     a file that is not what its name promises
     ├── ModelUnavailableError               a model that cannot be loaded on this machine
+    ├── ApiError                            a remote model that refuses, answers wrongly or not at all
     ├── StoreError                          the embedding store cannot be used
     ├── EncodingCancelledError              the user stopped an encoding; finished work is kept
     └── OptionalDependencyError (ImportError)
@@ -41,6 +42,10 @@ class DataFormatError(MrlVizError):
 
 class ModelUnavailableError(MrlVizError):
     """A model cannot be loaded here."""
+
+
+class ApiError(MrlVizError):
+    """A remote model refuses, answers wrongly or not at all; what the store has is kept."""
 
 
 class StoreError(MrlVizError):
