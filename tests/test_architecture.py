@@ -32,7 +32,7 @@ ROOMS = {
     "learning": (LEARNED, CORE),
     "analysis": (NUMERIC, CORE | {"corpus", "encoders", "store", "models"}),
     "evaluation": (LEARNED, CORE | {"analysis", "corpus"}),
-    "figures": ({"numpy", "plotly"}, CORE | {"figures", "evaluation", "projection"}),
+    "figures": ({"numpy", "plotly"}, CORE | {"figures", "evaluation", "projection", "retrieval", "comparison", "decide", "learning"}),
     "launcher": ({"streamlit", "websockets"}, {"errors"}),
 }
 EVERYTHING = {"cli", "__main__", "__init__", "ui", "export", "decide"}

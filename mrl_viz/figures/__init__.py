@@ -3,6 +3,7 @@
 from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
 from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
+from mrl_viz.figures.retrieval import shortlist_overlap
 from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "per_item_strip",
     "prefix_norms",
     "short_vectors",
+    "shortlist_overlap",
     "similarity_curves",
     "similarity_heatmaps",
     "threshold_shift",

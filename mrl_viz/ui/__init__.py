@@ -13,6 +13,7 @@ from mrl_viz.ui.code import (
     PAIR_CODE,
     PCA_CODE,
     PER_ITEM_CODE,
+    SHORTLIST_CODE,
     THRESHOLD_CODE,
     UMAP_CODE,
 )
@@ -35,6 +36,16 @@ from mrl_viz.ui.explore import (
 )
 from mrl_viz.ui.neighbors import change_cards, every_width_wanted, extremes, headline, item_rows, texts_of
 from mrl_viz.ui.results import analysis, every_width, neighbor_ranks, result_or_none
+from mrl_viz.ui.search import (
+    adaptive_rows,
+    choose_query,
+    curve_of,
+    design,
+    latency_dial,
+    miss_of,
+    results_side_by_side,
+    search_takeaway,
+)
 from mrl_viz.ui.selection import chosen_in_chart, chosen_in_table, selection
 from mrl_viz.ui.sidebar import sidebar
 from mrl_viz.ui.sources import choose_data, data_check, model_card
@@ -52,9 +63,11 @@ __all__ = [
     "PAIR_CODE",
     "PCA_CODE",
     "PER_ITEM_CODE",
+    "SHORTLIST_CODE",
     "THRESHOLD_CODE",
     "UMAP_CODE",
     "Workspace",
+    "adaptive_rows",
     "analysis",
     "anatomy_of",
     "at_focus",
@@ -63,12 +76,15 @@ __all__ = [
     "chart",
     "choose_data",
     "choose_order",
+    "choose_query",
     "chosen_in_chart",
     "chosen_in_table",
     "chosen_pairs",
     "code_shown",
     "compared_pair",
+    "curve_of",
     "data_check",
+    "design",
     "errors_shown",
     "every_width",
     "every_width_wanted",
@@ -77,8 +93,10 @@ __all__ = [
     "full_text",
     "headline",
     "item_rows",
+    "latency_dial",
     "map_colors",
     "matrices",
+    "miss_of",
     "model_card",
     "mover_rows",
     "neighbor_ranks",
@@ -87,6 +105,8 @@ __all__ = [
     "plain",
     "require_workspace",
     "result_or_none",
+    "results_side_by_side",
+    "search_takeaway",
     "selection",
     "sidebar",
     "table",

@@ -58,3 +58,11 @@ from mrl_viz.projection import pca_maps
 maps = pca_maps(vectors.corpus, [8, 16, 32, 64, 128, 256], k=10)
 figures.map_animation(maps, corpus.texts, color_by="label", labels=corpus.labels["domain"]).show()"""
 UMAP_CODE = PCA_CODE.replace("pca_maps", "umap_maps")
+SHORTLIST_CODE = f"""{VECTORS_CODE}
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.shortlist import shortlist_curve, shortlist_search
+
+index = PrefixIndex(vectors.corpus, [64, 256])
+found = shortlist_search(index, vectors.corpus[:10], shortlist_dim=64, shortlist_size=80, k=10)
+print(found.takeaway())
+figures.shortlist_overlap(shortlist_curve(index, vectors.corpus[:200], shortlist_dim=64, k=10), 80).show()"""

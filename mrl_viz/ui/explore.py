@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
-from mrl_viz.encoders import Encoder, load_encoder
+from mrl_viz.encoders import Encoder, Kind, load_encoder
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.anatomy import PairByWidth, VectorAnatomy, pair_by_width, vector_anatomy
 from mrl_viz.measures.matrices import Order, SimilarityMatrices, similarity_matrices
@@ -44,6 +45,13 @@ def _encoder(model: str) -> Encoder:
     return load_encoder(model)
 
 
+def encode_one(model: str, text: str, kind: Kind = "document") -> FloatMatrix:
+    """The vector of one text by the current model, shape (full_dim,); never stored."""
+    encoder = _encoder(model)
+    with ENCODING:
+        return np.asarray(encoder.encode([text], kind=kind)[0])
+
+
 def typed_vector(workspace: Workspace) -> tuple[str, FloatMatrix] | None:
     """A sentence typed on the page and its vector by the current model; None while nothing is typed."""
     if workspace.corpus.embeddings is not None:
@@ -52,9 +60,7 @@ def typed_vector(workspace: Workspace) -> tuple[str, FloatMatrix] | None:
     text = st.text_input("Type a sentence to take it apart", key="typed_sentence", placeholder="or look at a text of the data")
     if not (text and text.strip()):
         return None
-    encoder = _encoder(workspace.model)
-    with ENCODING:
-        return text, encoder.encode([text.strip()])[0]
+    return text, encode_one(workspace.model, text.strip())
 
 
 def anatomy_of(workspace: Workspace) -> tuple[str, FloatMatrix, VectorAnatomy]:

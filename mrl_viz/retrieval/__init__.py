@@ -1,0 +1,1 @@
+"""Search at every width: exact, shortlist + rerank, funnel, quantised, approximate, and what each costs."""

@@ -1,0 +1,213 @@
+"""An index that answers within a latency budget: every plan is timed here first, and the best that fits is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.latency import TIMED_RUNS, PlanMeasurement, measure_plan
+from mrl_viz.retrieval.plan import Plan, PlannedIndex
+from mrl_viz.retrieval.results import SearchResult
+from mrl_viz.retrieval.shortlist import rerank
+from mrl_viz.sweep import check_k
+
+# Shortlists that the default plans rerank at full width.
+DEFAULT_SHORTLISTS = (50, 200, 1000)
+# Items reranked after each widening step.
+WIDENING_SHORTLIST = 200
+
+
+@dataclass(frozen=True)
+class AdaptiveResult:
+    """An answer within a budget.
+
+    `result` : the items found. `used` : the plan and what it measured when the index was built.
+    `max_latency_ms` : the budget per query; `slowest_ms` : the slowest of these queries.
+    """
+
+    result: SearchResult
+    used: PlanMeasurement
+    max_latency_ms: float
+    slowest_ms: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "result": self.result.to_dict(),
+            "used": self.used.to_dict(),
+            "max_latency_ms": self.max_latency_ms,
+            "slowest_ms": self.slowest_ms,
+        }
+
+    def takeaway(self) -> str:
+        """One sentence: the plan used, its time, and the budget."""
+        return (
+            f"Within {self.max_latency_ms:g} ms the best plan is {self.used.plan.label}: 95% of queries within "
+            f"{self.used.latency.p95_ms:.2f} ms, {self.used.recall.mean:.1%} of the full-width neighbors."
+        )
+
+
+class AdaptiveIndex:
+    """Plans over one corpus, each measured when the index is built.
+
+    Parameters
+    ----------
+    corpus : array_like of shape (n_items, full_dim), or a PrefixIndex over it
+    calibration_queries : array_like of shape (n_queries, full_dim), like the queries to come; quality and latency are
+        measured on them, so a plan chosen for its quality does a little worse on others
+    plans : exact float32 plans to choose from; by default each width alone and with reranks of 50, 200 and 1,000
+    k : list length that quality is measured at
+    n_runs : timed queries per plan
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError, InvalidInputError : unusable arrays, or plans that do not fit them.
+    """
+
+    def __init__(
+        self,
+        corpus: npt.ArrayLike | PrefixIndex,
+        calibration_queries: npt.ArrayLike,
+        *,
+        plans: Iterable[Plan] | None = None,
+        k: int = 10,
+        n_runs: int = TIMED_RUNS,
+    ) -> None:
+        self.index = corpus if isinstance(corpus, PrefixIndex) else PrefixIndex(corpus)
+        rows = self.index.check_queries(calibration_queries)
+        check_k(k, self.index.n_items)
+        plans = _default_plans(self.index, k) if plans is None else tuple(plans)
+        if not plans:
+            raise EmptyInputError("`plans` is empty; give at least one plan.")
+        full = self.index.search(rows, k).indices
+        measured = []
+        for plan in plans:
+            if plan.kind != "exact" or plan.dtype != "float32":
+                raise InvalidInputError(
+                    f"`plans` has {plan.label!r}; the adaptive index holds float32 prefixes, so give exact ones."
+                )
+            for dim in (plan.dim, *(dim for _, dim in plan.rerank)):
+                self.index.level(dim)
+            measured.append(measure_plan(PlannedIndex(plan, self.index, self.index), rows, full, n_runs=n_runs))
+        self.measurements = tuple(measured)
+        self._step_ms = self._measure_steps(rows[: max(1, n_runs // len(self.index.dims))], k)
+
+    def search(self, queries: npt.ArrayLike, k: int = 10, *, max_latency_ms: float) -> AdaptiveResult:
+        """The answers of the best plan whose measured 95th percentile fits the budget, one query at a time.
+
+        Parameters
+        ----------
+        queries : array_like of shape (n_queries, full_dim)
+        k : 1 to n_items
+        max_latency_ms : budget per query, milliseconds
+
+        Raises
+        ------
+        InvalidInputError : nothing is as fast as that (the message names the fastest plan), or `k` out of range.
+        ShapeError, EmptyInputError : unusable queries.
+        """
+        rows = self.index.check_queries(queries)
+        check_k(k, self.index.n_items)
+        used = self.choose(k, max_latency_ms)
+        built = PlannedIndex(used.plan, self.index, self.index)
+        results = [built.search(row[None], k) for row in rows]
+        return AdaptiveResult(_joined(results), used, max_latency_ms, max(result.milliseconds for result in results))
+
+    def choose(self, k: int, max_latency_ms: float) -> PlanMeasurement:
+        """The plan of highest recall whose 95th percentile fits, the faster one on ties.
+
+        Raises
+        ------
+        InvalidInputError : no plan fits.
+        """
+        _check_budget(max_latency_ms)
+        able = [measured for measured in self.measurements if measured.plan.allows(k)]
+        if not able:
+            raise InvalidInputError(
+                f"`k` is {k} but no plan keeps that many; lower `k` or add plans with longer lists."
+            )
+        fitting = [measured for measured in able if measured.latency.p95_ms <= max_latency_ms]
+        if not fitting:
+            fastest = min(able, key=lambda measured: measured.latency.p95_ms)
+            raise InvalidInputError(
+                f"`max_latency_ms` is {max_latency_ms:g} but the fastest plan ({fastest.plan.label}) takes "
+                f"{fastest.latency.p95_ms:.3g} ms for 95% of queries; allow at least that."
+            )
+        return max(fitting, key=lambda measured: (measured.recall.mean, -measured.latency.p95_ms))
+
+    def refine(self, query: npt.ArrayLike, k: int = 10, *, max_latency_ms: float) -> Iterator[SearchResult]:
+        """Ever better answers while time is left: shortlists at growing widths, each reranked at full width.
+
+        Each width continues the sums of the one before. The first answer always comes; another only if its measured
+        95th percentile fits in what is left of the budget, the caller's own time between answers included.
+
+        Raises
+        ------
+        ShapeError : `query` is not one vector of `full_dim`. InvalidInputError : `k` or the budget out of range.
+        """
+        _check_budget(max_latency_ms)
+        check_k(k, self.index.n_items)
+        self.index.check_queries(query)
+        return self._within(query, k, max_latency_ms)
+
+    def _within(self, query: npt.ArrayLike, k: int, max_latency_ms: float) -> Iterator[SearchResult]:
+        started = perf_counter()
+        for result, needed in zip(self._refinements(query, k), [*self._step_ms[1:], np.inf]):
+            yield result
+            if (perf_counter() - started) * 1e3 + needed > max_latency_ms:
+                return
+
+    def _refinements(self, query: npt.ArrayLike, k: int) -> Iterator[SearchResult]:
+        size = min(max(k, WIDENING_SHORTLIST), self.index.n_items)
+        for result in self.index.widen(query, size):
+            yield rerank(self.index, query, result, k=k)
+
+    def _measure_steps(self, rows: npt.NDArray[Any], k: int) -> list[float]:
+        """95th percentile of every refinement step, milliseconds."""
+        times = []
+        for row in rows:
+            steps, last = [], perf_counter()
+            for _ in self._refinements(row, k):
+                steps.append((perf_counter() - last) * 1e3)
+                last = perf_counter()
+            times.append(steps)
+        return [float(value) for value in np.percentile(times, 95, axis=0)]
+
+
+def _default_plans(index: PrefixIndex, k: int) -> tuple[Plan, ...]:
+    """Every width alone, and every smaller width with a shortlist reranked at full width."""
+    alone = [Plan(dim) for dim in index.dims]
+    sizes = sorted({min(max(size, k), index.n_items) for size in DEFAULT_SHORTLISTS})
+    return (*alone, *(Plan(dim, rerank=((size, index.full_dim),)) for dim in index.dims[:-1] for size in sizes))
+
+
+def _check_budget(max_latency_ms: float) -> None:
+    if not max_latency_ms > 0:
+        raise InvalidInputError(f"`max_latency_ms` is {max_latency_ms}; choose a number of milliseconds above 0.")
+
+
+def _joined(results: list[SearchResult]) -> SearchResult:
+    """Results of single queries as one, times averaged."""
+    first = results[0]
+    stages = []
+    for level, stage in enumerate(first.stages):
+        parts = [result.stages[level] for result in results]
+        stages.append(
+            type(stage)(
+                stage.dim, stage.n_scored, stage.n_kept, stage.multiply_adds, stage.bytes_read,
+                float(np.mean([part.milliseconds for part in parts])),
+                np.concatenate([part.survivors for part in parts]),
+            )
+        )  # fmt: skip
+    return SearchResult(
+        np.concatenate([result.indices for result in results]),
+        np.concatenate([result.similarities for result in results]),
+        tuple(stages),
+    )

@@ -1,0 +1,278 @@
+"""What a search costs: multiply-adds and bytes per query, bytes per stored vector, each with its formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.truncation import check_dims
+
+# Bits of one coordinate.
+BITS = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
+# faiss keeps, per vector of an HNSW graph, its level (int32) and where its links begin (int64).
+HNSW_BOOKKEEPING_BYTES = 12
+LINK_BYTES = 4
+
+Stages = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class RetrievalCost:
+    """The cost of one query; scores only, not the selection of the best.
+
+    `multiply_adds` : per query; `exact_multiply_adds` : of exact search at full width.
+    `bytes_read` : vector bytes per query. `formula` : how `multiply_adds` comes about.
+    """
+
+    multiply_adds: int
+    exact_multiply_adds: int
+    bytes_read: int
+    formula: str
+
+    @property
+    def speedup(self) -> float:
+        """How many times fewer multiply-adds than exact search at full width; not a latency."""
+        return self.exact_multiply_adds / self.multiply_adds
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields and the speedup as plain data."""
+        return asdict(self) | {"speedup": self.speedup}
+
+    def takeaway(self) -> str:
+        """One sentence: multiply-adds, and how many times fewer than exact search."""
+        fewer = f"{self.speedup:.1f}x fewer than exact search at full width"
+        return f"One query takes {self.multiply_adds:,} multiply-adds, {fewer}."
+
+
+def exact_cost(n_items: int, dim: int, full_dim: int | None = None, *, dtype: str = "float32") -> RetrievalCost:
+    """The cost of scoring every item at one width; `full_dim` is what to compare with, `dim` when None.
+
+    Raises
+    ------
+    EmptyInputError : no items. DimensionError, InvalidInputError : a width or dtype that cannot be.
+    """
+    return funnel_cost(n_items, ((dim, n_items),), full_dim or dim, dtype=dtype)
+
+
+def shortlist_cost(
+    n_items: int,
+    *,
+    shortlist_dim: int,
+    shortlist_size: int,
+    rerank_dim: int,
+    full_dim: int | None = None,
+    dtype: str = "float32",
+) -> RetrievalCost:
+    """The cost of shortlist + rerank, n_items·shortlist_dim + shortlist_size·rerank_dim multiply-adds.
+
+    Parameters
+    ----------
+    n_items : size of the corpus
+    shortlist_dim, rerank_dim : widths of the first pass and of the rerank
+    shortlist_size : items reranked
+    full_dim : exact search to compare with, `rerank_dim` when None
+    dtype : of the first pass, one of float32, float16, int8, binary; the rerank reads float32
+
+    Raises
+    ------
+    EmptyInputError : no items. DimensionError : widths out of order or range. InvalidInputError : other arguments.
+
+    Source: adaptive retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
+    """
+    stages = ((shortlist_dim, shortlist_size), (rerank_dim, shortlist_size))
+    return funnel_cost(n_items, stages, full_dim or rerank_dim, dtype=dtype)
+
+
+def funnel_cost(
+    n_items: int, stages: Iterable[tuple[int, int]], full_dim: int, *, dtype: str = "float32"
+) -> RetrievalCost:
+    """The cost of a funnel: every item at the first width, then each stage's survivors at the next.
+
+    Parameters
+    ----------
+    stages : (dim, keep) pairs, widths not falling, keeps not growing
+    full_dim : width of the exact search to compare with
+    dtype : of the first stage; later stages read float32
+
+    Raises
+    ------
+    EmptyInputError : no items. DimensionError : widths out of order or range. InvalidInputError : other arguments.
+
+    Source: funnel retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
+    """
+    stages = check_stages(stages, n_items, full_dim)
+    _check_dtype(dtype)
+    first = stages[0][0]
+    scored = [(n_items, first), *((keep, dim) for (_, keep), (dim, _) in pairwise(stages))]
+    return RetrievalCost(
+        multiply_adds=sum(count * dim for count, dim in scored),
+        exact_multiply_adds=n_items * full_dim,
+        bytes_read=n_items * bytes_per_vector(first, dtype) + sum(count * dim * 4 for count, dim in scored[1:]),
+        formula=" + ".join(f"{count:,} x {dim}" for count, dim in scored),
+    )
+
+
+def check_stages(stages: Iterable[tuple[int, int]], n_items: int, full_dim: int) -> Stages:
+    """The (dim, keep) pairs of a funnel as a tuple.
+
+    Raises
+    ------
+    EmptyInputError : no stage or no items. DimensionError : a width out of range or below the one before.
+    InvalidInputError : a keep that is not a whole number from 1, or more than there is to keep.
+    """
+    if n_items < 1:
+        raise EmptyInputError("There are no items to search; add at least one vector.")
+    stages = tuple((dim, keep) for dim, keep in stages)
+    if not stages:
+        raise EmptyInputError("`stages` is empty; give at least one (dim, keep) pair.")
+    available = n_items
+    for level, (dim, keep) in enumerate(stages):
+        check_dims([dim], full_dim)
+        if level and dim < stages[level - 1][0]:
+            raise DimensionError(
+                f"`stages` goes from {stages[level - 1][0]} dims back to {dim}; order the widths from small to large."
+            )
+        check_count("keep", keep, 1, available)
+        available = keep
+    return stages
+
+
+def check_count(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise InvalidInputError unless `value` is a whole number in least..most."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # whole by then
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise InvalidInputError(f"`{name}` is {value!r}; choose a whole number, {allowed}.")
+
+
+def double_and_halve(
+    full_dim: int, *, start_dim: int = 16, shortlist_size: int = 400, k: int = 10, n_items: int | None = None
+) -> Stages:
+    """A funnel that doubles the width and halves the list at every stage, ending with k items at full width.
+
+    Raises
+    ------
+    DimensionError : `start_dim` outside 1..full_dim. InvalidInputError : `shortlist_size` below `k`.
+    """
+    check_dims([start_dim], full_dim)
+    check_count("k", k, 1)
+    check_count("shortlist_size", shortlist_size, k)
+    stages, dim, keep = [], start_dim, shortlist_size
+    while dim < full_dim:
+        stages.append((dim, keep))
+        dim, keep = dim * 2, max(k, keep // 2)
+    return _fitted([*stages, (full_dim, k)], k, n_items)
+
+
+def funnel_presets(full_dim: int, *, k: int = 10, n_items: int | None = None) -> dict[str, Stages]:
+    """Named funnels for a width: `three_steps`, `paper`, `double_and_halve`, without stages at or above it.
+
+    `n_items` : size of the corpus; longer lists are cut to it.
+
+    Raises
+    ------
+    InvalidInputError : `k` below 1 or above `n_items`. DimensionError : `full_dim` below 1.
+
+    Source: `paper` is the funnel of Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1; the others: own definition.
+    """
+    check_dims([full_dim], max(full_dim, 1))
+    check_count("k", k, 1, n_items)
+    schedules = {
+        "three_steps": [(32, 1000), (128, 100)],
+        "paper": [(16, 200), (32, 100), (64, 50), (128, 25), (256, 10)],
+    }
+    presets = {
+        name: _fitted([*((dim, keep) for dim, keep in stages if dim < full_dim), (full_dim, k)], k, n_items)
+        for name, stages in schedules.items()
+    }
+    doubled = double_and_halve(full_dim, start_dim=min(16, full_dim), shortlist_size=max(400, k), k=k, n_items=n_items)
+    return presets | {"double_and_halve": doubled}
+
+
+def _fitted(stages: list[tuple[int, int]], k: int, n_items: int | None) -> Stages:
+    """No list shorter than k or longer than the corpus."""
+    return tuple((dim, min(max(keep, k), n_items or max(keep, k))) for dim, keep in stages)
+
+
+@dataclass(frozen=True)
+class StorageCost:
+    """Bytes that a corpus takes: the searched codes, a float32 copy to rerank from, an HNSW graph."""
+
+    n_items: int
+    code_bytes: int
+    rerank_bytes: int
+    graph_bytes: int
+    formula: str
+
+    @property
+    def total_bytes(self) -> int:
+        """All three together."""
+        return self.code_bytes + self.rerank_bytes + self.graph_bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields and the total as plain data."""
+        return asdict(self) | {"total_bytes": self.total_bytes}
+
+    def takeaway(self) -> str:
+        """One sentence: gigabytes in all, and bytes per vector."""
+        each = self.total_bytes / self.n_items
+        return f"{self.n_items:,} vectors take {self.total_bytes / 1e9:,.2f} GB, {each:,.0f} bytes each."
+
+
+def bytes_per_vector(dim: int, dtype: str = "float32") -> int:
+    """Bytes of one stored vector, dim·bits/8 rounded up.
+
+    Raises
+    ------
+    InvalidInputError : an unknown dtype.
+    """
+    return -(-dim * _check_dtype(dtype) // 8)
+
+
+def storage_cost(
+    n_items: int, dim: int, *, dtype: str = "float32", rerank_dim: int | None = None, hnsw_links: int | None = None
+) -> StorageCost:
+    """What `n_items` vectors take in memory.
+
+    Parameters
+    ----------
+    dim, dtype : of the searched vectors
+    rerank_dim : width of the separate float32 copy that reranking reads; None without a rerank
+    hnsw_links : faiss's M, links per vector and upper level (twice as many at the bottom); None without a graph
+
+    Raises
+    ------
+    InvalidInputError : a count below 1 or an unknown dtype.
+
+    Source: level sizes of HNSW: Malkov & Yashunin 2016, arXiv:1603.09320, section 4.1; a vector has on
+    average 1/(M - 1) upper levels.
+    """
+    for name, value in (("n_items", n_items), ("dim", dim), ("rerank_dim", rerank_dim or 1)):
+        check_count(name, value, 1)
+    parts = [f"{dim} x {_check_dtype(dtype)}/8"]
+    graph = 0.0
+    if rerank_dim:
+        parts.append(f"{rerank_dim} x 4")
+    if hnsw_links is not None:
+        check_count("hnsw_links", hnsw_links, 2)
+        graph = LINK_BYTES * (2 * hnsw_links + hnsw_links / (hnsw_links - 1)) + HNSW_BOOKKEEPING_BYTES
+        parts.append(f"{LINK_BYTES} x (2 x {hnsw_links} + {hnsw_links}/{hnsw_links - 1}) + {HNSW_BOOKKEEPING_BYTES}")
+    return StorageCost(
+        n_items=n_items,
+        code_bytes=n_items * bytes_per_vector(dim, dtype),
+        rerank_bytes=n_items * (rerank_dim or 0) * 4,
+        graph_bytes=round(n_items * graph),
+        formula=f"{n_items:,} x ({' + '.join(parts)})",
+    )
+
+
+def _check_dtype(dtype: str) -> int:
+    """Bits of one coordinate."""
+    if dtype not in BITS:
+        raise InvalidInputError(f"`dtype` is {dtype!r}; choose one of {list(BITS)}.")
+    return BITS[dtype]

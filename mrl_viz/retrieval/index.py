@@ -1,0 +1,249 @@
+"""Exact search at any laid-out width, reading no more memory than that width has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
+from mrl_viz.retrieval.results import SearchResult, StageTrace
+from mrl_viz.retrieval.topk import Items, Scores, best, exact_ranks, rounding_margin
+from mrl_viz.sweep import _as_float32, check_k
+from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
+
+# Scores held at once: queries are taken in tiles of this many numbers over n_items (64 MB of float32).
+SCORES_AT_ONCE = 1 << 24
+# Coordinates widened to float64 at once when few items are scored exactly.
+COORDINATES_AT_ONCE = 1 << 22
+
+
+class PrefixIndex:
+    """Vectors cut into column blocks at the chosen widths, each block contiguous: a narrow pass reads narrow memory.
+
+    The blocks hold every coordinate once, so all widths together take no more memory than the vectors, and a dot
+    product at one width continues the one at the width before. Fewer widths make wider blocks, which multiply faster.
+
+    Parameters
+    ----------
+    corpus : array_like of shape (n_items, full_dim); copied, never written
+    dims : widths that can be searched; `default_dims(full_dim)` when None; `full_dim` is always added
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError : unusable arrays or widths.
+    """
+
+    dtype = "float32"
+
+    def __init__(self, corpus: npt.ArrayLike, dims: Iterable[int] | None = None) -> None:
+        rows = _as_float32(corpus, "corpus")
+        self.n_items, self.full_dim = rows.shape
+        self.dims = check_dims((*(default_dims(self.full_dim) if dims is None else dims), self.full_dim), self.full_dim)
+        self._spans = list(zip((0, *self.dims[:-1]), self.dims))
+        self._blocks = [np.ascontiguousarray(rows[:, low:high]) for low, high in self._spans]
+        squares = np.cumsum([np.einsum("ij,ij->i", b, b, dtype=np.float64) for b in self._blocks], axis=0)
+        norms = np.sqrt(squares)
+        self._inverse_norms = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory: the vectors and one float32 norm per item and width."""
+        return self.nbytes_up_to(self.full_dim)
+
+    def nbytes_up_to(self, dim: int) -> int:
+        """Bytes that searches up to one width need.
+
+        Raises
+        ------
+        DimensionError : `dim` is not laid out.
+        """
+        levels = self.level(dim) + 1
+        return sum(block.nbytes for block in self._blocks[:levels]) + self._inverse_norms[:levels].nbytes
+
+    def search(self, queries: npt.ArrayLike, k: int = 10, *, dim: int | None = None) -> SearchResult:
+        """The k items of highest cosine at one width.
+
+        Parameters
+        ----------
+        queries : array_like of shape (n_queries, full_dim), or one query of shape (full_dim,)
+        k : 1 to n_items
+        dim : one of `dims`; `full_dim` when None
+
+        Raises
+        ------
+        DimensionError : `dim` is not laid out. ShapeError, EmptyInputError : unusable queries.
+        InvalidInputError : `k` out of range.
+        """
+        started = perf_counter()
+        rows = self.check_queries(queries)
+        check_k(k, self.n_items)
+        level = self.level(self.full_dim if dim is None else dim)
+        indices = np.empty((len(rows), k), dtype=np.int32)
+        similarities = np.empty((len(rows), k), dtype=np.float32)
+        tile = max(1, SCORES_AT_ONCE // self.n_items)
+        for start in range(0, len(rows), tile):
+            part = rows[start : start + tile]
+            dots = self._dots(part, range(level + 1))
+            indices[start : start + tile], similarities[start : start + tile] = self._select(part, dots, level, k)
+        return SearchResult(indices, similarities, (self.trace(level, indices, started),))
+
+    def widen(self, query: npt.ArrayLike, k: int = 10) -> Iterator[SearchResult]:
+        """Exact answers for one query at every width, small to large, each continuing the sums of the one before.
+
+        All of them together multiply as much as one full-width search. A result's time and multiply-adds are those
+        of its own step.
+
+        Raises
+        ------
+        ShapeError : `query` is not one vector of `full_dim`. InvalidInputError : `k` out of range.
+        """
+        rows = self.check_queries(query)
+        if len(rows) != 1:
+            raise ShapeError(f"`query` has {len(rows)} rows; widen one query at a time.")
+        check_k(k, self.n_items)
+        return self._steps(rows, k)
+
+    def _steps(self, rows: FloatMatrix, k: int) -> Iterator[SearchResult]:
+        dots = np.zeros((1, self.n_items), dtype=np.float32)
+        for level, (low, high) in enumerate(self._spans):
+            started = perf_counter()
+            dots += self._dots(rows, [level])
+            indices, similarities = self._select(rows, dots, level, k)
+            work = self.n_items * (high - low)
+            took = (perf_counter() - started) * 1e3
+            yield SearchResult(
+                indices, similarities, (StageTrace(high, self.n_items, k, work, 4 * work, took, indices),)
+            )
+
+    def rank(self, query: npt.ArrayLike, items: npt.ArrayLike, dim: int) -> npt.NDArray[np.int64]:
+        """Where each item stands among all for one query at one width: ranks from 1, ties to the lower index.
+
+        Raises
+        ------
+        DimensionError : `dim` is not laid out. ShapeError : `query` is not one vector of `full_dim`.
+        InvalidInputError : an item is not in the index.
+        """
+        rows = self.check_queries(query)
+        if len(rows) != 1:
+            raise ShapeError(f"`query` has {len(rows)} rows; rank for one query at a time.")
+        wanted = self.check_items(items)
+        level = self.level(dim)
+        scores = self._dots(rows, range(level + 1))[0] * self._inverse_norms[level]
+        scores /= _norm(rows[0, :dim]) or 1
+        return exact_ranks(scores, wanted, rounding_margin(dim), partial(self.cosines, rows[0], dim=dim))
+
+    def cosines(self, query: FloatMatrix, items: Items, dim: int) -> Scores:
+        """Cosine of one query with some items at one width, float64 inside, so that equal rows have equal cosines."""
+        level = self.level(dim)
+        wide = query[:dim].astype(np.float64)
+        result = np.empty(len(items), dtype=np.float32)
+        step = max(1, COORDINATES_AT_ONCE // dim)
+        for start in range(0, len(items), step):
+            some = items[start : start + step]
+            dots, squares = np.zeros(len(some)), np.zeros(len(some))
+            for block, (low, high) in zip(self._blocks[: level + 1], self._spans):
+                rows = block[some].astype(np.float64)
+                dots += np.vecdot(rows, wide[low:high])
+                squares += np.vecdot(rows, rows)
+            norms = np.sqrt(squares * (wide @ wide))
+            result[start : start + step] = np.clip(dots / np.where(norms > 0, norms, 1), -1, 1)
+        return result
+
+    def level(self, dim: int) -> int:
+        """Position of a width among `dims`.
+
+        Raises
+        ------
+        DimensionError : that width is not laid out.
+        """
+        if dim not in self.dims:
+            raise DimensionError(f"`dim` is {dim!r}, which this index does not hold; choose one of {list(self.dims)}.")
+        return self.dims.index(dim)
+
+    def check_queries(self, queries: npt.ArrayLike) -> FloatMatrix:
+        """Queries as a float32 matrix of shape (n_queries, full_dim).
+
+        Raises
+        ------
+        ShapeError, EmptyInputError : unusable queries, or of another width.
+        """
+        return checked_queries(queries, self.full_dim)
+
+    def check_items(self, items: npt.ArrayLike) -> Items:
+        """Item numbers as int64.
+
+        Raises
+        ------
+        InvalidInputError : one is not in the index.
+        """
+        numbers = np.atleast_1d(np.asarray(items))
+        if numbers.dtype.kind not in "iu" or numbers.size == 0 or numbers.min() < 0 or numbers.max() >= self.n_items:
+            raise InvalidInputError(
+                f"`items` must be whole numbers from 0 to {self.n_items - 1}, the rows of this index."
+            )
+        return numbers.astype(np.int64)
+
+    def trace(self, level: int, indices: npt.NDArray[np.int32], started: float) -> StageTrace:
+        """The trace of a pass over every item."""
+        dim, (n_queries, k) = self.dims[level], indices.shape
+        work = self.n_items * dim
+        took = (perf_counter() - started) * 1e3 / n_queries
+        return StageTrace(dim, self.n_items, k, work, 4 * work, took, indices)
+
+    def _dots(self, rows: FloatMatrix, levels: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Dot products of shape (n_queries, n_items) over some blocks."""
+        dots = self._block_dots(rows, levels[0])
+        for level in levels[1:]:
+            dots += self._block_dots(rows, level)
+        return dots
+
+    def _block_dots(self, rows: FloatMatrix, level: int) -> npt.NDArray[np.float32]:
+        """Over one block; for one query as a matrix-vector product, which BLAS does faster."""
+        low, high = self._spans[level]
+        block, part = self._blocks[level], np.ascontiguousarray(rows[:, low:high])
+        return np.asarray((block @ part[0])[None] if len(rows) == 1 else part @ block.T)
+
+    def _select(
+        self, rows: FloatMatrix, dots: npt.NDArray[np.float32], level: int, k: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """The k best of every query from its dot products."""
+        dim = self.dims[level]
+        indices = np.empty((len(rows), k), dtype=np.int32)
+        similarities = np.empty((len(rows), k), dtype=np.float32)
+        for position, row in enumerate(rows):
+            norm = _norm(row[:dim])
+            if norm == 0:  # no direction left: every item ties at 0
+                indices[position], similarities[position] = np.arange(k), 0
+                continue
+            scores = dots[position] * self._inverse_norms[level]
+            # The margin is scaled instead of the scores: one pass less over all items.
+            margin = rounding_margin(dim) * norm
+            decide = partial(self.cosines, row, dim=dim)
+            indices[position], similarities[position] = best(scores, k, margin, decide)
+        return indices, similarities
+
+
+def checked_queries(queries: npt.ArrayLike, full_dim: int) -> FloatMatrix:
+    """Queries as a float32 matrix of shape (n_queries, full_dim); one vector becomes one row.
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable queries, or of another width.
+    """
+    if isinstance(queries, np.ndarray) and queries.ndim == 1:
+        queries = queries[None]
+    rows = _as_float32(queries, "queries")
+    if rows.shape[1] != full_dim:
+        raise ShapeError(
+            f"`queries` have {rows.shape[1]} coordinates and this index {full_dim}; embed both with one model."
+        )
+    return rows
+
+
+def _norm(row: FloatMatrix) -> float:
+    """‖row‖ in float64."""
+    return float(np.sqrt(np.einsum("i,i->", row, row, dtype=np.float64)))

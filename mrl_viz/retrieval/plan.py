@@ -1,0 +1,210 @@
+"""A retrieval plan as data: what is searched, at which width and precision, and what is reranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy.typing as npt
+
+from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError, MrlVizError
+from mrl_viz.retrieval.ann import ANN_KINDS, HNSW_LINKS, AnnIndex, pq_parts
+from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, bytes_per_vector, check_count, funnel_cost, storage_cost
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.quantization import QuantizedIndex
+from mrl_viz.retrieval.results import SearchResult
+from mrl_viz.retrieval.shortlist import rerank
+
+KINDS = ("exact", *ANN_KINDS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to search, independent of the data.
+
+    `dim` : width of the first pass. `dtype` : of its vectors; approximate kinds take float32 (PQ makes its own codes).
+    `kind` : "exact", "hnsw", "ivf" or "pq".
+    `rerank` : (size, dim) pairs: so many items rescored with float32 at that width; none, one, or a funnel of several.
+
+    Raises
+    ------
+    InvalidInputError, DimensionError : fields that do not fit together.
+    """
+
+    dim: int
+    dtype: str = "float32"
+    kind: str = "exact"
+    rerank: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_count("dim", self.dim, 1)
+        if self.dtype not in BITS:
+            raise InvalidInputError(f"`dtype` is {self.dtype!r}; choose one of {list(BITS)}.")
+        if self.kind not in KINDS:
+            raise InvalidInputError(f"`kind` is {self.kind!r}; choose one of {list(KINDS)}.")
+        if self.kind != "exact" and (self.dtype != "float32" or len(self.rerank) > 1):
+            raise InvalidInputError(
+                f"`kind` {self.kind!r} works with float32 and at most one rerank; choose those or kind 'exact'."
+            )
+        size, dim = None, self.dim
+        for next_size, next_dim in self.rerank:
+            check_count("rerank size", next_size, 1, size)
+            check_count("rerank dim", next_dim, 1)
+            if next_dim < dim:
+                raise DimensionError(
+                    f"`rerank` goes from {dim} dims back to {next_dim}; order the widths from small to large."
+                )
+            size, dim = next_size, next_dim
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Plan:
+        """The plan that `to_dict` wrote.
+
+        Raises
+        ------
+        DataFormatError : unknown or missing fields, or values that make no plan.
+        """
+        known = {field.name for field in fields(cls)}
+        if not isinstance(record, Mapping) or "dim" not in record or not set(record) <= known:
+            raise DataFormatError(
+                f"A plan is a record with `dim` and optionally {sorted(known - {'dim'})}; this is {record!r}."
+            )
+        try:
+            pairs = tuple((size, dim) for size, dim in record.get("rerank", ()))
+            return cls(**{**record, "rerank": pairs})
+        except (MrlVizError, TypeError, ValueError) as error:
+            raise DataFormatError(f"This record makes no plan: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data, ready for JSON."""
+        return asdict(self) | {"rerank": [list(pair) for pair in self.rerank]}
+
+    @property
+    def label(self) -> str:
+        """A short name, such as "64 dims float32 exact, 200 reranked at 768"."""
+        steps = [f"{size:,} reranked at {dim}" for size, dim in self.rerank]
+        return ", ".join([f"{self.dim} dims {self.dtype} {self.kind}", *steps])
+
+    @property
+    def widest(self) -> int:
+        """The largest width it reads."""
+        return self.rerank[-1][1] if self.rerank else self.dim
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Stored bytes per vector: the searched code, links of the graph, and a separate float32 copy when reranking.
+
+        `PlannedIndex.nbytes` may be less: an exact float32 first pass reads the prefix of the rerank copy itself.
+        """
+        copy = self.rerank[-1][1] * 4 if self.rerank else 0
+        if self.kind == "pq":
+            return pq_parts(self.dim) + copy
+        if self.kind == "hnsw":
+            return storage_cost(1, self.dim, hnsw_links=HNSW_LINKS).total_bytes + copy
+        return bytes_per_vector(self.dim, self.dtype) + copy
+
+    def allows(self, k: int) -> bool:
+        """Whether every list is long enough for k results."""
+        return not self.rerank or self.rerank[-1][0] >= k
+
+    def stages(self, k: int) -> Stages:
+        """The (dim, keep) pairs of the funnel that it is.
+
+        Raises
+        ------
+        InvalidInputError : a list is shorter than k.
+        """
+        check_count("k", k, 1)
+        if not self.allows(k):
+            raise InvalidInputError(
+                f"`k` is {k} but this plan reranks only {self.rerank[-1][0]}; lower `k` or rerank more."
+            )
+        dims = [self.dim, *(dim for _, dim in self.rerank)]
+        return tuple(zip(dims, [*(size for size, _ in self.rerank), k]))
+
+    def cost(self, n_items: int, full_dim: int, k: int = 10) -> RetrievalCost:
+        """Multiply-adds and bytes per query of an exact plan.
+
+        Raises
+        ------
+        InvalidInputError, DimensionError, EmptyInputError : an approximate plan, whose cost depends on the data, or
+        sizes that do not fit the corpus.
+        """
+        if self.kind != "exact":
+            raise InvalidInputError(
+                f"`kind` is {self.kind!r}, whose multiply-adds depend on the data; measure its latency."
+            )
+        return funnel_cost(n_items, self.stages(k), full_dim, dtype=self.dtype)
+
+
+class PlannedIndex:
+    """A plan built over a corpus.
+
+    `plan` : how it searches; `nbytes` : bytes in memory that it needs; build it with `build_plan`.
+    """
+
+    def __init__(self, plan: Plan, first: PrefixIndex | QuantizedIndex | AnnIndex, wide: PrefixIndex | None) -> None:
+        self.plan, self._first, self._wide = plan, first, wide
+        self.n_items, self.full_dim = first.n_items, first.full_dim
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of everything a search reads."""
+        copy = self._wide.nbytes_up_to(self.plan.widest) if self._wide is not None else 0
+        return copy + (0 if isinstance(self._first, PrefixIndex) else self._first.nbytes)
+
+    def search(self, queries: npt.ArrayLike, k: int = 10) -> SearchResult:
+        """The k items that the plan finds for each query, with its trace.
+
+        Raises
+        ------
+        ShapeError, EmptyInputError : unusable queries. InvalidInputError : `k` longer than the lists or the corpus.
+        """
+        (_, keep), *rest = self.plan.stages(k)
+        if isinstance(self._first, AnnIndex):
+            return self._first.search(queries, k, shortlist_size=keep if rest else None)
+        if isinstance(self._first, QuantizedIndex):
+            result = self._first.search(queries, keep)
+        else:
+            result = self._first.search(queries, keep, dim=self.plan.dim)
+        for dim, keep in rest:
+            if self._wide is not None:
+                result = rerank(self._wide, queries, result, dim=dim, k=keep)
+        return result
+
+
+def build_plan(
+    plan: Plan,
+    corpus: npt.ArrayLike,
+    *,
+    prefix_index: PrefixIndex | None = None,
+    calibration: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> PlannedIndex:
+    """The index that searches a corpus by a plan.
+
+    Parameters
+    ----------
+    corpus : array_like of shape (n_items, full_dim)
+    prefix_index : of the same corpus and holding the plan's widths, shared by several plans; built when None
+    calibration : rows for int8 ranges; a seeded sample of the corpus when None
+    seed : of that sample
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError, InvalidInputError : a plan that does not fit the corpus.
+    OptionalDependencyError : an approximate plan without faiss.
+    """
+    if plan.kind != "exact":
+        ann = AnnIndex(corpus, plan.kind, plan.dim, rerank_dim=plan.rerank[0][1] if plan.rerank else None)
+        return PlannedIndex(plan, ann, None)
+    coded = plan.dtype != "float32"
+    wide = prefix_index
+    if wide is None and (plan.rerank or not coded):
+        wide = PrefixIndex(corpus, [plan.dim, *(dim for _, dim in plan.rerank)])
+    if not coded and wide is not None:
+        wide.level(plan.dim)
+        return PlannedIndex(plan, wide, wide)
+    first = QuantizedIndex(corpus, plan.dim, plan.dtype, calibration=calibration, seed=seed)
+    return PlannedIndex(plan, first, wide if plan.rerank else None)

@@ -1,0 +1,144 @@
+"""What a search returns, what it did on the way, and how much of the exact answer it found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, ShapeError
+from mrl_viz.measures.intervals import bootstrap_mean
+
+
+@dataclass(frozen=True)
+class StageTrace:
+    """What one stage of a search did, per query.
+
+    `dim` : its width; `n_scored`, `n_kept` : items in and out.
+    `multiply_adds`, `bytes_read` : of its scores; None where the index does not say.
+    `milliseconds` : measured, mean over the queries.
+    `survivors` : int32 of shape (n_queries, n_kept), best first.
+    """
+
+    dim: int
+    n_scored: int
+    n_kept: int
+    multiply_adds: int | None
+    bytes_read: int | None
+    milliseconds: float
+    survivors: npt.NDArray[np.int32]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data, without the survivors."""
+        fields = asdict(self)
+        fields.pop("survivors")
+        return fields
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The k best items of every query and how they were found.
+
+    `indices` : int32 of shape (n_queries, k), best first, ties to the lower index; -1 where an approximate index
+    found fewer.
+    `similarities` : float32 of the same shape, at the width (and dtype) of the last stage.
+    `stages` : one trace per stage.
+    """
+
+    indices: npt.NDArray[np.int32]
+    similarities: npt.NDArray[np.float32]
+    stages: tuple[StageTrace, ...]
+
+    @property
+    def dim(self) -> int:
+        """The width that the similarities were computed at."""
+        return self.stages[-1].dim
+
+    @property
+    def milliseconds(self) -> float:
+        """Measured time per query, all stages."""
+        return sum(stage.milliseconds for stage in self.stages)
+
+    @property
+    def multiply_adds(self) -> int | None:
+        """Per query, all stages; None where a stage does not say."""
+        counts = [stage.multiply_adds for stage in self.stages]
+        return None if None in counts else sum(count for count in counts if count)
+
+    @property
+    def bytes_read(self) -> int | None:
+        """Per query, all stages; None where a stage does not say."""
+        counts = [stage.bytes_read for stage in self.stages]
+        return None if None in counts else sum(count for count in counts if count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "indices": self.indices.tolist(),
+            "similarities": self.similarities.tolist(),
+            "stages": [stage.to_dict() for stage in self.stages],
+            "milliseconds": self.milliseconds,
+            "multiply_adds": self.multiply_adds,
+            "bytes_read": self.bytes_read,
+        }
+
+    def takeaway(self) -> str:
+        """One sentence: the stages and the measured time."""
+        path = ", then ".join(f"{stage.n_scored:,} items at {stage.dim} dims" for stage in self.stages)
+        return f"Scored {path}: {self.milliseconds:.2f} ms per query."
+
+
+@dataclass(frozen=True)
+class RecallVsFull:
+    """Share of the exact full-width top k that a search found: overlap@k with full width, not recall of relevant items.
+
+    `mean`, `low`, `high` : over queries, with the 95 % bootstrap interval, in [0, 1].
+    `per_query` : float64 of shape (n_queries,).
+    """
+
+    k: int
+    mean: float
+    low: float
+    high: float
+    per_query: npt.NDArray[np.float64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain data, without the per-query values."""
+        fields = asdict(self)
+        fields.pop("per_query")
+        return fields | {"n_queries": len(self.per_query)}
+
+    def takeaway(self) -> str:
+        """One sentence: the share found and its interval."""
+        interval = f"95% interval {self.low:.1%} to {self.high:.1%}"
+        return f"Finds {self.mean:.1%} of the {self.k} full-width neighbors ({interval})."
+
+
+def recall_vs_full(found: npt.ArrayLike, full: npt.ArrayLike, *, seed: int = 0) -> RecallVsFull:
+    """The mean share of each row of `full` that is in the same row of `found`.
+
+    Parameters
+    ----------
+    found : indices of shape (n_queries, >= k); -1 stands for nothing found
+    full : indices of the exact full-width search, shape (n_queries, k), no item twice in a row
+    seed : of the bootstrap
+
+    Raises
+    ------
+    ShapeError : not matrices of as many rows, or fewer columns in `found`. EmptyInputError : no queries or k = 0.
+    """
+    found, full = np.asarray(found), np.asarray(full)
+    if found.ndim != 2 or full.ndim != 2 or len(found) != len(full) or found.shape[1] < full.shape[1]:
+        raise ShapeError(
+            f"`found` has shape {found.shape} and `full` {full.shape}; give the lists of the same queries."
+        )
+    if full.size == 0:
+        raise EmptyInputError("`full` is empty; search with at least one query and `k` of 1 or more.")
+    k = full.shape[1]
+    shared = (found[:, :k, None] == full[:, None, :]).any(axis=1)
+    per_query = shared.mean(axis=1)
+    mean = float(per_query.mean())
+    low, high = bootstrap_mean(per_query, seed=seed)
+    return RecallVsFull(k, mean, min(float(low[0]), mean), max(float(high[0]), mean), per_query)

@@ -1,0 +1,227 @@
+"""Shortlist + rerank, funnels of any schedule, and how long a shortlist has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from math import ceil
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.measures.intervals import bootstrap_mean
+from mrl_viz.retrieval.cost import check_count, check_stages
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.results import SearchResult, StageTrace
+from mrl_viz.sweep import check_k
+
+
+def shortlist_search(
+    index: PrefixIndex,
+    queries: npt.ArrayLike,
+    *,
+    shortlist_dim: int,
+    shortlist_size: int,
+    rerank_dim: int | None = None,
+    k: int = 10,
+) -> SearchResult:
+    """The k best at `rerank_dim` among the `shortlist_size` best at `shortlist_dim`, by cosine at each width.
+
+    Parameters
+    ----------
+    queries : array_like of shape (n_queries, full_dim)
+    shortlist_dim, rerank_dim : widths of the index, not falling; `rerank_dim` None is the full width
+    shortlist_size : k to n_items
+    k : items returned
+
+    Raises
+    ------
+    DimensionError : a width that the index does not hold, or falling widths. InvalidInputError : a size out of range.
+    ShapeError, EmptyInputError : unusable queries.
+
+    Source: adaptive retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
+    """
+    check_k(k, index.n_items)
+    if isinstance(shortlist_size, (int, np.integer)) and shortlist_size < k:
+        raise InvalidInputError(
+            f"`shortlist_size` is {shortlist_size}, too few for `k` = {k}; choose {k} to {index.n_items}."
+        )
+    check_count("shortlist_size", shortlist_size, k, index.n_items)
+    rerank_dim = index.full_dim if rerank_dim is None else rerank_dim
+    return funnel_search(index, queries, ((shortlist_dim, shortlist_size), (rerank_dim, k)))
+
+
+def funnel_search(index: PrefixIndex, queries: npt.ArrayLike, stages: Iterable[tuple[int, int]]) -> SearchResult:
+    """What is left after every stage has kept its best: all items at the first width, survivors at the next ones.
+
+    Parameters
+    ----------
+    queries : array_like of shape (n_queries, full_dim)
+    stages : (dim, keep) pairs, widths of the index that do not fall, keeps that do not grow; the last keep is k
+
+    Raises
+    ------
+    DimensionError, InvalidInputError, ShapeError, EmptyInputError : as in `shortlist_search`.
+
+    Source: funnel retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
+    """
+    (dim, keep), *rest = laid_out_stages(index, stages)
+    rows = index.check_queries(queries)
+    result = index.search(rows, keep, dim=dim)
+    for dim, keep in rest:
+        result = rerank(index, rows, result, dim=dim, k=keep)
+    return result
+
+
+def rerank(
+    index: PrefixIndex, queries: npt.ArrayLike, found: SearchResult, *, dim: int | None = None, k: int = 10
+) -> SearchResult:
+    """The k best of another search's results by cosine at one width of the index; the traces are joined.
+
+    Parameters
+    ----------
+    queries : array_like of shape (n_queries, full_dim), those of `found`
+    found : any search over the same items, with at least k results per query
+    dim : a width of the index; its full width when None
+
+    Raises
+    ------
+    DimensionError, InvalidInputError, ShapeError, EmptyInputError : as in `shortlist_search`.
+    """
+    started = perf_counter()
+    dim = index.full_dim if dim is None else dim
+    index.level(dim)
+    rows = index.check_queries(queries)
+    n_queries, size = found.indices.shape
+    if len(rows) != n_queries:
+        raise ShapeError(
+            f"`queries` has {len(rows)} rows but `found` holds results of {n_queries}; pass the same queries."
+        )
+    check_count("k", k, 1, size)
+    indices = np.full((n_queries, k), -1, dtype=np.int32)
+    similarities = np.full((n_queries, k), -np.inf, dtype=np.float32)
+    for position, row in enumerate(rows):
+        items = np.sort(found.indices[position])
+        items = items[np.searchsorted(items, 0) :].astype(np.int64)  # -1: an approximate index found fewer
+        scores = index.cosines(row, items, dim)
+        order = np.argsort(-scores, kind="stable")[:k]
+        indices[position, : len(order)], similarities[position, : len(order)] = items[order], scores[order]
+    took = (perf_counter() - started) * 1e3 / n_queries
+    trace = StageTrace(dim, size, k, size * dim, 4 * size * dim, took, indices)
+    return SearchResult(indices, similarities, (*found.stages, trace))
+
+
+def laid_out_stages(index: PrefixIndex, stages: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The checked (dim, keep) pairs of a funnel over this index.
+
+    Raises
+    ------
+    DimensionError, InvalidInputError, EmptyInputError : unusable stages, or a width that the index does not hold.
+    """
+    stages = check_stages(stages, index.n_items, index.full_dim)
+    for dim, _ in stages:
+        index.level(dim)
+    return stages
+
+
+@dataclass(frozen=True)
+class ShortlistCurve:
+    """Overlap@k of shortlist + full-width rerank with exact full-width search, for every shortlist size.
+
+    `sizes` : shortlist sizes; `overlap`, `overlap_low`, `overlap_high` : mean over queries and its 95 % bootstrap
+    interval.
+    `ranks` : int64 of shape (n_queries, k), rank at `shortlist_dim` of the full-width neighbors, best first.
+    """
+
+    shortlist_dim: int
+    k: int
+    sizes: tuple[int, ...]
+    overlap: tuple[float, ...]
+    overlap_low: tuple[float, ...]
+    overlap_high: tuple[float, ...]
+    ranks: npt.NDArray[np.int64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The curve as plain data, without the ranks."""
+        fields = asdict(self)
+        fields.pop("ranks")
+        return fields
+
+    def rows(self) -> list[dict[str, float]]:
+        """One record per shortlist size."""
+        return [
+            {"shortlist_size": size, "overlap": mean, "overlap_low": low, "overlap_high": high}
+            for size, mean, low, high in zip(self.sizes, self.overlap, self.overlap_low, self.overlap_high)
+        ]
+
+    def smallest_size(self, target: float) -> int:
+        """The smallest shortlist whose mean overlap reaches `target`, a share in (0, 1].
+
+        Raises
+        ------
+        InvalidInputError : `target` outside (0, 1].
+        """
+        if not 0 < target <= 1:
+            raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.99.")
+        ranks = np.sort(self.ranks, axis=None)
+        # A little less than a whole count must not ask for one more because of rounding in the product.
+        return max(self.k, int(ranks[ceil(target * ranks.size - 1e-9) - 1]))
+
+    def takeaway(self) -> str:
+        """One sentence: the shortlist that keeps 99 % of the neighbors."""
+        size = self.smallest_size(0.99)
+        return f"A shortlist of {size:,} at {self.shortlist_dim} dims keeps 99% of the {self.k} full-width neighbors."
+
+
+def shortlist_curve(
+    index: PrefixIndex,
+    queries: npt.ArrayLike,
+    *,
+    shortlist_dim: int,
+    k: int = 10,
+    sizes: Iterable[int] | None = None,
+    seed: int = 0,
+) -> ShortlistCurve:
+    """Overlap@k of shortlist + full-width rerank at every size, by the identity |full top-k ∩ shortlist|/k.
+
+    A full-width neighbor is returned exactly when its rank at `shortlist_dim` is within the shortlist, so one ranking
+    per query gives the whole curve.
+
+    Parameters
+    ----------
+    queries : array_like of shape (n_queries, full_dim)
+    shortlist_dim : a width of the index
+    sizes : shortlist sizes in k..n_items; k, then doubling, when None
+    seed : of the bootstrap
+
+    Raises
+    ------
+    DimensionError, InvalidInputError, ShapeError, EmptyInputError : as in `shortlist_search`.
+
+    Source: own definition.
+    """
+    check_k(k, index.n_items)
+    index.level(shortlist_dim)
+    if sizes is None:
+        sizes = [*(k << power for power in range(40) if k << power < index.n_items), index.n_items]
+    sizes = tuple(sorted(set(sizes)))
+    for size in sizes:
+        check_count("shortlist_size", size, k, index.n_items)
+    rows = index.check_queries(queries)
+    neighbors = index.search(rows, k).indices
+    ranks = np.array([index.rank(row, items, shortlist_dim) for row, items in zip(rows, neighbors)])
+    per_query = np.array([(ranks <= size).mean(axis=1) for size in sizes])
+    low, high = bootstrap_mean(per_query, seed=seed)
+    mean = per_query.mean(axis=1)
+    return ShortlistCurve(
+        shortlist_dim=shortlist_dim,
+        k=k,
+        sizes=sizes,
+        overlap=tuple(mean.tolist()),
+        overlap_low=tuple(np.minimum(low, mean).tolist()),
+        overlap_high=tuple(np.maximum(high, mean).tolist()),
+        ranks=ranks,
+    )

@@ -1,0 +1,247 @@
+"""A width for each query: predicted from its cheapest search, held against one fixed width of the same mean cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.measures.intervals import bootstrap_mean
+from mrl_viz.sweep import Sweep, nested_sweep
+from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
+
+# Fewer queries cannot tell a rule from an accident.
+MIN_TRAINING_QUERIES = 20
+
+
+@dataclass(frozen=True)
+class WidthPredictor:
+    """A rule from a query's search at the smallest width to the width it needs.
+
+    `dims` : widths to choose from; `k`, `target` : a width suffices when overlap@k with full width reaches `target`.
+    `confidence` : a width is chosen when the predicted probability that it suffices is at least this.
+    `models` : per width below the last, a fitted scikit-learn classifier, or the one answer all training queries gave.
+    """
+
+    dims: tuple[int, ...]
+    full_dim: int
+    k: int
+    target: float
+    confidence: float
+    n_training_queries: int
+    models: tuple[Any, ...]
+
+    def predict(self, corpus: npt.ArrayLike, queries: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """The width for each query, shape (n_queries,); it reads only a search at the smallest width.
+
+        Raises
+        ------
+        DimensionError, ShapeError, EmptyInputError, InvalidInputError : arrays that do not fit the predictor.
+        """
+        smallest = check_embeddings(corpus, "corpus")[:, : self.dims[0]]
+        rows = check_embeddings(queries, "queries")
+        if rows.shape[1] != self.full_dim:
+            raise ShapeError(
+                f"`queries` have {rows.shape[1]} coordinates and the predictor {self.full_dim}; use one model."
+            )
+        sweep = nested_sweep(smallest, rows[:, : self.dims[0]], dims=self.dims[:1], k=self.k)
+        return self._choose(_features(sweep, rows, self.dims))
+
+    def _choose(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """The first width that is likely enough to suffice, else the last."""
+        chosen = np.full(len(features), self.dims[-1])
+        for dim, model in reversed(list(zip(self.dims, self.models))):
+            enough = model if isinstance(model, float) else model.predict_proba(features)[:, 1]
+            chosen = np.where(enough >= self.confidence, dim, chosen)
+        return chosen
+
+
+def smallest_sufficient_widths(sweep: Sweep, target: float) -> npt.NDArray[np.int64]:
+    """The smallest swept width whose overlap@k with full width reaches `target`, for every query; shape (n_queries,).
+
+    Raises
+    ------
+    InvalidInputError : `target` outside (0, 1].
+    """
+    _check_share("target", target)
+    enough = _overlaps(sweep) >= target - 1e-9  # a mean of k shares may fall just short of the target it equals
+    return np.asarray(np.asarray(sweep.dims)[enough.argmax(axis=0)])
+
+
+def fit_width_predictor(
+    corpus: npt.ArrayLike,
+    queries: npt.ArrayLike,
+    *,
+    dims: Iterable[int],
+    k: int = 10,
+    target: float = 0.9,
+    confidence: float = 0.5,
+) -> WidthPredictor:
+    """A predictor trained on queries whose smallest sufficient width is known from exact searches at every width.
+
+    Parameters
+    ----------
+    corpus : array_like of shape (n_items, full_dim)
+    queries : array_like of shape (n_queries, full_dim), at least 20 and not those it is judged by
+    dims : widths to choose from; `full_dim` is always added
+    target : overlap@k that suffices, in (0, 1]
+    confidence : probability of sufficing at which a width is taken, in (0, 1]; higher is wider and safer
+
+    Raises
+    ------
+    EmptyInputError : fewer than 20 queries. InvalidInputError : `k`, `target` or `confidence` out of range.
+    DimensionError, ShapeError : unusable arrays or widths.
+
+    Source: own definition; one logistic regression per width, as in ordinal classification by Frank & Hall 2001.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    _check_share("target", target)
+    _check_share("confidence", confidence)
+    rows = check_embeddings(queries, "queries")
+    if len(rows) < MIN_TRAINING_QUERIES:
+        raise EmptyInputError(f"`queries` has {len(rows)} rows; give at least {MIN_TRAINING_QUERIES} to learn from.")
+    sweep = nested_sweep(corpus, rows, dims=dims, k=k)
+    features = _features(sweep, rows, sweep.dims)
+    needed = smallest_sufficient_widths(sweep, target)
+    models: list[Any] = []
+    for dim in sweep.dims[:-1]:
+        enough = needed <= dim
+        if enough.all() or not enough.any():
+            models.append(float(enough[0]))
+        else:
+            models.append(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features, enough))
+    return WidthPredictor(sweep.dims, sweep.full_dim, k, target, confidence, len(rows), tuple(models))
+
+
+@dataclass(frozen=True)
+class WidthComparison:
+    """A predicted width per query beside one fixed width of the same mean cost and the oracle; on held-out queries.
+
+    Widths are mean coordinates per item scored. `predicted_dim`, `predicted_overlap` : of the predictor.
+    `fixed_overlap` : of a fixed width of mean `predicted_dim`; between two widths, the mixture of both
+    that costs the same.
+    `gain`, `gain_low`, `gain_high` : predicted minus fixed overlap, paired, with its 95 % bootstrap interval.
+    `oracle_dim`, `oracle_overlap` : always the smallest width that suffices, which no predictor can know.
+    `share_sufficient` : queries whose predicted width suffices. `chosen` : int64 of shape (n_queries,).
+    """
+
+    dims: tuple[int, ...]
+    k: int
+    target: float
+    n_queries: int
+    predicted_dim: float
+    predicted_overlap: float
+    fixed_overlap: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    oracle_dim: float
+    oracle_overlap: float
+    share_sufficient: float
+    chosen: npt.NDArray[np.int64]
+
+    @property
+    def beats_fixed(self) -> bool:
+        """Whether the whole interval of the gain is above 0."""
+        return self.gain_low > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain data, without the per-query choices."""
+        fields = asdict(self)
+        fields.pop("chosen")
+        return fields | {"beats_fixed": self.beats_fixed}
+
+    def takeaway(self) -> str:
+        """One sentence: whether predicting a width per query is better than a fixed one of the same cost."""
+        found = (
+            f"{self.predicted_overlap:.1%} against {self.fixed_overlap:.1%} at a mean of {self.predicted_dim:.0f} dims"
+        )
+        interval = f"gain {self.gain:+.1%}, 95% interval {self.gain_low:+.1%} to {self.gain_high:+.1%}"
+        if self.beats_fixed:
+            return f"A width per query beats the fixed width of equal cost: {found} ({interval})."
+        return f"A width per query does not beat the fixed width of equal cost, which is simpler: {found} ({interval})."
+
+
+def compare_widths(
+    predictor: WidthPredictor, corpus: npt.ArrayLike, queries: npt.ArrayLike, *, seed: int = 0
+) -> WidthComparison:
+    """The predictor judged on queries that it was not trained on.
+
+    Parameters
+    ----------
+    corpus : array_like of shape (n_items, full_dim)
+    queries : array_like of shape (n_queries, full_dim), held out
+    seed : of the bootstrap
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError, InvalidInputError : arrays that do not fit the predictor.
+
+    Source: own definition.
+    """
+    rows = check_embeddings(queries, "queries")
+    sweep = nested_sweep(corpus, rows, dims=predictor.dims, k=predictor.k)
+    if sweep.dims != predictor.dims:
+        raise InvalidInputError(
+            f"`corpus` has {sweep.full_dim} coordinates and the predictor learned with "
+            f"{predictor.full_dim}; use one model."
+        )
+    chosen = predictor._choose(_features(sweep, rows, sweep.dims))
+    overlaps, dims, positions = _overlaps(sweep), np.asarray(sweep.dims), np.arange(len(rows))
+    predicted = overlaps[np.searchsorted(dims, chosen), positions]
+    needed = smallest_sufficient_widths(sweep, predictor.target)
+    mean_dim = float(chosen.mean())
+    upper = int(np.searchsorted(dims, mean_dim))
+    lower = max(upper - 1, 0)
+    share = (mean_dim - dims[lower]) / (dims[upper] - dims[lower]) if upper > lower else 0.0
+    fixed = (1 - share) * overlaps[lower] + share * overlaps[upper]
+    gain = float((predicted - fixed).mean())
+    low, high = bootstrap_mean(predicted - fixed, seed=seed)
+    return WidthComparison(
+        dims=sweep.dims,
+        k=predictor.k,
+        target=predictor.target,
+        n_queries=len(rows),
+        predicted_dim=mean_dim,
+        predicted_overlap=float(predicted.mean()),
+        fixed_overlap=float(fixed.mean()),
+        gain=gain,
+        gain_low=min(float(low[0]), gain),
+        gain_high=max(float(high[0]), gain),
+        oracle_dim=float(needed.mean()),
+        oracle_overlap=float(overlaps[np.searchsorted(dims, needed), positions].mean()),
+        share_sufficient=float((predicted >= predictor.target - 1e-9).mean()),
+        chosen=chosen,
+    )
+
+
+def _overlaps(sweep: Sweep) -> npt.NDArray[np.float64]:
+    """Overlap@k with full width, shape (n_dims, n_queries)."""
+    full = sweep.indices[-1]
+    return np.array([(level[:, :, None] == full[:, None, :]).any(axis=1).mean(axis=1) for level in sweep.indices])
+
+
+def _features(sweep: Sweep, rows: FloatMatrix, dims: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """What is known after the search at the smallest width, shape (n_queries, n_features).
+
+    The best similarity, the gaps from it to the second and to the last of the list, the gap at the end of the list and
+    the spread: a list that stands out needs fewer coordinates. And the share of the query's energy in each prefix.
+    """
+    similarities = sweep.similarities[0].astype(np.float64)
+    first, last = similarities[:, 0], similarities[:, -1]
+    second, before = similarities[:, min(1, sweep.k - 1)], similarities[:, max(sweep.k - 2, 0)]
+    columns = [first, last, first - second, first - last, before - last, similarities.std(axis=1)]
+    squares = normalize(rows).astype(np.float64) ** 2
+    return np.column_stack([*columns, *(squares[:, :dim].sum(axis=1) for dim in dims[:-1])])
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise InvalidInputError(f"`{name}` is {value}; choose a share above 0 and up to 1, such as 0.9.")

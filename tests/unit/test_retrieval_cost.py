@@ -1,0 +1,100 @@
+"""Multiply-adds, bytes and plans as the definitions say."""
+
+import faiss
+import numpy as np
+import pytest
+
+from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.retrieval.ann import HNSW_LINKS, AnnIndex
+from mrl_viz.retrieval.cost import (
+    bytes_per_vector,
+    double_and_halve,
+    exact_cost,
+    funnel_cost,
+    funnel_presets,
+    shortlist_cost,
+    storage_cost,
+)
+from mrl_viz.retrieval.plan import Plan
+
+IMAGENET = 1_281_167
+
+
+def test_imagenet_example_of_the_paper():
+    """16 to 2048 dims with 200 reranked is 125.5x (the paper's 128x leaves the rerank out)."""
+    cost = shortlist_cost(IMAGENET, shortlist_dim=16, shortlist_size=200, rerank_dim=2048)
+    assert cost.multiply_adds == IMAGENET * 16 + 200 * 2048
+    assert cost.speedup == pytest.approx(125.5, abs=0.05)
+    assert "125.5x fewer" in cost.takeaway()
+    funnel = funnel_cost(IMAGENET, funnel_presets(2048, k=10)["paper"], 2048)
+    assert funnel.multiply_adds == IMAGENET * 16 + 200 * 32 + 100 * 64 + 50 * 128 + 25 * 256 + 10 * 2048
+    assert funnel.formula == "1,281,167 x 16 + 200 x 32 + 100 x 64 + 50 x 128 + 25 x 256 + 10 x 2048"
+
+
+def test_exact_cost_is_n_times_d():
+    """Exact search multiplies every coordinate once and reads its bytes."""
+    cost = exact_cost(1000, 64, 256, dtype="int8")
+    assert (cost.multiply_adds, cost.bytes_read, cost.speedup) == (64_000, 64_000, 4.0)
+
+
+def test_presets_fit_width_list_and_corpus():
+    """Presets keep at least k, at most the corpus, leave out widths at or above full, and end with k at full width."""
+    presets = funnel_presets(128, k=20, n_items=150)
+    assert presets["three_steps"] == ((32, 150), (128, 20))
+    assert presets["paper"] == ((16, 150), (32, 100), (64, 50), (128, 20))
+    assert double_and_halve(64, start_dim=16, shortlist_size=100, k=10) == ((16, 100), (32, 50), (64, 10))
+    for stages in funnel_presets(16, k=3, n_items=5).values():
+        assert stages[-1] == (16, 3)
+
+
+def test_storage_matches_what_faiss_writes():
+    """The formula for vectors, graph and rerank copy is within 1 % of the index that faiss writes."""
+    assert (bytes_per_vector(100, "binary"), bytes_per_vector(64, "int8"), bytes_per_vector(64)) == (13, 64, 256)
+    corpus = np.random.default_rng(0).normal(size=(3000, 48)).astype(np.float32)
+    built = AnnIndex(corpus, "hnsw", 16, rerank_dim=48)
+    cost = storage_cost(3000, 16, rerank_dim=48, hnsw_links=HNSW_LINKS)
+    assert cost.total_bytes == pytest.approx(built.nbytes, rel=0.01)
+    assert Plan(16, kind="hnsw", rerank=((100, 48),)).bytes_per_vector * 3000 == pytest.approx(
+        cost.total_bytes, rel=0.01
+    )
+    assert faiss.serialize_index(built._index).nbytes == built.nbytes
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: funnel_cost(0, ((8, 1),), 8), EmptyInputError, "no items"),
+        (lambda: funnel_cost(10, (), 8), EmptyInputError, "`stages` is empty"),
+        (lambda: funnel_cost(10, ((8, 5), (4, 2)), 8), DimensionError, "from 8 dims back to 4"),
+        (lambda: funnel_cost(10, ((4, 5), (8, 6)), 8), InvalidInputError, "`keep` is 6; .* 1 to 5"),
+        (lambda: funnel_cost(10, ((4, 11),), 8), InvalidInputError, "`keep` is 11; .* 1 to 10"),
+        (lambda: exact_cost(10, 4, dtype="int4"), InvalidInputError, "`dtype` is 'int4'"),
+        (lambda: storage_cost(10, 4, hnsw_links=1), InvalidInputError, "`hnsw_links` is 1"),
+        (lambda: double_and_halve(64, shortlist_size=5, k=10), InvalidInputError, "`shortlist_size` is 5"),
+        (lambda: Plan(64, rerank=((100, 32),)), DimensionError, "from 64 dims back to 32"),
+        (lambda: Plan(64, rerank=((100, 64), (200, 128))), InvalidInputError, "`rerank size` is 200"),
+        (lambda: Plan(64, "int8", "hnsw"), InvalidInputError, "works with float32"),
+        (lambda: Plan(64, kind="annoy"), InvalidInputError, "`kind` is 'annoy'"),
+        (lambda: Plan(8, rerank=((5, 16),)).stages(10), InvalidInputError, "`k` is 10 but this plan reranks only 5"),
+        (lambda: Plan(8, kind="ivf").cost(100, 16), InvalidInputError, "depend on the data"),
+        (lambda: Plan.from_dict({"dims": 8}), DataFormatError, "A plan is a record with `dim`"),
+        (lambda: Plan.from_dict({"dim": 8, "rerank": [[5]]}), DataFormatError, "makes no plan"),
+        (lambda: Plan.from_dict({"dim": "8"}), DataFormatError, "`dim` is '8'"),
+    ],
+)
+def test_bad_input_is_one_sentence(call, error, message):
+    """What cannot be costed or planned says what was given and what is allowed."""
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_plan_round_trip_and_cost():
+    """A plan survives JSON, and costs what its funnel costs."""
+    plan = Plan(32, "int8", rerank=((500, 64), (50, 256)))
+    assert Plan.from_dict(plan.to_dict()) == plan
+    assert plan.stages(10) == ((32, 500), (64, 50), (256, 10))
+    assert plan.bytes_per_vector == 32 + 256 * 4
+    assert plan.label == "32 dims int8 exact, 500 reranked at 64, 50 reranked at 256"
+    cost = plan.cost(10_000, 256, k=10)
+    assert cost.multiply_adds == 10_000 * 32 + 500 * 64 + 50 * 256
+    assert cost.bytes_read == 10_000 * 32 + (500 * 64 + 50 * 256) * 4
