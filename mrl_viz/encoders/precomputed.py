@@ -49,7 +49,10 @@ class PrecomputedEncoder:
     @cached_property
     def revision(self) -> str:
         """Changes with any text or vector."""
-        digest = hashlib.sha256("\0".join(self.texts).encode("utf-8", "surrogatepass"))
+        digest = hashlib.sha256()
+        for text in self.texts:
+            content = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d " % len(content) + content)
         digest.update(self.embeddings.tobytes())
         return f"vectors-{digest.hexdigest()[:16]}"
 
