@@ -14,6 +14,7 @@ page = st.navigation(
             st.Page("pages/explore/similarity.py", title="Similarity", icon=":material/compare_arrows:", url_path="similarity"),
             st.Page("pages/explore/neighbors.py", title="Neighbors", icon=":material/hub:", url_path="neighbors"),
             st.Page("pages/explore/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
+            st.Page("pages/explore/quality.py", title="Task quality", icon=":material/verified:", url_path="quality"),
             st.Page("pages/explore/search.py", title="Search lab", icon=":material/search:", url_path="search"),
         ],
     }

@@ -42,7 +42,20 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--dims", default="", help="widths such as 8,16,32, or `all` (default: powers of two and trained widths)")
     sweep.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
     sweep.add_argument("--seed", type=int, default=0, help="of the bootstrap and the drift sample (default 0)")
+    sweep.add_argument(
+        "--arrangements", default="prefix", help="prefix,random,suffix,svd: also measure these controls (default prefix)"
+    )
     sweep.set_defaults(verb=_sweep)
+
+    evaluate = verbs.add_parser("evaluate", help="task quality at every width, where the data have labels")
+    _add_source(evaluate)
+    evaluate.add_argument("--dims", default="", help="widths such as 8,16,32, or `all`")
+    evaluate.add_argument(
+        "--task", choices=("retrieval", "pairs", "classification"), help="default: the first the data have labels for"
+    )
+    evaluate.add_argument("--binary-qrels", action="store_true", help="count every positive relevance grade as 1")
+    evaluate.add_argument("--seed", type=int, default=0, help="of bootstrap, folds and examples (default 0)")
+    evaluate.set_defaults(verb=_evaluate)
 
     embed = verbs.add_parser("embed", help="write the embeddings of a source as .npy")
     _add_source(embed)
@@ -113,8 +126,11 @@ def parse_dims(text: str, full_dim: int, matryoshka_dims: Sequence[int] | None =
 
 def _sweep(args: argparse.Namespace) -> int:
     from mrl_viz.analysis import analyse, embed_corpus
+    from mrl_viz.arrangements import check_arrangements
+    from mrl_viz.evaluation import analyse_controls
     from mrl_viz.reading import read_queries
 
+    names = check_arrangements(args.arrangements.split(","))
     corpus = _read(args)
     queries = read_queries(args.queries)[1] if args.queries else None
     embedded = embed_corpus(
@@ -137,7 +153,46 @@ def _sweep(args: argparse.Namespace) -> int:
             f"{row['spearman_per_text']:9.4f} {row['energy']:7.4f}"
         )
     print(result.overlap.takeaway())
-    _write_json(args.json, result.to_dict())
+    data = result.to_dict()
+    if names != ("prefix",):
+        controls = analyse_controls(
+            embedded, dims=dims, k=args.k, seed=args.seed, arrangements=names, progress=_progress("controls")
+        )
+        extra = controls.to_dict()
+        data["arrangements"] |= {name: rows for name, rows in extra["arrangements"].items() if name != "prefix"}
+        data |= {"nestedness": extra["nestedness"], "verdict": extra["verdict"], "notes": extra["notes"]}
+        for name, rows in data["arrangements"].items():
+            shown = ", ".join(f"{row['overlap']:.3f} at {row['dim']}" for row in rows)
+            print(f"{name}: {shown}")
+        for note in extra["notes"]:
+            print(f"note: {note}")
+        print(controls.takeaway())
+    _write_json(args.json, data)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from mrl_viz.analysis import embed_corpus
+    from mrl_viz.evaluation import evaluate
+
+    corpus = _read(args)
+    embedded = embed_corpus(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=_progress("embedding"))
+    dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
+    quality = evaluate(
+        embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, seed=args.seed, progress=_progress("evaluating")
+    )
+    print(f"{quality.task} with {embedded.model}, {corpus.check.n_items} texts")
+    print(f"{'metric':28} {'dim':>5} {'value':>8} {'95 % interval':>18} {'retention':>10} {'p (Holm)':>9}")
+    for row in quality.rows():
+        retention = "-" if row["retention"] is None else f"{row['retention']:.1%}"
+        print(
+            f"{row['metric']:28} {row['dim']:5d} {row['value']:8.4f} [{row['low']:.4f}, {row['high']:.4f}] "
+            f"{retention:>10} {row['p_holm']:9.4f}"
+        )
+    for note in quality.notes:
+        print(f"note: {note}")
+    print(quality.takeaway())
+    _write_json(args.json, quality.to_dict())
     return 0
 
 

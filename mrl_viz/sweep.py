@@ -188,6 +188,8 @@ def _sweep_tiles(
                     elif start == 0 and k <= tile // GROUP_LENGTH:
                         maxima = scores.view(height, GROUP_LENGTH, -1).amax(dim=1)
                         threshold = _just_below(maxima.topk(k, dim=1, sorted=False).values.amin(dim=1))
+                    elif start == 0 and k <= width - is_self:
+                        threshold = _just_below(scores[:, :width].topk(k, dim=1, sorted=False).values.amin(dim=1))
                     _keep_best(scores, start, threshold, best[level, rows_here], best_index[level, rows_here])
             if progress:
                 progress(done + 1, len(starts))

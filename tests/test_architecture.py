@@ -29,9 +29,10 @@ ROOMS = {
     "store": (DATA, CORE | {"encoders", "models"}),
     "projection": (LEARNED, CORE),
     "retrieval": (LEARNED, CORE),
-    "learning": (LEARNED, CORE),
+    "learning": (LEARNED | {"sentence_transformers", "transformers", "tokenizers", "safetensors"}, CORE),
     "analysis": (NUMERIC, CORE | {"corpus", "encoders", "store", "models"}),
     "evaluation": (LEARNED, CORE | {"analysis", "corpus"}),
+    "comparison": (NUMERIC, CORE | {"analysis", "corpus", "evaluation", "models", "retrieval"}),
     "figures": ({"numpy", "plotly"}, CORE | {"figures", "evaluation", "projection", "retrieval", "comparison", "decide", "learning"}),
     "launcher": ({"streamlit", "websockets"}, {"errors"}),
 }

@@ -1,23 +1,28 @@
 """One function per picture: a result in, a plotly Figure out. No maths beyond binning and formatting."""
 
 from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
+from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
+from mrl_viz.figures.quality import quality_curves
 from mrl_viz.figures.retrieval import shortlist_overlap
 from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
 
 __all__ = [
+    "controls_curve",
     "coordinate_strip",
     "density_heatmap",
     "map_animation",
     "map_panels",
     "neighbor_bump",
     "nested_dolls",
+    "nestedness_bars",
     "overlap_by_k",
     "overlap_curve",
     "pair_curve",
     "per_item_strip",
     "prefix_norms",
+    "quality_curves",
     "short_vectors",
     "shortlist_overlap",
     "similarity_curves",

@@ -66,3 +66,18 @@ index = PrefixIndex(vectors.corpus, [64, 256])
 found = shortlist_search(index, vectors.corpus[:10], shortlist_dim=64, shortlist_size=80, k=10)
 print(found.takeaway())
 figures.shortlist_overlap(shortlist_curve(index, vectors.corpus[:200], shortlist_dim=64, k=10), 80).show()"""
+CONTROLS_CODE = f"""{VECTORS_CODE}
+from mrl_viz.evaluation import analyse_controls
+
+controls = analyse_controls(vectors, dims=[8, 16, 32, 64, 128, 256], k=10, seed=0)
+print(controls.takeaway())
+figures.controls_curve(controls, 64).show()"""
+QUALITY_CODE = """from mrl_viz import figures
+from mrl_viz.analysis import embed_corpus
+from mrl_viz.evaluation import evaluate
+from mrl_viz.reading import read_corpus
+
+vectors = embed_corpus(read_corpus("sample"), "wordllama")  # with the data's own queries
+quality = evaluate(vectors, dims=[8, 16, 32, 64, 128, 256])
+print(quality.takeaway())
+figures.quality_curves(quality).show()"""

@@ -16,6 +16,24 @@ ui.chart(
 )
 ui.code_shown(ui.OVERLAP_CODE)
 
+st.subheader("Is it really Matryoshka?")
+with ui.errors_shown():
+    controls = ui.controls(workspace)
+if controls is not None:
+    st.markdown(f"**{ui.plain(controls.takeaway())}**")
+    ui.chart(
+        figures.controls_curve(controls, focus, trained), key="controls_curve", takeaway=controls.takeaway(),
+        rows=ui.control_rows(controls),
+    )  # fmt: skip
+    for note in controls.notes:
+        st.caption(ui.plain(note))
+    if controls.nestedness is not None:
+        ui.chart(
+            figures.nestedness_bars(controls.nestedness), key="nestedness", takeaway=controls.nestedness.takeaway(),
+            rows=controls.nestedness.rows(),
+        )  # fmt: skip
+    ui.code_shown(ui.CONTROLS_CODE)
+
 st.subheader("At every list length")
 ui.chart(
     figures.overlap_by_k(result.overlap), key="overlap_by_k", takeaway=result.overlap.k_takeaway(focus),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-APP = str(Path(__file__).parent.parent.parent / "app.py")
+ROOT = Path(__file__).parent.parent.parent
+APP = str(ROOT / "app.py")
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_neighbors_follow_the_focus_width(app):
     """Moving the focus width changes the cards, not the curve's data."""
     app.switch_page("pages/explore/neighbors.py").run()
     assert not app.exception and not app.error
-    assert len(app.get("plotly_chart")) == 4
+    assert len(app.get("plotly_chart")) == 6
     app.select_slider(key="focus").set_value(32).run()
     assert not app.exception
     assert any("At 32 dims this text keeps" in caption.value for caption in app.caption)
@@ -74,15 +75,24 @@ def test_one_text_is_a_helpful_page(app):
 
 
 @pytest.mark.parametrize("text", ["a cat\na dog", "\n".join(["the same"] * 5), "?\n!\n...\n\U0001f408"], ids=["two", "same", "odd"])
-def test_tiny_and_equal_texts_have_pages_without_errors(app, text):
-    """Two texts, equal texts and symbols have every chart; k shrinks to what there is."""
+def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
+    """Two texts, equal texts and symbols: every page shows charts or says in a sentence why not; no chart holds a NaN."""
     app.checkbox(key="paste_duplicates").set_value(True)
     paste(app, text)
     assert not app.exception and not app.error
-    go_with_own_data(app, "pages/explore/neighbors.py")
+    for path in sorted((ROOT / "pages").rglob("*.py")):
+        go_with_own_data(app, str(path.relative_to(ROOT)))
+        assert not app.exception, path
+        assert app.get("plotly_chart") or app.error or app.info, path
+        assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart")), path
+
+
+@pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in sorted((ROOT / "pages").rglob("*.py"))])
+def test_every_page_shows_the_sample(app, path):
+    """Every page runs on the sample without an exception or an error."""
+    app.switch_page(path).run()
     assert not app.exception and not app.error
-    assert len(app.get("plotly_chart")) == 4
-    assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart"))
+    assert app.title
 
 
 def test_a_bad_width_is_refused_and_k_and_focus_follow_the_data(app):

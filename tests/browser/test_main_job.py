@@ -92,7 +92,7 @@ def test_no_chart_offers_to_upload_itself(page):
     page.goto("/neighbors")
     loaded(page)
     charts = page.get_by_test_id("stPlotlyChart")
-    expect(charts).to_have_count(4)
+    expect(charts).to_have_count(6)
     expect(page.locator("[data-title*='loud' i], [data-title*='Chart Studio' i]")).to_have_count(0)
     expect(page.get_by_label(re.compile("survive|keep|rank")).first).to_be_attached()
 

@@ -1,0 +1,231 @@
+"""Quality with class labels: nearest neighbors, nearest class mean from a few examples, silhouette, at every width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.sweep import Sweep
+from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
+
+# As many as sklearn's KNeighborsClassifier votes with; small classes still have that many members.
+N_NEIGHBORS = 5
+# The mean over this many draws of examples moves by under a hundredth from seed to seed.
+FEW_SHOT_DRAWS = 30
+# Rows classified at once, so that the cosines with every class mean stay small.
+CHUNK = 8192
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class labels as numbers, of the items that can be classified.
+
+    `rows` : positions of those items, ascending. `codes` : int64 of shape (len(rows),), positions in `names`.
+    `n_unlabelled`, `n_single` : items left out because they have no label, or the only one of their class.
+    """
+
+    names: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int64]
+    n_unlabelled: int
+    n_single: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as plain data."""
+        return {
+            "n_items": len(self.rows),
+            "n_classes": len(self.names),
+            "n_unlabelled": self.n_unlabelled,
+            "n_single": self.n_single,
+        }
+
+    def takeaway(self) -> str:
+        """One sentence: how many items in how many classes."""
+        return f"{len(self.rows)} texts in {len(self.names)} classes."
+
+
+def classes_from_labels(labels: Sequence[str | None], name: str = "labels") -> Classes:
+    """The classes with at least two members; a text alone in its class can be recognised by nothing, so it is left out.
+
+    Parameters
+    ----------
+    labels : one value per item, None for none
+    name : what an error message calls them
+
+    Raises
+    ------
+    InvalidInputError : fewer than two classes have two members.
+    """
+    labelled = [row for row, label in enumerate(labels) if label is not None]
+    values = np.array([str(labels[row]) for row in labelled], dtype=str)
+    names, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    is_kept = counts[codes] >= 2 if len(labelled) else np.zeros(0, dtype=bool)
+    kept_names = names[counts >= 2]
+    if len(kept_names) < 2:
+        raise InvalidInputError(
+            f"`{name}` has {len(names)} classes, {len(kept_names)} of them with two texts or more; "
+            "classification needs two such classes."
+        )
+    return Classes(
+        names=tuple(str(value) for value in kept_names),
+        rows=np.asarray(labelled, dtype=np.int64)[is_kept],
+        codes=np.searchsorted(kept_names, values[is_kept]).astype(np.int64),
+        n_unlabelled=len(labels) - len(labelled),
+        n_single=int((~is_kept).sum()),
+    )
+
+
+def knn_correct(sweep: Sweep, codes: npt.NDArray[np.int64], *, n_neighbors: int = N_NEIGHBORS) -> Floats:
+    """Whether the majority of each item's nearest neighbors has its class, at every width.
+
+    Parameters
+    ----------
+    sweep : of the labelled items against themselves, k >= n_neighbors
+    codes : int64 of shape (n_items,), class of each item
+    n_neighbors : how many vote
+
+    Returns
+    -------
+    ndarray of shape (n_dims, n_items), 0 or 1; of classes with equally many votes the first in order is taken
+
+    Raises
+    ------
+    ShapeError : the sweep is of other items. InvalidInputError : it has fewer neighbors than vote.
+
+    Source: Cover & Hart 1967; tie rule as in sklearn's KNeighborsClassifier.
+    """
+    if not sweep.is_self or sweep.n_items != len(codes):
+        raise ShapeError(
+            f"`codes` has {len(codes)} labels for a sweep of {sweep.n_items} items; sweep the labelled items alone."
+        )
+    if not 1 <= n_neighbors <= sweep.k:
+        raise InvalidInputError(f"`n_neighbors` is {n_neighbors} but the sweep has {sweep.k}; choose 1 to {sweep.k}.")
+    correct = np.empty((len(sweep.dims), len(codes)))
+    for level, lists in enumerate(sweep.indices):
+        votes = codes[lists[:, :n_neighbors]]
+        support = (votes[:, :, None] == votes[:, None, :]).sum(axis=2)
+        is_most = support == support.max(axis=1, keepdims=True)
+        winner = np.where(is_most, votes, np.iinfo(np.int64).max).min(axis=1)
+        correct[level] = winner == codes
+    return correct
+
+
+def few_shot_correct(
+    embeddings: npt.ArrayLike,
+    codes: npt.NDArray[np.int64],
+    *,
+    dims: Sequence[int],
+    n_shots: int,
+    n_draws: int = FEW_SHOT_DRAWS,
+    seed: int = 0,
+) -> Floats | None:
+    """How often each item goes to its class by the nearest mean of `n_shots` random examples a class, at every width.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim)
+    codes : int64 of shape (n_items,), class of each item
+    dims : widths in 1..full_dim
+    n_shots : examples a class; classes with no member left to classify are left out
+    n_draws, seed : draws of examples
+
+    Returns
+    -------
+    ndarray of shape (n_dims, n_tested), in [0, 1], the mean over the draws in which an item was no example; or None
+    when fewer than two classes have more than `n_shots` members
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError : unusable arrays or widths.
+    InvalidInputError : `n_shots` or `n_draws` < 1.
+
+    Source: Snell, Swersky & Zemel 2017, arXiv:1703.05175, section 2, with the cosine of renormalised prefixes.
+    """
+    array = check_embeddings(embeddings)
+    dims = check_dims(dims, array.shape[1])
+    _check_codes(codes, len(array))
+    if n_shots < 1 or n_draws < 1:
+        raise InvalidInputError(f"`n_shots` is {n_shots} and `n_draws` {n_draws}; choose 1 or more of each.")
+    counts = np.bincount(codes)
+    able = np.flatnonzero(counts > n_shots)
+    if len(able) < 2:
+        return None
+    rows = np.flatnonzero(np.isin(codes, able))
+    members = [np.flatnonzero(codes == code) for code in able]
+    own = np.searchsorted(able, codes[rows])
+    rng = np.random.default_rng(seed)
+    examples = np.array([[rng.choice(group, n_shots, replace=False) for group in members] for _ in range(n_draws)])
+    is_example = np.zeros((n_draws, len(array)), dtype=bool)
+    np.put_along_axis(is_example, examples.reshape(n_draws, -1), True, axis=1)
+    is_tested = ~is_example[:, rows]
+    correct = np.zeros((len(dims), len(rows)))
+    for level, dim in enumerate(dims):
+        unit = normalize(array[:, :dim])
+        for draw in range(n_draws):
+            means = normalize(unit[examples[draw]].mean(axis=1))
+            correct[level] += (_nearest(unit[rows], means) == own) & is_tested[draw]
+    times = is_tested.sum(axis=0)
+    return np.asarray(correct[:, times > 0] / times[times > 0])
+
+
+def silhouette(embeddings: npt.ArrayLike, codes: npt.NDArray[np.int64], *, dims: Sequence[int]) -> Floats:
+    """Silhouette of every item under cosine distance at every width.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim)
+    codes : int64 of shape (n_items,), classes 0..n_classes - 1, each with two members or more
+    dims : widths in 1..full_dim
+
+    Returns
+    -------
+    ndarray of shape (n_dims, n_items), in [-1, 1]; 0 where an item is as far from its own class as from the next
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError : unusable arrays or widths. InvalidInputError : fewer than two classes.
+
+    Source: Rousseeuw 1987, "Silhouettes: a graphical aid"; linear in items, because the mean cosine with a class is the
+    dot product with its mean.
+    """
+    array = check_embeddings(embeddings)
+    dims = check_dims(dims, array.shape[1])
+    _check_codes(codes, len(array))
+    counts = np.bincount(codes)
+    if len(counts) < 2 or counts.min() < 2:
+        raise InvalidInputError(
+            "`codes` need two classes or more, each with two members or more; see `classes_from_labels`."
+        )
+    result = np.empty((len(dims), len(array)))
+    items = np.arange(len(array))
+    for level, dim in enumerate(dims):
+        unit = normalize(array[:, :dim]).astype(np.float64)
+        sums = np.zeros((len(counts), dim))
+        np.add.at(sums, codes, unit)
+        cosines = unit @ sums.T
+        distance = 1 - cosines / counts
+        own = counts[codes]
+        # The item itself is no neighbor of its own: its cosine, 1 or 0 for a zero prefix, comes out of the sum.
+        inside = 1 - (cosines[items, codes] - (unit * unit).sum(axis=1)) / (own - 1)
+        distance[items, codes] = np.inf
+        outside = distance.min(axis=1)
+        largest = np.maximum(inside, outside)
+        # Distances of duplicates are 0 up to rounding; their quotient would be noise.
+        result[level] = np.where(largest > 1e-12, (outside - inside) / np.where(largest > 1e-12, largest, 1), 0)
+    return result
+
+
+def _nearest(unit: FloatMatrix, means: FloatMatrix) -> npt.NDArray[np.int64]:
+    return np.concatenate([(unit[i : i + CHUNK] @ means.T).argmax(axis=1) for i in range(0, len(unit), CHUNK)])
+
+
+def _check_codes(codes: npt.NDArray[np.int64], n_items: int) -> None:
+    if len(codes) != n_items:
+        raise ShapeError(f"`codes` has {len(codes)} labels for {n_items} items; give one each.")

@@ -1,0 +1,355 @@
+"""Is it really Matryoshka? The prefix beside random subsets, the suffix and a held-out SVD, and the gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.arrangements import (
+    ARRANGEMENTS,
+    FEWEST_DRAWS,
+    Arrangement,
+    check_arrangements,
+    held_out_rows,
+    prefix_arrangement,
+    random_arrangements,
+    suffix_arrangement,
+    svd_arrangement,
+)
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.measures.intervals import bootstrap_mean, holm
+from mrl_viz.sweep import Sweep, nested_sweep
+from mrl_viz.truncation import check_dims, check_embeddings
+
+# The verdict looks at the widths nearest these shares of the full width, whatever else was swept.
+DECISIVE_SHARES = (1 / 2, 1 / 4, 1 / 8)
+# Chance of calling a model trained that is not, over all decisive widths.
+VERDICT_LEVEL = 0.01
+# Trained models stand 0.04 and more above random subsets at those widths: an interval of the gap that reaches further
+# than this to either side could hide such a gap.
+TELLING_GAP = 0.03
+TRAINED = "trained Matryoshka"
+UNTRAINED = "no sign of Matryoshka training"
+UNCLEAR = "not enough texts to tell"
+# Lists compared at once: (CHUNK, k, k) booleans stay small.
+CHUNK = 4096
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ArrangementOverlap:
+    """Overlap@k with the full width under one arrangement, one entry per width, shares in [0, 1].
+
+    `low`, `high` : 95 % bootstrap interval over queries. `sd` : standard deviation over draws, for `random` only.
+    `n_queries`, `n_items` : what was measured; the SVD is measured on the rows it was not fitted on, and
+    `prefix_overlap` is then the prefix on those same rows.
+    """
+
+    name: str
+    dims: tuple[int, ...]
+    n_queries: int
+    n_items: int
+    draws: int
+    overlap: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    sd: tuple[float, ...] | None = None
+    prefix_overlap: tuple[float, ...] | None = None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per width."""
+        records: list[dict[str, Any]] = []
+        for level, dim in enumerate(self.dims):
+            record = {
+                "dim": dim,
+                "overlap": self.overlap[level],
+                "overlap_low": self.low[level],
+                "overlap_high": self.high[level],
+            }
+            if self.sd is not None:
+                record |= {"overlap_sd": self.sd[level], "draws": self.draws}
+            if self.prefix_overlap is not None:
+                record |= {"prefix_overlap": self.prefix_overlap[level], "n_items": self.n_items}
+            records.append(record)
+        return records
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self)
+
+    def takeaway(self) -> str:
+        """One sentence: the overlap at the smallest width."""
+        return f"The {self.name} arrangement keeps {self.overlap[0]:.0%} of the neighbors at {self.dims[0]} dims."
+
+
+@dataclass(frozen=True)
+class Nestedness:
+    """How far the prefix stands above random subsets of the same width, one entry per width.
+
+    `gap` : overlap(prefix) - mean overlap(random draws), in [-1, 1]; `gap_low`, `gap_high` its 95 % paired bootstrap
+    interval over texts. `z` : gap in standard deviations of the draws; 0 where the gap is 0, None where draws do not
+    vary and it is not.
+    `decisive` : the widths that the verdict is from. `verdict` : TRAINED, UNTRAINED or UNCLEAR.
+    """
+
+    dims: tuple[int, ...]
+    gap: tuple[float, ...]
+    gap_low: tuple[float, ...]
+    gap_high: tuple[float, ...]
+    z: tuple[float | None, ...]
+    decisive: tuple[int, ...]
+    verdict: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per width: dim, gap, z."""
+        return [{"dim": dim, "gap": gap, "z": z} for dim, gap, z in zip(self.dims, self.gap, self.z)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self)
+
+    def takeaway(self) -> str:
+        """The verdict as one plain sentence with its strongest number."""
+        if self.verdict == UNCLEAR:
+            return "Not enough texts to tell whether this model's prefix carries more than a random subset; add texts."
+        level = max((self.dims.index(dim) for dim in self.decisive), key=lambda at: abs(self.z[at] or 0))
+        # With no spread between draws there is no z to print.
+        z = "" if self.z[level] is None else f", z = {self.z[level]:+.1f}"
+        numbers = f"({self.gap[level]:+.3f} at {self.dims[level]} dims{z})"
+        if self.verdict == TRAINED:
+            return (
+                f"This model's prefix carries more than a random subset {numbers}: "
+                "trained Matryoshka, or sorted by importance."
+            )
+        return f"This model's prefix carries no more than a random subset {numbers}: no sign of Matryoshka training."
+
+
+@dataclass(frozen=True)
+class ControlComparison:
+    """Overlap under every arrangement asked for and possible, and the nestedness where prefix and random are."""
+
+    k: int
+    chance: float
+    curves: Mapping[str, ArrangementOverlap]
+    nestedness: Nestedness | None
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`arrangements` with one record per width, `nestedness` likewise, `verdict` and `notes`."""
+        return {
+            "k": self.k,
+            "chance": self.chance,
+            "arrangements": {name: curve.rows() for name, curve in self.curves.items()},
+            "nestedness": self.nestedness.rows() if self.nestedness else [],
+            "verdict": self.nestedness.verdict if self.nestedness else None,
+            "notes": list(self.notes),
+        }
+
+    def takeaway(self) -> str:
+        """The verdict, or what is missing for one."""
+        return self.nestedness.takeaway() if self.nestedness else "A verdict needs the prefix and random arrangements."
+
+
+def compare_arrangements(
+    corpus: npt.ArrayLike,
+    queries: npt.ArrayLike | None = None,
+    *,
+    dims: Iterable[int],
+    k: int = 10,
+    seed: int = 0,
+    n_draws: int = FEWEST_DRAWS,
+    arrangements: Iterable[str] = ARRANGEMENTS,
+    progress: Callable[[int, int], None] | None = None,
+) -> ControlComparison:
+    """Overlap@k with the full width under each arrangement at each width, all by the same nested sweep.
+
+    Parameters
+    ----------
+    corpus : array_like of shape (n_items, full_dim)
+    queries : array_like of shape (n_queries, full_dim), or None for the corpus against itself
+    dims : widths in 1..full_dim; the full width is added
+    k : neighbors per list
+    seed : of the random draws, the held-out rows and the bootstrap
+    n_draws : random permutations, 10 or more
+    arrangements : names from ARRANGEMENTS
+    progress : called with (sweeps done, sweeps in all)
+
+    Returns
+    -------
+    ControlComparison : without `svd`, and with a note, when half of the rows are fewer than the coordinates or the rest
+        have fewer than k neighbors.
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError, InvalidInputError : unusable arrays, widths, names, `k` or `n_draws`.
+
+    Source: random subsets as control: own definition, after Kusupati et al. 2022, arXiv:2205.13147, section 4.
+    """
+    names = check_arrangements(arrangements)
+    corpus = check_embeddings(corpus, "corpus")
+    queries = None if queries is None else check_embeddings(queries, "queries")
+    n_items, full_dim = corpus.shape
+    if queries is not None and queries.shape[1] != full_dim:
+        raise ShapeError(
+            f"`queries` have {queries.shape[1]} coordinates and `corpus` {full_dim}; embed both with one model."
+        )
+    dims = check_dims((*dims, full_dim), full_dim)
+    draws = random_arrangements(full_dim, n_draws=n_draws, seed=seed)
+    notes: list[str] = []
+    held_out = _held_out(n_items, full_dim, k, queries is None, seed, notes) if "svd" in names else None
+    names = tuple(name for name in names if name != "svd" or held_out is not None)
+    n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names)
+    n_done = 0
+
+    def measure(arrangement: Arrangement, rows: npt.NDArray[np.int64] | None = None) -> tuple[Sweep, Floats]:
+        nonlocal n_done
+        chosen = corpus if rows is None else corpus[rows]
+        arranged_queries = None if queries is None else arrangement.apply(queries)
+        sweep = nested_sweep(arrangement.apply(chosen), arranged_queries, dims=dims, k=k)
+        n_done += 1
+        if progress is not None:
+            progress(n_done, n_sweeps)
+        return sweep, overlap_per_query(sweep)
+
+    curves: dict[str, ArrangementOverlap] = {}
+    per_query: dict[str, Floats] = {}
+    draw_means = np.empty((n_draws, len(dims)))
+    for name in names:
+        sd = prefix = None
+        if name == "random":
+            total = np.zeros((len(dims), n_items if queries is None else len(queries)))
+            for draw, arrangement in enumerate(draws):
+                sweep, values = measure(arrangement)
+                draw_means[draw] = values.mean(axis=1)
+                total += values
+            per_query[name], sd = total / n_draws, draw_means.std(axis=0, ddof=1)
+        elif name == "svd" and held_out is not None:
+            fit, measured = held_out
+            prefix = measure(prefix_arrangement(full_dim), measured)[1].mean(axis=1)
+            sweep, per_query[name] = measure(svd_arrangement(corpus[fit]), measured)
+            notes.append(
+                f"SVD is fitted on {len(fit)} texts and measured on the other {len(measured)}; "
+                "the prefix on those is given beside it."
+            )
+        else:
+            sweep, per_query[name] = measure((suffix_arrangement if name == "suffix" else prefix_arrangement)(full_dim))
+        curves[name] = _curve(name, sweep, per_query[name], n_draws if name == "random" else 1, seed, sd, prefix)
+    nested = None
+    if "prefix" in per_query and "random" in per_query:
+        nested = nestedness(per_query["prefix"], per_query["random"], draw_means, dims=dims, seed=seed)
+    chance = k / (n_items - (queries is None))
+    return ControlComparison(k=k, chance=chance, curves=curves, nestedness=nested, notes=tuple(notes))
+
+
+def overlap_per_query(sweep: Sweep) -> Floats:
+    """Overlap@k of every query with its own full-width list, shape (n_dims, n_queries), in [0, 1]."""
+    full = sweep.indices[-1]
+    shared = np.empty(sweep.indices.shape[:2])
+    for level, lists in enumerate(sweep.indices):
+        for start in range(0, sweep.n_queries, CHUNK):
+            rows = slice(start, start + CHUNK)
+            shared[level, rows] = (lists[rows, :, None] == full[rows, None, :]).sum(axis=(1, 2))
+    return shared / sweep.k
+
+
+def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iterable[int], seed: int = 0) -> Nestedness:
+    """The gap between prefix and random subsets at every width, its z, and the verdict.
+
+    The verdict is TRAINED when, at one of the widths nearest D/2, D/4 and D/8, the prefix is an outlier among the draws
+    (t-test of one further draw, one-sided, Holm over those widths, level 0.01) and the bootstrap interval of the gap is
+    above 0. It is UNCLEAR when that is not so and the gap at some of them is known no better than to ± 0.03; else
+    UNTRAINED.
+
+    Parameters
+    ----------
+    prefix, random : ndarrays of shape (n_dims, n_queries), overlap of each query; `random` is the mean over draws
+    draw_means : ndarray of shape (n_draws, n_dims), mean overlap of each draw
+    dims : the widths, ascending, the full width last
+    seed : of the bootstrap
+
+    Raises
+    ------
+    ShapeError : the three do not fit together. InvalidInputError : fewer than two draws.
+
+    Source: own definition; prediction interval of one further observation from a normal sample.
+    """
+    from scipy.stats import t
+
+    dims = tuple(dims)
+    if prefix.shape != random.shape or draw_means.shape[1:] != (len(dims),) or len(prefix) != len(dims):
+        raise ShapeError(
+            f"`prefix` has shape {prefix.shape}, `random` {random.shape} and `draw_means` {draw_means.shape} "
+            f"for {len(dims)} widths; "
+            "give (n_dims, n_queries) twice and (n_draws, n_dims)."
+        )
+    n_draws = len(draw_means)
+    if n_draws < 2:
+        raise InvalidInputError(f"`draw_means` has {n_draws} draws; a spread needs two or more.")
+    changes = prefix - random
+    gap = prefix.mean(axis=1) - draw_means.mean(axis=0)
+    # The two means agree up to rounding, so that equal lists give exactly 0.
+    gap = np.where(np.abs(gap) < 1e-12, 0.0, gap)
+    low, high = bootstrap_mean(changes, seed=seed)
+    sd = draw_means.std(axis=0, ddof=1)
+    has_spread = sd > 1e-12
+    z = np.where(has_spread, gap / np.where(has_spread, sd, 1), 0.0)
+    p_values = np.where(has_spread, t.sf(z / np.sqrt(1 + 1 / n_draws), n_draws - 1), 1.0)
+    full_dim = dims[-1]
+    nearest = {int(np.argmin(np.abs(np.log(np.asarray(dims) / (full_dim * share))))) for share in DECISIVE_SHARES}
+    decisive = sorted(level for level in nearest if dims[level] < full_dim)
+    return Nestedness(
+        dims=dims,
+        gap=tuple(gap.tolist()),
+        gap_low=tuple(np.minimum(low, gap).tolist()),
+        gap_high=tuple(np.maximum(high, gap).tolist()),
+        z=tuple(None if not spread and g != 0 else float(value) for spread, g, value in zip(has_spread, gap, z)),
+        decisive=tuple(dims[level] for level in decisive),
+        verdict=_verdict(holm(p_values[decisive]), low[decisive], high[decisive]),
+    )
+
+
+def _verdict(p_values: Floats, low: Floats, high: Floats) -> str:
+    if ((p_values < VERDICT_LEVEL) & (low > 0)).any():
+        return TRAINED
+    if len(p_values) == 0 or ((high - low) / 2 > TELLING_GAP).any():
+        return UNCLEAR
+    return UNTRAINED
+
+
+def _held_out(
+    n_items: int, full_dim: int, k: int, is_self: bool, seed: int, notes: list[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    """Rows to fit the SVD on and rows to measure; None, and a note, where there are too few."""
+    try:
+        fit, measured = held_out_rows(n_items, full_dim, seed=seed)
+    except EmptyInputError as error:
+        notes.append(f"No SVD line: {error}")
+        return None
+    if len(measured) - is_self < k:
+        notes.append(f"No SVD line: of {n_items} texts {len(measured)} are left to measure, too few for k = {k}.")
+        return None
+    return fit, measured
+
+
+def _curve(
+    name: str, sweep: Sweep, values: Floats, draws: int, seed: int, sd: Floats | None, prefix: Floats | None
+) -> ArrangementOverlap:
+    mean = values.mean(axis=1)
+    low, high = bootstrap_mean(values, seed=seed)
+    return ArrangementOverlap(
+        name=name,
+        dims=sweep.dims,
+        n_queries=sweep.n_queries,
+        n_items=sweep.n_items,
+        draws=draws,
+        overlap=tuple(mean.tolist()),
+        low=tuple(np.minimum(low, mean).tolist()),
+        high=tuple(np.maximum(high, mean).tolist()),
+        sd=None if sd is None else tuple(sd.tolist()),
+        prefix_overlap=None if prefix is None else tuple(prefix.tolist()),
+    )

@@ -1,0 +1,65 @@
+"""Controls and task quality: cached results and choosers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
+from mrl_viz.corpus import Corpus
+from mrl_viz.evaluation import Quality, analyse_controls, available_tasks, evaluate
+from mrl_viz.measures.controls import ControlComparison
+from mrl_viz.ui.results import ENCODING
+from mrl_viz.ui.workspace import Workspace
+
+# Thirteen sweeps of this many texts take about as long as a page may; more are measured on request.
+MOST_UNASKED = 3000
+
+
+def controls(workspace: Workspace) -> ControlComparison | None:
+    """Prefix against random, suffix and SVD; above 3,000 texts on request, None until then."""
+    n_items = workspace.corpus.n_items
+    if n_items > MOST_UNASKED and not st.toggle(f"Measure the controls on {n_items:,} texts", key="controls"):
+        return None
+    embedded = workspace.embedded
+    return _controls(embedded.fingerprint, workspace.dims, workspace.k, embedded)
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring random, suffix and SVD controls…")
+def _controls(fingerprint: str, dims: tuple[int, ...], k: int, _embedded: EmbeddedCorpus) -> ControlComparison:
+    return analyse_controls(_embedded, dims=dims, k=k, seed=0)
+
+
+def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:
+    """One record per arrangement and width."""
+    return [{"arrangement": name} | row for name, curve in comparison.curves.items() for row in curve.rows()]
+
+
+def task_quality(workspace: Workspace) -> Quality | None:
+    """Task quality by the labels there are, one task at a time; a helpful message and None where there are none."""
+    tasks = available_tasks(workspace.corpus)
+    if not tasks:
+        st.info(
+            "Task quality needs labels: queries with relevance judgements (a BEIR folder), sentence pairs with scores, or a "
+            "label column. Without them only agreement with the full width can be measured.", icon=":material/info:",
+        )  # fmt: skip
+        return None
+    task = st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
+    return _quality(workspace.embedded.fingerprint, workspace.dims, str(task), workspace.corpus, workspace.model)
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring task quality at every width…")
+def _quality(fingerprint: str, dims: tuple[int, ...], task: str, _corpus: Corpus, _model: str) -> Quality:
+    with ENCODING:
+        embedded = embed_corpus(_corpus, _model, queries=None if task == "retrieval" else ())
+    return evaluate(embedded, dims=dims, task=task, seed=0)
+
+
+def choose_metrics(quality: Quality) -> Sequence[str]:
+    """Which metrics to draw; the first ones by default, so that coarse and fine labels stand side by side."""
+    names = list(quality.curves)
+    first = names[0].split(":")[0]
+    default = [name for name in names if name.split(":")[0] == first][:3]
+    return st.multiselect("Metrics", names, default=default, key=f"metrics_{quality.task}", max_selections=4) or default

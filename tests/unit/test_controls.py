@@ -1,0 +1,293 @@
+"""Controls: what the prefix is compared with, the gap and the verdict, intervals and tests, and their figures."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control, permutation_test, skew, spearmanr, ttest_rel
+
+from mrl_viz.arrangements import held_out_rows, random_arrangements
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.figures.controls import controls_curve, nestedness_bars
+from mrl_viz.measures.agreement import linear_cka, space_agreement
+from mrl_viz.measures.controls import (
+    TRAINED,
+    UNCLEAR,
+    UNTRAINED,
+    compare_arrangements,
+    nestedness,
+    overlap_per_query,
+)
+from mrl_viz.measures.hubness import geometry, hubness
+from mrl_viz.measures.intervals import bootstrap_mean, bootstrap_paired, holm, paired_tests
+from mrl_viz.measures.overlap import neighbor_overlap
+from mrl_viz.sweep import nested_sweep
+from mrl_viz.truncation import truncate_and_normalize
+
+RNG = np.random.default_rng(0)
+# Variance that falls along the index is what nested training leaves behind.
+NESTED = (RNG.normal(size=(400, 32)) * (1 + np.arange(32)) ** -0.6).astype(np.float32)
+FLAT = RNG.normal(size=(400, 32)).astype(np.float32)
+DIMS = [4, 8, 16]
+
+
+@pytest.fixture(scope="module")
+def nested():
+    """All arrangements of the nested vectors."""
+    return compare_arrangements(NESTED, dims=DIMS, k=5, seed=1)
+
+
+def test_every_curve_is_the_naive_measurement(nested):
+    """Each line is overlap@k of the arranged vectors: random as mean and sd of its draws, SVD on held-out rows."""
+
+    def overlap(rows):
+        return np.array(neighbor_overlap(nested_sweep(rows, dims=DIMS, k=5)).overlap)
+
+    draws = np.array([overlap(NESTED[:, draw.order]) for draw in random_arrangements(32, seed=1)])
+    fit, measured = held_out_rows(400, 32, seed=1)
+    _, _, basis = np.linalg.svd(truncate_and_normalize(NESTED[fit], 32), full_matrices=False)
+    np.testing.assert_allclose(nested.curves["prefix"].overlap, overlap(NESTED), atol=1e-6)
+    np.testing.assert_allclose(nested.curves["suffix"].overlap, overlap(NESTED[:, ::-1]), atol=1e-6)
+    np.testing.assert_allclose(nested.curves["random"].overlap, draws.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(nested.curves["random"].sd, draws.std(axis=0, ddof=1), atol=1e-6)
+    np.testing.assert_allclose(nested.curves["svd"].overlap, overlap(NESTED[measured] @ basis.T), atol=2e-3)
+    np.testing.assert_allclose(nested.curves["svd"].prefix_overlap, overlap(NESTED[measured]), atol=1e-6)
+    gap = overlap(NESTED) - draws.mean(axis=0)
+    np.testing.assert_allclose(nested.nestedness.gap, gap, atol=1e-6)
+    np.testing.assert_allclose(nested.nestedness.z[:-1], gap[:-1] / draws.std(axis=0, ddof=1)[:-1], rtol=1e-4)
+
+
+def test_intervals_hold_their_values(nested):
+    """Every interval contains the value it is of, and at full width every arrangement keeps everything."""
+    for curve in nested.curves.values():
+        assert (np.array(curve.low) <= curve.overlap).all() and (np.array(curve.high) >= curve.overlap).all()
+        assert curve.overlap[-1] == 1
+    assert (nested.nestedness.gap[-1], nested.nestedness.z[-1]) == (0, 0)
+
+
+def test_verdicts_follow_the_vectors():
+    """Falling variance is called trained, flat vectors show no sign, and a handful of texts cannot tell."""
+    trained = compare_arrangements(NESTED, dims=DIMS, k=5)
+    assert trained.nestedness.verdict == TRAINED and "carries more than a random subset" in trained.takeaway()
+    untrained = compare_arrangements(FLAT, dims=DIMS, k=5)
+    assert untrained.nestedness.verdict == UNTRAINED and "no sign of Matryoshka training" in untrained.takeaway()
+    assert max(abs(z) for z in untrained.nestedness.z) < 3
+    few = compare_arrangements(FLAT[:25], dims=DIMS, k=5)
+    assert few.nestedness.verdict == UNCLEAR and "Not enough texts" in few.takeaway()
+    reversed_ = compare_arrangements(NESTED[:, ::-1], dims=DIMS, k=5)
+    assert reversed_.nestedness.verdict == UNTRAINED
+
+
+def test_verdict_does_not_depend_on_the_widths_asked_for(nested):
+    """The widths nearest D/2, D/4 and D/8 decide, however many others are swept."""
+    all_widths = compare_arrangements(NESTED, dims=range(1, 33), k=5, seed=1, arrangements=["prefix", "random"])
+    assert all_widths.nestedness.decisive == nested.nestedness.decisive == (4, 8, 16)
+    assert all_widths.nestedness.verdict == nested.nestedness.verdict
+
+
+def test_only_the_full_width_cannot_tell():
+    """Without a smaller width there is nothing to judge."""
+    assert compare_arrangements(NESTED, dims=[32], k=5).nestedness.verdict == UNCLEAR
+
+
+def test_queries_are_arranged_with_the_corpus():
+    """Queries against a corpus use the same map on both sides; chance counts the whole corpus."""
+    result = compare_arrangements(NESTED[50:], NESTED[:50], dims=[8], k=5)
+    expected = neighbor_overlap(nested_sweep(NESTED[50:, ::-1], NESTED[:50, ::-1], dims=[8], k=5))
+    np.testing.assert_allclose(result.curves["suffix"].overlap, expected.overlap, atol=1e-6)
+    assert result.chance == 5 / 350 and result.curves["svd"].n_queries == 50
+
+
+def test_too_few_rows_for_svd_is_a_note_and_no_line():
+    """Rows fewer than twice the coordinates, or too few left for k, leave the SVD out and say so."""
+    result = compare_arrangements(FLAT[:60], dims=[8], k=5)
+    assert "svd" not in result.curves and "`svd` needs 64 texts" in result.notes[0]
+    result = compare_arrangements(FLAT[:70], dims=[8], k=40)
+    assert "svd" not in result.curves and "too few for k = 40" in result.notes[0]
+
+
+def test_plain_data_has_the_agreed_fields(nested):
+    """Random rows add the sd and the draws; nestedness rows are dim, gap and z; all of it is JSON."""
+    data = json.loads(json.dumps(nested.to_dict(), allow_nan=False))
+    assert set(data["arrangements"]) == {"prefix", "random", "suffix", "svd"}
+    assert {"dim", "overlap", "overlap_low", "overlap_high", "overlap_sd", "draws"} == set(
+        data["arrangements"]["random"][0]
+    )
+    assert data["arrangements"]["random"][0]["draws"] == 10
+    assert [row["dim"] for row in data["nestedness"]] == [4, 8, 16, 32]
+    assert set(data["nestedness"][0]) == {"dim", "gap", "z"}
+    assert "overlap_sd" not in data["arrangements"]["prefix"][0]
+
+
+def test_progress_counts_the_sweeps():
+    """Progress ends at the number of sweeps it announced."""
+    seen = []
+    compare_arrangements(NESTED, dims=[8], k=5, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(n, 14) for n in range(1, 15)]
+    seen.clear()
+    result = compare_arrangements(NESTED, dims=[8], arrangements=["suffix"], progress=lambda *at: seen.append(at))
+    assert seen == [(1, 1)] and result.nestedness is None and "needs the prefix" in result.takeaway()
+
+
+def test_bad_input_is_refused():
+    """Queries of another width, unknown names and shapes that do not fit are one clear error each."""
+    with pytest.raises(ShapeError, match="`queries` have 31 coordinates and `corpus` 32"):
+        compare_arrangements(NESTED, FLAT[:, :31], dims=[8])
+    with pytest.raises(InvalidInputError, match="`arrangements` has 'pca'"):
+        compare_arrangements(NESTED, dims=[8], arrangements=["pca"])
+    with pytest.raises(ShapeError, match="`draw_means`"):
+        nestedness(np.ones((2, 5)), np.ones((2, 5)), np.ones((10, 3)), dims=[4, 8])
+    with pytest.raises(InvalidInputError, match="1 draws"):
+        nestedness(np.ones((2, 5)), np.ones((2, 5)), np.ones((1, 2)), dims=[4, 8])
+
+
+def test_draws_without_spread_have_no_z():
+    """A gap that draws never vary around has no z to print, and equal lists have z 0."""
+    result = nestedness(np.ones((2, 5)), np.full((2, 5), 0.5), np.array([[0.5, 1.0]] * 10), dims=[4, 8])
+    assert result.z == (None, 0.0) and json.dumps(result.rows(), allow_nan=False)
+    assert result.takeaway()
+
+
+def test_overlap_per_query_is_the_set_intersection():
+    """Shared items over k, query by query."""
+    sweep = nested_sweep(FLAT[:80], dims=[4], k=6)
+    expected = [len(set(a) & set(b)) / 6 for a, b in zip(sweep.indices[0], sweep.indices[-1])]
+    np.testing.assert_allclose(overlap_per_query(sweep)[0], expected)
+
+
+def test_control_figures_show_every_line(nested):
+    """The figure has the random band, suffix, SVD, prefix and chance; the bars leave the full width out."""
+    figure = controls_curve(nested, focus_dim=8, trained=(8, 16))
+    names = [trace.name for trace in figure.data if trace.name]
+    assert names == [
+        "random ± sd of 10 draws",
+        "random dims, mean",
+        "suffix",
+        "SVD, held out",
+        "prefix",
+        "chance",
+        "trained width",
+    ]
+    band = figure.data[0].y - figure.data[1].y
+    np.testing.assert_allclose(band, 2 * np.array(nested.curves["random"].sd))
+    assert list(nestedness_bars(nested.nestedness).data[0].x) == ["4", "8", "16"]
+    assert controls_curve(compare_arrangements(NESTED, dims=[8], arrangements=["suffix"])).data
+
+
+def test_paired_bootstrap_is_the_bootstrap_of_the_differences():
+    """Difference intervals are those of the per-item differences under the same resamples."""
+    values = RNG.random((3, 60))
+    paired = bootstrap_paired(values, seed=5)
+    low, high = bootstrap_mean(values - values[-1], seed=5)
+    np.testing.assert_allclose(paired.difference_low, low, atol=1e-12)
+    np.testing.assert_allclose(paired.difference_high, high, atol=1e-12)
+    np.testing.assert_allclose(paired.low, bootstrap_mean(values, seed=5)[0], atol=1e-12)
+    assert paired.retention[-1] == paired.retention_low[-1] == paired.retention_high[-1] == 1
+    np.testing.assert_allclose(paired.retention, values.mean(axis=1) / values[-1].mean())
+    assert "largest drop" in paired.takeaway() and paired.to_dict()["value"][0] == pytest.approx(values[0].mean())
+
+
+def test_pairing_makes_the_interval_of_a_difference_short():
+    """Rows that move together differ by an almost constant amount, whatever the spread over items."""
+    base = RNG.random(200)
+    paired = bootstrap_paired(np.array([base - 0.1, base]))
+    assert paired.difference_high[0] - paired.difference_low[0] < 1e-9 < paired.high[0] - paired.low[0]
+
+
+def test_retention_of_nothing_is_none():
+    """A baseline that is not above 0 has no shares."""
+    assert bootstrap_paired(np.array([[0.2, 0.1], [0.0, -0.1]])).retention == (None, None)
+
+
+def test_paired_tests_are_scipys_with_holm():
+    """p-values are those of ttest_rel, stepped down by hand; the baseline is 1 and a permutation test agrees."""
+    values = RNG.random((4, 40)) + np.array([[0.0], [0.15], [0.05], [0.1]])
+    raw = [ttest_rel(row, values[-1]).pvalue for row in values[:-1]]
+    order, expected, running = np.argsort(raw), np.empty(3), 0.0
+    for rank, at in enumerate(order):
+        running = max(running, min(1.0, raw[at] * (3 - rank)))
+        expected[at] = running
+    result = paired_tests(values)
+    np.testing.assert_allclose(result, [*expected, 1])
+    by_permutation = permutation_test(
+        (values[0], values[-1]), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples",
+        n_resamples=4000, rng=np.random.default_rng(0),
+    ).pvalue  # fmt: skip
+    assert by_permutation == pytest.approx(raw[0], abs=0.03)
+
+
+def test_holm_lies_between_raw_and_bonferroni_and_above_false_discovery():
+    """Holm never lowers a p-value, never exceeds Bonferroni, and is stricter than Benjamini-Hochberg."""
+    raw = RNG.random(12)
+    adjusted = holm(raw)
+    assert (adjusted >= raw).all() and (adjusted <= np.minimum(1, 12 * raw) + 1e-12).all()
+    assert (adjusted >= false_discovery_control(raw) - 1e-12).all()
+    with pytest.raises(InvalidInputError, match="outside 0 to 1"):
+        holm([0.5, np.nan])
+
+
+def test_degenerate_tests_have_values():
+    """Equal rows, one item, and a constant shift give 1, 1 and 0 without a warning."""
+    same = np.tile(RNG.random(9), (2, 1))
+    assert paired_tests(same).tolist() == [1, 1]
+    assert paired_tests(np.array([[1.0], [0.0]])).tolist() == [1, 1]
+    assert paired_tests(np.array([[1.5, 2.5, 3.5], [1.0, 2.0, 3.0]])).tolist() == [0, 1]
+    with pytest.raises(EmptyInputError, match="no items"):
+        bootstrap_paired(np.empty((2, 0)))
+    with pytest.raises(InvalidInputError, match="`baseline` is 2 but there are 2 rows"):
+        bootstrap_paired(np.ones((2, 3)), baseline=2)
+
+
+def test_cka_and_rsa_equal_their_definitions():
+    """Linear CKA equals the form with centred Gram matrices, and RSA scipy's Spearman of the upper triangles."""
+    result = space_agreement(NESTED[:80], dims=[8])
+    x, y = truncate_and_normalize(NESTED[:80].astype(float), 8), truncate_and_normalize(NESTED[:80].astype(float), 32)
+    centre = np.eye(80) - 1 / 80
+    k, l = centre @ x @ x.T @ centre, centre @ y @ y.T @ centre  # noqa: E741 - the names of the source
+    assert result.cka[0] == pytest.approx((k * l).sum() / np.sqrt((k * k).sum() * (l * l).sum()), abs=1e-5)
+    pairs = np.triu_indices(80, 1)
+    assert result.rsa[0] == pytest.approx(spearmanr((x @ x.T)[pairs], (y @ y.T)[pairs]).statistic, abs=1e-4)
+    assert (result.cka[-1], result.rsa[-1]) == pytest.approx((1, 1))
+    assert "CKA" in result.takeaway() and result.rows()[0]["dim"] == 8
+
+
+def test_cka_of_constants_and_mismatched_rows():
+    """Two constant sides agree, one does not, and different items are refused."""
+    assert linear_cka(np.ones((4, 2)), np.full((4, 3), 7)) == 1
+    assert linear_cka(np.ones((4, 2)), NESTED[:4]) == 0
+    with pytest.raises(ShapeError, match="`left` has 3 rows and `right` 4"):
+        linear_cka(np.ones((3, 2)), np.ones((4, 2)))
+    with pytest.raises(EmptyInputError, match="at least two"):
+        space_agreement(np.ones((1, 4)), dims=[2])
+
+
+def test_hubness_equals_a_naive_count():
+    """k-occurrence is a plain count; its skewness is scipy's; anti-hubs are those never counted."""
+    sweep = nested_sweep(NESTED[:90], dims=[4], k=5)
+    result = hubness(sweep)
+    for level in range(2):
+        counts = np.zeros(90)
+        for row in sweep.indices[level]:
+            for item in row:
+                counts[item] += 1
+        assert result.skewness[level] == pytest.approx(skew(counts))
+        assert result.anti_hubs[level] == pytest.approx((counts == 0).mean())
+        assert result.largest[level] == counts.max()
+    assert "nobody's neighbor" in result.takeaway() and len(result.rows()) == 2
+    assert hubness(nested_sweep(np.eye(2), dims=[2], k=1)).skewness == (0.0,)
+
+
+def test_geometry_equals_the_mean_cosine_and_the_eigenvalues():
+    """Anisotropy is the mean off-diagonal cosine, the participation ratio that of the covariance's eigenvalues."""
+    result = geometry(NESTED[:70], dims=[8])
+    for level, dim in enumerate((8, 32)):
+        unit = truncate_and_normalize(NESTED[:70].astype(float), dim)
+        off = (unit @ unit.T)[~np.eye(70, dtype=bool)]
+        eigenvalues = np.linalg.eigvalsh(np.cov(unit.T))
+        assert result.anisotropy[level] == pytest.approx(off.mean(), abs=1e-6)
+        assert result.participation_ratio[level] == pytest.approx(
+            eigenvalues.sum() ** 2 / (eigenvalues**2).sum(), rel=1e-5
+        )
+    same = geometry(np.ones((5, 4)), dims=[2])
+    assert same.anisotropy == pytest.approx((1, 1)) and same.participation_ratio == (1, 1)
+    assert "directions" in result.takeaway() and result.rows()[0]["dim"] == 8
