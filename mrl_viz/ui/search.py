@@ -134,7 +134,7 @@ def _arrow(full_rank: int | None, rank: int) -> str:
     if full_rank is None:
         return "● new:"
     if full_rank == rank:
-        return "＝"
+        return "·"
     return f"▲{full_rank - rank}" if full_rank > rank else f"▼{rank - full_rank}"
 
 
