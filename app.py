@@ -17,6 +17,9 @@ page = st.navigation(
             st.Page("pages/explore/quality.py", title="Task quality", icon=":material/verified:", url_path="quality"),
             st.Page("pages/explore/search.py", title="Search lab", icon=":material/search:", url_path="search"),
         ],
+        "Decide": [
+            st.Page("pages/decide/compare.py", title="Compare models", icon=":material/balance:", url_path="compare"),
+        ],
     }
 )
 ui.sidebar()

@@ -13,6 +13,7 @@ from typing import Any
 from mrl_viz.errors import DimensionError, InvalidInputError, MrlVizError
 
 BAR_WIDTH = 30
+API_PREFIXES = ("openai:", "bedrock:")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=int, default=0, help="of bootstrap, folds and examples (default 0)")
     evaluate.set_defaults(verb=_evaluate)
 
+    compare = verbs.add_parser("compare", help="two to four models on the same texts, per byte")
+    _add_source(compare, with_model=False)
+    compare.add_argument("--model", action="append", required=True, help="a model; give this two to four times")
+    compare.add_argument("--dims", default="", help="widths such as 8,16,32 (default: powers of two and trained widths)")
+    compare.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
+    compare.add_argument("--seed", type=int, default=0, help="of bootstrap and samples (default 0)")
+    compare.add_argument("--html", metavar="OUT", help="also write a report that any browser opens")
+    compare.set_defaults(verb=_compare)
+
     embed = verbs.add_parser("embed", help="write the embeddings of a source as .npy")
     _add_source(embed)
     embed.add_argument("--out", required=True, metavar="FILE.npy", help="where the float32 matrix goes")
@@ -74,15 +84,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def _add_source(parser: argparse.ArgumentParser, *, with_model: bool = True) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a file of texts or vectors, a BEIR folder, or `sample`")
-    parser.add_argument("--model", default="wordllama", help="a catalogue name, a Hub name or a local folder (default wordllama)")
+    if with_model:
+        parser.add_argument(
+            "--model", default="wordllama", help="a catalogue name, a Hub name or a local folder (default wordllama)"
+        )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N texts of the file")
     parser.add_argument("--text-column", metavar="C")
     parser.add_argument("--label-column", metavar="C")
     parser.add_argument("--keep-duplicates", action="store_true", help="keep exact duplicates (they inflate overlap)")
     parser.add_argument("--trust-remote-code", action="store_true", help="let the model's repository run its own code here")
     parser.add_argument("--json", metavar="OUT", help="also write the result as data")
+    parser.add_argument(
+        "--price-per-million", type=float, default=0.0, metavar="P", help="of tokens, for the estimate printed before an API model is called"
+    )
+
+
+def _announce_cost(model: str, texts: Sequence[str], price_per_million: float) -> None:
+    """What an API model is about to be sent, on stderr; nothing for models on this machine."""
+    if not model.startswith(API_PREFIXES):
+        return
+    from mrl_viz.encoders.api import estimate_cost
+
+    estimate = estimate_cost(texts, price_per_million)
+    price = f", about {estimate.cost:.4f} (at most {estimate.cost_at_most:.4f})" if price_per_million else ""
+    print(f"{model}: up to {estimate.n_texts} texts, about {estimate.tokens:,} tokens{price}", file=sys.stderr)
 
 
 def _progress(label: str) -> Callable[[int, int], None]:
@@ -196,6 +223,43 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(args: argparse.Namespace) -> int:
+    from mrl_viz.analysis import embed_corpus
+    from mrl_viz.comparison import compare_models, encode_speed
+    from mrl_viz.encoders import load_encoder
+    from mrl_viz.export import comparison_report
+
+    corpus = _read(args)
+    embedded, speeds = [], {}
+    for name in args.model:
+        embedded.append(
+            embed_corpus(corpus, name, trust_remote_code=args.trust_remote_code, progress=_progress(f"embedding with {name}"))
+        )
+        if corpus.embeddings is None:
+            encoder = load_encoder(name, trust_remote_code=args.trust_remote_code)
+            speeds[encoder.name] = encode_speed(encoder.encode, corpus.texts)
+    widest = max(vectors.full_dim for vectors in embedded)
+    dims = parse_dims(args.dims, widest) if args.dims.strip() else None
+    result = compare_models(
+        embedded, dims=dims, k=args.k, seed=args.seed, texts_per_second=speeds, progress=_progress("comparing")
+    )
+    quality = result.metric or "quality"
+    print(f"{'model':28} {'dim':>5} {'dtype':8} {'bytes':>6} {'overlap':>8} {quality:>9} {'front':>6}")
+    for point in result.points:
+        value = "-" if point.quality is None else f"{point.quality:.4f}"
+        print(
+            f"{point.model:28} {point.dim:5d} {point.dtype:8} {point.bytes_per_vector:6d} {point.overlap:8.4f} {value:>9} "
+            f"{'*' if point.is_on_front else '':>6}"
+        )
+    for note in result.notes:
+        print(f"note: {note}")
+    print(result.takeaway())
+    _write_json(args.json, result.to_dict())
+    if args.html:
+        Path(args.html).write_text(comparison_report(result), encoding="utf-8")
+    return 0
+
+
 def _embed(args: argparse.Namespace) -> int:
     import numpy as np
 
@@ -261,6 +325,8 @@ def _read(args: argparse.Namespace) -> Any:
         limit=args.limit,
         keep_duplicates=args.keep_duplicates,
     )
+    for model in [args.model] if isinstance(args.model, str) else args.model:
+        _announce_cost(model, (*corpus.texts, *corpus.query_texts), args.price_per_million)
     if sys.stderr.isatty():
         print(f"read {corpus.n_items} texts in {time.perf_counter() - started:.1f} s", file=sys.stderr)
     return corpus

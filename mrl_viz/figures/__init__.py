@@ -1,6 +1,7 @@
 """One function per picture: a result in, a plotly Figure out. No maths beyond binning and formatting."""
 
 from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
+from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
@@ -14,15 +15,18 @@ __all__ = [
     "density_heatmap",
     "map_animation",
     "map_panels",
+    "n2o_heatmap",
     "neighbor_bump",
     "nested_dolls",
     "nestedness_bars",
     "overlap_by_k",
     "overlap_curve",
+    "overlap_per_byte",
     "pair_curve",
     "per_item_strip",
     "prefix_norms",
     "quality_curves",
+    "quality_per_byte",
     "short_vectors",
     "shortlist_overlap",
     "similarity_curves",

@@ -81,3 +81,12 @@ vectors = embed_corpus(read_corpus("sample"), "wordllama")  # with the data's ow
 quality = evaluate(vectors, dims=[8, 16, 32, 64, 128, 256])
 print(quality.takeaway())
 figures.quality_curves(quality).show()"""
+COMPARE_CODE = """from mrl_viz import figures
+from mrl_viz.analysis import embed_corpus
+from mrl_viz.comparison import compare_models
+from mrl_viz.reading import read_corpus
+
+corpus = read_corpus("sample")
+comparison = compare_models([embed_corpus(corpus, model) for model in ("wordllama", "all-MiniLM-L6-v2")], k=10)
+print(comparison.takeaway())
+figures.quality_per_byte(comparison).show()"""

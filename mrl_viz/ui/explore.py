@@ -12,9 +12,17 @@ import numpy as np
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
+from mrl_viz.cli import API_PREFIXES
 from mrl_viz.encoders import Encoder, Kind, load_encoder
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.anatomy import PairByWidth, VectorAnatomy, pair_by_width, vector_anatomy
+from mrl_viz.measures.anatomy import (
+    PairByWidth,
+    ShortVectorAgreement,
+    VectorAnatomy,
+    api_short_vs_local_short,
+    pair_by_width,
+    vector_anatomy,
+)
 from mrl_viz.measures.matrices import Order, SimilarityMatrices, similarity_matrices
 from mrl_viz.measures.movers import FlippedTriples, RelativeMovers, flipped_triples, relative_movers
 from mrl_viz.measures.similarity import (
@@ -27,7 +35,7 @@ from mrl_viz.measures.similarity import (
 )
 from mrl_viz.projection import MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
 from mrl_viz.store import EmbeddingStore
-from mrl_viz.truncation import FloatMatrix
+from mrl_viz.truncation import FloatMatrix, truncate_and_normalize
 from mrl_viz.ui.results import ENCODING
 from mrl_viz.ui.selection import current_item, find_text, selection, shortened
 from mrl_viz.ui.workspace import Workspace
@@ -43,6 +51,11 @@ UMAP_LOCK = threading.Lock()
 @st.cache_resource(max_entries=2, show_spinner="Loading the model…")
 def _encoder(model: str) -> Encoder:
     return load_encoder(model)
+
+
+def encoder_of(model: str) -> Encoder:
+    """The loaded model, kept for all visitors."""
+    return _encoder(model)
 
 
 def encode_one(model: str, text: str, kind: Kind = "document") -> FloatMatrix:
@@ -83,6 +96,16 @@ def compared_pair(workspace: Workspace, vector: FloatMatrix, result: Analysis | 
     other = find_text(workspace, "Compare with", key="compare_with", chosen=default if start is None else start)
     other = default if other is None or other >= workspace.corpus.n_items else other
     return workspace.corpus.texts[other], pair_by_width(vector, workspace.embedded.corpus[other])
+
+
+def api_short(workspace: Workspace, text: str, vector: FloatMatrix) -> ShortVectorAgreement | None:
+    """The API's own short vector against the full one cut here, on request; None for models on this machine."""
+    model, dim = workspace.model, workspace.focus_dim
+    if not model.startswith(API_PREFIXES) or workspace.corpus.embeddings is not None:
+        return None
+    if not st.button(f"Ask the API for {dim} dims of this text", key="ask_short"):
+        return None
+    return api_short_vs_local_short(encode_one(f"{model.split('@')[0]}@{dim}", text), truncate_and_normalize(vector[None], dim)[0])
 
 
 def full_text(text: str) -> None:
@@ -249,5 +272,5 @@ def map_folder() -> Path:
 
 def refuse_paid_models(model: str) -> None:
     """Raise InvalidInputError for an API model in the app, unless the machine's owner allows it: it spends the owner's money."""
-    if model.startswith(("openai:", "bedrock:")) and os.environ.get("MRL_VIZ_ALLOW_API") != "1":
+    if model.startswith(API_PREFIXES) and os.environ.get("MRL_VIZ_ALLOW_API") != "1":
         raise InvalidInputError(f"`{model}` is a paid API; the owner of this machine allows it with MRL_VIZ_ALLOW_API=1.")

@@ -9,7 +9,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mrl_viz.analysis import Analysis, EmbeddedCorpus, analyse, embed_corpus
+from mrl_viz.cli import API_PREFIXES
 from mrl_viz.corpus import Corpus
+from mrl_viz.encoders.api import estimate_cost
 from mrl_viz.measures.overlap import NeighborOverlap, NeighborRanks, neighbor_overlap
 from mrl_viz.measures.overlap import neighbor_ranks as ranks_of
 from mrl_viz.reading import sample_corpus
@@ -19,7 +21,7 @@ from mrl_viz.ui.workspace import Workspace
 # One encoding at a time: models are not thread-safe and two cores gain nothing from two at once.
 ENCODING = threading.Lock()
 DEFAULT_MODEL = "wordllama"
-EMBEDDED_KEY, STOPPED_KEY = "embedded_corpora", "stopped_embedding"
+EMBEDDED_KEY, STOPPED_KEY, AGREED_KEY = "embedded_corpora", "stopped_embedding", "agreed_to_pay"
 # A session's corpora and models in memory; the others come back from the store.
 MOST_EMBEDDED = 6
 PROGRESS_EVERY_S = 0.1
@@ -47,6 +49,8 @@ def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus
 def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus:
     if corpus.embeddings is not None or (corpus is sample() and model == DEFAULT_MODEL):
         return embed_corpus(corpus, model, queries=())
+    if model.startswith(API_PREFIXES):
+        _ask_to_pay(corpus, model, area)
     with area.container(border=True):
         st.markdown(f"Embedding {corpus.n_items:,} texts; what is finished is kept, even when this page is closed.")
         bar = st.progress(0.0, text="Waiting for the model…")
@@ -64,6 +68,25 @@ def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus:
             return embed_corpus(corpus, model, queries=(), progress=progress)
     finally:
         area.empty()
+
+
+def _ask_to_pay(corpus: Corpus, model: str, area: DeltaGenerator) -> None:
+    """What an API would be sent and may cost; goes on only after a press, once for these texts and this model."""
+    agreed: set[tuple[str, str]] = st.session_state.setdefault(AGREED_KEY, set())
+    key = (corpus.fingerprint, model)
+    if key in agreed:
+        return
+    with area.container(border=True):
+        price = st.number_input("Price of a million tokens, your currency", 0.0, value=0.02, format="%.4f", key="api_price")
+        estimate = estimate_cost(corpus.texts, price)
+        st.markdown(
+            f"Up to {estimate.n_texts:,} texts, about {estimate.tokens:,} tokens, would be sent to the API: about "
+            f"{estimate.cost:.4f}, at most {estimate.cost_at_most:.4f}."
+        )
+        if st.button("Send them", key="api_agree", type="primary"):
+            agreed.add(key)
+            st.rerun()
+    st.stop()
 
 
 def _stop(key: tuple[str, str]) -> None:

@@ -32,6 +32,13 @@ ui.full_text(other)
 ui.chart(figures.pair_curve(pair, focus), key="pair", takeaway=pair.takeaway(), rows=pair.rows())
 ui.code_shown(ui.PAIR_CODE)
 
+with ui.errors_shown():
+    short = ui.api_short(workspace, text, vector)
+if short is not None:
+    st.subheader("The API's short vector against the full one cut here")
+    ui.chart(figures.short_vectors(short), key="short", takeaway=short.takeaway(), rows=short.rows())
+    st.caption("Agreement shows that the API cuts and renormalises as we do. It says nothing about what truncation loses.")
+
 st.subheader("Why the first coordinates carry more")
 st.write(
     "A Matryoshka model is trained with its loss on several prefixes at once, each with its own weight. Every prefix has to work "

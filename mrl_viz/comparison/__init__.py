@@ -1,0 +1,26 @@
+"""Models side by side, per byte of a stored vector.
+
+Overlap compares a model with its own full width, so it never ranks models: only task quality does, and without labels
+nothing.
+"""
+
+from mrl_viz.comparison.compare import DTYPES, calibration_rows, compare_models, encode_speed, pareto_front
+from mrl_viz.comparison.neighbors import ModelNeighbors, SideBySide, neighbors_side_by_side
+from mrl_viz.comparison.quality import spearman_values
+from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
+
+__all__ = [
+    "DTYPES",
+    "ComparedModel",
+    "ComparedPoint",
+    "ModelAgreement",
+    "ModelComparison",
+    "ModelNeighbors",
+    "SideBySide",
+    "calibration_rows",
+    "compare_models",
+    "encode_speed",
+    "neighbors_side_by_side",
+    "pareto_front",
+    "spearman_values",
+]

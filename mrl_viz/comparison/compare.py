@@ -1,0 +1,324 @@
+"""Two to four models on the same texts, per byte of a stored vector: what each keeps of itself, and how good it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.analysis import EmbeddedCorpus
+from mrl_viz.comparison.neighbors import Lists, neighbor_lists, shared_share
+from mrl_viz.comparison.quality import Floats, Judge, choose_judge
+from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.measures.intervals import bootstrap_mean, bootstrap_paired
+from mrl_viz.models import find_card
+from mrl_viz.retrieval.cost import BITS, bytes_per_vector
+from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
+from mrl_viz.sweep import check_k
+from mrl_viz.truncation import check_dims, default_dims
+
+Progress = Callable[[int, int], None]
+Rows = npt.NDArray[np.int64]
+
+DTYPES = tuple(BITS)
+FEWEST_MODELS, MOST_MODELS = 2, 4
+# Overlap of this many lists is known to about a hundredth; every width and dtype is searched anew, so more takes long.
+MOST_MEASURED = 2000
+# int8 ranges are the least and largest of the calibration rows: of fewer than this they clip what comes later.
+FEWEST_CALIBRATION = 100
+# Long enough a measurement that the clock and the first call do not show.
+SPEED_SECONDS = 0.2
+
+
+def compare_models(
+    embedded: Sequence[EmbeddedCorpus],
+    *,
+    dims: Iterable[int] | None = None,
+    k: int = 10,
+    seed: int = 0,
+    task: str | None = None,
+    binary_qrels: bool = False,
+    texts_per_second: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+) -> ModelComparison:
+    """Overlap with itself and task quality of two to four models at every width and dtype, and N2O between them.
+
+    Queries stay float32; int8 ranges come from a seeded half of the texts. Retrieval and kNN search stored codes by
+    cosine with float queries; scored pairs compare codes with codes.
+
+    Parameters
+    ----------
+    embedded : the same texts, in the same order, by each model; the first that has labels judges all. Corpora of ready
+        vectors are called by the name of their file
+    dims : widths; each model takes those below its own, and its full width. None takes each model's default ones
+    k : neighbors per list, 1 to n_items - 1 (n_items for queries, which are used where all models have them)
+    seed : of the bootstrap, the calibration split and samples
+    task : one of evaluation.TASKS; None takes the first that all models can be judged by
+    binary_qrels : count every positive relevance grade as 1
+    texts_per_second : encode speeds by model name, see `encode_speed`
+    progress : called with (steps done, steps in all)
+
+    Raises
+    ------
+    InvalidInputError : not two to four models, repeated names, other texts, `k`, or a `task` that cannot be judged.
+    DimensionError : a width above every model's. ShapeError, EmptyInputError : unusable arrays.
+
+    Source: N2O: Lin & Smith 2019, arXiv:1909.10724; the rest own definition.
+    """
+    embedded = tuple(embedded)
+    names = _check_models(embedded)
+    n_items = embedded[0].source.n_items
+    notes: list[str] = []
+    is_self = _queries_are_texts(embedded, notes)
+    check_k(k, n_items - is_self)
+    widths = _widths(embedded, dims)
+    judge = choose_judge(embedded, names, task=task, binary_qrels=binary_qrels, seed=seed, notes=notes)
+
+    n_queries = n_items if is_self else len(embedded[0].queries)  # type: ignore[arg-type]  # all have queries then
+    rows = _sample(n_queries, MOST_MEASURED, seed)
+    if len(rows) < n_queries:
+        notes.append(f"Overlap and N2O are measured on a seeded sample of {len(rows):,} of {n_queries:,}.")
+    calibration = calibration_rows(n_items, seed)
+    if len(calibration) < FEWEST_CALIBRATION:
+        notes.append(f"int8 ranges come from {len(calibration)} texts only, so int8 may look worse than it is.")
+
+    n_steps = sum(len(own) for own in widths) * (len(DTYPES) - 1) + len(embedded)
+    n_done = 0
+
+    def step() -> None:
+        nonlocal n_done
+        n_done += 1
+        if progress is not None:
+            progress(n_done, n_steps)
+
+    lists, kept, values = [], [], []
+    for one, own in zip(embedded, widths):
+        found, shares, judged = _measure_model(one, own, k, rows if is_self else None, rows, calibration, judge, step)
+        lists.append(found)
+        kept.append(shares)
+        values.append(judged)
+    points = _points(names, widths, kept, values if judge else (), seed)
+    # The widest float32 vectors are each model's best-known quality: what the models are told apart by.
+    in_full = np.stack([of[len(own) - 1] for of, own in zip(values, widths)]) if judge else None
+    return ModelComparison(
+        models=_models(embedded, names, in_full, points, texts_per_second or {}, seed),
+        points=points,
+        agreement=_agreement(lists, widths, seed),
+        k=k,
+        chance=k / (n_items - is_self),
+        n_items=n_items,
+        n_measured=len(rows),
+        is_self=is_self,
+        task=judge.task if judge else None,
+        metric=judge.metric if judge else None,
+        n_judged=judge.n_judged if judge else 0,
+        notes=tuple(notes),
+        embedded=embedded,
+    )
+
+
+def encode_speed(encode: Callable[[Sequence[str]], Any], texts: Sequence[str], *, n_texts: int = 64) -> float:
+    """Texts encoded per second, after a warm-up, without any store; repeated until it took a fifth of a second.
+
+    Parameters
+    ----------
+    encode : an encoder's `encode`; of an API it is paid for
+    texts : the first `n_texts` are encoded
+
+    Raises
+    ------
+    EmptyInputError : no texts.
+    """
+    chosen = list(texts[:n_texts])
+    if not chosen:
+        raise EmptyInputError("`texts` is empty; give at least one text.")
+    encode(chosen[:1])
+    n_encoded, started = 0, time.perf_counter()
+    while True:
+        encode(chosen)
+        n_encoded += len(chosen)
+        if (took := time.perf_counter() - started) >= SPEED_SECONDS:
+            return n_encoded / took
+
+
+def pareto_front(cost: npt.ArrayLike, quality: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which points no other point beats: none costs no more and is better, or costs less and is as good.
+
+    Parameters
+    ----------
+    cost, quality : array_like of shape (n_points,); less cost and more quality are better
+
+    Returns
+    -------
+    ndarray of shape (n_points,), bool; equal points stay together
+
+    Raises
+    ------
+    ShapeError : the two differ in length.
+    """
+    paid, got = np.asarray(cost, dtype=np.float64).ravel(), np.asarray(quality, dtype=np.float64).ravel()
+    if len(paid) != len(got):
+        raise ShapeError(f"`cost` has {len(paid)} values and `quality` {len(got)}; give one of each per point.")
+    beaten = (paid <= paid[:, None]) & (got >= got[:, None]) & ((paid < paid[:, None]) | (got > got[:, None]))
+    return np.asarray(~beaten.any(axis=1))
+
+
+def calibration_rows(n_items: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Positions of the texts that int8 ranges are taken from: a seeded half, ascending, at most CALIBRATION_ROWS."""
+    return _sample(n_items, min(CALIBRATION_ROWS, -(-n_items // 2)), seed)
+
+
+def _check_models(embedded: Sequence[EmbeddedCorpus]) -> tuple[str, ...]:
+    """The models' names, when there are two to four of them, all different, of the same texts."""
+    if not FEWEST_MODELS <= len(embedded) <= MOST_MODELS:
+        raise InvalidInputError(f"`embedded` has {len(embedded)} models; compare {FEWEST_MODELS} to {MOST_MODELS}.")
+    names = tuple(one.source.name if one.source.embeddings is not None else one.model for one in embedded)
+    if len(set(names)) < len(names):
+        raise InvalidInputError(
+            f"`embedded` has models {', '.join(names)}; give each model once, and files different names."
+        )
+    texts = embedded[0].source.texts
+    for name, one in zip(names, embedded):
+        if one.source.texts != texts:
+            raise InvalidInputError(
+                f"`{name}` has other texts than `{names[0]}` ({one.source.n_items} and {len(texts)} of them); embed "
+                "the same texts in the same order, and give ready vectors their texts."
+            )
+    return names
+
+
+def _queries_are_texts(embedded: Sequence[EmbeddedCorpus], notes: list[str]) -> bool:
+    n_queries = {len(one.queries) for one in embedded if one.queries is not None}
+    if any(one.queries is None for one in embedded):
+        if n_queries:
+            notes.append(
+                "Not every model has embedded the queries, so overlap and N2O are those of the texts among themselves."
+            )
+        return True
+    if len(n_queries) > 1:
+        raise InvalidInputError(f"`embedded` has {sorted(n_queries)} queries; embed the same queries with every model.")
+    return False
+
+
+def _widths(embedded: Sequence[EmbeddedCorpus], dims: Iterable[int] | None) -> list[tuple[int, ...]]:
+    if dims is None:
+        return [default_dims(one.full_dim, one.matryoshka_dims) for one in embedded]
+    chosen = check_dims(dims, max(one.full_dim for one in embedded))
+    return [(*(dim for dim in chosen if dim < one.full_dim), one.full_dim) for one in embedded]
+
+
+def _sample(n_items: int, most: int, seed: int) -> npt.NDArray[np.int64]:
+    if n_items <= most:
+        return np.arange(n_items)
+    return np.sort(np.random.default_rng(seed).choice(n_items, most, replace=False))
+
+
+def _measure_model(
+    one: EmbeddedCorpus,
+    dims: tuple[int, ...],
+    k: int,
+    own: npt.NDArray[np.int64] | None,
+    rows: npt.NDArray[np.int64],
+    calibration: npt.NDArray[np.int64],
+    judge: Judge | None,
+    step: Callable[[], None],
+) -> tuple[Lists, Floats, Floats]:
+    """float32 lists (n_dims, n_rows, k); overlap (n_points, n_rows), quality (n_points, n_judged), dtype by dtype."""
+    queries = (one.corpus if one.queries is None or own is not None else one.queries)[rows]
+    lists = neighbor_lists(one.corpus, queries, own, dims, k)
+    shares = [shared_share(found, lists[-1]) for found in lists]
+    values = [judge.measure(one.corpus, one, dims)] if judge else []
+    step()
+    for dtype in DTYPES[1:]:
+        for dim in dims:
+            quantizer = fit_quantizer(one.corpus[calibration], dim, dtype)
+            stored = quantizer.decode(quantizer.encode(one.corpus))
+            shares.append(shared_share(neighbor_lists(stored, queries[:, :dim], own, (dim,), k)[0], lists[-1]))
+            if judge:
+                values.append(judge.measure(stored, one, (dim,)))
+            step()
+    return lists, np.stack(shares), np.concatenate(values) if values else np.empty((0, 0))
+
+
+def _points(
+    names: Sequence[str], widths: Sequence[tuple[int, ...]], kept: Sequence[Floats], values: Sequence[Floats], seed: int
+) -> tuple[ComparedPoint, ...]:
+    """Every model, dtype and width; `values` is empty without labels."""
+    keys = [(name, dim, dtype) for name, dims in zip(names, widths) for dtype in DTYPES for dim in dims]
+    sizes = [bytes_per_vector(dim, dtype) for _, dim, dtype in keys]
+    overlap = _with_interval(np.concatenate(kept), seed, 0)
+    if not values:
+        return tuple(ComparedPoint(*key, size, *three) for key, size, three in zip(keys, sizes, overlap))
+    quality = _with_interval(np.concatenate(values), seed, -1)
+    front = pareto_front(sizes, [value for value, _, _ in quality])
+    return tuple(
+        ComparedPoint(*key, size, *three, *judged, bool(first))
+        for key, size, three, judged, first in zip(keys, sizes, overlap, quality, front)
+    )
+
+
+def _with_interval(values: Floats, seed: int, least: float) -> list[tuple[float, float, float]]:
+    """Mean and interval of each row, the interval around the mean and inside least..1."""
+    mean = values.mean(axis=1)
+    low, high = bootstrap_mean(values, seed=seed)
+    sides = (mean, np.clip(low, least, mean), np.clip(high, mean, 1))
+    return list(zip(*(side.tolist() for side in sides)))
+
+
+def _models(
+    embedded: Sequence[EmbeddedCorpus],
+    names: Sequence[str],
+    in_full: Floats | None,
+    points: Sequence[ComparedPoint],
+    speeds: Mapping[str, float],
+    seed: int,
+) -> tuple[ComparedModel, ...]:
+    """The models, with the distance to the best in full where their quality (n_models, n_judged) is known."""
+    models = []
+    behind = None
+    if in_full is not None:
+        behind = bootstrap_paired(in_full, baseline=int(in_full.mean(axis=1).argmax()), seed=seed)
+    for place, (name, one) in enumerate(zip(names, embedded)):
+        is_ready = one.source.embeddings is not None
+        card = None if is_ready else find_card(name)
+        full = next(p for p in points if (p.model, p.dim, p.dtype) == (name, one.full_dim, DTYPES[0]))
+        models.append(
+            ComparedModel(
+                name=name,
+                full_dim=one.full_dim,
+                matryoshka_dims=one.matryoshka_dims,
+                size_mb=card.size_mb if card else None,
+                embed_seconds=None if is_ready else one.seconds,
+                texts_per_second=speeds.get(name),
+                quality=full.quality,
+                quality_low=full.quality_low,
+                quality_high=full.quality_high,
+                behind=behind.difference[place] if behind else None,
+                behind_low=behind.difference_low[place] if behind else None,
+                behind_high=behind.difference_high[place] if behind else None,
+            )
+        )
+    return tuple(models)
+
+
+def _agreement(lists: Sequence[Lists], widths: Sequence[tuple[int, ...]], seed: int) -> tuple[ModelAgreement, ...]:
+    """N2O at the widths that all models have, and at full width."""
+    common = sorted(set.intersection(*map(set, widths)))
+    return tuple(
+        _agreement_of(dim, [own[-1] if dim is None else own[dims.index(dim)] for own, dims in zip(lists, widths)], seed)
+        for dim in (*common, None)
+    )
+
+
+def _agreement_of(dim: int | None, lists: Sequence[Lists], seed: int) -> ModelAgreement:
+    pairs = list(combinations(range(len(lists)), 2))
+    found = _with_interval(np.stack([shared_share(lists[a], lists[b]) for a, b in pairs]), seed, 0)
+    sides = np.ones((3, len(lists), len(lists)))
+    for (a, b), three in zip(pairs, found):
+        sides[:, a, b] = sides[:, b, a] = three
+    return ModelAgreement(dim, *(tuple(tuple(row) for row in side.tolist()) for side in sides))

@@ -1,0 +1,145 @@
+"""Neighbor lists from stored codes, what two lists share, and the neighbors of one text by every model side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.comparison.results import ModelComparison
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.measures.overlap import NeighborChanges, neighbor_changes
+from mrl_viz.sweep import Sweep, nested_sweep
+from mrl_viz.truncation import FloatMatrix, check_dims
+
+Lists = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ModelNeighbors:
+    """One model's neighbors of a text at `dim`, the width asked for or its own full width where that is smaller."""
+
+    model: str
+    dim: int
+    full_dim: int
+    changes: NeighborChanges
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The neighbors of one text by every model: what each keeps, loses and gains at a width, and what they share.
+
+    `item` : position of the text, or of the query where `is_self` is false. `shared` : items among the neighbors of
+    every model at that width, `shared_full` : at full width; both ascending.
+    """
+
+    item: int
+    k: int
+    is_self: bool
+    models: tuple[ModelNeighbors, ...]
+    shared: tuple[int, ...]
+    shared_full: tuple[int, ...]
+
+    def rows(self, texts: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One record per model and neighbor: item, change, ranks from 1, and how many models have it at this width."""
+        here = Counter(item for model in self.models for item, _, rank in _entries(model.changes) if rank is not None)
+        return [
+            {
+                "model": model.model,
+                "dim": model.dim,
+                "change": change,
+                "rank_full": rank_full,
+                "rank": rank,
+                "item": item,
+            }
+            | ({} if texts is None else {"text": texts[item]})
+            | {"n_models": here[item]}
+            for model in self.models
+            for change in ("kept", "lost", "gained")
+            for item, rank_full, rank in getattr(model.changes, change)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self)
+
+    def takeaway(self) -> str:
+        """One sentence: how much each model keeps of its own neighbors, and how many all models agree on."""
+        kept = ", ".join(f"{model.model} keeps {len(model.changes.kept)} at {model.dim} dims" for model in self.models)
+        what = "text" if self.is_self else "query"
+        return (
+            f"Of its own {self.k} neighbors of this {what} {kept}; all {len(self.models)} models have "
+            f"{len(self.shared)} in common there and {len(self.shared_full)} in full."
+        )
+
+
+def neighbors_side_by_side(comparison: ModelComparison, item: int, dim: int) -> SideBySide:
+    """One text's neighbors by every model at a width, beside those at the model's full width.
+
+    Parameters
+    ----------
+    comparison : from `compare_models`
+    item : position of a text, or of a query where the comparison has queries
+    dim : a width; models that are narrower stay at their full width
+
+    Raises
+    ------
+    InvalidInputError : no such item. DimensionError : a width above every model's.
+    """
+    embedded = comparison.embedded
+    (dim,) = check_dims([dim], max(one.full_dim for one in embedded))
+    first = embedded[0]
+    n_queries = len(first.corpus if comparison.is_self or first.queries is None else first.queries)
+    if not 0 <= item < n_queries:
+        what = "texts" if comparison.is_self else "queries"
+        raise InvalidInputError(f"`item` is {item} but there are {n_queries} {what}; choose 0 to {n_queries - 1}.")
+    own = np.array([item]) if comparison.is_self else None
+    found, here, full = [], [], []
+    for model, one in zip(comparison.models, embedded):
+        dims = tuple(sorted({min(dim, one.full_dim), one.full_dim}))
+        query = (one.corpus if own is not None or one.queries is None else one.queries)[item : item + 1]
+        lists = neighbor_lists(one.corpus, query, own, dims, comparison.k)
+        # Ranks are all that is looked at; the cosines stay behind.
+        sweep = Sweep(
+            dims, one.full_dim, comparison.k, len(one.corpus), own is not None, lists, np.zeros(lists.shape, np.float32)
+        )
+        changes = replace(neighbor_changes(sweep, 0, dims[0]), item=item)
+        found.append(ModelNeighbors(model.name, dims[0], one.full_dim, changes))
+        here.append(set(lists[0, 0].tolist()))
+        full.append(set(lists[-1, 0].tolist()))
+    return SideBySide(
+        item=item,
+        k=comparison.k,
+        is_self=comparison.is_self,
+        models=tuple(found),
+        shared=tuple(sorted(set.intersection(*here))),
+        shared_full=tuple(sorted(set.intersection(*full))),
+    )
+
+
+def _entries(changes: NeighborChanges) -> tuple[tuple[int, int | None, int | None], ...]:
+    return (*changes.kept, *changes.lost, *changes.gained)
+
+
+def neighbor_lists(
+    stored: FloatMatrix, queries: FloatMatrix, own: npt.NDArray[np.int64] | None, dims: Sequence[int], k: int
+) -> Lists:
+    """The k nearest stored vectors of each query at each width, (n_dims, n_queries, k), without its `own` row."""
+    if own is None:
+        return nested_sweep(stored, queries, dims=dims, k=k).indices
+    lists = nested_sweep(stored, queries, dims=dims, k=k + 1).indices
+    is_own = lists == own[:, None]
+    # A row that is not among its own k + 1 nearest, as duplicates and coarse codes make it, leaves the last one out.
+    is_own[..., -1] |= ~is_own.any(axis=-1)
+    return np.asarray(lists[~is_own].reshape(*lists.shape[:2], k))
+
+
+def shared_share(lists: Lists, others: Lists) -> Floats:
+    """The share of each list that is in its counterpart too, (n_queries,)."""
+    merged = np.sort(np.concatenate([lists, others], axis=1), axis=1)
+    return np.asarray((np.diff(merged, axis=1) == 0).sum(axis=1) / lists.shape[1])

@@ -1,0 +1,183 @@
+"""What a comparison of models holds: the models, their points per byte, and their agreement."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from typing import Any
+
+from mrl_viz.analysis import EmbeddedCorpus
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.measures.intervals import is_too_wide
+
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """One of the models, in full.
+
+    `size_mb` : weights in megabytes, from the catalogue. `embed_seconds` : what getting the vectors took, from the
+    store where it had them. `texts_per_second` : measured encode speed. `quality`… : at full width in float32, with its
+    95 % interval. `behind`… : the same less the best model's, from common resamples. What is not known is None.
+    """
+
+    name: str
+    full_dim: int
+    matryoshka_dims: tuple[int, ...] | None
+    size_mb: float | None
+    embed_seconds: float | None
+    texts_per_second: float | None
+    quality: float | None = None
+    quality_low: float | None = None
+    quality_high: float | None = None
+    behind: float | None = None
+    behind_low: float | None = None
+    behind_high: float | None = None
+
+
+@dataclass(frozen=True)
+class ComparedPoint:
+    """One model at one width and dtype.
+
+    `overlap`… : share of its own full-width float32 neighbors kept, with its 95 % interval; says nothing of others.
+    `quality`… : of the task, None without labels. `is_on_front` : no point of any model has as much quality for fewer
+    bytes, or more for as many; None without labels.
+    """
+
+    model: str
+    dim: int
+    dtype: str
+    bytes_per_vector: int
+    overlap: float
+    overlap_low: float
+    overlap_high: float
+    quality: float | None = None
+    quality_low: float | None = None
+    quality_high: float | None = None
+    is_on_front: bool | None = None
+
+
+@dataclass(frozen=True)
+class ModelAgreement:
+    """N2O: the share of its neighbors that a model has in common with each other one, float32, with 95 % intervals.
+
+    `dim` : the width of all of them, None for each at its own full width. Matrices are symmetric, in the models' order.
+    """
+
+    dim: int | None
+    overlap: tuple[tuple[float, ...], ...]
+    low: tuple[tuple[float, ...], ...]
+    high: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Models on the same texts: see `compare_models`.
+
+    `points` : every model, dtype and width. `agreement` : N2O at each common width, then at full width. `chance` : of
+    overlap and N2O. `n_measured` : lists that overlap is a mean over; `is_self` : they are of texts, not of queries.
+    `task`, `metric`, `n_judged` : of the quality; None, None and 0 without labels. `embedded` : what was compared.
+    """
+
+    models: tuple[ComparedModel, ...]
+    points: tuple[ComparedPoint, ...]
+    agreement: tuple[ModelAgreement, ...]
+    k: int
+    chance: float
+    n_items: int
+    n_measured: int
+    is_self: bool
+    task: str | None
+    metric: str | None
+    n_judged: int
+    notes: tuple[str, ...]
+    embedded: tuple[EmbeddedCorpus, ...] = field(repr=False, compare=False)
+
+    def front(self) -> tuple[ComparedPoint, ...]:
+        """The points on the Pareto front of quality and bytes, fewest bytes first; none without labels."""
+        return tuple(sorted((p for p in self.points if p.is_on_front), key=lambda point: point.bytes_per_vector))
+
+    def agreement_at(self, dim: int | None = None) -> ModelAgreement:
+        """N2O at a common width, or at full width for None.
+
+        Raises
+        ------
+        InvalidInputError : that width was not measured for all models.
+        """
+        found = next((agreement for agreement in self.agreement if agreement.dim == dim), None)
+        if found is None:
+            common = [agreement.dim for agreement in self.agreement if agreement.dim is not None]
+            raise InvalidInputError(
+                f"`dim` is {dim}, which was not measured for all models; choose one of {common} or None."
+            )
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per model, dtype and width."""
+        return [asdict(point) for point in self.points]
+
+    def model_rows(self) -> list[dict[str, Any]]:
+        """One record per model."""
+        return [asdict(model) for model in self.models]
+
+    def agreement_rows(self) -> list[dict[str, Any]]:
+        """One record per pair of models and width; dim None is each model's full width."""
+        return [
+            {
+                "model": self.models[a].name, "other": self.models[b].name, "dim": at.dim,
+                "n2o": at.overlap[a][b], "n2o_low": at.low[a][b], "n2o_high": at.high[a][b],
+            }
+            for at in self.agreement
+            for a, b in combinations(range(len(self.models)), 2)
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data, schema 1."""
+        source = self.embedded[0].source
+        return {
+            "schema": 1,
+            "corpus": {"name": source.name, "n_items": self.n_items, "fingerprint": source.fingerprint},
+            "k": self.k,
+            "chance": self.chance,
+            "n_measured": self.n_measured,
+            "neighbors_of": "texts" if self.is_self else "queries",
+            "task": self.task,
+            "metric": self.metric,
+            "n_judged": self.n_judged,
+            "models": self.model_rows(),
+            "points": self.rows(),
+            "n2o": [asdict(agreement) for agreement in self.agreement],
+            "notes": list(self.notes),
+            "takeaway": self.takeaway(),
+        }
+
+    def takeaway(self) -> str:
+        """Which model is better in full and per byte, and whether the data can tell; or that nothing ranks them."""
+        if self.metric is None:
+            full = self.agreement_at()
+            a, b = min(combinations(range(len(self.models)), 2), key=lambda pair: full.overlap[pair[0]][pair[1]])
+            return (
+                "Nothing here ranks these models: there is no task quality to compare, and what a model keeps of "
+                f"itself is not how good it is. In full, {self.models[a].name} and {self.models[b].name} share "
+                f"{full.overlap[a][b]:.0%} of their {self.k} nearest neighbors [{full.low[a][b]:.0%}, "
+                f"{full.high[a][b]:.0%}] (chance {self.chance:.1%})."
+            )
+        ranked = sorted(self.models, key=lambda model: -(model.quality or 0.0))
+        best, second = ranked[:2]
+        front = self.front()
+        lead = (
+            f"In full, {best.name} has the highest {self.metric}, {best.quality:.3f} [{best.quality_low:.3f}, "
+            f"{best.quality_high:.3f}]; {second.name} differs by {second.behind:+.3f} [{second.behind_low:+.3f}, "
+            f"{second.behind_high:+.3f}]"
+        )
+        if (second.behind_high or 0.0) >= 0:
+            lead += f", which {self.n_judged} judged cannot tell from no difference"
+        elif is_too_wide(best.quality_low or 0.0, best.quality_high or 0.0):
+            lead += f"; with {self.n_judged} judged the intervals are wide"
+        counts = {model.name: sum(point.model == model.name for point in front) for model in self.models}
+        held = ", ".join(f"{name} holds {n}" for name, n in counts.items())
+        top = front[-1]
+        return (
+            f"{lead}. Per byte, of the {len(front)} points on the Pareto front {held}; its highest is {top.model} at "
+            f"{top.dim} x {top.dtype}: {top.bytes_per_vector:,} bytes, {top.quality:.3f} [{top.quality_low:.3f}, "
+            f"{top.quality_high:.3f}]."
+        )

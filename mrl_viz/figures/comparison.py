@@ -1,0 +1,140 @@
+"""Pictures of models side by side: quality and overlap per byte, and how far models agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mrl_viz.comparison import ComparedPoint, ModelComparison, pareto_front
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.figures.quality import STYLES
+from mrl_viz.figures.style import GREY, finish, shorten
+
+SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "binary": "triangle-up"}
+FRONT_SIZE, POINT_SIZE = 20, 10
+
+
+def quality_per_byte(comparison: ModelComparison) -> go.Figure:
+    """Task quality against bytes per vector: one line a model, one symbol a dtype, the Pareto front of all in rings.
+
+    A model's line goes through its own best points for each number of bytes. Front points carry their 95 % intervals,
+    the others show them on hover.
+
+    Raises
+    ------
+    InvalidInputError : the comparison has no task quality; overlap must not stand in for it.
+    """
+    if comparison.metric is None:
+        raise InvalidInputError(
+            "`comparison` has no task quality; give texts with labels, or look at overlap_per_byte."
+        )
+    figure = go.Figure()
+    front = comparison.front()
+    middle, low, high = (
+        np.array([getattr(p, name) for p in front]) for name in ("quality", "quality_low", "quality_high")
+    )
+    figure.add_scatter(
+        x=[point.bytes_per_vector for point in front], y=middle, mode="markers", name="Pareto front", hoverinfo="skip",
+        marker={"symbol": "circle-open", "size": FRONT_SIZE, "color": "black", "line_width": 2},
+        error_y={"array": high - middle, "arrayminus": middle - low, "color": GREY, "thickness": 1.5, "width": 4},
+    )  # fmt: skip
+    _add_models(figure, comparison, "quality")
+    figure.update_yaxes(title=shorten(comparison.metric))
+    return _per_byte(figure, comparison)
+
+
+def overlap_per_byte(comparison: ModelComparison) -> go.Figure:
+    """Overlap@k of each model with its own full width against bytes per vector; like `quality_per_byte`, no front.
+
+    A higher line is a model that keeps more of itself, not a better model.
+    """
+    figure = go.Figure()
+    _add_models(figure, comparison, "overlap")
+    sizes = [point.bytes_per_vector for point in comparison.points]
+    figure.add_scatter(
+        x=[min(sizes), max(sizes)], y=np.full(2, comparison.chance), mode="lines", name="chance",
+        line={"color": GREY, "dash": "longdash"}, hovertemplate="chance %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    figure.update_yaxes(title=f"own neighbors kept, overlap@{comparison.k}", range=[0, 1.03], tickformat=".0%")
+    return _per_byte(figure, comparison)
+
+
+def n2o_heatmap(comparison: ModelComparison, dim: int | None = None) -> go.Figure:
+    """Share of neighbors that each two models have in common, at a common width or at full width for None.
+
+    The diagonal is empty: every model agrees with itself.
+
+    Raises
+    ------
+    InvalidInputError : that width was not measured for all models.
+    """
+    at = comparison.agreement_at(dim)
+    labels = [shorten(model.name) for model in comparison.models]
+    other = ~np.eye(len(labels), dtype=bool)
+    shares = np.where(other, np.array(at.overlap), np.nan)
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares, x=labels, y=labels, zmin=0, zmax=1, colorscale="Viridis",
+            colorbar={"title": "N2O", "tickformat": ".0%"},
+            text=[[f"{value:.0%}" if is_other else "" for value, is_other in zip(*row)] for row in zip(shares, other)],
+            texttemplate="%{text}", customdata=np.stack([at.low, at.high], axis=2), hoverongaps=False,
+            hovertemplate=(
+                "%{y} and %{x}: %{z:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}"
+                f"<br>chance {comparison.chance:.4f}<extra></extra>"
+            ),
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title="at full width" if dim is None else f"at {dim} dims", type="category")
+    figure.update_yaxes(type="category", autorange="reversed", automargin=True)
+    return finish(figure, height=140 + 80 * len(labels))
+
+
+def _add_models(figure: go.Figure, comparison: ModelComparison, what: str) -> None:
+    """One line and its points for each model, and a legend of dtypes."""
+    title = comparison.metric if what == "quality" else f"overlap@{comparison.k}"
+    for (colour, _, dash), model in zip(STYLES, comparison.models):
+        points = [point for point in comparison.points if point.model == model.name]
+        sizes, values = [point.bytes_per_vector for point in points], [getattr(point, what) for point in points]
+        own_best = np.flatnonzero(pareto_front(sizes, values))
+        order = own_best[np.argsort(np.array(sizes)[own_best], kind="stable")]
+        label = shorten(model.name)
+        figure.add_scatter(
+            x=[sizes[place] for place in order], y=[values[place] for place in order], mode="lines", name=label,
+            legendgroup=label, line={"color": colour, "width": 3, "dash": dash}, hoverinfo="skip",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=sizes, y=values, mode="markers", name=label, legendgroup=label, showlegend=False,
+            marker={"symbol": [SYMBOLS[point.dtype] for point in points], "size": POINT_SIZE, "color": colour},
+            text=[_hover(point, what, shorten(title or "")) for point in points],
+            hovertemplate="%{text}<extra></extra>",
+        )  # fmt: skip
+    for dtype, symbol in SYMBOLS.items():
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name=dtype, hoverinfo="skip",
+            marker={"symbol": symbol, "size": POINT_SIZE, "color": GREY},
+        )  # fmt: skip
+
+
+def _hover(point: ComparedPoint, what: str, title: str) -> str:
+    value, low, high = (getattr(point, f"{what}{side}") for side in ("", "_low", "_high"))
+    front = "<br>on the Pareto front" if what == "quality" and point.is_on_front else ""
+    return (
+        f"{shorten(point.model)}, {point.dim} x {point.dtype}: {point.bytes_per_vector:,} bytes<br>{title} {value:.4f}"
+        f"<br>95 %: {low:.4f} to {high:.4f}{front}"
+    )
+
+
+def _per_byte(figure: go.Figure, comparison: ModelComparison) -> go.Figure:
+    """The logarithmic axis of bytes, labelled at powers of two."""
+    ticks = _powers_of_two([point.bytes_per_vector for point in comparison.points])
+    figure.update_xaxes(
+        title="bytes per vector (log scale)", type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks]
+    )
+    return finish(figure, height=500)
+
+
+def _powers_of_two(sizes: Sequence[int]) -> list[int]:
+    first, last = int(np.floor(np.log2(min(sizes)))), int(np.ceil(np.log2(max(sizes))))
+    return [2**power for power in range(first, last + 1)]

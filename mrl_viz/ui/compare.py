@@ -1,0 +1,83 @@
+"""Parts of the Compare models page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
+from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, encode_speed, neighbors_side_by_side
+from mrl_viz.export import comparison_report
+from mrl_viz.models import CATALOGUE, is_available
+from mrl_viz.ui.explore import encoder_of, refuse_paid_models
+from mrl_viz.ui.results import ENCODING
+from mrl_viz.ui.selection import current_item, shortened
+from mrl_viz.ui.workspace import Workspace
+
+CELL_CHARACTERS = 80
+MOST_MODELS = 4
+# Above this many texts comparing takes minutes: it is asked for.
+MOST_UNASKED = 1000
+
+
+def choose_models(workspace: Workspace) -> tuple[str, ...] | None:
+    """Two to four models; None, with a sentence, while there are fewer or the data are ready vectors."""
+    if workspace.corpus.embeddings is not None:
+        st.info("Ready vectors are of one model. To compare models, give texts.", icon=":material/info:")
+        return None
+    here = [name for name, card in CATALOGUE.items() if is_available(card)]
+    chosen = st.multiselect(
+        "Models", here, default=list(dict.fromkeys([workspace.model, *here]))[:2], key="compared_models",
+        max_selections=MOST_MODELS, accept_new_options=True, help="Type a Hub name or a local folder for any other model.",
+    )  # fmt: skip
+    if len(chosen) < 2:
+        st.info("Choose at least two models.", icon=":material/info:")
+        return None
+    return tuple(chosen)
+
+
+def comparison(workspace: Workspace, models: tuple[str, ...]) -> ModelComparison | None:
+    """The comparison; on large data, or where a model has still to embed them, after a press of the button."""
+    for model in models:
+        refuse_paid_models(model)
+    n_items, key = workspace.corpus.n_items, f"compare_{workspace.corpus.fingerprint}_{'_'.join(models)}_{workspace.k}"
+    done: set[str] = st.session_state.setdefault("compared", set())
+    if key not in done:
+        if not st.button(f"Compare on {n_items:,} texts", key="run_compare", type="primary"):
+            st.caption("Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.")
+            return None
+        done.add(key)
+    return _comparison(key, models, workspace.k, workspace)
+
+
+@st.cache_resource(max_entries=4, scope="session", show_spinner="Embedding and comparing…")
+def _comparison(key: str, models: tuple[str, ...], k: int, _workspace: Workspace) -> ModelComparison:
+    embedded: list[EmbeddedCorpus] = []
+    speeds: dict[str, float] = {}
+    for model in models:
+        with ENCODING:
+            embedded.append(embed_corpus(_workspace.corpus, model))
+            speeds[embedded[-1].model] = encode_speed(encoder_of(model).encode, _workspace.corpus.texts)
+    return compare_models(embedded, k=k, texts_per_second=speeds)
+
+
+def side_by_side(workspace: Workspace, result: ModelComparison) -> SideBySide | None:
+    """The selected text's neighbors under each model at the focus width; None where queries were compared."""
+    if not result.is_self:
+        return None
+    return neighbors_side_by_side(result, current_item(workspace), workspace.focus_dim)
+
+
+def side_rows(workspace: Workspace, side: SideBySide) -> list[dict[str, Any]]:
+    """The neighbors of each model with their texts."""
+    return list(side.rows([shortened(text, CELL_CHARACTERS) for text in workspace.corpus.texts]))
+
+
+def report_button(result: ModelComparison) -> None:
+    """The comparison as one HTML file that asks nothing from anywhere."""
+    if st.button("Prepare the report", key="prepare_report"):
+        st.download_button(
+            "Download the report (HTML)", comparison_report(result), file_name="comparison.html", mime="text/html",
+            key="report_html",
+        )  # fmt: skip
