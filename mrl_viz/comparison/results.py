@@ -10,6 +10,9 @@ from mrl_viz.analysis import EmbeddedCorpus
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.intervals import is_too_wide
 
+# The share of its own neighbors at which `self_takeaway` asks for the bytes.
+MOST_KEPT = 0.9
+
 
 @dataclass(frozen=True)
 class ComparedModel:
@@ -150,16 +153,35 @@ class ModelComparison:
             "takeaway": self.takeaway(),
         }
 
+    def self_takeaway(self) -> str:
+        """The fewest bytes at which each model keeps most of its own neighbors, by the lower end of the interval."""
+        needs = []
+        for model in self.models:
+            enough = [p for p in self.points if p.model == model.name and p.overlap_low >= MOST_KEPT]
+            least = min(enough, key=lambda point: point.bytes_per_vector, default=None)
+            needs.append(
+                f"{model.name} {least.bytes_per_vector:,} ({least.dim} x {least.dtype})" if least else f"{model.name} more than measured"
+            )
+        return (
+            f"Bytes per vector to keep {MOST_KEPT:.0%} of one's own {self.k} nearest neighbors, by the lower bound: "
+            f"{', '.join(needs)}."
+        )
+
+    def agreement_takeaway(self) -> str:
+        """The pair of models that share the fewest neighbors in full."""
+        full = self.agreement_at()
+        a, b = min(combinations(range(len(self.models)), 2), key=lambda pair: full.overlap[pair[0]][pair[1]])
+        return (
+            f"In full, {self.models[a].name} and {self.models[b].name} share {full.overlap[a][b]:.0%} of their {self.k} "
+            f"nearest neighbors [{full.low[a][b]:.0%}, {full.high[a][b]:.0%}] (chance {self.chance:.1%})."
+        )
+
     def takeaway(self) -> str:
         """Which model is better in full and per byte, and whether the data can tell; or that nothing ranks them."""
         if self.metric is None:
-            full = self.agreement_at()
-            a, b = min(combinations(range(len(self.models)), 2), key=lambda pair: full.overlap[pair[0]][pair[1]])
             return (
                 "Nothing here ranks these models: there is no task quality to compare, and what a model keeps of "
-                f"itself is not how good it is. In full, {self.models[a].name} and {self.models[b].name} share "
-                f"{full.overlap[a][b]:.0%} of their {self.k} nearest neighbors [{full.low[a][b]:.0%}, "
-                f"{full.high[a][b]:.0%}] (chance {self.chance:.1%})."
+                f"itself is not how good it is. {self.agreement_takeaway()}"
             )
         ranked = sorted(self.models, key=lambda model: -(model.quality or 0.0))
         best, second = ranked[:2]

@@ -53,7 +53,9 @@ def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[], N
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
     choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
     st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", **choosing)
-    st.download_button("Download CSV", frame.to_csv(index=False), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv")
+    st.download_button(
+        "Download CSV", frame.to_csv(index=False), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv", on_click="ignore",
+    )  # fmt: skip
 
 
 def _inert(value: Any) -> Any:

@@ -17,8 +17,6 @@ from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 80
 MOST_MODELS = 4
-# Above this many texts comparing takes minutes: it is asked for.
-MOST_UNASKED = 1000
 
 
 def choose_models(workspace: Workspace) -> tuple[str, ...] | None:
@@ -38,14 +36,14 @@ def choose_models(workspace: Workspace) -> tuple[str, ...] | None:
 
 
 def comparison(workspace: Workspace, models: tuple[str, ...]) -> ModelComparison | None:
-    """The comparison; on large data, or where a model has still to embed them, after a press of the button."""
+    """The comparison, once its button was pressed for these texts and models; None before."""
     for model in models:
         refuse_paid_models(model)
     n_items, key = workspace.corpus.n_items, f"compare_{workspace.corpus.fingerprint}_{'_'.join(models)}_{workspace.k}"
     done: set[str] = st.session_state.setdefault("compared", set())
     if key not in done:
         if not st.button(f"Compare on {n_items:,} texts", key="run_compare", type="primary"):
-            st.caption("Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.")
+            st.info("Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.", icon=":material/info:")
             return None
         done.add(key)
     return _comparison(key, models, workspace.k, workspace)

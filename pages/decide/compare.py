@@ -29,13 +29,12 @@ st.caption(
     "with itself may be consistently wrong. Models are ranked by task quality only."
 )
 ui.chart(
-    figures.overlap_per_byte(comparison), key="overlap_per_byte", takeaway=comparison.takeaway(), rows=comparison.rows()
+    figures.overlap_per_byte(comparison), key="overlap_per_byte", takeaway=comparison.self_takeaway(), rows=comparison.rows()
 )
 st.subheader("Do the models agree with each other?")
 ui.chart(
-    figures.n2o_heatmap(comparison), key="n2o", takeaway="Share of a text's neighbors that two models have in common.",
-    rows=comparison.agreement_rows(),
-)  # fmt: skip
+    figures.n2o_heatmap(comparison), key="n2o", takeaway=comparison.agreement_takeaway(), rows=comparison.agreement_rows()
+)
 side = ui.side_by_side(workspace, comparison)
 if side is not None:
     st.subheader("One text's neighbors side by side")

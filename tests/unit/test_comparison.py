@@ -302,6 +302,9 @@ def test_agreement_with_itself_never_ranks():
     assert all(p.is_on_front is None and p.quality is None for p in unlabelled.points)
     assert all(model.quality is None and model.behind is None for model in unlabelled.models)
     assert unlabelled.takeaway().startswith("Nothing here ranks these models")
+    for model in unlabelled.models:
+        enough = [p.bytes_per_vector for p in unlabelled.points if p.model == model.name and p.overlap_low >= 0.9]
+        assert f"{model.name} {min(enough):,} (" in unlabelled.self_takeaway()
     with pytest.raises(InvalidInputError, match="`comparison` has no task quality"):
         quality_per_byte(unlabelled)
 
