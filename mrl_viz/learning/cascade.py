@@ -1,0 +1,253 @@
+"""Adaptive classification: answer with few dims where the classifier is sure, and read more only where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.truncation import check_dims
+
+Floats = npt.NDArray[np.floating[Any]]
+# Thresholds tried for each pair of widths: 100 values from 0 to 1, as in the paper.
+THRESHOLDS = np.linspace(0, 1, 100)
+N_SPLITS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """What answering at the first sure width gives, over random splits into validation rows and measured rows.
+
+    Pairs are (mean, standard deviation) over the splits; accuracies are shares in [0, 1], widths and costs in
+    coordinates.
+    `expected_dim` : Σ π_j m_j, π_j the share of rows that exit at width j (`exit_share`, one pair per width).
+    `cumulative_dim` : Σ π_j (m_1 + … + m_j), the coordinates all heads up to the exit have read.
+    `accuracy` : of the cascade. `fixed_accuracy` : of each width alone, on the same measured rows.
+    `oracle_dim`, `oracle_accuracy` : of the smallest width that is right, the largest where none is.
+    `thresholds` : ndarray of shape (n_splits, n_dims - 1).
+    `mean_exit_dim` : per row, the mean exit width over the splits that measured it, NaN where none did.
+    `mean_correct` : per row, the share of those splits in which the cascade was right, NaN where none did.
+    `smallest_right_dim` : per row, the smallest width whose head is right, 0 where none is.
+    """
+
+    dims: tuple[int, ...]
+    n_items: int
+    n_splits: int
+    expected_dim: tuple[float, float]
+    cumulative_dim: tuple[float, float]
+    accuracy: tuple[float, float]
+    fixed_accuracy: tuple[tuple[float, float], ...]
+    exit_share: tuple[tuple[float, float], ...]
+    oracle_dim: tuple[float, float]
+    oracle_accuracy: tuple[float, float]
+    thresholds: npt.NDArray[np.float64]
+    mean_exit_dim: npt.NDArray[np.float64]
+    mean_correct: npt.NDArray[np.float64]
+    smallest_right_dim: npt.NDArray[np.int64]
+
+    @property
+    def equal_fixed_dim(self) -> int | None:
+        """The smallest single width at least as accurate as the cascade (means over splits); None when there is
+        none."""
+        return next((dim for dim, (mean, _) in zip(self.dims, self.fixed_accuracy) if mean >= self.accuracy[0]), None)
+
+    @property
+    def saving(self) -> float:
+        """How many times smaller the expected width is than the single width it equals, the largest where it beats
+        them all."""
+        return (self.equal_fixed_dim or self.dims[-1]) / self.expected_dim[0]
+
+    def easy(self, n: int = 5) -> tuple[int, ...]:
+        """Rows that were always right and exit earliest, ties to the lower row."""
+        return self._ordered(self.mean_exit_dim, self.mean_correct == 1)[:n]
+
+    def hard(self, n: int = 5) -> tuple[int, ...]:
+        """Rows that exit last, those answered wrongly first among equals, then the lower row."""
+        return self._ordered(-self.mean_exit_dim + self.mean_correct * 1e-6, ~np.isnan(self.mean_exit_dim))[:n]
+
+    @staticmethod
+    def _ordered(key: npt.NDArray[np.float64], wanted: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+        rows = np.flatnonzero(wanted)
+        return tuple(int(row) for row in rows[np.argsort(key[rows], kind="stable")])
+
+    def rows(self) -> list[dict[str, float]]:
+        """One record per width: the share that exits there, and the accuracy of that width alone."""
+        return [
+            {
+                "dim": dim,
+                "exit_share": share[0],
+                "exit_share_sd": share[1],
+                "accuracy": fixed[0],
+                "accuracy_sd": fixed[1],
+            }
+            for dim, share, fixed in zip(self.dims, self.exit_share, self.fixed_accuracy)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain data, without the per-row values."""
+        arrays = {"thresholds", "mean_exit_dim", "mean_correct", "smallest_right_dim"}
+        fields = {name: value for name, value in self.__dict__.items() if name not in arrays}
+        return fields | {"thresholds": self.thresholds.tolist(), "saving": self.saving}
+
+    def takeaway(self) -> str:
+        """One sentence: the cascade's accuracy and expected width beside the single width it equals."""
+        dim = self.equal_fixed_dim
+        beside = f"as a fixed width of {dim} is" if dim else f"more than any single width up to {self.dims[-1]}"
+        return (
+            f"Reading {self.expected_dim[0]:.0f} ± {self.expected_dim[1]:.0f} dims on average, the cascade is right "
+            f"for {self.accuracy[0]:.1%} ± {self.accuracy[1]:.1%}, {beside}: {self.saving:.1f} times smaller."
+        )
+
+
+def learn_thresholds(confidence: Floats, correct: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The thresholds t_1 … t_(n-1) on the maximum softmax, pair by pair, shape (n_dims - 1,).
+
+    For widths j and j+1: of the 100 values, the smallest among those with the best accuracy of "answer at j where the
+    confidence there is at least t, else at j+1".
+
+    Parameters
+    ----------
+    confidence : maximum softmax of shape (n_dims, n_items), in [0, 1]
+    correct : whether that width's answer is right, same shape
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : the two differ in shape, or there are no items.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 4.2.1 and its appendix.
+    """
+    confidence, correct = np.asarray(confidence), np.asarray(correct, dtype=bool)
+    if confidence.ndim != 2 or confidence.shape != correct.shape:
+        raise ShapeError(
+            f"`confidence` has shape {confidence.shape} and `correct` {correct.shape}; give one value each."
+        )
+    if confidence.shape[1] == 0:
+        raise EmptyInputError("`confidence` has no items; thresholds need at least one validation row.")
+    thresholds = np.empty(len(confidence) - 1)
+    for level in range(len(thresholds)):
+        answers_here = confidence[level][None, :] >= THRESHOLDS[:, None]
+        right = np.where(answers_here, correct[level], correct[level + 1]).sum(axis=1)
+        thresholds[level] = THRESHOLDS[right.argmax()]  # argmax takes the first, that is the smallest threshold
+    return thresholds
+
+
+def exit_levels(confidence: Floats, thresholds: Floats) -> npt.NDArray[np.int64]:
+    """The position of the first width that is sure enough, the last for rows that none is, shape (n_items,).
+
+    Parameters
+    ----------
+    confidence : maximum softmax of shape (n_dims, n_items)
+    thresholds : shape (n_dims - 1,)
+    """
+    sure = np.vstack(
+        [confidence[:-1] >= np.asarray(thresholds)[:, None], np.ones((1, confidence.shape[1]), dtype=bool)]
+    )
+    return np.asarray(sure.argmax(axis=0), dtype=np.int64)
+
+
+def adaptive_classification(
+    probabilities: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    dims: Iterable[int],
+    *,
+    n_splits: int = N_SPLITS,
+    validation: float = 0.5,
+    seed: int = 0,
+) -> Cascade:
+    """Thresholds learnt on random validation splits, and what the cascade does on the rest of the rows.
+
+    Parameters
+    ----------
+    probabilities : array_like of shape (n_dims, n_items, n_classes), of rows the heads were not trained on
+    targets : array_like of shape (n_items,), the column of the right class
+    dims : the ascending widths of the first axis, at least two
+    n_splits : random splits, because one is noisy
+    validation : share of the rows that the thresholds are learnt on, in (0, 1)
+    seed : of the splits
+
+    Raises
+    ------
+    ShapeError, EmptyInputError, DimensionError, InvalidInputError : unusable arrays, widths or settings.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 4.2.1 (adaptive classification).
+    """
+    scores, answers = np.asarray(probabilities), np.asarray(targets)
+    widths = np.array(check_dims(dims, np.iinfo(np.int32).max))
+    if scores.ndim != 3 or scores.shape[0] != len(widths) or answers.shape != scores.shape[1:2]:
+        raise ShapeError(
+            f"`probabilities` has shape {scores.shape} and `targets` {answers.shape} for {len(widths)} widths; "
+            "give (n_dims, n_items, n_classes) and (n_items,)."
+        )
+    if len(widths) < 2:
+        raise InvalidInputError(f"`dims` has {len(widths)} width; a cascade needs at least 2.")
+    if not np.isfinite(scores).all():
+        raise ShapeError("`probabilities` has NaN or infinity; train the heads again.")
+    n_items = scores.shape[1]
+    if n_items < 4:
+        raise EmptyInputError(
+            f"`probabilities` has {n_items} rows; learning and measuring thresholds needs at least 4."
+        )
+    if not 0 < validation < 1 or n_splits < 1:
+        raise InvalidInputError(
+            f"`validation` is {validation} and `n_splits` {n_splits}; choose a share in (0, 1), and 1 split or more."
+        )
+    correct = np.equal(scores.argmax(axis=2), answers)
+    return _measure_cascade(scores.max(axis=2), correct, widths, n_splits, validation, seed)
+
+
+def _measure_cascade(
+    confidence: Floats,
+    correct: npt.NDArray[np.bool_],
+    widths: npt.NDArray[Any],
+    n_splits: int,
+    validation: float,
+    seed: int,
+) -> Cascade:
+    """The kernel: split, learn, measure, and add up over splits."""
+    n_dims, n_items = confidence.shape
+    n_learn = min(max(1, round(validation * n_items)), n_items - 1)
+    rng = np.random.default_rng(seed)
+    thresholds = np.empty((n_splits, n_dims - 1))
+    shares, fixed = np.empty((n_splits, n_dims)), np.empty((n_splits, n_dims))
+    accuracy, oracle = np.empty(n_splits), np.empty((n_splits, 2))
+    times, width_sum, right_sum = np.zeros(n_items), np.zeros(n_items), np.zeros(n_items)
+    any_right: npt.NDArray[np.bool_] = np.asarray(correct.any(axis=0))
+    first_right = np.where(any_right, correct.argmax(axis=0), n_dims - 1)
+    for split in range(n_splits):
+        order = rng.permutation(n_items)
+        learn, measure = order[:n_learn], order[n_learn:]
+        thresholds[split] = learn_thresholds(confidence[:, learn], correct[:, learn])
+        level = exit_levels(confidence[:, measure], thresholds[split])
+        right = correct[level, measure]
+        shares[split] = np.bincount(level, minlength=n_dims) / len(measure)
+        accuracy[split], fixed[split] = right.mean(), correct[:, measure].mean(axis=1)
+        oracle[split] = widths[first_right[measure]].mean(), any_right[measure].mean()
+        times[measure] += 1
+        width_sum[measure] += widths[level]
+        right_sum[measure] += right
+    measured = np.where(times > 0, times, np.nan)
+    return Cascade(
+        dims=tuple(int(width) for width in widths),
+        n_items=n_items,
+        n_splits=n_splits,
+        expected_dim=_mean_sd(shares @ widths),
+        cumulative_dim=_mean_sd(shares @ widths.cumsum()),
+        accuracy=_mean_sd(accuracy),
+        fixed_accuracy=tuple(_mean_sd(column) for column in fixed.T),
+        exit_share=tuple(_mean_sd(column) for column in shares.T),
+        oracle_dim=_mean_sd(oracle[:, 0]),
+        oracle_accuracy=_mean_sd(oracle[:, 1]),
+        thresholds=thresholds,
+        mean_exit_dim=width_sum / measured,
+        mean_correct=right_sum / measured,
+        smallest_right_dim=np.where(any_right, widths[first_right], 0),
+    )
+
+
+def _mean_sd(values: Floats) -> tuple[float, float]:
+    """Mean and sample standard deviation, 0 for one value."""
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
