@@ -15,6 +15,7 @@ page = st.navigation(
             st.Page("pages/explore/neighbors.py", title="Neighbors", icon=":material/hub:", url_path="neighbors"),
             st.Page("pages/explore/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
             st.Page("pages/explore/quality.py", title="Task quality", icon=":material/verified:", url_path="quality"),
+            st.Page("pages/explore/space.py", title="Inside the space", icon=":material/blur_on:", url_path="space"),
             st.Page("pages/explore/search.py", title="Search lab", icon=":material/search:", url_path="search"),
         ],
         "Decide": [

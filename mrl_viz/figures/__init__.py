@@ -8,11 +8,14 @@ from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve
 from mrl_viz.figures.quality import quality_curves
 from mrl_viz.figures.retrieval import shortlist_overlap
 from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
+from mrl_viz.figures.space import geometry_curves, hubness_curves, space_agreement_curves
 
 __all__ = [
     "controls_curve",
     "coordinate_strip",
     "density_heatmap",
+    "geometry_curves",
+    "hubness_curves",
     "map_animation",
     "map_panels",
     "n2o_heatmap",
@@ -31,5 +34,6 @@ __all__ = [
     "shortlist_overlap",
     "similarity_curves",
     "similarity_heatmaps",
+    "space_agreement_curves",
     "threshold_shift",
 ]

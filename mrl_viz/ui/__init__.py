@@ -17,6 +17,7 @@ from mrl_viz.ui.code import (
     PER_ITEM_CODE,
     QUALITY_CODE,
     SHORTLIST_CODE,
+    SPACE_CODE,
     THRESHOLD_CODE,
     UMAP_CODE,
 )
@@ -55,6 +56,7 @@ from mrl_viz.ui.search import (
 from mrl_viz.ui.selection import chosen_in_chart, chosen_in_table, selection
 from mrl_viz.ui.sidebar import sidebar
 from mrl_viz.ui.sources import choose_data, data_check, model_card
+from mrl_viz.ui.space import space
 from mrl_viz.ui.workspace import Workspace, require_workspace, workspace
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "PER_ITEM_CODE",
     "QUALITY_CODE",
     "SHORTLIST_CODE",
+    "SPACE_CODE",
     "THRESHOLD_CODE",
     "UMAP_CODE",
     "Workspace",
@@ -127,6 +130,7 @@ __all__ = [
     "side_by_side",
     "side_rows",
     "sidebar",
+    "space",
     "table",
     "task_quality",
     "texts_of",

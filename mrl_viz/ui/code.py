@@ -41,7 +41,7 @@ MATRICES_CODE = f"""{VECTORS_CODE}
 from mrl_viz.measures.matrices import similarity_matrices
 
 matrices = similarity_matrices(vectors.corpus, dim=64, order="cluster")
-figures.similarity_heatmaps(matrices, corpus.texts).show()"""
+figures.similarity_heatmaps(matrices, [corpus.texts[item] for item in matrices.items]).show()"""
 MOVERS_CODE = f"""{VECTORS_CODE}
 from mrl_viz.measures.movers import flipped_triples, relative_movers
 
@@ -52,6 +52,14 @@ from mrl_viz.measures.similarity import threshold_meaning
 
 meaning = threshold_meaning(vectors.corpus, dims=[8, 16, 32, 64, 128, 256], threshold=0.5)
 figures.threshold_shift(meaning, 64).show()"""
+SPACE_CODE = f"""{SWEEP_CODE}
+from mrl_viz.measures.agreement import space_agreement
+from mrl_viz.measures.hubness import geometry, hubness
+
+dims = result.sweep.dims
+figures.space_agreement_curves(space_agreement(vectors.corpus, dims=dims), 64).show()
+figures.geometry_curves(geometry(vectors.corpus, dims=dims), 64).show()
+figures.hubness_curves(hubness(result.sweep), 64).show()"""
 PCA_CODE = f"""{VECTORS_CODE}
 from mrl_viz.projection import pca_maps
 

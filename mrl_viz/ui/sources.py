@@ -127,8 +127,8 @@ def check_shown(check: DataCheck) -> None:
     cells = st.columns(4)
     cells[0].metric("Texts", f"{check.n_items:,}")
     cells[1].metric("Empty, dropped", f"{check.n_empty:,}")
-    cells[2].metric("Exact duplicates", f"{check.n_duplicates:,}", help="Dropped unless you keep them: they inflate overlap.")
-    cells[3].metric("Longest, characters", f"{check.longest_chars:,}")
+    cells[2].metric("Duplicates", f"{check.n_duplicates:,}", help="Exact ones; dropped unless you keep them: they inflate overlap.")
+    cells[3].metric("Longest", f"{check.longest_chars:,}", help="Characters of the longest text.")
     if check.label_columns:
         st.caption(plain(f"Labels found: {', '.join(check.label_columns)}."))
     for note in check.notes:

@@ -9,6 +9,7 @@ from scipy.stats import false_discovery_control, permutation_test, skew, spearma
 from mrl_viz.arrangements import held_out_rows, random_arrangements
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
+from mrl_viz.figures.space import geometry_curves, hubness_curves, space_agreement_curves
 from mrl_viz.measures.agreement import linear_cka, space_agreement
 from mrl_viz.measures.controls import (
     TRAINED,
@@ -291,3 +292,17 @@ def test_geometry_equals_the_mean_cosine_and_the_eigenvalues():
     same = geometry(np.ones((5, 4)), dims=[2])
     assert same.anisotropy == pytest.approx((1, 1)) and same.participation_ratio == (1, 1)
     assert "directions" in result.takeaway() and result.rows()[0]["dim"] == 8
+
+
+def test_pictures_of_the_space_show_its_numbers():
+    """Each curve of the space is the numbers of its result, at its widths."""
+    dims = (4, 8, 32)
+    agreement, shape = space_agreement(NESTED, dims=dims), geometry(NESTED, dims=dims)
+    hubs = hubness(nested_sweep(NESTED, dims=dims, k=5))
+    for figure, curves in (
+        (space_agreement_curves(agreement, 8), (agreement.cka, agreement.rsa)),
+        (geometry_curves(shape, 8), (shape.participation_ratio, shape.anisotropy)),
+        (hubness_curves(hubs, 8), (hubs.skewness, hubs.anti_hubs)),
+    ):
+        assert [tuple(trace.y) for trace in figure.data] == [tuple(curve) for curve in curves]
+        assert all(tuple(trace.x) == dims for trace in figure.data)

@@ -1,0 +1,26 @@
+"""Parts of the Inside the space page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mrl_viz.analysis import Analysis, EmbeddedCorpus
+from mrl_viz.measures.agreement import SpaceAgreement, space_agreement
+from mrl_viz.measures.hubness import Geometry, Hubness, geometry, hubness
+from mrl_viz.ui.workspace import Workspace
+
+Space = tuple[SpaceAgreement, Geometry, Hubness]
+
+
+def space(workspace: Workspace, result: Analysis) -> Space:
+    """CKA and RSA with the full width, the cloud's shape, and hubs at every swept width."""
+    return _space(workspace.embedded.fingerprint, workspace.dims, workspace.k, workspace.embedded, result)
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner="Looking inside the space…")
+def _space(fingerprint: str, dims: tuple[int, ...], k: int, _embedded: EmbeddedCorpus, _result: Analysis) -> Space:
+    return (
+        space_agreement(_embedded.corpus, dims=dims),
+        geometry(_embedded.corpus, dims=dims),
+        hubness(_result.sweep),
+    )
