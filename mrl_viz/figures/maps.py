@@ -38,7 +38,11 @@ MOST_TRAILS = len(COLORS)
 # Joiners shape Persian, Indic and emoji text; every other invisible format character, the bidirectional ones above all,
 # goes.
 KEPT_FORMAT = "\u200c\u200d"
-ANIMATION_HEIGHT, PANEL_HEIGHT = 640, 320
+ANIMATION_HEIGHT, PANEL_HEIGHT = 760, 320
+# Below the figure it leaves a phone the whole width.
+LEGEND_BELOW = {
+    "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "itemsizing": "constant", "font_size": 13,
+}  # fmt: skip
 STEP_MS, GLIDE_MS = 1_000, 600
 COLOR_TITLES = {"overlap lost": "neighbors<br>lost", "displacement": "moved beyond<br>its neighbors"}
 
@@ -178,8 +182,8 @@ def map_animation(
     ]  # fmt: skip
     _frame_axes(figure, maps)
     figure.update_layout(
-        height=ANIMATION_HEIGHT, margin={"l": 20, "r": 20, "t": 80, "b": 20}, font_size=15, hovermode="closest",
-        dragmode="pan", title={"text": _title(maps, active), "font_size": 16}, legend={"itemsizing": "constant"},
+        height=ANIMATION_HEIGHT, margin={"l": 20, "r": 20, "t": 70, "b": 20}, font_size=15, hovermode="closest",
+        dragmode="pan", title={"text": _title(maps, active), "font_size": 15, "x": 0.02}, legend=LEGEND_BELOW,
         coloraxis=_color_axis(maps, color_by),
     )  # fmt: skip
     if len(maps.dims) > 1:
@@ -202,7 +206,7 @@ def map_panels(
     n_rows = math.ceil(n_dims / columns)
     figure = make_subplots(
         n_rows, columns, subplot_titles=[_title(maps, level, short=True) for level in range(n_dims)],
-        horizontal_spacing=0.02, vertical_spacing=min(0.14, 0.5 / n_rows), shared_xaxes="all", shared_yaxes="all",
+        horizontal_spacing=0.02, vertical_spacing=min(0.2, 0.5 / n_rows), shared_xaxes="all", shared_yaxes="all",
     )  # fmt: skip
     kind = go.Scattergl if n_shown * n_dims > GL_ABOVE else go.Scatter
     for level in range(n_dims):
@@ -214,8 +218,8 @@ def map_panels(
     _frame_axes(figure, maps)
     figure.update_annotations(font_size=13, yshift=8)
     figure.update_layout(
-        height=PANEL_HEIGHT * n_rows + 60, margin={"l": 20, "r": 20, "t": 60, "b": 20}, font_size=15,
-        hovermode="closest", legend={"itemsizing": "constant"},
+        height=PANEL_HEIGHT * n_rows + 160, margin={"l": 20, "r": 20, "t": 70, "b": 110}, font_size=15,
+        hovermode="closest", legend=LEGEND_BELOW,
         coloraxis=_color_axis(maps, color_by),
     )  # fmt: skip
     return figure
@@ -325,9 +329,10 @@ def _rings(maps: WidthMaps, trails: list[int], level: int) -> dict[str, Any]:
 def _title(maps: WidthMaps, level: int, short: bool = False) -> str:
     kept, trust, cont = maps.kept_in_map[level], maps.trustworthiness[level], maps.continuity[level]
     if short:
-        return f"<b>{maps.dims[level]} dims</b> · {kept:.0%} of neighbors<br>trust {trust:.2f} · continuity {cont:.2f}"
+        # Three short lines stay apart on a phone.
+        return f"<b>{maps.dims[level]} dims</b><br>{kept:.0%} kept<br>T {trust:.2f} C {cont:.2f}"
     return (
-        f"<b>{maps.dims[level]} dims</b> · the picture shows {kept:.0%} of a text's {maps.k} true neighbors"
+        f"<b>{maps.dims[level]} dims</b> · shows {kept:.0%} of the {maps.k} true neighbors"
         f"<br>trustworthiness {trust:.3f} · continuity {cont:.3f}"
     )
 
@@ -387,13 +392,13 @@ def _add_player(figure: go.Figure, maps: WidthMaps, active: int, glide: bool) ->
         {"label": "Pause", "method": "animate", "args": [[None], jump]},
     ]
     figure.update_layout(
-        margin_b=20,
+        margin_b=215,
         sliders=[{
-            "active": active, "steps": steps, "x": 0.3, "len": 0.7, "y": -0.06, "yanchor": "top", "pad": {"t": 20},
-            "currentvalue": {"prefix": "width ", "suffix": " dims", "xanchor": "left"},
+            "active": active, "steps": steps, "x": 0.02, "len": 0.96, "y": -0.04, "yanchor": "top", "pad": {"t": 20},
+            "currentvalue": {"prefix": "width ", "suffix": " dims", "xanchor": "right"},
         }],
         updatemenus=[{
             "type": "buttons", "direction": "left", "buttons": buttons, "showactive": False,
-            "x": 0, "xanchor": "left", "y": -0.06, "yanchor": "top", "pad": {"t": 30},
+            "x": 0.02, "xanchor": "left", "y": -0.04, "yanchor": "top", "pad": {"t": 14},
         }],
     )  # fmt: skip

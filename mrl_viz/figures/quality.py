@@ -30,7 +30,7 @@ def quality_curves(quality: Quality, metrics: Sequence[str] | None = None, focus
     one for coarse and fine labels, share the axes.
     """
     chosen = [name for name in metrics or [quality.main_metric] if name in quality.curves]
-    figure = make_subplots(cols=2, subplot_titles=("value", "share of the full width's value"), horizontal_spacing=0.1)
+    figure = make_subplots(cols=2, subplot_titles=("value", "share of full width's"), horizontal_spacing=0.1)
     dims = np.asarray(quality.dims)
     mode = "lines+markers" if len(dims) <= MOST_MARKERS else "lines"
     for number, name in enumerate(chosen):

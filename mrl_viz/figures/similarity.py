@@ -95,7 +95,7 @@ def similarity_heatmaps(matrices: SimilarityMatrices, texts: Sequence[str]) -> g
     names = [f"{n + 1}. {shorten(text, HOVER_CHARACTERS)}" for n, text in enumerate(texts)]
     figure = make_subplots(
         1, 3, shared_yaxes=True, horizontal_spacing=0.03,
-        subplot_titles=(f"full: {matrices.full_dim} dims", f"truncated: {matrices.dim} dims", "truncated − full"),
+        subplot_titles=(f"{matrices.full_dim} dims", f"{matrices.dim} dims", "difference"),
     )  # fmt: skip
     off = ~np.eye(len(names), dtype=bool)
     cosines = np.concatenate([matrices.full[off], matrices.truncated[off]])
@@ -118,11 +118,11 @@ def similarity_heatmaps(matrices: SimilarityMatrices, texts: Sequence[str]) -> g
     figure.update_layout(
         coloraxis={
             "colorscale": "Viridis", "cmin": float(cosines.min()), "cmax": float(cosines.max()),
-            "colorbar": {"title": "cosine", "x": 1.01, "thickness": 14},
+            "colorbar": {"title": {"text": "cosine", "side": "bottom"}, "orientation": "h", "x": 0.32, "y": -0.05, "yanchor": "top", "len": 0.6, "thickness": 12},
         },
         coloraxis2={
             "colorscale": "PuOr", "cmin": -most, "cmax": most,
-            "colorbar": {"title": "change", "x": 1.1, "thickness": 14},
+            "colorbar": {"title": {"text": "change", "side": "bottom"}, "nticks": 3, "orientation": "h", "x": 0.84, "y": -0.05, "yanchor": "top", "len": 0.3, "thickness": 12},
         },
     )  # fmt: skip
     figure.update_xaxes(showticklabels=False)
@@ -133,7 +133,7 @@ def similarity_heatmaps(matrices: SimilarityMatrices, texts: Sequence[str]) -> g
             tickvals=[names[(start + stop) // 2] for _, start, stop in matrices.groups],
             ticktext=[shorten(label, GROUP_CHARACTERS) for label, _, _ in matrices.groups],
         )  # fmt: skip
-    return finish(figure, height=440).update_layout(margin_r=150)
+    return finish(figure, height=460).update_layout(margin_b=90)
 
 
 def threshold_shift(meaning: ThresholdMeaning, focus_dim: int | None = None) -> go.Figure:

@@ -28,21 +28,21 @@ def space_agreement_curves(agreement: SpaceAgreement, focus_dim: int | None = No
 
 def geometry_curves(geometry: Geometry, focus_dim: int | None = None) -> go.Figure:
     """Participation ratio (left) and anisotropy (right) of the renormalised prefixes, against width."""
-    figure = make_subplots(cols=2, horizontal_spacing=0.12)
+    figure = make_subplots(cols=2, horizontal_spacing=0.14, subplot_titles=("directions in use", "mean cosine of two texts"))
     _line(figure, geometry.dims, geometry.participation_ratio, "participation ratio", BLUE, "solid", "circle", column=1)
     _line(figure, geometry.dims, geometry.anisotropy, "anisotropy", PURPLE, "dash", "square", column=2)
-    figure.update_yaxes(title="directions that share the variance", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title="mean cosine of two texts", row=1, col=2)
+    figure.update_yaxes(rangemode="tozero", row=1, col=1)
     return _widths(figure, geometry.dims, focus_dim).update_layout(showlegend=False)
 
 
 def hubness_curves(hubs: Hubness, focus_dim: int | None = None) -> go.Figure:
     """Skewness of how often a text is a neighbor (left) and share of texts that are nobody's neighbor (right), against width."""
-    figure = make_subplots(cols=2, horizontal_spacing=0.12)
+    figure = make_subplots(
+        cols=2, horizontal_spacing=0.14, subplot_titles=(f"skewness of {hubs.k}-occurrence", "nobody's neighbor")
+    )
     _line(figure, hubs.dims, hubs.skewness, "hubness", BLUE, "solid", "circle", column=1)
     _line(figure, hubs.dims, hubs.anti_hubs, "anti-hubs", PURPLE, "dash", "square", column=2)
-    figure.update_yaxes(title=f"skewness of {hubs.k}-occurrence", row=1, col=1)
-    figure.update_yaxes(title="texts that are nobody's neighbor", tickformat=".1%", rangemode="tozero", row=1, col=2)
+    figure.update_yaxes(tickformat=".1%", rangemode="tozero", row=1, col=2)
     return _widths(figure, hubs.dims, focus_dim).update_layout(showlegend=False)
 
 

@@ -33,5 +33,5 @@ ui.code_shown(ui.PCA_CODE if method == "PCA" else ui.UMAP_CODE)
 st.subheader("Side by side")
 ui.chart(
     figures.map_panels(maps, workspace.corpus.texts, color_by=color_by, labels=labels, selected=chosen),
-    key="panels", takeaway=maps.takeaway(), rows=maps.rows(), on_select=ui.chosen_in_chart("panels"),
+    key="panels", takeaway=f"{maps.takeaway()} On each panel: how many of the true neighbors it shows, T trustworthiness, C continuity.", rows=maps.rows(), on_select=ui.chosen_in_chart("panels"),
 )  # fmt: skip

@@ -423,8 +423,8 @@ def test_panels_are_one_figure_with_quality_on_each(maps, texts):
     figure = map_panels(maps, texts, color_by="label", labels=["a", "b"] * 60, selected=[1], columns=2)
     titles = [note.text for note in figure.layout.annotations]
     assert [title.split(" dims")[0] for title in titles] == ["<b>2", "<b>6", "<b>24"]
-    assert all(f"trust {trust:.2f}" in title for trust, title in zip(maps.trustworthiness, titles))
-    assert all(f"continuity {value:.2f}" in title for value, title in zip(maps.continuity, titles))
+    assert all(f"T {trust:.2f}" in title for trust, title in zip(maps.trustworthiness, titles))
+    assert all(f"C {value:.2f}" in title for value, title in zip(maps.continuity, titles))
     assert len({trace.xaxis for trace in figure.data}) == 3
     assert [trace.name for trace in figure.data if trace.showlegend] == ["a · 60", "b · 60"]
 
