@@ -12,4 +12,5 @@ def own_cache(tmp_path_factory):
     """The store of the tests, away from the user's."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["MRL_VIZ_CACHE"] = str(folder)
+    os.environ["MRL_VIZ_JOBS"] = str(folder / "jobs")
     return folder

@@ -27,16 +27,20 @@ ROOMS = {
     "reading": (DATA, CORE | {"corpus"}),
     "encoders": (DATA, CORE | {"models", "corpus"}),
     "store": (DATA, CORE | {"encoders", "models"}),
+    "columns": (DATA, CORE | {"encoders", "models", "store"}),
     "projection": (LEARNED, CORE),
     "retrieval": (LEARNED, CORE),
-    "learning": (LEARNED | {"sentence_transformers", "transformers", "tokenizers", "safetensors"}, CORE),
+    "learning": (LEARNED | {"sentence_transformers", "transformers", "tokenizers", "safetensors"}, CORE | {"corpus"}),
+    "jobs": (DATA, CORE | {"encoders", "learning"}),
     "analysis": (NUMERIC, CORE | {"corpus", "encoders", "store", "models"}),
     "evaluation": (LEARNED, CORE | {"analysis", "corpus"}),
     "comparison": (NUMERIC, CORE | {"analysis", "corpus", "evaluation", "models", "retrieval"}),
+    "decide": (NUMERIC, CORE | {"analysis", "corpus", "retrieval"}),
+    "monitoring": (NUMERIC, CORE | {"analysis", "decide", "retrieval"}),
     "figures": ({"numpy", "plotly"}, CORE | {"figures", "evaluation", "projection", "retrieval", "comparison", "decide", "learning"}),
     "launcher": ({"streamlit", "websockets"}, {"errors"}),
 }
-EVERYTHING = {"cli", "__main__", "__init__", "ui", "export", "decide"}
+EVERYTHING = {"cli", "cli_adapt", "cli_decide", "__main__", "__init__", "ui", "export"}
 
 
 def imports(path):

@@ -1,5 +1,6 @@
 """Results as files that stand alone."""
 
 from mrl_viz.export.report import comparison_report
+from mrl_viz.export.snippets import DeploymentSnippet, deployment_snippets
 
-__all__ = ["comparison_report"]
+__all__ = ["DeploymentSnippet", "comparison_report", "deployment_snippets"]

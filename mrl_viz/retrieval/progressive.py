@@ -1,0 +1,90 @@
+"""An index that loads itself from left to right: a narrow search needs only the narrow columns, a wider one the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import ShapeError
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
+
+
+class Columns(Protocol):
+    """Where the vectors come from; `mrl_viz.columns.StoredColumns` is one."""
+
+    n_items: int
+    full_dim: int
+
+    def read(self, low: int, high: int) -> FloatMatrix:
+        """The next columns, shape (n_items, high - low), float32; every call goes on where the one before ended."""
+        ...
+
+
+class ProgressiveIndex(PrefixIndex):
+    """A `PrefixIndex` whose blocks are read when a search first needs them, each once.
+
+    It searches, reranks and widens as a `PrefixIndex` does and returns the same. `nbytes` is what was read so far.
+
+    Parameters
+    ----------
+    columns : read from left to right, by nobody else
+    dims : widths that can be searched; `default_dims(full_dim)` when None; `full_dim` is always added. Multiples of
+        the store's column chunks (64) leave nothing over from a chunk
+
+    Raises
+    ------
+    DimensionError : unusable widths.
+
+    Searching raises what `PrefixIndex` does, and StoreError when the columns cannot be read.
+    """
+
+    def __init__(self, columns: Columns, dims: Iterable[int] | None = None) -> None:
+        self.n_items, self.full_dim = columns.n_items, columns.full_dim
+        self.dims = check_dims((*(default_dims(self.full_dim) if dims is None else dims), self.full_dim), self.full_dim)
+        self._spans = list(zip((0, *self.dims[:-1]), self.dims))
+        self._columns = columns
+        self._blocks = []
+        self._squares = np.zeros(self.n_items)
+        self._inverse_norms = np.empty((0, self.n_items), dtype=np.float32)
+
+    @property
+    def dim(self) -> int:
+        """The width that is loaded, 0 at first."""
+        return self.dims[len(self._blocks) - 1] if self._blocks else 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory: the columns read so far and their norms."""
+        return sum(block.nbytes for block in self._blocks) + self._inverse_norms.nbytes
+
+    def level(self, dim: int) -> int:
+        """Position of a width among `dims`; loads up to it.
+
+        Raises
+        ------
+        DimensionError : that width is not laid out. StoreError : it cannot be read.
+        """
+        level = super().level(dim)
+        self._load(level)
+        return level
+
+    def _block_dots(self, rows: FloatMatrix, level: int) -> npt.NDArray[np.float32]:
+        self._load(level)
+        return super()._block_dots(rows, level)
+
+    def _load(self, level: int) -> None:
+        """Read the blocks that are missing up to a level."""
+        while len(self._blocks) <= level:
+            low, high = self._spans[len(self._blocks)]
+            block = self._columns.read(low, high)
+            if block.shape != (self.n_items, high - low):
+                raise ShapeError(f"`columns` read {block.shape} instead of {(self.n_items, high - low)}.")
+            self._squares += np.einsum("ij,ij->i", block, block, dtype=np.float64)
+            norms = np.sqrt(self._squares)
+            inverse = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+            self._inverse_norms = np.concatenate([self._inverse_norms, inverse[None]])
+            self._blocks.append(np.ascontiguousarray(block, dtype=np.float32))
