@@ -1,4 +1,4 @@
-"""How do similarities move with the width? Bias, spread, rank agreement, and the pairs that move most."""
+"""How do similarities move with the width? Bias, spread and rank agreement."""
 
 from __future__ import annotations
 
@@ -48,27 +48,6 @@ class SimilarityDrift:
         )
 
 
-@dataclass(frozen=True)
-class BiggestMovers:
-    """Pairs (left, right, cosine at `dim`, cosine at full width) whose drift differs most from the median drift."""
-
-    dim: int
-    full_dim: int
-    median_drift: float
-    pairs: tuple[tuple[int, int, float, float], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
-
-    def takeaway(self) -> str:
-        """One sentence: the size of the largest relative move."""
-        if not self.pairs:
-            return "There is no pair to compare."
-        _, _, here, full = self.pairs[0]
-        return f"The largest mover goes from {full:.2f} to {here:.2f} while the median pair moves {self.median_drift:+.2f}."
-
-
 def similarity_drift(
     corpus: npt.NDArray[np.floating[Any]],
     queries: npt.NDArray[np.floating[Any]] | None = None,
@@ -116,58 +95,6 @@ def similarity_drift(
     bias, mae, rmse, largest, per_text, overall = (tuple(column) for column in zip(*stats))
     n_rows, n_columns = full.shape
     return SimilarityDrift(dims, n_rows, n_columns, bias, mae, rmse, largest, per_text, overall)
-
-
-def biggest_movers(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-    *,
-    dim: int,
-    n_pairs: int = 20,
-    seed: int = 0,
-) -> BiggestMovers:
-    """The pairs that move most at `dim`, relative to the median pair, over the sample of `similarity_drift`.
-
-    Raises
-    ------
-    DimensionError, ShapeError, EmptyInputError : unusable arrays or widths.
-    """
-    dims, cosines, is_pair, rows, columns = sampled_cosines(corpus, queries, [dim], seed, MAX_ROWS, MAX_COLUMNS)
-    if queries is None:
-        is_pair = each_pair_once(is_pair, rows, columns)
-    change = np.where(is_pair, cosines[0] - cosines[-1], np.nan)
-    if not is_pair.any():
-        return BiggestMovers(dim, dims[-1], 0.0, ())
-    median = float(np.nanmedian(change))
-    relative = np.where(is_pair, np.abs(change - median), -1.0).ravel()
-    order = np.argsort(-relative, kind="stable")[: min(n_pairs, int(is_pair.sum()))]
-    left, right = np.unravel_index(order, change.shape)
-    pairs = tuple(
-        (int(rows[i]), int(columns[j]), float(cosines[0, i, j]), float(cosines[-1, i, j])) for i, j in zip(left, right)
-    )
-    return BiggestMovers(dim, dims[-1], median, pairs)
-
-
-def rank_flips(
-    corpus: npt.NDArray[np.floating[Any]], *, dim: int, n_triples: int = 20_000, seed: int = 0
-) -> float:
-    """Share of seeded triples (text, a, b) whose nearer item changes between full width and `dim`, in [0, 1]; ties do not flip.
-
-    Raises
-    ------
-    DimensionError, ShapeError, EmptyInputError : unusable arrays or widths.
-    """
-    _, cosines, is_pair, _, _ = sampled_cosines(corpus, None, [dim], seed, MAX_ROWS, MAX_COLUMNS)
-    rng = np.random.default_rng(seed)
-    n_rows, n_columns = is_pair.shape
-    row = rng.integers(0, n_rows, n_triples)
-    a, b = rng.integers(0, n_columns, (2, n_triples))
-    valid = is_pair[row, a] & is_pair[row, b] & (a != b)
-    if not valid.any():
-        return 0.0
-    before = cosines[-1, row, a] - cosines[-1, row, b]
-    after = cosines[0, row, a] - cosines[0, row, b]
-    return float((np.sign(before) * np.sign(after) < 0)[valid].mean())
 
 
 def sampled_cosines(
