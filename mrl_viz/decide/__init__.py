@@ -1,0 +1,33 @@
+"""Choose a dimension: plans measured once, the smallest whose lower bound meets a target, and the record of it."""
+
+from mrl_viz.decide.bounds import simultaneous_lower_bounds
+from mrl_viz.decide.candidates import Candidate, Candidates, candidate_plans, measure_candidates
+from mrl_viz.decide.choose import choose, recommend
+from mrl_viz.decide.crowding import Crowding, crowding
+from mrl_viz.decide.promise import PromiseCheck, check_promise
+from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity
+from mrl_viz.decide.record import DecisionRecord, decision_record, plan_from_record, plan_from_text
+from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
+
+__all__ = [
+    "Candidate",
+    "Candidates",
+    "Crowding",
+    "DecisionRecord",
+    "DeploymentStorage",
+    "PlanEvidence",
+    "PromiseCheck",
+    "Recommendation",
+    "Sensitivity",
+    "candidate_plans",
+    "check_promise",
+    "choose",
+    "crowding",
+    "decision_record",
+    "deployment_storage",
+    "measure_candidates",
+    "plan_from_record",
+    "plan_from_text",
+    "recommend",
+    "simultaneous_lower_bounds",
+]

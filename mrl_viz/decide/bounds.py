@@ -1,0 +1,165 @@
+"""Lower confidence bounds that hold for many plans at once, whatever the distribution of the queries' values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.measures.intervals import CONFIDENCE, SLAB
+
+Floats = npt.NDArray[np.float64]
+# The simultaneous bound lies far in the tail of the draws: 10,000 leave dozens of them below it.
+N_DRAWS = 10_000
+
+
+def simultaneous_lower_bounds(
+    values: npt.ArrayLike,
+    full: npt.ArrayLike | None = None,
+    *,
+    gold: npt.ArrayLike | None = None,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+    n_draws: int = N_DRAWS,
+    copies: float = 1,
+) -> Floats:
+    """One-sided lower bounds of every plan's quality, all true together with the given confidence.
+
+    Quality is the mean of `values`; with `full`, the share of the mean of `full` that it is; with `gold` as well, the
+    share of full's correlation with `gold` that the plan's correlation is.
+
+    Each draw weighs the queries like a Bayesian bootstrap, with one more query that no plan answers (value 0) and the
+    full width does (value 1). So a plan that lost nothing in 50 queries is not promised to lose nothing: its bound is
+    that of a proportion, 1 - ln(20)/50. How far out in the tail of the draws the bounds lie is set by the share of
+    draws in which any plan falls below its own, so many similar plans cost little more than one.
+
+    Parameters
+    ----------
+    values : array_like of shape (n_plans, n_queries), in [0, 1] unless `gold` is given
+    full : array_like of shape (n_queries,), the same queries at full width
+    gold : array_like of shape (n_queries,), judged scores (or their ranks), in any unit; then no query is added
+    confidence : in (0, 1)
+    seed, n_draws : of the draws; the same draws for every plan
+    copies : what the bounds would be if every query had come so many times, 1 or more: what more queries would do
+
+    Returns
+    -------
+    ndarray of shape (n_plans,)
+
+    Raises
+    ------
+    EmptyInputError : no plans or no queries. ShapeError : lengths differ.
+    InvalidInputError : `confidence` outside (0, 1), `copies` below 1, or `full` (or its correlation) not above 0, so that it has no share.
+
+    Source: for one plan Gaffke 2005, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a
+    nonnegative variable", as in Phan, Thomas & Learned-Miller 2021, arXiv:2106.03163; for one yes-or-no value it is
+    the bound of Clopper & Pearson 1934. All plans together: ranks of draws, Mandel & Betensky 2008, "Simultaneous
+    confidence intervals based on the percentile bootstrap approach".
+    """
+    rows, base, judged = _checked(values, full, gold)
+    if not 0 < confidence < 1:
+        raise InvalidInputError(f"`confidence` is {confidence}; choose a share above 0 and below 1, such as 0.95.")
+    if not copies >= 1:
+        raise InvalidInputError(f"`copies` is {copies}; choose 1 or more.")
+    drawn = np.ascontiguousarray(drawn_quality(rows, base, judged, seed=seed, n_draws=n_draws, copies=copies).T)
+    order = np.argsort(drawn, axis=1)
+    ordered = np.take_along_axis(drawn, order, axis=1)
+    # How many draws are at or below each draw of a plan; over plans, the deepest.
+    deepest = np.full(n_draws, n_draws)
+    for places, own in zip(order, ordered):
+        deepest[places] = np.minimum(deepest[places], np.searchsorted(own, own, side="right"))
+    deepest.sort()
+    place = int(deepest[max(0, ceil((1 - confidence) * n_draws) - 1)]) - 1
+    # A draw at the bound itself is not below it; the next lower rank keeps the error at most 1 - confidence.
+    return np.asarray(np.minimum(ordered[:, max(0, place)], quality(rows, base, judged)))
+
+
+def quality(values: npt.ArrayLike, full: npt.ArrayLike | None = None, gold: npt.ArrayLike | None = None) -> Floats:
+    """The quality that `simultaneous_lower_bounds` bounds, shape (n_plans,).
+
+    Raises
+    ------
+    EmptyInputError, ShapeError, InvalidInputError : as there.
+    """
+    rows, base, judged = _checked(values, full, gold)
+    weights = np.full((1, rows.shape[1]), 1 / rows.shape[1])
+    return np.asarray(_weighted_quality(weights, rows, base, judged)[0])
+
+
+def drawn_quality(
+    values: Floats, full: Floats | None, gold: Floats | None, *, seed: int, n_draws: int, copies: float = 1
+) -> Floats:
+    """Every plan's quality in every draw of weights, shape (n_draws, n_plans)."""
+    shape = np.full(values.shape[1], copies)
+    if gold is None:
+        values = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
+        full = None if full is None else np.append(full, 1.0)
+        # However many queries there are, one is added.
+        shape = np.append(shape, 1.0)
+    slabs = _weights(shape, seed, n_draws)
+    return np.concatenate([_weighted_quality(weights, values, full, gold) for weights in slabs])
+
+
+def _weights(shape: Floats, seed: int, n_draws: int) -> Iterator[Floats]:
+    """Dirichlet weights, slab by slab: uniform where every shape is 1; the shape of a query is how often it came."""
+    rng = np.random.default_rng(seed)
+    slab = max(1, SLAB // len(shape))
+    is_uniform = bool((shape == 1).all())
+    for start in range(0, n_draws, slab):
+        size = (min(slab, n_draws - start), len(shape))
+        # A gamma of shape 1 is an exponential, which is drawn several times as fast.
+        weights = rng.standard_exponential(size) if is_uniform else rng.standard_gamma(shape, size)
+        yield weights / weights.sum(axis=1, keepdims=True)
+
+
+def _weighted_quality(weights: Floats, values: Floats, full: Floats | None, gold: Floats | None) -> Floats:
+    if gold is not None and full is not None:
+        return _correlations(weights, values, gold) / _positive(_correlations(weights, full[None], gold))
+    means = weights @ values.T
+    return np.asarray(means if full is None else means / _positive((weights @ full)[:, None]))
+
+
+def _correlations(weights: Floats, values: Floats, gold: Floats) -> Floats:
+    """Weighted Pearson correlation of every row with `gold`, shape (n_draws, n_rows); 0 for a constant row."""
+    rows = values - values.mean(axis=1, keepdims=True)
+    judged = gold - gold.mean()
+    mean, mean_gold = weights @ rows.T, (weights @ judged)[:, None]
+    together = weights @ (rows * judged).T - mean * mean_gold
+    spread = (weights @ (rows**2).T - mean**2) * (weights @ judged[:, None] ** 2 - mean_gold**2)
+    return np.asarray(together / np.sqrt(np.where(spread > 0, spread, np.inf)))
+
+
+def _positive(base: Floats) -> Floats:
+    """The full width's quality; a draw in which it is not above 0 supports no share, so it counts as 0."""
+    return np.where(base > 0, base, np.inf)
+
+
+def _checked(
+    values: npt.ArrayLike, full: npt.ArrayLike | None, gold: npt.ArrayLike | None
+) -> tuple[Floats, Floats | None, Floats | None]:
+    rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if rows.size == 0:
+        raise EmptyInputError("`values` holds no plan or no query; measure at least one of each.")
+    if gold is not None and full is None:
+        raise InvalidInputError("`gold` is given without `full`; give the values at full width too.")
+    checked: list[Floats | None] = []
+    for name, given in (("full", full), ("gold", gold)):
+        row = None if given is None else np.asarray(given, dtype=np.float64)
+        if row is not None and row.shape != (rows.shape[1],):
+            raise ShapeError(f"`{name}` has shape {row.shape} for {rows.shape[1]} queries; give one value each.")
+        checked.append(row)
+    base, judged = checked
+    if base is not None:
+        level = base.mean() if judged is None else float(_correlations(_even(len(base)), base[None], judged)[0, 0])
+        if level <= 0:
+            raise InvalidInputError(
+                f"The full width's own quality is {level:.3g}; a share of it means nothing, so use another metric."
+            )
+    return rows, base, judged
+
+
+def _even(n_items: int) -> Floats:
+    return np.full((1, n_items), 1 / n_items)

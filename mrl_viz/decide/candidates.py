@@ -1,0 +1,348 @@
+"""Every plan worth considering, measured once: quality of each query, bytes and milliseconds. Choosing is then instant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.decide.bounds import Floats, quality, simultaneous_lower_bounds
+from mrl_viz.decide.metrics import Metric, Target, find_target, parse_metric, search_lists
+from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.retrieval.ann import AnnIndex
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
+from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
+from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
+from mrl_viz.sweep import check_k, pair_similarities
+from mrl_viz.truncation import check_dims, default_dims
+
+if TYPE_CHECKING:
+    from mrl_viz.analysis import EmbeddedCorpus
+
+DTYPES = ("float32", "float16", "int8", "binary")
+# A graph over more vectors than this takes minutes to build at every width.
+MOST_GRAPH_ITEMS = 20_000
+# Shortlists that are reranked at full width, in multiples of k.
+SHORTLIST_FACTORS = (5, 20)
+GRAPH_SHORTLIST_FACTOR = 20
+# Bounds are also computed as if there were so many times the queries; from the two one knows how they shrink.
+MORE = 4.0
+
+# A scan is timed on this much, more than the corpora people try things on: there, what does not grow takes longest.
+SCANNED_COORDINATES, MOST_SCANNED_ITEMS, MOST_SCAN_RUNS = 4_000_000, 100_000, 5
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One plan and what it costs on this machine.
+
+    `latency` : of single queries over the measured corpus. `scan_ms` : p95 milliseconds that scanning one more vector
+    takes, 0 for a graph. `nbytes` : of the built index.
+    """
+
+    plan: Plan
+    latency: Latency
+    scan_ms: float
+    nbytes: int
+
+    def expected_ms(self, n_items: int, n_vectors: int) -> float:
+        """The p95 latency to expect at another corpus size; at a smaller one that of the measured size.
+
+        What grows is the first pass: a scan by `scan_ms` for every vector more, a graph with the logarithm of the size.
+        """
+        if self.plan.kind == "hnsw":
+            return self.latency.p95_ms * max(1.0, float(np.log(n_vectors) / np.log(max(n_items, 2))))
+        return self.latency.p95_ms + self.scan_ms * max(0, n_vectors - n_items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self) | {"plan": self.plan.to_dict()}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Plans measured on the same corpus and queries; the last one is exact float32 search at full width.
+
+    `values` : float64 of shape (n_plans, n_ks, n_queries), each query's value at every list length of `ks`.
+    `full` : (n_ks, n_queries), the same at full width, where quality is a share of it; None for overlap.
+    `gold` : (n_queries,), ranks of the judged scores, for spearman only. `texts_are_queries` : there were no queries, so
+    texts search for their neighbors. `fingerprint` : of texts, model and queries.
+    """
+
+    metric: str
+    k: int
+    ks: tuple[int, ...]
+    model: str
+    fingerprint: str
+    full_dim: int
+    n_items: int
+    texts_are_queries: bool
+    candidates: tuple[Candidate, ...]
+    values: Floats
+    full: Floats | None
+    gold: Floats | None
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries (or pairs, or texts) were measured."""
+        return int(self.values.shape[2])
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The plans, in order."""
+        return tuple(candidate.plan for candidate in self.candidates)
+
+    @cached_property
+    def qualities(self) -> Floats:
+        """Share of the full width's quality at every list length, shape (n_plans, n_ks); 1 for exact full width."""
+        return self._at_every_k(quality)
+
+    @cached_property
+    def lower_bounds(self) -> Floats:
+        """Its 95 % lower bounds, simultaneous over plans, shape (n_plans, n_ks)."""
+        return self._at_every_k(
+            lambda values, full, gold: simultaneous_lower_bounds(values, full, gold=gold, seed=self.seed)
+        )
+
+    @cached_property
+    def bounds_with_more(self) -> Floats:
+        """The lower bounds at k if there were `MORE` times as many queries like these, shape (n_plans,)."""
+        return self._at_every_k(
+            lambda values, full, gold: simultaneous_lower_bounds(values, full, gold=gold, seed=self.seed, copies=MORE),
+            (self.ks.index(self.k),),
+        )[:, 0]
+
+    def subset(self, queries: npt.ArrayLike) -> Candidates:
+        """The same plans judged by some of the queries only: to choose on one part and verify on another.
+
+        Raises
+        ------
+        InvalidInputError : no query, or numbers that are not queries.
+        """
+        rows = np.asarray(queries)
+        if rows.ndim != 1 or rows.size == 0 or rows.dtype.kind not in "iu" or not (rows >= 0).all():
+            raise InvalidInputError("`queries` must be one or more whole numbers from 0, the positions of queries.")
+        if rows.max() >= self.n_queries:
+            raise InvalidInputError(f"`queries` holds {rows.max()} but there are {self.n_queries}; count from 0.")
+        return replace(
+            self,
+            values=self.values[:, :, rows],
+            full=None if self.full is None else self.full[:, rows],
+            gold=None if self.gold is None else self.gold[rows],
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per plan, at the list length k."""
+        level = self.ks.index(self.k)
+        return [
+            {
+                "plan": candidate.plan.label,
+                "quality": float(self.qualities[row, level]),
+                "low": float(self.lower_bounds[row, level]),
+                "p50_ms": candidate.latency.p50_ms,
+                "p95_ms": candidate.latency.p95_ms,
+                "bytes_per_vector": candidate.plan.bytes_per_vector,
+            }
+            for row, candidate in enumerate(self.candidates)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain data, without the values of every query."""
+        names = ("metric", "k", "ks", "model", "fingerprint", "full_dim", "n_items", "n_queries", "texts_are_queries")
+        return {name: getattr(self, name) for name in names} | {"plans": self.rows(), "notes": self.notes}
+
+    def takeaway(self) -> str:
+        """One sentence: how many plans were measured on how much."""
+        return (
+            f"{len(self.candidates)} plans were measured by {self.metric} of {self.n_queries} queries on "
+            f"{self.n_items:,} texts."
+        )
+
+    def _at_every_k(
+        self, measure: Callable[[Floats, Floats | None, Floats | None], Floats], levels: Sequence[int] | None = None
+    ) -> Floats:
+        others = self.values[:-1]
+        chosen = range(len(self.ks)) if levels is None else levels
+        result = np.ones((len(self.values), len(chosen)))
+        for column, level in enumerate(chosen if len(others) else ()):
+            base = None if self.full is None else self.full[level]
+            result[:-1, column] = measure(others[:, level], base, self.gold)
+        return result
+
+
+def measure_candidates(
+    embedded: EmbeddedCorpus,
+    *,
+    metric: str = "overlap@10",
+    dims: Iterable[int] | None = None,
+    dtypes: Sequence[str] = DTYPES,
+    kinds: Sequence[str] | None = None,
+    allow_rerank: bool = True,
+    n_runs: int = TIMED_RUNS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Candidates:
+    """Quality of every query and latency of every width × dtype × index × rerank, on this machine as busy as it is now.
+
+    Parameters
+    ----------
+    embedded : from `embed_corpus`; at most 1,000 of its queries (or of its texts, where it has no queries) are used
+    metric : overlap@k (no labels needed), ndcg@k, recall@k or mrr@k (relevance), accuracy or accuracy:column (class
+        labels, 5 neighbors vote), spearman (scored pairs); all but overlap as a share of the full width's value
+    dims : widths; powers of two and trained widths when None; the full width is added
+    dtypes : of exact plans
+    kinds : of indexes; exact, and hnsw up to 20,000 texts, when None
+    allow_rerank : also with shortlists of 5·k and 20·k reranked at full width
+    n_runs : timed queries per plan
+    seed : of samples of queries and of int8 calibration, and of the bounds
+    progress : called with (plans done, plans in all)
+
+    Raises
+    ------
+    InvalidInputError : an unknown metric, dtype or kind, k not below the corpus size, or labels that cannot be used.
+    EmptyInputError : no labels for the metric. DimensionError, ShapeError : unusable widths or arrays.
+    OptionalDependencyError : an approximate kind without faiss.
+    """
+    wanted = parse_metric(metric)
+    target = find_target(embedded, wanted, seed)
+    if wanted.k is not None:
+        check_k(wanted.k, len(target.corpus) - (target.own is not None))
+    k = wanted.k or min(10, len(target.corpus) - 1)
+    plans = candidate_plans(
+        len(target.corpus), target.corpus.shape[1], k=k, dims=dims, dtypes=dtypes, kinds=kinds,
+        allow_rerank=allow_rerank and target.pairs is None, trained=embedded.matryoshka_dims or (),
+    )  # fmt: skip
+    if target.pairs is not None:
+        plans = tuple(plan for plan in plans if plan.kind == "exact")
+    return _measured(embedded, wanted, k, target, plans, n_runs, seed, progress)
+
+
+def candidate_plans(
+    n_items: int,
+    full_dim: int,
+    *,
+    k: int = 10,
+    dims: Iterable[int] | None = None,
+    dtypes: Sequence[str] = DTYPES,
+    kinds: Sequence[str] | None = None,
+    allow_rerank: bool = True,
+    trained: Iterable[int] = (),
+) -> tuple[Plan, ...]:
+    """The plans that `measure_candidates` measures, exact float32 at full width last.
+
+    Raises
+    ------
+    DimensionError : a width out of range. InvalidInputError : an unknown dtype or kind, or none of them.
+    """
+    widths = default_dims(full_dim, trained) if dims is None else check_dims((*dims, full_dim), full_dim)
+    if kinds is None:
+        kinds = ("exact", "hnsw") if n_items <= MOST_GRAPH_ITEMS else ("exact",)
+    for name, given, known in (("dtypes", dtypes, DTYPES), ("kinds", kinds, KINDS)):
+        if isinstance(given, str) or not given or not set(given) <= set(known):
+            raise InvalidInputError(f"`{name}` is {given!r}; choose one or more of {list(known)}.")
+    identity = Plan(full_dim)
+    plans = []
+    for dim in widths:
+        firsts = [("exact", dtype) for dtype in DTYPES if "exact" in kinds and dtype in dtypes]
+        firsts += [(kind, "float32") for kind in KINDS if kind != "exact" and kind in kinds]
+        for kind, dtype in firsts:
+            plans.append(Plan(dim, dtype, kind))
+            # Reranking at full width what was searched there in float32 changes nothing.
+            if allow_rerank and (dim, dtype, kind) != (full_dim, "float32", "exact"):
+                factors = SHORTLIST_FACTORS if kind == "exact" else (GRAPH_SHORTLIST_FACTOR,)
+                sizes = [factor * k for factor in factors if factor * k < n_items]
+                plans += [Plan(dim, dtype, kind, ((size, full_dim),)) for size in sizes]
+    return (*(plan for plan in plans if plan != identity), identity)
+
+
+def _measured(
+    embedded: EmbeddedCorpus,
+    metric: Metric,
+    k: int,
+    target: Target,
+    plans: tuple[Plan, ...],
+    n_runs: int,
+    seed: int,
+    progress: Progress | None,
+) -> Candidates:
+    most = len(target.corpus) - (target.own is not None)
+    ks = tuple(sorted({1, max(1, k // 2), k, min(2 * k, most)})) if metric.k is not None else (k,)
+    depth = target.n_voters or ks[-1]
+    index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
+    full_lists = search_lists(build_plan(plans[-1], target.corpus, prefix_index=index), target.queries, target.own, depth)
+    values, candidates = [], []
+    scans: dict[tuple[int, str, str], float] = {}
+    for done, (plan, built) in enumerate(_built(plans, target, index, seed), start=1):
+        if target.pairs is not None:
+            values.append(_pair_ranks(plan, target, seed)[None])
+        else:
+            values.append(target.values(search_lists(built, target.queries, target.own, depth), full_lists, ks))
+        if plan.kind != "hnsw" and (plan.dim, plan.dtype, plan.kind) not in scans:
+            scans[plan.dim, plan.dtype, plan.kind] = _scan_ms(plan, min(n_runs, MOST_SCAN_RUNS), seed)
+        latency = measure_latency(lambda row, built=built: built.search(row, k), target.queries, n_runs=n_runs)  # type: ignore[misc]  # bound now
+        candidates.append(Candidate(plan, latency, scans.get((plan.dim, plan.dtype, plan.kind), 0.0), built.nbytes))
+        if progress:
+            progress(done, len(plans))
+    stacked = np.stack(values)
+    return Candidates(
+        metric=metric.name,
+        k=k,
+        ks=ks,
+        model=embedded.model,
+        fingerprint=embedded.fingerprint,
+        full_dim=int(target.corpus.shape[1]),
+        n_items=len(target.corpus),
+        texts_are_queries=target.own is not None,
+        candidates=tuple(candidates),
+        values=stacked,
+        full=None if metric.kind == "overlap" else stacked[-1],
+        gold=target.gold,
+        seed=seed,
+        notes=target.notes,
+    )
+
+
+def _built(
+    plans: tuple[Plan, ...], target: Target, index: PrefixIndex, seed: int
+) -> Iterator[tuple[Plan, PlannedIndex]]:
+    """The plans' indexes, one after another; plans with the same codes share them."""
+    coded: QuantizedIndex | None = None
+    for plan in plans:
+        if plan.kind != "exact":
+            rerank_dim = plan.rerank[0][1] if plan.rerank else None
+            yield plan, PlannedIndex(plan, AnnIndex(target.corpus, plan.kind, plan.dim, rerank_dim=rerank_dim), None)
+        elif plan.dtype == "float32":
+            yield plan, PlannedIndex(plan, index, index)
+        else:
+            if coded is None or (coded.dim, coded.dtype) != (plan.dim, plan.dtype):
+                coded = QuantizedIndex(target.corpus, plan.dim, plan.dtype, seed=seed)
+            yield plan, PlannedIndex(plan, coded, index if plan.rerank else None)
+
+
+def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:
+    """p95 milliseconds per vector of a plan's first pass, on noise: the speed of a scan does not depend on what is scanned."""
+    rng = np.random.default_rng(seed)
+    n_items = min(SCANNED_COORDINATES // plan.dim + 1, MOST_SCANNED_ITEMS)
+    rows = rng.standard_normal((n_items, plan.dim), dtype=np.float32)
+    built = build_plan(Plan(plan.dim, plan.dtype, plan.kind), rows, seed=seed)
+    return measure_latency(lambda row: built.search(row), rows[:n_runs], n_runs=n_runs).p95_ms / n_items
+
+
+def _pair_ranks(plan: Plan, target: Target, seed: int) -> Floats:
+    """Ranks of the pairs' cosines when both sides are stored in the plan's dtype."""
+    from mrl_viz.measures.pairs import mean_ranks
+
+    if target.pairs is None:
+        raise ShapeError("`target` has no pairs; choose another metric than spearman.")
+    quantizer = fit_quantizer(target.corpus, plan.dim, plan.dtype)
+    left, right = (quantizer.decode(quantizer.encode(target.corpus[side])) for side in target.pairs)
+    return mean_ranks(pair_similarities(left, right, [plan.dim])[0].astype(np.float64))

@@ -1,0 +1,277 @@
+"""The smallest plan whose lower confidence bound meets a target within budgets, and what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrl_viz.decide.candidates import DTYPES, MORE, Candidates, Progress, measure_candidates
+from mrl_viz.decide.crowding import MOST_ON_SHORTLIST
+from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity, size_order
+from mrl_viz.decide.storage import GB
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.measures.intervals import CONFIDENCE
+from mrl_viz.retrieval.cost import check_count
+from mrl_viz.retrieval.latency import TIMED_RUNS
+from mrl_viz.retrieval.plan import Plan
+
+if TYPE_CHECKING:
+    from mrl_viz.analysis import EmbeddedCorpus
+
+TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+MOST_RUNNERS_UP = 5
+# Nobody collects more queries than this to settle a width.
+MOST_QUERIES_TO_ASK_FOR = 1_000_000
+
+
+def recommend(
+    embedded: EmbeddedCorpus,
+    *,
+    target: float = 0.95,
+    metric: str = "overlap@10",
+    n_vectors: float | None = None,
+    memory_gb: float | None = None,
+    latency_ms: float | None = None,
+    dims: Iterable[int] | None = None,
+    dtypes: Sequence[str] = DTYPES,
+    kinds: Sequence[str] | None = None,
+    allow_rerank: bool = True,
+    n_runs: int = TIMED_RUNS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Recommendation:
+    """The smallest plan whose lower bound meets the target on this corpus: `measure_candidates`, then `choose`.
+
+    Parameters
+    ----------
+    target : share of the full width's results (overlap) or quality (other metrics) to keep, in (0, 1]
+    n_vectors : in production; as many as here when None
+    memory_gb, latency_ms : budgets at `n_vectors`: 1e9 bytes, and p95 of one query on this machine
+    others : as in `measure_candidates`
+
+    Raises
+    ------
+    InvalidInputError, EmptyInputError, DimensionError, ShapeError, OptionalDependencyError : as in `measure_candidates`
+    and `choose`.
+
+    Source: own definition; bounds as in `simultaneous_lower_bounds`.
+    """
+    check_limits(target, n_vectors, memory_gb, latency_ms)
+    measured = measure_candidates(
+        embedded, metric=metric, dims=dims, dtypes=dtypes, kinds=kinds, allow_rerank=allow_rerank, n_runs=n_runs,
+        seed=seed, progress=progress,
+    )  # fmt: skip
+    return choose(
+        measured, target=target, n_vectors=n_vectors, memory_gb=memory_gb, latency_ms=latency_ms, dtypes=dtypes,
+        kinds=kinds,
+    )  # fmt: skip
+
+
+def choose(
+    candidates: Candidates,
+    *,
+    target: float = 0.95,
+    n_vectors: float | None = None,
+    memory_gb: float | None = None,
+    latency_ms: float | None = None,
+    dtypes: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    allow_rerank: bool = True,
+    targets: Sequence[float] = TARGETS,
+) -> Recommendation:
+    """The smallest of measured plans whose simultaneous 95 % lower bound meets the target within the budgets.
+
+    Parameters
+    ----------
+    candidates : from `measure_candidates`
+    target, n_vectors, memory_gb, latency_ms : as in `recommend`
+    dtypes, kinds, allow_rerank : leave plans out; the bounds stay those of all measured plans
+    targets : columns of the sensitivity table; `target` is added
+
+    Raises
+    ------
+    InvalidInputError : a target outside (0, 1], a budget not above 0, `n_vectors` below 1, or dtypes that leave no plan.
+
+    Source: own definition.
+    """
+    for wanted in (target, *targets):
+        check_limits(wanted, n_vectors, memory_gb, latency_ms)
+    n_vectors = candidates.n_items if n_vectors is None else int(n_vectors)
+    limits = {"memory_gb": memory_gb, "latency_ms": latency_ms}
+    budgets = {name: float(limit) for name, limit in limits.items() if limit is not None}
+    kept = [
+        row for row, plan in enumerate(candidates.plans)
+        if (dtypes is None or plan.dtype in dtypes) and (kinds is None or plan.kind in kinds)
+        and (allow_rerank or not plan.rerank)
+    ]  # fmt: skip
+    if not kept:
+        raise InvalidInputError(
+            f"`dtypes` {dtypes!r} and `kinds` {kinds!r} leave no plan; choose dtypes of {list(DTYPES)}, and kinds "
+            "that were measured."
+        )
+    tables = [_evidence(candidates, kept, level, target, n_vectors, budgets) for level in range(len(candidates.ks))]
+    evidence = tables[candidates.ks.index(candidates.k)]
+    passing = sorted((row for row in evidence if row.meets_target), key=size_order)
+    within = [row for row in passing if row.fits]
+    chosen = within[0] if within else None
+    undecided = _undecided(evidence, candidates, kept, chosen, target)
+    status = "met" if chosen else "not_enough_texts" if undecided else "nothing_fits"
+    if chosen and undecided and chosen.plan == Plan(candidates.full_dim):
+        status = "not_enough_texts"
+    columns = tuple(sorted({*targets, target}))
+    return Recommendation(
+        status=status,
+        metric=candidates.metric,
+        target=target,
+        k=candidates.k,
+        confidence=CONFIDENCE,
+        model=candidates.model,
+        fingerprint=candidates.fingerprint,
+        full_dim=candidates.full_dim,
+        n_items=candidates.n_items,
+        n_queries=candidates.n_queries,
+        n_vectors=n_vectors,
+        budgets=budgets,
+        chosen=chosen,
+        runners_up=tuple(within[1 : MOST_RUNNERS_UP + 1]),
+        undecided=undecided,
+        binding=_binding(passing, chosen, budgets),
+        nearest=min(passing, key=lambda row: _excess(row, budgets)) if passing and not chosen else None,
+        best_within=None
+        if chosen
+        else max((row for row in evidence if row.fits), key=lambda row: row.low, default=None),
+        evidence=evidence,
+        sensitivity=Sensitivity(
+            candidates.ks, columns, tuple(tuple(_smallest(table, column) for column in columns) for table in tables)
+        ),
+        notes=_notes(candidates, chosen.plan if chosen else None, n_vectors),
+    )
+
+
+def check_limits(target: float, n_vectors: float | None, memory_gb: float | None, latency_ms: float | None) -> None:
+    """Refuse a target or budgets that cannot be.
+
+    Raises
+    ------
+    InvalidInputError : as in `choose`.
+    """
+    if not 0 < target <= 1:
+        raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.95.")
+    if n_vectors is not None:
+        # 10e6 is how people write ten million.
+        whole = isinstance(n_vectors, float) and n_vectors.is_integer()
+        check_count("n_vectors", int(n_vectors) if whole else n_vectors, 1)
+    for name, limit in (("memory_gb", memory_gb), ("latency_ms", latency_ms)):
+        if limit is not None and not 0 < limit < float("inf"):
+            raise InvalidInputError(f"`{name}` is {limit}; give a number above 0, or leave it out.")
+
+
+def _evidence(
+    candidates: Candidates, kept: Sequence[int], level: int, target: float, n_vectors: int, budgets: Mapping[str, float]
+) -> tuple[PlanEvidence, ...]:
+    qualities, lows = candidates.qualities[kept, level], candidates.lower_bounds[kept, level]
+    chosen = [candidates.candidates[row] for row in kept]
+    losses = np.array([[-q, c.plan.bytes_per_vector, c.latency.p50_ms] for q, c in zip(qualities, chosen)])
+    rows = []
+    for candidate, own_quality, low, own in zip(chosen, qualities, lows, losses):
+        size = candidate.plan.bytes_per_vector
+        gigabytes, expected = size * n_vectors / GB, candidate.expected_ms(candidates.n_items, n_vectors)
+        found = {"memory_gb": gigabytes, "latency_ms": expected}
+        beaten = ((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any()
+        rows.append(
+            PlanEvidence(
+                candidate.plan, float(own_quality), float(low), candidate.latency, expected, size, gigabytes,
+                fits=all(found[name] <= limit for name, limit in budgets.items()),
+                meets_target=bool(low >= target), is_on_front=not beaten,
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
+def _smallest(rows: Iterable[PlanEvidence], target: float) -> Plan | None:
+    enough = [row for row in rows if row.fits and row.low >= target]
+    return min(enough, key=size_order).plan if enough else None
+
+
+def _undecided(
+    evidence: Sequence[PlanEvidence], candidates: Candidates, kept: Sequence[int], chosen: PlanEvidence | None, target: float
+) -> tuple[tuple[PlanEvidence, int], ...]:
+    """Smaller plans above the target whose bound is below it, each with how many more queries would settle it."""
+    n_queries = candidates.n_queries
+    waiting = [
+        (row, number) for row, number in zip(evidence, kept)
+        if row.fits and not row.meets_target and row.quality > target
+        and (chosen is None or row.bytes_per_vector < chosen.bytes_per_vector)
+    ]  # fmt: skip
+    rows = []
+    for row, number in waiting:
+        gap_with_more = row.quality - float(candidates.bounds_with_more[number])
+        needed = n_queries * (times_as_many(row.quality - row.low, gap_with_more, row.quality - target) - 1)
+        if needed <= MOST_QUERIES_TO_ASK_FOR:
+            rows.append((row, max(1, ceil(needed))))
+    return tuple(sorted(rows, key=lambda pair: (pair[1], pair[0].bytes_per_vector)))
+
+
+def times_as_many(gap: float, gap_with_more: float, wanted: float) -> float:
+    """How many times the queries bring the gap between a quality and its bound from `gap` down to `wanted`, 1 or more.
+
+    Parameters
+    ----------
+    gap, gap_with_more : with the queries there are, and with `MORE` times as many like them; above 0
+    wanted : above 0
+
+    With f times the queries the gap is a/√f + b/f, spread and rarity: two gaps give a and b. Own definition.
+    """
+    if wanted >= gap:
+        return 1.0
+    root = sqrt(MORE)
+    spread = min(max((gap_with_more * MORE - gap) / (root - 1), 0.0), gap)
+    rarity = gap - spread
+    if rarity <= gap * 1e-9:
+        return (spread / wanted) ** 2
+    inverse_root = (-spread + sqrt(spread**2 + 4 * rarity * wanted)) / (2 * rarity)
+    return 1 / inverse_root**2
+
+
+def _binding(
+    passing: Sequence[PlanEvidence], chosen: PlanEvidence | None, budgets: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Budgets that, dropped alone, allow a smaller plan; all that are exceeded where only dropping several would help."""
+    exceeded = [
+        {name for name, limit in budgets.items() if _needs(row)[name] > limit}
+        for row in passing
+        if chosen is None or row.bytes_per_vector < chosen.bytes_per_vector
+    ]
+    alone = {name for names in exceeded if len(names) == 1 for name in names}
+    every = set().union(*exceeded) if exceeded else set()
+    return tuple(name for name in budgets if name in (alone or every))
+
+
+def _needs(row: PlanEvidence) -> dict[str, float]:
+    return {"memory_gb": row.total_gb, "latency_ms": row.expected_ms}
+
+
+def _excess(row: PlanEvidence, budgets: Mapping[str, float]) -> tuple[float, float]:
+    return max((_needs(row)[name] / limit for name, limit in budgets.items()), default=0.0), row.bytes_per_vector
+
+
+def _notes(candidates: Candidates, plan: Plan | None, n_vectors: int) -> tuple[str, ...]:
+    notes = [*candidates.notes, "Latency is of this machine, one query at a time, everything in memory."]
+    if n_vectors <= candidates.n_items:
+        return tuple(notes)
+    notes.append(
+        f"Latency at {n_vectors:,} vectors is extrapolated from {candidates.n_items:,}: scans by the measured "
+        "milliseconds per vector, graphs with the logarithm of the size. Quality was measured at the smaller size; see how crowding changes it."
+    )
+    if plan is not None and plan.rerank and plan.rerank[0][0] > MOST_ON_SHORTLIST * candidates.n_items:
+        notes.append(
+            f"The shortlist of {plan.rerank[0][0]:,} holds {plan.rerank[0][0] / candidates.n_items:.0%} of the measured texts "
+            f"and one in {n_vectors / plan.rerank[0][0]:,.0f} of {n_vectors:,}, so the promise does not carry over: measure on more "
+            "texts, or leave rerank out."
+        )
+    if plan is not None and plan.kind == "hnsw":
+        notes.append("A graph finds less of a larger corpus; raise its search effort (efSearch) until it finds as much.")
+    return tuple(notes)

@@ -1,0 +1,226 @@
+"""What holds among a thousand texts may not among ten million: overlap on nested subsamples, and beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.decide.bounds import Floats
+from mrl_viz.decide.metrics import Target, find_target, parse_metric
+from mrl_viz.errors import EmptyInputError
+from mrl_viz.measures.intervals import N_RESAMPLES, bootstrap_mean, resample_counts
+from mrl_viz.retrieval.cost import check_count
+from mrl_viz.retrieval.plan import Plan, build_plan
+
+if TYPE_CHECKING:
+    from mrl_viz.analysis import EmbeddedCorpus
+
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1)
+# Below this many texts a neighbor, chance alone keeps a tenth of the neighbors or more.
+FEWEST_ITEMS_PER_NEIGHBOR = 10
+# A line through two points says nothing about its own error.
+FEWEST_SIZES = 3
+# A shortlist that holds more than this share of a subsample finds nearly everything there, which is no trend.
+MOST_ON_SHORTLIST = 1 / 4
+# Orders in which texts are left out; the curve is their mean.
+N_ORDERS = 3
+# From "half of the neighbors" to "all of them" is no statement.
+TOO_WIDE_TO_TELL = 0.5
+
+
+@dataclass(frozen=True)
+class Crowding:
+    """Overlap@k of a plan with full-width search as the corpus grows, and an extrapolation.
+
+    `sizes` : texts searched; `overlap`, `low`, `high` : mean over queries and its 95 % bootstrap interval, in [0, 1].
+    `n_vectors` : size asked about, None unless larger than the corpus; `extrapolated`, `extrapolated_low`,
+    `extrapolated_high` : what `extrapolate` says of it; it assumes that the trend goes on, which cannot be seen from
+    here. None where too few sizes show a trend: a shortlist that holds a quarter of the texts finds nearly all.
+    """
+
+    plan: Plan
+    k: int
+    n_queries: int
+    sizes: tuple[int, ...]
+    overlap: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n_vectors: int | None
+    extrapolated: float | None
+    extrapolated_low: float | None
+    extrapolated_high: float | None
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the extrapolation's interval is short enough to say anything."""
+        low, high = self.extrapolated_low, self.extrapolated_high
+        return low is not None and high is not None and high - low <= TOO_WIDE_TO_TELL
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per size; the last one is the extrapolation and says so."""
+        rows: list[dict[str, Any]] = [
+            {"n_items": size, "overlap": mean, "low": low, "high": high, "is_extrapolated": False}
+            for size, mean, low, high in zip(self.sizes, self.overlap, self.low, self.high)
+        ]
+        if self.extrapolated is not None:
+            rows.append(
+                {"n_items": self.n_vectors, "overlap": self.extrapolated, "low": self.extrapolated_low,
+                 "high": self.extrapolated_high, "is_extrapolated": True}
+            )  # fmt: skip
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self) | {"plan": self.plan.to_dict()}
+
+    def takeaway(self) -> str:
+        """One sentence: measured change, and the extrapolation with how far it reaches."""
+        text = (
+            f"{self.plan.label} keeps {self.overlap[0]:.1%} of the {self.k} neighbors among {self.sizes[0]:,} texts and "
+            f"{self.overlap[-1]:.1%} among {self.sizes[-1]:,}"
+        )
+        if self.n_vectors is None:
+            return f"{text}."
+        if self.extrapolated is None:
+            return f"{text}; the shortlist holds too much of these samples to extrapolate to {self.n_vectors:,}."
+        doublings = np.log2(self.n_vectors / self.sizes[-1])
+        text += (
+            f"; extrapolated over {doublings:.1f} doublings, about {self.extrapolated:.0%} "
+            f"[{self.extrapolated_low:.0%}, {self.extrapolated_high:.0%}] among {self.n_vectors:,}"
+        )
+        if self.is_telling:
+            return f"{text}."
+        return f"{text}, which is too wide to tell: measure on more texts."
+
+
+def crowding(
+    embedded: EmbeddedCorpus,
+    plan: Plan,
+    *,
+    k: int = 10,
+    n_vectors: float | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Crowding:
+    """Overlap@k of a plan on n/8, n/4, n/2 and all n texts, each part of the next, and at `n_vectors` by extrapolation.
+
+    Parameters
+    ----------
+    embedded : from `embed_corpus`; texts search for each other where it has no queries
+    plan : shortlists longer than a subsample are cut to it
+    k : list length; sizes below 10·k are left out
+    n_vectors : size to extrapolate to, None for none; a size up to n is not extrapolated
+    seed : of subsamples, queries and the bootstrap
+    progress : called with (searches done, searches in all)
+
+    Raises
+    ------
+    EmptyInputError : fewer than three sizes are left, so more texts are needed.
+    InvalidInputError, DimensionError : `k`, `n_vectors` or a plan that does not fit the corpus.
+
+    Source: own definition.
+    """
+    check_count("k", k, 1)
+    if n_vectors is not None:
+        whole = isinstance(n_vectors, float) and n_vectors.is_integer()
+        check_count("n_vectors", int(n_vectors) if whole else n_vectors, 1)
+    n_items = len(embedded.corpus)
+    sizes = [round(n_items * share) for share in FRACTIONS if n_items * share >= FEWEST_ITEMS_PER_NEIGHBOR * k]
+    if len(sizes) < FEWEST_SIZES:
+        most = int(n_items * FRACTIONS[-FEWEST_SIZES] / FEWEST_ITEMS_PER_NEIGHBOR)
+        fewest = int(FEWEST_ITEMS_PER_NEIGHBOR * k / FRACTIONS[-FEWEST_SIZES])
+        hint = f"lower `k` to {most} or " if most else ""
+        raise EmptyInputError(
+            f"{n_items} texts are too few to see how overlap@{k} changes with their number; {hint}add texts up to {fewest}."
+        )
+    target = find_target(embedded, parse_metric(f"overlap@{k}"), seed)
+    values = np.zeros((len(sizes), len(target.queries)))
+    for order in range(N_ORDERS):
+        shuffled = np.random.default_rng([seed, order]).permutation(n_items)
+        for level, size in enumerate(sizes):
+            values[level] += _overlap(plan, target, np.sort(shuffled[:size]), k) / N_ORDERS
+            if progress:
+                progress(order * len(sizes) + level + 1, N_ORDERS * len(sizes))
+    mean = values.mean(axis=1)
+    low, high = bootstrap_mean(values, seed=seed)
+    beyond: tuple[float | None, ...] = (None, None, None)
+    reaches = n_vectors is not None and n_vectors > n_items
+    shortlist = plan.rerank[0][0] if plan.rerank else 0
+    telling = [level for level, size in enumerate(sizes) if shortlist <= size * MOST_ON_SHORTLIST]
+    if n_vectors is not None and reaches and len(telling) >= FEWEST_SIZES:
+        beyond = extrapolate(np.array(sizes)[telling], values[telling], int(n_vectors), k=k, seed=seed)
+    return Crowding(
+        plan=plan,
+        k=k,
+        n_queries=len(target.queries),
+        sizes=tuple(sizes),
+        overlap=tuple(mean.tolist()),
+        low=tuple(np.minimum(low, mean).tolist()),
+        high=tuple(np.maximum(high, mean).tolist()),
+        n_vectors=int(n_vectors) if n_vectors is not None and reaches else None,
+        extrapolated=beyond[0],
+        extrapolated_low=beyond[1],
+        extrapolated_high=beyond[2],
+    )
+
+
+def extrapolate(
+    sizes: npt.NDArray[np.int64], values: Floats, n_vectors: int, *, k: int, seed: int = 0
+) -> tuple[float, float, float]:
+    """Overlap at another size with its 95 % interval: (value, low, high), each in [0, 1].
+
+    Parameters
+    ----------
+    sizes : three or more, of shape (n_sizes,)
+    values : each query's overlap at every size, shape (n_sizes, n_queries)
+
+    Lines through the log-odds against the logarithm of the size, and against its logarithm again, which levels off: the
+    value is midway. The interval is of both lines together, each draw with resampled queries and one size left out, so
+    that a bent curve widens it.
+
+    Source: own definition.
+    """
+    n_sizes, n_queries = values.shape
+    counts = np.concatenate(list(resample_counts(n_queries, seed=seed, n_resamples=N_RESAMPLES)))
+    means = counts @ values.T / n_queries
+    observed, drawn = [], []
+    for form in (np.log, lambda size: np.log(np.log(size))):
+        position, at = form(sizes.astype(np.float64)), float(form(float(n_vectors)))
+        observed.append(_line(position, values.mean(axis=1)[None], at, n_queries * k)[0])
+        for left_out in range(n_sizes):
+            rows = np.delete(means[left_out::n_sizes], left_out, axis=1)
+            drawn.append(_line(np.delete(position, left_out), rows, at, n_queries * k))
+    value = float(np.mean(observed))
+    low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+    return value, float(min(low, value)), float(max(high, value))
+
+
+def _line(position: Floats, means: Floats, at: float, n_judged: int) -> Floats:
+    """Least squares through the log-odds of every row of `means`, (n_draws, n_sizes), read off at one position."""
+    # Half a neighbor keeps the log-odds of nothing lost finite.
+    logits = np.log((means * n_judged + 0.5) / ((1 - means) * n_judged + 0.5))
+    centred = position - position.mean()
+    slope = logits @ centred / (centred @ centred)
+    at_size = logits.mean(axis=1) + slope * (at - position.mean())
+    # tanh does not overflow far out.
+    return np.asarray((1 + np.tanh(at_size / 2)) / 2)
+
+
+def _overlap(plan: Plan, target: Target, rows: npt.NDArray[np.int64], k: int) -> Floats:
+    """Each query's overlap@k among some of the texts, its own text left out."""
+    part = target.corpus[rows]
+    fitting = Plan(plan.dim, plan.dtype, plan.kind, tuple((min(size, len(rows)), dim) for size, dim in plan.rerank))
+    depth = k if target.own is None else k + 1
+    lists = []
+    for each in (fitting, Plan(part.shape[1])):
+        indices = build_plan(each, part).search(target.queries, depth).indices
+        found = np.where(indices < 0, -1, rows[indices])  # -1: an approximate index found fewer
+        if target.own is not None:
+            order = np.argsort(found == target.own[:, None], axis=1, kind="stable")[:, :k]
+            found = np.take_along_axis(found, order, axis=1)
+        lists.append(found)
+    return np.asarray((lists[0][:, :, None] == lists[1][:, None, :]).any(axis=1).mean(axis=1))

@@ -1,0 +1,206 @@
+"""What a recommendation holds: the evidence of every plan, the choice, what binds, and how it depends on k and target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.retrieval.latency import Latency
+from mrl_viz.retrieval.plan import Plan
+
+BUDGETS = {"memory_gb": "memory", "latency_ms": "latency"}
+
+
+@dataclass(frozen=True)
+class PlanEvidence:
+    """What speaks for one plan.
+
+    `quality` : overlap, or share of the full width's metric; `low` : its simultaneous 95 % lower bound.
+    `latency` : measured; `expected_ms` : p95 at `n_vectors`. `total_gb` : at `n_vectors`. `fits` : within the budgets.
+    `is_on_front` : no other plan is at least as good in quality, bytes and median latency and better in one.
+    """
+
+    plan: Plan
+    quality: float
+    low: float
+    latency: Latency
+    expected_ms: float
+    bytes_per_vector: int
+    total_gb: float
+    fits: bool
+    meets_target: bool
+    is_on_front: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """One flat record."""
+        record = asdict(self) | {"plan": self.plan.label, **self.plan.to_dict(), **asdict(self.latency)}
+        record.pop("latency")
+        return record
+
+
+def _number(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def size_order(row: PlanEvidence) -> tuple[float, float]:
+    """Smaller first, then faster."""
+    return row.bytes_per_vector, row.latency.p50_ms
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The plan chosen at other list lengths (rows) and targets (columns); None where none meets the target.
+
+    `bytes_per_vector` : tuples of shape (n_ks, n_targets).
+    """
+
+    ks: tuple[int, ...]
+    targets: tuple[float, ...]
+    plans: tuple[tuple[Plan | None, ...], ...]
+
+    @property
+    def bytes_per_vector(self) -> tuple[tuple[int | None, ...], ...]:
+        """Bytes of a vector of every chosen plan."""
+        return tuple(tuple(plan.bytes_per_vector if plan else None for plan in row) for row in self.plans)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per list length and target."""
+        return [
+            {"k": k, "target": target, "plan": plan.label if plan else None,
+             "bytes_per_vector": plan.bytes_per_vector if plan else None}
+            for k, row in zip(self.ks, self.plans) for target, plan in zip(self.targets, row)
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {"ks": self.ks, "targets": self.targets, "rows": self.rows()}
+
+    def takeaway(self) -> str:
+        """One sentence: the range of bytes over all cells."""
+        sizes = [size for row in self.bytes_per_vector for size in row if size is not None]
+        if not sizes:
+            return "No plan meets any of these targets within the budgets."
+        return f"Between the easiest and the hardest cell the plan grows from {min(sizes):,} to {max(sizes):,} bytes a vector."
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A plan one can defend, or why there is none.
+
+    `status` : "met"; "not_enough_texts", a smaller plan (or any) looks good enough but the queries are too few to tell,
+    and `chosen` is then exact full width if that fits; "nothing_fits", no plan within the budgets meets the target.
+    `chosen` : the smallest plan by bytes that fits and whose lower bound meets the target; ties to the faster.
+    `runners_up` : the next larger such plans. `undecided` : smaller plans that fit and reach the target, but not with
+    their lower bound, each with how many more queries would settle it, fewest first.
+    `binding` : the budgets without which a smaller plan (or any) would do. `nearest` : when nothing fits, the plan that
+    meets the target with the least excess over the budgets; `best_within` : the best plan within them.
+    `evidence` : every measured plan.
+    """
+
+    status: str
+    metric: str
+    target: float
+    k: int
+    confidence: float
+    model: str
+    fingerprint: str
+    full_dim: int
+    n_items: int
+    n_queries: int
+    n_vectors: int
+    budgets: Mapping[str, float]
+    chosen: PlanEvidence | None
+    runners_up: tuple[PlanEvidence, ...]
+    undecided: tuple[tuple[PlanEvidence, int], ...]
+    binding: tuple[str, ...]
+    nearest: PlanEvidence | None
+    best_within: PlanEvidence | None
+    evidence: tuple[PlanEvidence, ...]
+    sensitivity: Sensitivity
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan to deploy, None where nothing does."""
+        return None if self.chosen is None else self.chosen.plan
+
+    @property
+    def promised(self) -> float | None:
+        """The quality promised: the chosen plan's lower bound."""
+        return None if self.chosen is None else self.chosen.low
+
+    @property
+    def more_queries(self) -> int | None:
+        """How many more queries would settle the undecided plan that needs fewest; None when nothing is undecided."""
+        return self.undecided[0][1] if self.undecided else None
+
+    @property
+    def front(self) -> tuple[PlanEvidence, ...]:
+        """The Pareto front of quality, bytes and measured median latency, from the fewest bytes up."""
+        return tuple(sorted((row for row in self.evidence if row.is_on_front), key=size_order))
+
+    def storage(self, *, price_per_gb: float | None = None) -> DeploymentStorage:
+        """What the chosen plan takes for `n_vectors`.
+
+        Raises
+        ------
+        InvalidInputError : there is no plan, or the price is below 0.
+        """
+        if self.plan is None:
+            raise InvalidInputError("`recommendation` holds no plan; relax a budget or the target first.")
+        return deployment_storage(self.plan, self.n_vectors, self.full_dim, price_per_gb=price_per_gb)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per measured plan, smallest first."""
+        return [row.to_dict() for row in sorted(self.evidence, key=size_order)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data, schema 1."""
+        names = ("status", "metric", "target", "k", "confidence", "model", "fingerprint", "full_dim", "n_items",
+                 "n_queries", "n_vectors", "binding", "notes", "more_queries")  # fmt: skip
+        return {
+            "schema": 1,
+            **{name: getattr(self, name) for name in names},
+            "budgets": dict(self.budgets),
+            **{name: row.to_dict() if (row := getattr(self, name)) else None for name in ("chosen", "nearest", "best_within")},
+            "runners_up": [row.to_dict() for row in self.runners_up],
+            "undecided": [row.to_dict() | {"more_queries": more} for row, more in self.undecided],
+            "evidence": self.rows(),
+            "sensitivity": self.sensitivity.to_dict(),
+            "takeaway": self.takeaway(),
+        }  # fmt: skip
+
+    def takeaway(self) -> str:
+        """What to deploy and what is promised, or what stands in the way."""
+        aim = f"{100 * self.target:.4g}% of {'' if self.metric.startswith('overlap') else 'the full width’s '}{self.metric}"
+        if self.chosen is not None:
+            share = f"{1 - self.chosen.bytes_per_vector / (4 * self.full_dim):.0%} fewer bytes than full float32"
+            saved = share if self.chosen.bytes_per_vector < 4 * self.full_dim else "no smaller than full float32"
+            text = (
+                f"{self.chosen.plan.label} keeps {self.chosen.quality:.1%}, at least {self.chosen.low:.1%} with {self.confidence:.0%} confidence: "
+                f"the smallest of {len(self.evidence)} plans that promises {aim} ({saved})."
+            )
+        else:
+            within = " within the budgets" if self.budgets else ""
+            text = f"None of {len(self.evidence)} plans{within} promises {aim}."
+        if self.undecided:
+            row, more = self.undecided[0]
+            text += " Not enough texts:" if self.status == "not_enough_texts" else " A smaller plan may do:"
+            text += (
+                f" {row.plan.label} reaches {row.quality:.1%} on {self.n_queries} queries, and about {more:,} more queries "
+                "would settle it."
+            )
+        if self.binding and self.chosen is None:
+            text += f" What binds: {' and '.join(BUDGETS[name] for name in self.binding)}."
+        if self.chosen is None and self.nearest is not None:
+            text += (
+                f" Nearest: {self.nearest.plan.label}, with {_number(self.nearest.total_gb)} GB and about "
+                f"{_number(self.nearest.expected_ms)} ms."
+            )
+        if self.chosen is None and self.best_within is not None:
+            text += f" The best{within} is {self.best_within.plan.label}: it promises {self.best_within.low:.1%}."
+        return text

@@ -1,0 +1,226 @@
+"""The decision record: what was decided, on which evidence, for a reader who was not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mrl_viz.decide.crowding import Crowding
+from mrl_viz.decide.recommendation import PlanEvidence, Recommendation
+from mrl_viz.errors import DataFormatError, InvalidInputError
+from mrl_viz.retrieval.cost import BITS
+from mrl_viz.retrieval.plan import KINDS, Plan
+
+SCHEMA, KIND = 1, "mrl_viz decision record"
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """A decision as data and as a document.
+
+    `record` : ready for JSON. `markdown` : the same for people.
+    """
+
+    record: Mapping[str, Any]
+    markdown: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The data."""
+        return dict(self.record)
+
+    def to_json(self) -> str:
+        """The data as JSON text."""
+        return json.dumps(self.record, indent=2, ensure_ascii=False) + "\n"
+
+    def takeaway(self) -> str:
+        """What was decided."""
+        return str(self.record["decision"])
+
+
+def decision_record(
+    recommendation: Recommendation,
+    *,
+    crowding: Crowding | None = None,
+    price_per_gb: float | None = None,
+    currency: str = "",
+    note: str = "",
+    decided_at: str | None = None,
+) -> DecisionRecord:
+    """The record of a recommendation: data fingerprint, model, plan, evidence, caveats.
+
+    Parameters
+    ----------
+    crowding : of the chosen plan, so that the record says what more vectors do to it
+    price_per_gb, currency : your price of a gigabyte for a month
+    note : your own words
+    decided_at : a date, ISO 8601; now (UTC) when None
+
+    Raises
+    ------
+    InvalidInputError : the price is below 0, or `crowding` is of another plan.
+    """
+    plan = recommendation.plan
+    if crowding is not None and crowding.plan != plan:
+        raise InvalidInputError(
+            f"`crowding` is of {crowding.plan.label}, not of the plan decided on; measure that one."
+        )
+    storage = None if plan is None else recommendation.storage(price_per_gb=price_per_gb)
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "decided_at": decided_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        "decision": recommendation.takeaway(),
+        "status": recommendation.status,
+        "data": {
+            "fingerprint": recommendation.fingerprint,
+            "n_items": recommendation.n_items,
+            "n_queries": recommendation.n_queries,
+        },
+        "model": {"name": recommendation.model, "full_dim": recommendation.full_dim},
+        "aim": {
+            "metric": recommendation.metric,
+            "target": recommendation.target,
+            "confidence": recommendation.confidence,
+            "n_vectors": recommendation.n_vectors,
+            "budgets": dict(recommendation.budgets),
+        },
+        "plan": plan.to_dict() if plan else None,
+        "evidence": recommendation.chosen.to_dict() if recommendation.chosen else None,
+        "runners_up": [row.to_dict() for row in recommendation.runners_up],
+        "undecided": [row.to_dict() | {"more_queries": more} for row, more in recommendation.undecided],
+        "storage": storage.to_dict() if storage else None,
+        "currency": currency,
+        "crowding": crowding.to_dict() if crowding else None,
+        "caveats": [*_caveats(recommendation, crowding)],
+        "note": note,
+    }
+    # A round trip makes lists of tuples, so that what is compared later is what was written.
+    record = json.loads(json.dumps(record))
+    storage_lines = [] if storage is None else [storage.takeaway(), "", f"    {storage.formula}"]
+    return DecisionRecord(record, _markdown(recommendation, record, storage_lines))
+
+
+def plan_from_text(text: str) -> Plan:
+    """The plan of a short text: the width, then in any order its dtype, its kind and what it reranks.
+
+    "64" · "64,int8" · "64,float32,hnsw" · "64,binary,200@768" (200 reranked at 768 dims) · "32,1000@128,100@768".
+
+    Raises
+    ------
+    InvalidInputError, DimensionError : a text that makes no plan.
+    """
+    first, *parts = [part.strip() for part in str(text).split(",")]
+    if not first.isdecimal():
+        raise InvalidInputError(
+            f"`plan` is {text!r}; give a decision record's JSON file, or a width with details such as 64,int8,200@768."
+        )
+    named: dict[str, str] = {}
+    rerank: list[tuple[int, int]] = []
+    for part in parts:
+        size, at, dim = part.partition("@")
+        field = "dtype" if part in BITS else "kind" if part in KINDS else None
+        if at and size.isdecimal() and dim.isdecimal():
+            rerank.append((int(size), int(dim)))
+        elif field is not None and field not in named:
+            named[field] = part
+        else:
+            raise InvalidInputError(
+                f"`plan` has {part!r}; choose at most one of {list(BITS)}, one of {list(KINDS)}, and SIZE@DIM to rerank."
+            )
+    return Plan(int(first), **named, rerank=tuple(rerank))
+
+
+def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = None) -> Plan:
+    """The plan of a decision record, checked against the data it is to be used on.
+
+    Parameters
+    ----------
+    record : as `DecisionRecord.record`, or read from its JSON
+    fingerprint : of the data in use, `EmbeddedCorpus.fingerprint`; None skips the check
+
+    Raises
+    ------
+    DataFormatError : not a decision record, or one without a plan.
+    InvalidInputError : a record of other data.
+    """
+    if not isinstance(record, Mapping) or (record.get("schema"), record.get("kind")) != (SCHEMA, KIND) or "plan" not in record:
+        raise DataFormatError("This is no decision record; give the JSON that `decision_record` wrote.")
+    if record["plan"] is None:
+        raise DataFormatError("This decision record holds no plan: nothing met its target within its budgets.")
+    data = record.get("data")
+    decided = data.get("fingerprint") if isinstance(data, Mapping) else None
+    if fingerprint is not None and decided != fingerprint:
+        raise InvalidInputError(
+            f"`record` was decided on data {decided} and these are {fingerprint}: other texts, queries or another model; "
+            "choose again for these data."
+        )
+    return Plan.from_dict(record["plan"])
+
+
+def _caveats(recommendation: Recommendation, crowding: Crowding | None) -> list[str]:
+    caveats = [
+        f"The promise is about queries like the {recommendation.n_queries} measured ones, on this corpus and with this model.",
+        "Bounds hold for all compared plans together (95 %), so the choice among them does not spoil them.",
+        *recommendation.notes,
+    ]
+    if recommendation.metric.startswith("overlap"):
+        caveats.append("Overlap is agreement with the full-width vectors, not quality for users; label some queries.")
+    if recommendation.status == "not_enough_texts":
+        caveats.append("There are too few queries to tell; the plan is the safe one, not the smallest that would do.")
+    if crowding is not None:
+        caveats.append(crowding.takeaway())
+        if crowding.extrapolated_low is not None and crowding.extrapolated_low < recommendation.target:
+            caveats.append("At production size the overlap may be below the target: measure again there.")
+    elif recommendation.n_vectors > recommendation.n_items:
+        caveats.append("How more vectors change the quality was not measured here.")
+    return caveats
+
+
+def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage: list[str]) -> str:
+    aim, data = record["aim"], record["data"]
+    budgets = ", ".join(f"{name} {limit:g}" for name, limit in aim["budgets"].items()) or "none"
+    rows = [("decided", recommendation.chosen), *(("runner-up", row) for row in recommendation.runners_up)]
+    rows += [(f"needs {more:,} more queries", row) for row, more in recommendation.undecided[:5]]
+    lines = [
+        f"# Decision: {recommendation.plan.label if recommendation.plan else 'no plan'}",
+        "",
+        _plain(record["decision"]),
+        "",
+        f"- decided: {record['decided_at']}",
+        f"- data: {data['n_items']:,} texts, {data['n_queries']:,} queries, fingerprint `{data['fingerprint']}`",
+        f"- model: {_plain(recommendation.model)}, {recommendation.full_dim} dims",
+        f"- aim: {recommendation.target:.0%} of {_plain(recommendation.metric)} at {recommendation.n_vectors:,} vectors; "
+        f"budgets: {budgets}",
+        "",
+        "| | plan | quality | at least (95 %) | bytes per vector | p95 ms, measured |",
+        "|---|---|---|---|---|---|",
+        *(_row(name, row) for name, row in rows if row is not None),
+        "",
+        "## Storage",
+        "",
+        *(storage or ["No plan, no storage."]),
+        "",
+        "## Caveats",
+        "",
+        *(f"- {_plain(caveat)}" for caveat in record["caveats"]),
+    ]
+    if record["currency"]:
+        lines.append(f"- prices in {_plain(record['currency'])}")
+    if record["note"]:
+        lines += ["", "## Note", "", *(_plain(line) for line in record["note"].splitlines())]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, row: PlanEvidence) -> str:
+    return (
+        f"| {name} | {row.plan.label} | {row.quality:.1%} | {row.low:.1%} | {row.bytes_per_vector:,} | "
+        f"{row.latency.p95_ms:.2f} |"
+    )
+
+
+def _plain(text: str) -> str:
+    """A user's text on one line of a table or list, without HTML."""
+    return " ".join(text.replace("|", "/").replace("<", "&lt;").split())

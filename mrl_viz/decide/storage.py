@@ -1,0 +1,92 @@
+"""What a plan takes for a number of vectors: bytes by part, the formula, and the monthly price of holding them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.retrieval.ann import HNSW_LINKS, pq_parts
+from mrl_viz.retrieval.cost import BITS, check_count, storage_cost
+from mrl_viz.retrieval.plan import Plan
+
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class DeploymentStorage:
+    """Bytes for `n_vectors` vectors, in GB of 1e9 bytes.
+
+    `raw_gb` : all of them as float32 at full width, what the plan is compared with. `code_gb` : the searched vectors;
+    `graph_gb` : links of an HNSW graph; `rerank_gb` : the float32 copy that reranking reads. `total_gb` : the three.
+    `formula` : how `total_gb` comes about, in bytes. `monthly_price` : total times the price given, None without one.
+    """
+
+    n_vectors: int
+    raw_gb: float
+    code_gb: float
+    graph_gb: float
+    rerank_gb: float
+    total_gb: float
+    formula: str
+    price_per_gb: float | None
+    monthly_price: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self)
+
+    def takeaway(self) -> str:
+        """One sentence: gigabytes, against full-width float32, and the price."""
+        price = "" if self.monthly_price is None else f" and cost {self.monthly_price:,.2f} a month"
+        return (
+            f"{self.n_vectors:,} vectors take {_gigabytes(self.total_gb)}{price}; float32 at full width takes "
+            f"{_gigabytes(self.raw_gb)}."
+        )
+
+
+def deployment_storage(
+    plan: Plan, n_vectors: int, full_dim: int, *, price_per_gb: float | None = None
+) -> DeploymentStorage:
+    """Storage of a plan for a number of vectors, its parts and its monthly price.
+
+    Parameters
+    ----------
+    n_vectors : 1 or more
+    full_dim : width of the model
+    price_per_gb : your own price of a gigabyte (1e9 bytes) for a month, in any currency, 0 or more
+
+    Raises
+    ------
+    InvalidInputError : a count below 1, a price below 0, or a plan wider than `full_dim`.
+
+    Source: sizes as in `storage_cost`; ids, payload and what an engine adds are not counted.
+    """
+    check_count("n_vectors", n_vectors, 1)
+    check_count("full_dim", full_dim, plan.widest)
+    if price_per_gb is not None and not (isfinite(price_per_gb) and price_per_gb >= 0):
+        raise InvalidInputError(f"`price_per_gb` is {price_per_gb}; give a price of 0 or more.")
+    rerank_dim = plan.rerank[-1][1] if plan.rerank else None
+    links = HNSW_LINKS if plan.kind == "hnsw" else None
+    parts = storage_cost(n_vectors, plan.dim, dtype=plan.dtype, rerank_dim=rerank_dim, hnsw_links=links)
+    code, formula = parts.code_bytes, parts.formula
+    if plan.kind == "pq":
+        code = n_vectors * pq_parts(plan.dim)
+        formula = formula.replace(f"{plan.dim} x {BITS['float32']}/8", f"{pq_parts(plan.dim)} code bytes")
+    total = (code + parts.graph_bytes + parts.rerank_bytes) / GB
+    return DeploymentStorage(
+        n_vectors=n_vectors,
+        raw_gb=n_vectors * full_dim * 4 / GB,
+        code_gb=code / GB,
+        graph_gb=parts.graph_bytes / GB,
+        rerank_gb=parts.rerank_bytes / GB,
+        total_gb=total,
+        formula=f"{formula} bytes",
+        price_per_gb=price_per_gb,
+        monthly_price=None if price_per_gb is None else total * price_per_gb,
+    )
+
+
+def _gigabytes(value: float) -> str:
+    return f"{value:,.2f} GB" if value >= 1 else f"{value * 1e3:,.1f} MB"

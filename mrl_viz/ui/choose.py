@@ -1,0 +1,257 @@
+"""Parts of the Choose a dimension page: what is measured once, what the sliders choose from it, and the record."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
+from mrl_viz.cli import API_PREFIXES
+from mrl_viz.corpus import Corpus
+from mrl_viz.decide import (
+    Candidates,
+    Crowding,
+    DecisionRecord,
+    DeploymentStorage,
+    Recommendation,
+    choose,
+    crowding,
+    decision_record,
+    measure_candidates,
+)
+from mrl_viz.decide.candidates import DTYPES
+from mrl_viz.errors import EmptyInputError
+from mrl_viz.export import deployment_snippets
+from mrl_viz.ui.charts import plain
+from mrl_viz.ui.explore import refuse_paid_models
+from mrl_viz.ui.results import ENCODING, PROGRESS_EVERY_S
+from mrl_viz.ui.workspace import Workspace
+
+MEASURED_KEY, GROWN_KEY = "measured_plans", "crowding_of_plans"
+# What a session keeps in memory; a measurement is made again in seconds.
+MOST_MEASURED, MOST_GROWN = 4, 32
+NO_LIMIT = "no limit"
+SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
+MEMORY_GB = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
+LATENCY_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, NO_LIMIT)
+STATUS = {"met": st.success, "not_enough_texts": st.warning, "nothing_fits": st.warning}
+ICONS = {"met": ":material/check_circle:", "not_enough_texts": ":material/hourglass_empty:", "nothing_fits": ":material/block:"}
+# Crowding of more texts than this takes long enough to ask first.
+MOST_UNASKED = 5000
+
+
+def metrics_of(workspace: Workspace) -> list[str]:
+    """The metrics that the data have labels for; overlap, which needs none, first."""
+    corpus = workspace.corpus
+    k = min(workspace.k, corpus.n_items - 1)
+    names = [f"overlap@{k}"]
+    if corpus.qrels:
+        names += [f"{kind}@{k}" for kind in ("ndcg", "recall", "mrr")]
+    names += [f"accuracy:{column}" for column in corpus.labels]
+    return [*names, "spearman"] if corpus.pairs else names
+
+
+def measured_plans(workspace: Workspace) -> Candidates | None:
+    """Every plan measured by the chosen metric, kept for the session; None before its button is pressed."""
+    metric = st.selectbox(
+        "Metric", metrics_of(workspace), key="choose_metric",
+        help="overlap: results shared with the full width, no labels needed. The others: share of the full width's own quality.",
+    )  # fmt: skip
+    key = (workspace.embedded.fingerprint, metric)
+    kept: dict[tuple[str, str], Candidates] = st.session_state.setdefault(MEASURED_KEY, {})
+    if key not in kept:
+        area = st.empty()
+        with area.container():
+            if not st.button(f"Measure every plan by {metric}", key="run_choose", type="primary"):
+                st.info(
+                    "Every width, precision, index and rerank is searched with and timed once, some seconds for a thousand "
+                    "texts. Moving a slider afterwards only chooses again.", icon=":material/info:",
+                )  # fmt: skip
+                return None
+        kept[key] = _measure(vectors_for(workspace, metric), metric, area)
+        area.empty()
+        while len(kept) > MOST_MEASURED:
+            del kept[next(iter(kept))]
+    return kept[key]
+
+
+def vectors_for(workspace: Workspace, metric: str) -> EmbeddedCorpus:
+    """The data's vectors, with its own queries where the metric is about queries."""
+    if not workspace.corpus.query_texts or metric.startswith(("accuracy", "spearman")):
+        return workspace.embedded
+    if workspace.model.startswith(API_PREFIXES) and metric.startswith("overlap"):
+        return workspace.embedded  # texts search for each other: queries would cost money
+    refuse_paid_models(workspace.model)
+    return _with_queries(workspace.embedded.fingerprint, workspace.corpus, workspace.model)
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Embedding the queries…")
+def _with_queries(fingerprint: str, _corpus: Corpus, model: str) -> EmbeddedCorpus:
+    with ENCODING:
+        return embed_corpus(_corpus, model)
+
+
+def _measure(embedded: EmbeddedCorpus, metric: str, area: Any) -> Candidates:
+    bar = area.progress(0.0, text="Measuring plans…")
+    shown_at = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown_at
+        if done == total or time.monotonic() - shown_at > PROGRESS_EVERY_S:
+            shown_at = time.monotonic()
+            bar.progress(done / total, text=f"Measuring plans: {done} of {total}")
+
+    return measure_candidates(embedded, metric=metric, progress=progress)
+
+
+def chosen_plan(measured: Candidates) -> Recommendation:
+    """Sliders of target, production size, budgets and what is allowed, and what they choose."""
+    left, middle, right = st.columns(3)
+    target = left.slider("Target, % kept", 50, 100, 90, key="choose_target", bind="query-params")
+    sizes = sorted({measured.n_items, *(size for size in SIZES if size > measured.n_items)})
+    n_vectors = middle.select_slider(
+        "Vectors in production", sizes, sizes[min(3, len(sizes) - 1)], key="choose_vectors", format_func=_readable
+    )
+    allow_rerank = right.toggle("Rerank from a float32 copy", True, key="choose_rerank", help="A shortlist is scored again at full width.")
+    graphs = right.toggle("Graph index (HNSW)", True, key="choose_graphs", disabled="hnsw" not in {p.kind for p in measured.plans})
+    memory = left.select_slider("Memory, GB", MEMORY_GB, NO_LIMIT, key="choose_memory")
+    latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
+    dtypes = st.pills("Precisions", DTYPES, selection_mode="multi", default=DTYPES, key="choose_dtypes") or list(DTYPES)
+    return choose(
+        measured, target=target / 100, n_vectors=n_vectors, memory_gb=_limit(memory), latency_ms=_limit(latency),
+        dtypes=tuple(dtypes),
+        kinds=("exact", "hnsw") if graphs else ("exact",), allow_rerank=allow_rerank,
+    )  # fmt: skip
+
+
+def decision_shown(decision: Recommendation) -> None:
+    """The verdict, the plan's figures, and how many more queries would settle a smaller one."""
+    STATUS[decision.status](plain(decision.takeaway()), icon=ICONS[decision.status])
+    row = decision.chosen or decision.nearest
+    if row is not None:
+        st.markdown(f"**{'Plan' if decision.chosen else 'Nearest plan'}: {plain(row.plan.label)}**")
+        share = "Kept" if decision.metric.startswith("overlap") else "Share kept"
+        figures = (
+            (share, f"{row.quality:.1%}"), ("At least (95 %)", f"{row.low:.1%}"), ("Bytes per vector", f"{row.bytes_per_vector:,}"),
+            ("Memory", gigabytes(row.total_gb)), ("p95 expected", f"{row.expected_ms:,.1f} ms"),
+        )  # fmt: skip
+        for column, (label, value) in zip(st.columns(len(figures)), figures):
+            column.metric(label, value)
+    for note in decision.notes:
+        st.caption(plain(note))
+
+
+def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
+    """The chosen plan, the next larger ones, and smaller ones that more queries could settle."""
+    rows = [("chosen", row) for row in (decision.chosen,) if row] + [("runner-up", row) for row in decision.runners_up]
+    rows += [(f"{more:,} more queries would settle it", row) for row, more in decision.undecided]
+    if not decision.chosen:
+        rows += [("nearest", row) for row in (decision.nearest,) if row]
+        rows += [("best within the budgets", row) for row in (decision.best_within,) if row]
+    return [
+        {"": name, "plan": row.plan.label, "kept": round(row.quality, 4), "at least": round(row.low, 4),
+         "bytes per vector": row.bytes_per_vector, "GB": float(f"{row.total_gb:.3g}"), "p50 ms here": round(row.latency.p50_ms, 3),
+         "p95 ms expected": round(row.expected_ms, 3)}
+        for name, row in rows
+    ]  # fmt: skip
+
+
+def storage_of(decision: Recommendation) -> DeploymentStorage | None:
+    """The chosen plan's bytes and price, by the user's own price; None without a plan."""
+    price = st.number_input(
+        "Your price of a gigabyte for a month, any currency", 0.0, value=0.0, step=0.1, key="choose_price", format="%.2f"
+    )
+    return decision.storage(price_per_gb=price or None) if decision.plan else None
+
+
+def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
+    """One record per part."""
+    parts = (
+        ("float32 at full width, for comparison", storage.raw_gb), ("searched vectors", storage.code_gb),
+        ("HNSW graph", storage.graph_gb), ("float32 copy to rerank from", storage.rerank_gb), ("the plan in all", storage.total_gb),
+    )  # fmt: skip
+    price = storage.price_per_gb
+    return [
+        {"part": name, "size": gigabytes(size)} | ({"a month": round(size * price, 2)} if price else {}) for name, size in parts
+    ]
+
+
+def crowding_of(workspace: Workspace, decision: Recommendation) -> Crowding | None:
+    """Overlap of the plan on nested subsamples; None, with a sentence, where there is no plan or there are too few texts."""
+    if decision.plan is None:
+        return None
+    n_items = workspace.corpus.n_items
+    if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_crowding"):
+        return None
+    k = min(workspace.k, n_items - 1)
+    key = (workspace.embedded.fingerprint, decision.metric, decision.plan, k, decision.n_vectors)
+    kept: dict[tuple[Any, ...], Crowding] = st.session_state.setdefault(GROWN_KEY, {})
+    if key not in kept:
+        try:
+            with st.spinner("Searching parts of the texts…"):
+                vectors = vectors_for(workspace, decision.metric)
+                kept[key] = crowding(vectors, decision.plan, k=k, n_vectors=decision.n_vectors)
+        except EmptyInputError as error:
+            st.info(plain(str(error)), icon=":material/info:")
+            return None
+        while len(kept) > MOST_GROWN:
+            del kept[next(iter(kept))]
+    return kept[key]
+
+
+def record_buttons(decision: Recommendation, grown: Crowding | None, storage: DeploymentStorage | None) -> None:
+    """A note of one's own and the record's downloads."""
+    note = st.text_input("A note for the record", key="choose_note", placeholder="Who decided, and why this target")
+    price = storage.price_per_gb if storage else None
+    left, right = st.columns(2)
+
+    def made() -> DecisionRecord:
+        return decision_record(decision, crowding=grown, price_per_gb=price, note=note or "")
+
+    for column, name, mime, content in (
+        (left, "JSON", "application/json", lambda: made().to_json()),
+        (right, "Markdown", "text/markdown", lambda: made().markdown),
+    ):
+        column.download_button(
+            f"Download the record ({name})", content, file_name=f"decision.{'md' if name == 'Markdown' else 'json'}", mime=mime,
+            key=f"record_{name.lower()}", on_click="ignore",
+        )  # fmt: skip
+
+
+def snippet_shown(decision: Recommendation) -> None:
+    """The plan as a program for one vector store, and whether the tests run it."""
+    if decision.plan is None:
+        st.info("No plan, nothing to deploy: relax a budget or the target.", icon=":material/info:")
+        return
+    snippets = {each.title: each for each in deployment_snippets(decision.plan, model=decision.model, full_dim=decision.full_dim)}
+    chosen = snippets[str(st.selectbox("Vector store", list(snippets), key="choose_store"))]
+    if chosen.executed:
+        st.success("Our tests run this program and compare what it finds with our own search.", icon=":material/verified:")
+    else:
+        st.warning("Not executed by our tests: it follows the store's documentation. Try it before you rely on it.", icon=":material/warning:")
+    for note in chosen.notes:
+        st.caption(plain(note))
+    st.code(chosen.code, language=chosen.language)
+
+
+def gigabytes(value: float) -> str:
+    """Three digits in a unit that suits, decimal."""
+    for unit, size in (("TB", 1e3), ("GB", 1.0), ("MB", 1e-3)):
+        if value >= size:
+            return f"{value / size:,.3g} {unit}" if value < 1e6 else f"{value / size:,.0f} {unit}"
+    return f"{value * 1e6:,.3g} kB"
+
+
+def _limit(value: Any) -> float | None:
+    return None if value == NO_LIMIT else float(value)
+
+
+def _readable(number: int) -> str:
+    for unit, size in (("billion", 10**9), ("million", 10**6)):
+        if number >= size:
+            return f"{number / size:g} {unit}"
+    return f"{number:,}"
+
+

@@ -1,0 +1,219 @@
+"""Crowding, storage and the decision record."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
+from mrl_viz.corpus import corpus_from_vectors
+from mrl_viz.decide import (
+    choose,
+    crowding,
+    decision_record,
+    deployment_storage,
+    measure_candidates,
+    plan_from_record,
+    plan_from_text,
+)
+from mrl_viz.decide.crowding import extrapolate
+from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.figures.decide import crowding_curve
+from mrl_viz.reading import read_corpus
+from mrl_viz.retrieval.ann import AnnIndex
+from mrl_viz.retrieval.plan import Plan, build_plan
+from mrl_viz.sweep import nested_sweep
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """The sample, its texts searching for each other."""
+    return embed_corpus(read_corpus("sample"), "wordllama", queries=())
+
+
+@pytest.fixture(scope="module")
+def decision(embedded):
+    """A plan for the sample at ten thousand vectors."""
+    measured = measure_candidates(embedded, dims=[64], dtypes=("float32", "int8"), kinds=("exact",), n_runs=1)
+    return choose(measured, target=0.9, n_vectors=1e4)
+
+
+def vectors(n_items, dim=16, seed=0):
+    """Random vectors as an embedded corpus."""
+    rows = np.random.default_rng(seed).standard_normal((n_items, dim)).astype(np.float32)
+    return EmbeddedCorpus(corpus_from_vectors(rows), "vectors", None, rows, None, 0.0, "abc")
+
+
+def test_crowding_of_all_texts_is_the_overlap(embedded):
+    """At the full size the overlap is that of the sweep, at the smaller sizes that of sweeps of parts."""
+    grown = crowding(embedded, Plan(64), k=5)
+    sweep = nested_sweep(embedded.corpus, dims=[64], k=5)
+    naive = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(*sweep.indices)])
+    assert grown.sizes == (60, 120, 240, 480) and grown.overlap[-1] == pytest.approx(naive)
+    assert all(low <= middle <= high for low, middle, high in zip(grown.low, grown.overlap, grown.high))
+    assert grown.n_vectors is None and grown.extrapolated is None and "extrapolated" not in grown.takeaway()
+
+
+def test_more_texts_crowd_a_short_width():
+    """Among random vectors the overlap of half the width falls with every doubling, and the extrapolation goes on falling."""
+    grown = crowding(vectors(800), Plan(8), k=5, n_vectors=51_200)
+    assert list(grown.overlap) == sorted(grown.overlap, reverse=True)
+    assert grown.extrapolated_low <= grown.extrapolated <= grown.extrapolated_high
+    assert grown.extrapolated < grown.overlap[-1]
+    assert "extrapolated over 6.0 doublings" in grown.takeaway() and grown.rows()[-1]["is_extrapolated"]
+    assert any(trace.name == "extrapolated" for trace in crowding_curve(grown, 0.9).data)
+    json.dumps(grown.to_dict(), allow_nan=False)
+
+
+def test_the_extrapolation_covers_what_more_texts_really_do():
+    """From an eighth of the vectors the interval for all of them holds what all of them give."""
+    everything = vectors(1600)
+    part = vectors(1600)
+    part = replace(part, corpus=part.corpus[:200], source=corpus_from_vectors(part.corpus[:200]))
+    truth = crowding(everything, Plan(8), k=5).overlap[-1]
+    guessed = crowding(part, Plan(8), k=5, n_vectors=1600)
+    assert guessed.extrapolated_low - 0.01 <= truth <= guessed.extrapolated_high + 0.01
+    assert guessed.extrapolated == pytest.approx(truth, abs=0.05)
+
+
+def test_extrapolation_lies_between_two_forms():
+    """Where the log-odds fall in a line with the logarithm of the size, the value lies between that line and one that levels off."""
+    sizes = np.array([100, 200, 400, 800])
+    odds = 3 - 0.5 * np.log(sizes)
+    values = np.tile((1 / (1 + np.exp(-odds)))[:, None], (1, 5000))
+    line = 1 / (1 + np.exp(-(3 - 0.5 * np.log(12_800))))
+    value, low, high = extrapolate(sizes, values, 12_800, k=10)
+    assert low <= line + 0.005 and line < value < values[-1, 0] and value <= high
+
+
+def test_a_wide_extrapolation_says_that_it_says_nothing(embedded):
+    """A plan that loses nearly nothing on few texts may lose anything among a billion, and the sentence says so."""
+    grown = crowding(embedded, Plan(256, "int8"), k=10, n_vectors=1e9)
+    assert not grown.is_telling and "too wide to tell" in grown.takeaway()
+
+
+def test_a_shortlist_that_holds_the_sample_is_not_extrapolated(embedded):
+    """A shortlist of most of the texts shows no trend."""
+    grown = crowding(embedded, Plan(8, rerank=((200, 256),)), k=5, n_vectors=1e6)
+    assert grown.extrapolated is None and "too much of these samples" in grown.takeaway()
+
+
+def test_too_few_texts_for_crowding_say_how_many(embedded):
+    """Few texts are refused with the number it takes, and a smaller k where that would do."""
+    with pytest.raises(EmptyInputError, match=r"lower `k` to 6 or add texts up to 400"):
+        crowding(vectors(240), Plan(8), k=10)
+    with pytest.raises(EmptyInputError, match="add texts up to 40"):
+        crowding(vectors(20), Plan(8), k=1)
+    with pytest.raises(InvalidInputError, match="`n_vectors` is 0"):
+        crowding(embedded, Plan(8), n_vectors=0)
+    with pytest.raises(DimensionError):
+        crowding(embedded, Plan(512))
+
+
+@pytest.mark.parametrize(
+    "plan", [Plan(64), Plan(64, "float16"), Plan(64, "int8"), Plan(64, "binary"), Plan(32, rerank=((50, 256),)),
+             Plan(64, kind="hnsw"), Plan(32, kind="pq"), Plan(16, "binary", rerank=((90, 128), (30, 256)))], ids=lambda plan: plan.label,
+)  # fmt: skip
+def test_storage_is_its_formula(plan):
+    """The total is the sum of its parts, what the formula shown says, and about what the index built takes."""
+    storage = deployment_storage(plan, 1000, 256, price_per_gb=2.5)
+    assert storage.code_gb + storage.graph_gb + storage.rerank_gb == pytest.approx(storage.total_gb)
+    assert storage.total_gb * 1e9 == pytest.approx(1000 * plan.bytes_per_vector, rel=0.02)
+    formula = storage.formula.removesuffix(" bytes").replace(" code", "").replace(",", "").replace("x", "*").replace(" bytes", "")
+    assert eval(formula, {"__builtins__": {}}) == pytest.approx(storage.total_gb * 1e9)
+    assert storage.monthly_price == pytest.approx(2.5 * storage.total_gb) and storage.raw_gb == pytest.approx(1000 * 1024 / 1e9)
+    assert "a month" in storage.takeaway()
+
+
+def test_storage_of_a_graph_is_what_faiss_takes():
+    """The bytes of the formula are within a twentieth of the bytes of the index."""
+    rows = vectors(5000, 64).corpus
+    assert deployment_storage(Plan(64, kind="hnsw"), 5000, 64).total_gb * 1e9 == pytest.approx(AnnIndex(rows, "hnsw", 64).nbytes, rel=0.05)
+    int8 = build_plan(Plan(64, "int8"), rows)
+    assert deployment_storage(Plan(64, "int8"), 5000, 64).total_gb * 1e9 == pytest.approx(int8.nbytes, rel=0.1)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [((0, 256), "`n_vectors` is 0"), ((10, 32), "`full_dim` is 32"), ((1.5, 256), "`n_vectors` is 1.5")])
+def test_impossible_storage_is_refused(arguments, message):
+    """No vectors, half a vector, and a plan wider than the model are refused; so is a price below nothing."""
+    with pytest.raises(InvalidInputError, match=message):
+        deployment_storage(Plan(64), *arguments)
+    with pytest.raises(InvalidInputError, match="`price_per_gb` is -1"):
+        deployment_storage(Plan(64), 10, 64, price_per_gb=-1)
+
+
+def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
+    """JSON and Markdown hold data, model, plan, evidence, price and caveats; the plan comes back out of the JSON."""
+    grown = crowding(embedded, decision.plan, k=10, n_vectors=1e4)
+    record = decision_record(decision, crowding=grown, price_per_gb=3, currency="EUR", note="decided by us", decided_at="2026-01-01")
+    data = json.loads(record.to_json())
+    assert data["kind"] == "mrl_viz decision record" and data["schema"] == 1 and data["decided_at"] == "2026-01-01"
+    assert data["data"] == {"fingerprint": embedded.fingerprint, "n_items": 480, "n_queries": 480}
+    assert data["model"] == {"name": "wordllama", "full_dim": 256}
+    assert data["evidence"]["low"] == decision.promised and data["aim"]["target"] == 0.9
+    assert data["storage"]["monthly_price"] == pytest.approx(3 * data["storage"]["total_gb"])
+    assert plan_from_record(data, fingerprint=embedded.fingerprint) == decision.plan
+    for part in (decision.plan.label, embedded.fingerprint, "decided by us", "prices in EUR", grown.takeaway(), "## Caveats"):
+        assert part in record.markdown
+
+
+def test_a_record_of_other_data_is_refused(decision):
+    """A plan decided on other texts, queries or another model is not used silently."""
+    record = decision_record(decision).to_dict()
+    with pytest.raises(InvalidInputError, match="other texts, queries or another model"):
+        plan_from_record(record, fingerprint="0123456789abcdef")
+    assert plan_from_record(record) == decision.plan
+
+
+@pytest.mark.parametrize(
+    "damage", [{}, [], {"schema": 2}, {"kind": "something else"}, {"plan": {"dim": 0}}, {"plan": {"dim": 8, "colour": 1}}, {"plan": "64"}],
+    ids=str,
+)  # fmt: skip
+def test_damaged_records_are_refused(decision, damage):
+    """What is no record, or holds no usable plan, is one sentence."""
+    record = decision_record(decision).to_dict() | damage if damage else damage
+    with pytest.raises(DataFormatError):
+        plan_from_record(record)
+
+
+def test_a_record_without_a_plan_says_so(decision):
+    """Nothing met the target: the record is written with what binds, and gives no plan."""
+    record = decision_record(replace(decision, chosen=None, runners_up=(), status="nothing_fits"))
+    assert record.markdown.startswith("# Decision: no plan") and "No plan, no storage." in record.markdown
+    with pytest.raises(DataFormatError, match="holds no plan"):
+        plan_from_record(record.to_dict())
+
+
+def test_a_record_is_inert(decision):
+    """HTML and table borders in names and notes do not reach the document."""
+    hostile = replace(decision, model="<img src=x>|a", metric="accuracy:<script>")
+    text = decision_record(hostile, note="<b>note</b>\nsecond line", currency="<i>").markdown
+    assert not any(tag in text for tag in ("<img", "<script", "<b>", "<i>")) and "second line" in text
+
+
+def test_a_record_wants_the_crowding_of_its_plan(embedded, decision):
+    """Crowding of another plan is no evidence for this one."""
+    with pytest.raises(InvalidInputError, match="not of the plan decided on"):
+        decision_record(decision, crowding=crowding(embedded, Plan(16), k=5))
+
+
+@pytest.mark.parametrize(
+    ("text", "plan"),
+    [
+        ("64", Plan(64)),
+        ("64,int8", Plan(64, "int8")),
+        (" 32 , hnsw , 200@768 ", Plan(32, kind="hnsw", rerank=((200, 768),))),
+        ("32,binary,1000@128,100@768", Plan(32, "binary", rerank=((1000, 128), (100, 768)))),
+    ],
+)
+def test_a_plan_can_be_typed(text, plan):
+    """A width and its details, in any order."""
+    assert plan_from_text(text) == plan
+
+
+@pytest.mark.parametrize("text", ["", "int8", "-4", "64,int9", "64,int8,float16", "64,5@", "64,100@32", "64,10@128,20@256", "64,int8,hnsw", "0"])
+def test_texts_that_make_no_plan_are_refused(text):
+    """Unknown words, two precisions, widths that shrink and lists that grow are refused in one sentence."""
+    with pytest.raises(InvalidInputError):
+        plan_from_text(text)
