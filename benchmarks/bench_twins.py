@@ -1,0 +1,123 @@
+"""One nested model against its plain twin and against a model trained at each width alone; the tables of docs/training.md.
+
+    python benchmarks/bench_twins.py [SOURCE] [--model NAME] [--label COLUMN] [--schedules] [--seeds 5] [--json FILE]
+
+A small projection of frozen vectors throughout. Each seed has its own split, start and order of batches, the same for all models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+
+from mrl_viz.encoders import load_encoder
+from mrl_viz.learning.contrastive import SCHEDULES, TrainingConfig, check_config, train_contrastive
+from mrl_viz.learning.training_data import training_data
+from mrl_viz.learning.twins import SMALL_SHARE, held_out_score
+from mrl_viz.reading import read_corpus
+
+EPOCHS = 12  # as on the page
+
+
+class Remembered:
+    """A model that encodes each text once: the features are frozen."""
+
+    def __init__(self, encoder):
+        self._encoder, self._known = encoder, {}
+
+    def __getattr__(self, name):
+        return getattr(self._encoder, name)
+
+    def encode(self, texts: Sequence[str], *, kind="document"):
+        missing = [text for text in dict.fromkeys(texts) if (kind, text) not in self._known]
+        if missing:
+            self._known.update(((kind, text), row) for text, row in zip(missing, self._encoder.encode(missing, kind=kind)))
+        return np.stack([self._known[kind, text] for text in texts])
+
+
+def embed(model, data, trained=None):
+    """Vectors of all texts, mapped by what was trained; held-out anchors as queries."""
+    rows = model.encode(data.texts)
+    anchors = sorted({example[0] for example in data.held_out}) if data.kind == "pairs" else []
+    if anchors:
+        rows[anchors] = model.encode([data.texts[row] for row in anchors], kind="query")
+    if trained is None:
+        return rows
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows @ list(trained.model)[-1].linear.weight.detach().numpy().T).astype(np.float32)
+
+
+def measure(model, source, args, seed, schedules):
+    """Mean quality per arrangement at every width."""
+    data = training_data(read_corpus(source), label_column=args.label, source=args.source_kind, seed=seed)
+    config = TrainingConfig(model=args.model, epochs=EPOCHS, seed=seed)
+    dims = check_config(config, model.full_dim)
+    at = tuple(sorted({*dims, round(SMALL_SHARE * model.full_dim)}))
+    name, score = held_out_score(data)
+
+    def quality(rows):
+        return score(rows, at).mean(axis=1)
+
+    found = {"before": quality(embed(model, data))}
+    for schedule in schedules:
+        found[schedule] = quality(embed(model, data, train_contrastive(model, data, replace(config, schedule=schedule))))
+    found["plain"] = quality(embed(model, data, train_contrastive(model, data, config, run="plain")))
+    alone = np.empty(len(at))
+    for level, dim in enumerate(at):
+        if dim == model.full_dim:
+            alone[level] = found["plain"][level]
+            continue
+        only = replace(config, dims=(dim, model.full_dim), weights=(1.0, 0.0))
+        alone[level] = quality(embed(model, data, train_contrastive(model, data, only)))[level]
+    found["alone"] = alone
+    return name, at, data.takeaway(), found
+
+
+def interval(values):
+    """Mean over seeds and its 95 % t interval, as text."""
+    mean, half = values.mean(), student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", nargs="?", default="sample")
+    parser.add_argument("--model", default="wordllama")
+    parser.add_argument("--label")
+    parser.add_argument("--source-kind", choices=("labels", "relevance", "pairs"))
+    parser.add_argument("--schedules", action="store_true", help="all three schedules instead of all widths at once")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    model = Remembered(load_encoder(args.model))
+    schedules = SCHEDULES if args.schedules else SCHEDULES[:1]
+    runs = []
+    for seed in range(args.seeds):
+        name, dims, takeaway, found = measure(model, args.source, args, seed, schedules)
+        runs.append(found)
+    values = {key: np.array([run[key] for run in runs]) for key in runs[0]}
+    print(f"{args.model} on {args.source} {args.label or ''}: {takeaway} {name}, means of {args.seeds} seeds, {time.perf_counter() - started:.0f} s\n")
+    heads = [f"{schedule} − plain, 95 %" for schedule in schedules]
+    print("| dims | before |", " | ".join(schedules), "| plain twin | alone |", " | ".join(heads), "| all − alone, 95 % |")
+    print("|---" * (5 + 2 * len(schedules)), "|", sep="")
+    for level, dim in enumerate(dims):
+        cells = [f"{values[key][:, level].mean():.3f}" for key in ("before", *schedules, "plain", "alone")]
+        cells += [interval(values[key][:, level] - values["plain"][:, level]) for key in schedules]
+        cells.append(interval(values["all"][:, level] - values["alone"][:, level]))
+        print(f"| {dim} |", " | ".join(cells), "|")
+    if args.json:
+        args.json.write_text(json.dumps({"dims": dims, "measure": name} | {key: value.tolist() for key, value in values.items()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Parts of the Train MRL page: what to train on and how, and runs that go on beside the app."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import streamlit as st
+
+from mrl_viz import figures
+from mrl_viz.cli import parse_dims
+from mrl_viz.errors import InvalidInputError, MrlVizError
+from mrl_viz.jobs import (
+    JobStatus,
+    cancel_job,
+    delete_job,
+    job_result,
+    job_status,
+    jobs_folder,
+    list_jobs,
+    resume_job,
+    start_job,
+)
+from mrl_viz.learning.contrastive import BASES, SCHEDULES, Base, Schedule, TrainingConfig, check_config
+from mrl_viz.learning.training_data import SOURCES, Source, Split, TrainingData, check_batch, training_data
+from mrl_viz.learning.twin_card import repeat_code
+from mrl_viz.learning.twins import TwinRun
+from mrl_viz.ui.charts import chart, plain
+from mrl_viz.ui.results import DEFAULT_MODEL, sample
+from mrl_viz.ui.workspace import Workspace
+
+# The ids of the runs this browser session started or opened; the URL carries the one shown, so that a reload finds it again.
+RUNS_KEY, SHOWN_KEY, URL_KEY = "training_runs", "training_run", "run"
+NOTE_KEY = "training_note"
+ALL_JOBS = "MRL_VIZ_ALL_JOBS"
+POLL_S = 1.0
+# The sample trains in a small part of a minute with as many.
+EPOCHS = 12
+SOURCE_NAMES = {"labels": "labels", "relevance": "relevance judgements", "pairs": "scored pairs"}
+BASE_NAMES = {
+    "projection": "A small projection of frozen vectors (seconds)",
+    "static": "The rows of a static table, such as wordllama's (seconds)",
+    "whole": "The whole model (minutes to hours)",
+}
+SCHEDULE_NAMES = {
+    "all": "All widths in every step",
+    "progressive": "Progressive: the full width first, smaller ones join",
+    "sampled": "Sampled: two random widths a step",
+}
+SPLIT_NAMES = {"texts": "texts of every class", "classes": "whole classes (harder)"}
+WEIGHT_NAMES = {"uniform": "Equal", "importance": "Small widths count more (0.8 a step)", "own": "My own numbers"}
+
+
+@dataclass(frozen=True)
+class ChosenTraining:
+    """What to train on and how; `data_code` makes the same data outside the app."""
+
+    data: TrainingData
+    config: TrainingConfig
+    data_code: str
+
+
+def choose_training(workspace: Workspace) -> ChosenTraining | None:
+    """The widgets, and what they say; None, with a sentence, where that cannot be trained."""
+    corpus = workspace.corpus
+    there = [source for source in SOURCES if {"labels": corpus.labels, "relevance": corpus.qrels, "pairs": corpus.pairs}[source]]
+    if corpus.embeddings is not None or not there:
+        what = "ready vectors" if corpus.embeddings is not None else "texts without labels, relevance judgements or scored pairs"
+        st.info(
+            f"These are {what}: nothing says which texts belong together, so no text model can be trained on them. Choose the "
+            "sample in the sidebar, or upload texts with a label column.", icon=":material/info:",
+        )  # fmt: skip
+        return None
+    try:
+        data, code = _choose_data(workspace, there)
+        st.caption(plain(" ".join((data.takeaway(), *data.notes))))
+        config = _choose_config(workspace)
+        check_config(config, workspace.embedded.full_dim)
+        check_batch(data, config.batch_size)
+    except MrlVizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return None
+    return ChosenTraining(data, config, code)
+
+
+def _choose_data(workspace: Workspace, there: list[Source]) -> tuple[TrainingData, str]:
+    left, middle, right = st.columns(3)
+    corpus = workspace.corpus
+    source = left.selectbox(
+        "Texts belong together by", there, key="train_source", format_func=lambda name: SOURCE_NAMES[name]
+    )
+    column: str | None = None
+    split: Split = "texts"
+    if source == "labels":
+        column = middle.selectbox("Label column", list(corpus.labels), key="train_column")
+        split = right.selectbox("Held out", get_args(Split), key="train_split", format_func=lambda name: SPLIT_NAMES[name])
+    data = training_data(corpus, source=source, label_column=column, split=split)
+    file = "sample" if corpus is sample() else "my_texts.csv"
+    more = f", label_column={column!r}, split={split!r}" if column else ""
+    return data, f"training_data(read_corpus({file!r}), source={source!r}{more})"
+
+
+def _choose_config(workspace: Workspace) -> TrainingConfig:
+    full_dim = workspace.embedded.full_dim
+    left, right = st.columns(2)
+    base: Base = left.selectbox("What is trained", BASES, key="train_base", format_func=lambda name: BASE_NAMES[name])
+    schedule: Schedule = right.selectbox("Schedule", SCHEDULES, key="train_schedule", format_func=lambda name: SCHEDULE_NAMES[name])
+    text = left.text_input(
+        "Widths of the loss", key="train_dims", placeholder="8, 16, 32 … (empty: powers of two)",
+        help=f"Comma-separated, 1 to {full_dim}; the full width is always among them.",
+    )  # fmt: skip
+    dims = parse_dims(text, full_dim) if text and text.strip() else ()
+    weights = right.selectbox("Weights of the widths", list(WEIGHT_NAMES), key="train_weights", format_func=lambda name: WEIGHT_NAMES[name])
+    given = right.text_input("One number per width, the full one last", key="train_own_weights") if weights == "own" else ""
+    with st.expander("More settings"):
+        cells = st.columns(4)
+        epochs = cells[0].number_input("Epochs", 1, 1000, EPOCHS, key="train_epochs")
+        batch_size = cells[1].number_input("Batch size", 2, 1024, 32, key="train_batch", help="At most one text of each class is in a batch.")
+        rate = cells[2].number_input(
+            "Learning rate", 0.0, 10.0, 0.0, format="%g", key="train_rate", help="0: 0.01, or 0.00002 for a whole model."
+        )
+        seed = cells[3].number_input("Seed", 0, 2**31 - 1, 0, key="train_seed")
+    return TrainingConfig(
+        model=workspace.model, base=base, dims=dims, schedule=schedule, epochs=int(epochs), batch_size=int(batch_size), seed=int(seed),
+        learning_rate=float(rate) or None, weights=_numbers(given) if weights == "own" else "importance" if weights == "importance" else "uniform",
+    )  # fmt: skip
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise InvalidInputError(f"`weights` is {text!r}; give numbers separated by commas, such as 1, 1, 0.5.") from error
+
+
+def start_button(workspace: Workspace, chosen: ChosenTraining) -> None:
+    """The button that starts a run in a process of its own."""
+    st.caption(
+        plain(
+            f"The run goes on when you leave the page. It keeps these texts on the app's machine, in {jobs_folder()}, until you "
+            "delete it. Only someone with the run's address sees it: keep this page's address to come back after closing the browser."
+        )
+    )
+    if not st.button("Train both models", key="train_start", type="primary"):
+        return
+    data, config = chosen.data, chosen.config
+    model = f"a model trained here ({config.base})" if Path(config.model).is_dir() else config.model
+    try:
+        status = start_job(
+            data, config, full_dim=workspace.embedded.full_dim, data_code=chosen.data_code,
+            name=f"{model} on {data.name}, {config.base}, {config.schedule}",
+        )  # fmt: skip
+    except MrlVizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    _know(status.id)
+    show_run(status.id)
+
+
+def _know(run: str) -> set[str]:
+    known: set[str] = st.session_state.setdefault(RUNS_KEY, set())
+    known.add(run)
+    return known
+
+
+def show_run(run: str | None) -> None:
+    """Show that run from here on; None shows the newest."""
+    st.session_state[SHOWN_KEY] = run
+
+
+def choose_run() -> JobStatus | None:
+    """The run to show: the one chosen, else the newest of this visitor; None, with a sentence, where there is none."""
+    from_address = st.query_params.get(URL_KEY)
+    if from_address and SHOWN_KEY not in st.session_state:
+        _know(from_address)
+        show_run(from_address)
+    # Sees all: the owner of the machine, who says so in its environment; addresses and proxies prove nothing.
+    ids = None if os.environ.get(ALL_JOBS) == "1" else st.session_state.setdefault(RUNS_KEY, set())
+    runs = {status.id: status for status in list_jobs(ids=ids)}
+    if not runs:
+        st.query_params.pop(URL_KEY, None)
+        st.info("No run yet: start one above.", icon=":material/info:")
+        return None
+    wanted = st.session_state.get(SHOWN_KEY)
+    shown = wanted if wanted in runs else next(iter(runs))
+    st.session_state["train_run"] = shown
+    st.selectbox(
+        "Runs", list(runs), key="train_run", format_func=lambda run: _run_label(runs[run]), on_change=lambda: show_run(st.session_state["train_run"])
+    )
+    st.query_params[URL_KEY] = shown
+    return runs[shown]
+
+
+def _run_label(status: JobStatus) -> str:
+    return f"{status.created[:16].replace('T', ' ')} UTC · {status.name} · {'running' if status.is_active else status.state}"
+
+
+def watch(status: JobStatus) -> None:
+    """State, progress and losses of a run, once a second while it works, with Cancel, Resume and Delete."""
+    if note := st.session_state.pop(NOTE_KEY, None):
+        st.error(plain(note), icon=":material/error:")
+    if status.is_active:
+        _live(str(status.folder))
+    else:
+        _shown(status)
+        _buttons(status)
+
+
+@st.fragment(run_every=POLL_S)
+def _live(folder: str) -> None:
+    status = job_status(folder)
+    if not status.is_active:
+        st.rerun()
+    _shown(status)
+    st.button("Cancel", key="train_cancel", on_click=_do, args=("cancel", folder))
+
+
+def _shown(status: JobStatus) -> None:
+    text = f"{status.done} of {status.total} epochs of both models"
+    if status.is_active:
+        st.progress(min(status.done / status.total, 1.0), text=text if status.epochs else "Starting: the model is loaded…")
+    elif status.state == "failed":
+        st.error(plain(status.takeaway()), icon=":material/error:")
+    elif status.state != "done":
+        st.warning(plain(status.takeaway()), icon=":material/pause_circle:")
+    if status.epochs:
+        rows = [
+            {"model": epoch.run, "epoch": epoch.epoch, "dim": dim, "loss": loss, "seconds": epoch.seconds}
+            for epoch in status.epochs for dim, loss in zip(epoch.dims, epoch.losses)
+        ]  # fmt: skip
+        chart(figures.training_losses(status.epochs), key="training_losses", takeaway=status.epochs[-1].takeaway(), rows=rows)
+
+
+def _buttons(status: JobStatus) -> None:
+    folder = str(status.folder)
+    with st.container(horizontal=True):
+        if status.can_resume:
+            st.button("Resume", key="train_resume", type="primary", on_click=_do, args=("resume", folder))
+        with st.popover("Delete this run"):
+            st.write("Its texts, losses and models are removed from the app's machine.")
+            st.button("Delete it for good", key="train_delete", on_click=_do, args=("delete", folder))
+
+
+def _do(what: str, folder: str) -> None:
+    """A click's work, before the page is drawn again; what goes wrong is said there."""
+    try:
+        {"cancel": cancel_job, "resume": resume_job, "delete": delete_job}[what](folder)
+    except MrlVizError as error:
+        st.session_state[NOTE_KEY] = str(error)
+        return
+    if what == "delete":
+        show_run(None)
+        if str(st.session_state.get("model", "")).startswith(folder):
+            st.session_state["model"] = DEFAULT_MODEL
+
+
+def twin_run(status: JobStatus) -> TwinRun | None:
+    """The comparison of a finished run; None before."""
+    return job_result(status.folder) if status.state == "done" else None
+
+
+def twin_numbers(run: TwinRun) -> None:
+    """Both models at 8.3 % of the size and at full width, in big figures."""
+    comparison = run.comparison
+    small = comparison.dims.index(comparison.small_dim)
+    cells = st.columns(4)
+    for cell, level, name, label in (
+        (cells[0], small, "matryoshka", "Matryoshka"), (cells[1], small, "plain", "Plain twin"),
+        (cells[2], -1, "matryoshka", "Matryoshka"), (cells[3], -1, "plain", "Plain twin"),
+    ):  # fmt: skip
+        curve, dim = comparison.curve(name), comparison.dims[level]
+        cell.metric(f"{label}, {dim} dims", f"{curve.value[level]:.3f}", help=f"{comparison.measure}; 95 %: {curve.low[level]:.3f} to {curve.high[level]:.3f}")
+    if comparison.is_classic:
+        st.success(plain(run.takeaway()), icon=":material/check_circle:")
+    else:
+        st.warning(plain(run.takeaway()), icon=":material/info:")
+
+
+def take_away(run: TwinRun) -> None:
+    """Where the models are, and a button that makes the Matryoshka one the app's model."""
+    folder = str(run.model_folder().resolve())
+    st.button("Use the Matryoshka model in the app", key="train_use", on_click=_use_model, args=(folder,))
+    st.caption("A sentence-transformers folder with a card of what was measured; its plain twin lies beside it:")
+    st.code(
+        "from sentence_transformers import SentenceTransformer\n\n"
+        f"model = SentenceTransformer({folder!r}, truncate_dim={run.comparison.small_dim})", language="python",
+    )  # fmt: skip
+
+
+def _use_model(folder: str) -> None:
+    st.session_state["model"] = folder
+
+
+def training_code(status: JobStatus, run: TwinRun) -> str:
+    """Python that makes the same run outside the app."""
+    return repeat_code(run.config, status.data_code)

@@ -1,0 +1,293 @@
+"""Contrastive training against a naive loop, its schedules, seeds, checkpoints, and what it refuses."""
+
+import json
+import math
+import os
+import resource
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mrl_viz.encoders import load_encoder
+from mrl_viz.errors import (
+    DataFormatError,
+    DimensionError,
+    EmptyInputError,
+    EncodingCancelledError,
+    InvalidInputError,
+    ShapeError,
+    StoreError,
+)
+from mrl_viz.learning.checkpoints import TrainingState
+from mrl_viz.learning.contrastive import TrainingConfig, _levels, check_config, train_contrastive
+from mrl_viz.learning.training_data import (
+    TrainingData,
+    check_batch,
+    epoch_batches,
+    labelled_data,
+    paired_data,
+    training_data,
+)
+from mrl_viz.reading import read_corpus
+from tests.tiny_model import DIM, save_tiny_model, tiny_texts
+
+TEXTS, LABELS = tiny_texts()
+CONFIG = TrainingConfig(model="tiny", dims=(4, 8), epochs=4, batch_size=4, dropout=0.0, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The tiny model, loaded as any model is."""
+    return load_encoder(str(save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return labelled_data(TEXTS, LABELS)
+
+
+@pytest.fixture(scope="module")
+def triplets():
+    """Text n of a topic belongs to text n + 1, not to one of the next topic."""
+    anchors, positives, negatives = TEXTS[0::2], TEXTS[1::2], TEXTS[12::2] + TEXTS[:12:2]
+    return paired_data(anchors, positives, [f"{text} choir" for text in negatives])
+
+
+def matrix(trained):
+    """The trained projection."""
+    return list(trained.model)[-1].linear.weight.detach()
+
+
+def naive(model, data, config, dims, weights, joined):
+    """The same training written out: softmax over cosines of prefixes, one width after another; returns matrix and losses."""
+    rows = torch.from_numpy(model.encode(data.texts))
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    start = torch.randn(DIM, DIM, generator=torch.Generator().manual_seed(config.seed))
+    own = torch.linalg.qr(start)[0].clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([own])
+    epochs = []
+    for epoch in range(config.epochs):
+        batches = list(epoch_batches(data, config.batch_size, seed=config.seed, epoch=epoch))
+        means = {dim: [] for dim in dims}
+        for step, columns in enumerate(batches):
+            share = (epoch + (step + 0.5) / len(batches)) / config.epochs
+            optimizer.param_groups[0]["lr"] = config.step_size * min(share / 0.1, 1) * 0.5 * (1 + math.cos(math.pi * share))
+            total = 0.0
+            for dim, weight in zip(dims, weights):
+                if dim not in joined(epoch):
+                    continue
+                anchors, *others = ((rows[column] @ own.T)[:, :dim] for column in columns)
+                candidates = torch.cat(others)
+                loss = 0.0
+                for i, anchor in enumerate(anchors):
+                    scores = torch.stack([config.scale * torch.dot(anchor, c) / (anchor.norm() * c.norm()) for c in candidates])
+                    loss = loss - (scores[i] - torch.logsumexp(scores, 0)) / len(anchors)
+                means[dim].append(loss.item())
+                total = total + weight * loss
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+        epochs.append([np.mean(means[dim]) if means[dim] else np.nan for dim in dims])
+    return own.detach(), np.array(epochs)
+
+
+@pytest.mark.parametrize("kind", ["labels", "triplets"])
+@pytest.mark.parametrize(
+    ("run", "schedule", "weights", "joined"),
+    [
+        ("matryoshka", "all", (2.0, 1.0, 0.5), lambda epoch: (4, 8, 16)),
+        ("matryoshka", "progressive", (1.0, 1.0, 1.0), lambda epoch: [(16,), (8, 16), (4, 8, 16), (4, 8, 16)][epoch]),
+        ("plain", "all", (2.0, 1.0, 0.5), lambda epoch: (16,)),
+    ],
+    ids=["all", "progressive", "plain"],
+)
+def test_training_equals_a_naive_loop(model, data, triplets, kind, run, schedule, weights, joined):
+    """Weights after four epochs and the loss of every epoch and width are those of the definition, step by step."""
+    chosen = data if kind == "labels" else triplets
+    config = replace(CONFIG, dims=(4, 8, DIM), schedule=schedule, weights=weights)
+    trained = train_contrastive(model, chosen, config, run=run)
+    factors = weights if run == "matryoshka" else (0, 0, 1.0)
+    expected, losses = naive(model, chosen, config, (4, 8, 16), factors, joined)
+    torch.testing.assert_close(matrix(trained), expected, rtol=1e-3, atol=2e-4)
+    np.testing.assert_allclose(trained.losses, losses[:, -len(trained.dims) :], rtol=1e-3)
+    if kind == "labels":  # a dozen triplets against their own topic teach nothing
+        assert trained.losses[-1, -1] < trained.losses[0, -1]
+
+
+def test_sampled_widths(model, data):
+    """Each step draws so many different widths, widest first, all equally often; weight 0 is never drawn."""
+    config = replace(CONFIG, schedule="sampled", n_dims_per_step=2)
+    rng = np.random.default_rng(0)
+    drawn = [_levels(config, "matryoshka", (1.0, 1.0, 1.0, 0.0), 0, rng) for _ in range(3000)]
+    assert all(len(set(levels)) == 2 and levels == sorted(levels, reverse=True) for levels in drawn)
+    shares = np.bincount(np.ravel(drawn), minlength=4) / len(drawn)
+    np.testing.assert_allclose(shares, [2 / 3, 2 / 3, 2 / 3, 0], atol=0.04)
+    trained = train_contrastive(model, data, config)
+    assert trained.losses[-1].min() > 0 and np.nanmean(trained.losses[-1]) < np.nanmean(trained.losses[0])
+
+
+@pytest.mark.parametrize("base", ["projection", "static", "whole"])
+def test_the_same_seed_gives_the_same_weights(model, data, base):
+    """Bit for bit, whatever the global generator holds, which stays as it was; the model it started from too."""
+    config = replace(CONFIG, base=base, dropout=0.3, learning_rate=0.01, schedule="sampled")
+    before = model.model[0].embedding.weight.detach().clone()
+    weights = []
+    for seed, global_seed in ((3, 1), (3, 2), (4, 1)):
+        torch.manual_seed(global_seed)
+        state = torch.get_rng_state()
+        trained = train_contrastive(model, data, replace(config, seed=seed))
+        assert torch.equal(torch.get_rng_state(), state)
+        weights.append(torch.cat([parameter.detach().ravel() for parameter in trained.model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert torch.equal(before, model.model[0].embedding.weight.detach())
+
+
+@pytest.mark.parametrize("base", ["projection", "static", "whole"])
+def test_a_stopped_run_goes_on_as_if_it_had_not(model, data, tmp_path, base):
+    """Stopped in its third epoch and called again, it gives the weights and losses of a run in one go."""
+    config = replace(CONFIG, base=base, dropout=0.3, learning_rate=0.01)
+    whole = train_contrastive(model, data, config)
+    path, seen, asked = tmp_path / "run.safetensors", [], []
+
+    def stop():
+        asked.append(len(seen))
+        return len(seen) == 2 and len(asked) % 2 == 0
+
+    with pytest.raises(EncodingCancelledError, match="epoch 3 of 4"):
+        train_contrastive(model, data, config, checkpoint=path, progress=seen.append, cancelled=stop)
+    again = train_contrastive(model, data, config, checkpoint=path, progress=seen.append)
+    assert [epoch.epoch for epoch in seen] == [1, 2, 3, 4]
+    np.testing.assert_array_equal(again.losses, whole.losses)
+    for one, other in zip(again.model.parameters(), whole.model.parameters()):
+        assert torch.equal(one, other)
+
+
+def test_checkpoints_of_other_runs_and_damaged_ones_are_refused(model, data, tmp_path):
+    """A checkpoint fits its own settings only; half a file is no checkpoint; neither is overwritten."""
+    path = tmp_path / "run.safetensors"
+    train_contrastive(model, data, CONFIG, checkpoint=path)
+    content = path.read_bytes()
+    with pytest.raises(DataFormatError, match="other data or settings"):
+        train_contrastive(model, data, replace(CONFIG, seed=9), checkpoint=path)
+    assert path.read_bytes() == content
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataFormatError, match="no whole checkpoint"):
+        train_contrastive(model, data, CONFIG, checkpoint=path)
+
+
+def test_a_full_disk_is_said(tmp_path):
+    """A checkpoint that does not fit is a sentence about space; the one before stays and nothing else is left."""
+    path = tmp_path / "run.safetensors"
+    TrainingState(1, ((1.0,),), 0.0, {"0.value": torch.ones(9)}).save(path, "key")
+    larger = TrainingState(2, ((1.0,),), 0.0, {"0.value": torch.ones(90_000)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"`.*run.safetensors` cannot be written .*free some space"):
+            larger.save(path, "key")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert TrainingState.load(path, "key").epoch == 1 and os.listdir(tmp_path) == [path.name]
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_model(tmp_path):
+    """A broken text first drawn in a later epoch: the model of the epoch before is kept, and the result says why."""
+    broken = load_encoder(str(save_tiny_model(tmp_path / "model", broken_word="[UNK]")), device="cpu")
+    texts = [*TEXTS[:2], "sun unheard", *TEXTS[3:]]
+    data = labelled_data(texts, LABELS, seed=1)
+    row = data.texts.index("sun unheard")
+    assert (row,) in data.train
+    config = replace(CONFIG, epochs=12)
+
+    def first_drawn(seed):
+        return next(epoch for epoch in range(12) if any(row in column for batch in epoch_batches(data, 4, seed=seed, epoch=epoch) for column in batch))
+
+    late, early = (next(seed for seed in range(99) if first_drawn(seed) == epoch) for epoch in (2, 0))
+    seen, path = [], tmp_path / "run.safetensors"
+    trained = train_contrastive(broken, data, replace(config, seed=late), checkpoint=path, progress=seen.append)
+    assert [epoch.epoch for epoch in seen] == [1, 2] and len(trained.losses) == 2
+    assert "the loss was not finite in epoch 3, so the model of epoch 2 was kept" in trained.stopped
+    assert trained.stopped in trained.takeaway()
+    assert torch.isfinite(matrix(trained)).all()
+    again = train_contrastive(broken, data, replace(config, seed=late), checkpoint=path)
+    assert torch.equal(matrix(again), matrix(trained)) and again.stopped == trained.stopped
+    with pytest.raises(InvalidInputError, match="the loss was not finite in the first epoch"):
+        train_contrastive(broken, data, replace(config, seed=early))
+
+
+def test_batches_of_labels(data):
+    """One pair a class and batch, of two training texts of that class; every class equally often."""
+    of_class = dict(zip(data.texts, data.labels))
+    train = {row for (row,) in data.train}
+    batches = list(epoch_batches(data, 32, seed=0, epoch=1))
+    assert len(batches) == math.ceil(len(train) / 4)
+    for anchors, positives in batches:
+        classes = [of_class[data.texts[row]] for row in anchors]
+        assert classes == [of_class[data.texts[row]] for row in positives] and len(set(classes)) == 4
+        assert set(anchors) | set(positives) <= train and not set(anchors) & set(positives)
+
+
+def test_batches_of_pairs(triplets):
+    """Every pair once an epoch, no text twice in a batch, another order in another epoch."""
+    first, second = (list(epoch_batches(triplets, 5, seed=0, epoch=epoch)) for epoch in (0, 1))
+    rows = [tuple(map(int, row)) for batch in first for row in zip(*batch)]
+    assert sorted(rows) == sorted(triplets.train)
+    assert all(len(np.unique(np.concatenate(batch))) == len(np.concatenate(batch)) for batch in first)
+    assert rows != [tuple(map(int, row)) for batch in second for row in zip(*batch)]
+
+
+def test_held_out_texts_are_never_trained_on(data, triplets):
+    """Both splits are disjoint in texts, whole classes are held out on request, and all of it survives JSON."""
+    assert not {row for (row,) in data.train} & {row for (row,) in data.held_out}
+    assert not {row for rows in triplets.train for row in rows} & {row for rows in triplets.held_out for row in rows}
+    by_class = labelled_data(TEXTS, LABELS, split="classes")
+    sides = [{by_class.labels[row] for (row,) in rows} for rows in (by_class.train, by_class.held_out)]
+    assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 4
+    for one in (data, triplets, by_class):
+        assert TrainingData.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_the_sample_has_labels_and_relevance():
+    """Labels come first; relevance takes the best grade; what is not there is refused."""
+    corpus = read_corpus("sample")
+    assert training_data(corpus).takeaway() == "288 texts of 8 classes to train on and 192 of the same classes held out."
+    pairs = training_data(corpus, source="relevance")
+    assert pairs.kind == "pairs" and set(corpus.query_texts) >= {pairs.texts[left] for left, _ in pairs.train}
+    with pytest.raises(InvalidInputError, match="choose one"):
+        training_data(corpus, source="pairs")
+    with pytest.raises(InvalidInputError, match=r"`label_column` is 'nothing'; choose one of \['domain', 'topic'\]"):
+        training_data(corpus, label_column="nothing")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda: labelled_data(TEXTS, ["one"] * len(TEXTS)), InvalidInputError, "has 1 classes, 1 of them .* needs 2"),
+        (lambda: labelled_data(TEXTS[:4], ["a", "b", "c", "d"]), InvalidInputError, "4 classes, 0 of them"),
+        (lambda: labelled_data(TEXTS, LABELS[:3]), ShapeError, "3 values for 48 texts"),
+        (lambda: labelled_data(TEXTS, LABELS, held_out_share=1), InvalidInputError, "`held_out_share` is 1"),
+        (lambda: paired_data([], []), EmptyInputError, "no pairs of two different texts"),
+        (lambda: paired_data(["a"], ["a"]), EmptyInputError, "no pairs of two different texts"),
+        (lambda: paired_data(["a", "b"], ["c"]), ShapeError, r"\[2, 1\]"),
+        (lambda: paired_data(["a", "a", "a"], ["b", "c", "d"]), InvalidInputError, "none can be held out; add pairs"),
+        (lambda: check_batch(paired_data(list("aaaaaxy"), list("bcdefuw")), 2), EmptyInputError, "no two training pairs without a common text"),
+        (lambda: check_batch(labelled_data(TEXTS, LABELS), 32), EmptyInputError, "`batch_size` is 32 but 28 texts"),
+        (lambda: check_batch(labelled_data(TEXTS, LABELS), 1), InvalidInputError, "`batch_size` is 1"),
+        (lambda: check_config(TrainingConfig(dims=(16,)), 16), DimensionError, "no width below the full 16; add smaller ones, such as 4"),
+        (lambda: check_config(TrainingConfig(dims=(4, 32)), 16), DimensionError, "32"),
+        (lambda: check_config(TrainingConfig(schedule="never"), 16), InvalidInputError, "`schedule` is 'never'"),
+        (lambda: check_config(TrainingConfig(base="head"), 16), InvalidInputError, "`base` is 'head'"),
+        (lambda: check_config(TrainingConfig(dims=(4, 8), weights=(1, 1)), 16), InvalidInputError, "the full width 16 needs one as well"),
+        (lambda: check_config(TrainingConfig(epochs=0), 16), InvalidInputError, "`epochs` is 0"),
+        (lambda: check_config(TrainingConfig(learning_rate=-1), 16), InvalidInputError, "`learning_rate` is -1"),
+        (lambda: check_config(TrainingConfig(learning_rate=1e38), 16), InvalidInputError, "at most 1000"),
+        (lambda: check_config(TrainingConfig(schedule="sampled", n_dims_per_step=9), 16), InvalidInputError, "choose 1 to 2"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence(call, error, match):
+    """What cannot be trained on is refused with the name, the value and what to do."""
+    with pytest.raises(error, match=match):
+        call()
