@@ -20,8 +20,15 @@ page = st.navigation(
         ],
         "Decide": [
             st.Page("pages/decide/compare.py", title="Compare models", icon=":material/balance:", url_path="compare"),
+            st.Page("pages/decide/choose.py", title="Choose a dimension", icon=":material/task_alt:", url_path="choose"),
         ],
-    }
+        "Train": [
+            st.Page("pages/train/mrl.py", title="Train MRL", icon=":material/model_training:", url_path="train"),
+            st.Page("pages/train/adaptive.py", title="Adaptive classification", icon=":material/stairs:", url_path="adaptive"),
+            st.Page("pages/train/adaptor.py", title="Adaptor", icon=":material/transform:", url_path="adaptor"),
+        ],
+    },
+    expanded=True,  # above a dozen pages Streamlit would hide the last ones
 )
 ui.sidebar()
 page.run()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,18 @@ FEWEST_DRAWS = 10
 # A rotation estimated from four rows per coordinate is within a few hundredths of overlap of one from many more.
 ROWS_PER_COORDINATE = 4
 HELD_OUT_SHARE = 0.1
+
+
+class LearnedMap(Protocol):
+    """A map learnt from rows, such as a Matryoshka adaptor: full_dim coordinates to as many."""
+
+    def apply(self, embeddings: npt.ArrayLike, /) -> FloatMatrix:
+        """The mapped rows, shape (n_items, full_dim)."""
+        ...
+
+    def has_seen(self, embeddings: npt.ArrayLike, /) -> npt.NDArray[np.bool_]:
+        """Which rows it was learnt from, shape (n_items,)."""
+        ...
 
 
 @dataclass(frozen=True)

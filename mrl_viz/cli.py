@@ -1,4 +1,4 @@
-"""The same verbs without a browser: `python -m mrl_viz sweep | embed | models | app`."""
+"""The same verbs without a browser: `python -m mrl_viz --help` lists them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mrl_viz.cli_adapt import add_adapt, load_adaptors, split_arrangements
+from mrl_viz.cli_decide import add_verbs
 from mrl_viz.errors import DimensionError, InvalidInputError, MrlVizError
 
 BAR_WIDTH = 30
@@ -17,7 +19,7 @@ API_PREFIXES = ("openai:", "bedrock:")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code is 0, 2 for bad input (one line on stderr), 130 when interrupted."""
+    """Run one verb; the exit code is 0, 1 where `monitor` is below its target, 2 for bad input (one line on stderr), 130 when interrupted."""
     args = _parser().parse_args(argv)
     try:
         verb: Callable[[argparse.Namespace], int] = args.verb
@@ -44,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
     sweep.add_argument("--seed", type=int, default=0, help="of the bootstrap and the drift sample (default 0)")
     sweep.add_argument(
-        "--arrangements", default="prefix", help="prefix,random,suffix,svd: also measure these controls (default prefix)"
+        "--arrangements", default="prefix", help="prefix,random,suffix,svd,adaptor:FOLDER: also measure these (default prefix)"
     )
     sweep.set_defaults(verb=_sweep)
 
@@ -67,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--html", metavar="OUT", help="also write a report that any browser opens")
     compare.set_defaults(verb=_compare)
 
+    add_verbs(verbs, _add_source)
+
     embed = verbs.add_parser("embed", help="write the embeddings of a source as .npy")
     _add_source(embed)
     embed.add_argument("--out", required=True, metavar="FILE.npy", help="where the float32 matrix goes")
@@ -76,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     models = verbs.add_parser("models", help="the catalogue of known models")
     models.add_argument("--json", metavar="OUT", help="also write it as data")
     models.set_defaults(verb=_models)
+
+    add_adapt(verbs, _add_source)
 
     app = verbs.add_parser("app", help="open the app")
     app.add_argument("--port", type=int, default=8501)
@@ -112,7 +118,7 @@ def _announce_cost(model: str, texts: Sequence[str], price_per_million: float) -
     print(f"{model}: up to {estimate.n_texts} texts, about {estimate.tokens:,} tokens{price}", file=sys.stderr)
 
 
-def _progress(label: str) -> Callable[[int, int], None]:
+def progress_bar(label: str) -> Callable[[int, int], None]:
     """A bar on stderr when that is a terminal; nothing elsewhere."""
 
     def show(done: int, total: int) -> None:
@@ -124,7 +130,8 @@ def _progress(label: str) -> Callable[[int, int], None]:
     return show
 
 
-def _write_json(path: str | None, data: dict[str, Any]) -> None:
+def write_json(path: str | None, data: dict[str, Any]) -> None:
+    """Write what was printed as data, where a file was asked for."""
     if path:
         Path(path).write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -157,14 +164,15 @@ def _sweep(args: argparse.Namespace) -> int:
     from mrl_viz.evaluation import analyse_controls
     from mrl_viz.reading import read_queries
 
-    names = check_arrangements(args.arrangements.split(","))
-    corpus = _read(args)
+    plain_names, folders = split_arrangements(args.arrangements)
+    names = check_arrangements(plain_names or ["prefix"])
+    corpus = read_source(args)
     queries = read_queries(args.queries)[1] if args.queries else None
     embedded = embed_corpus(
-        corpus, args.model, queries=queries, trust_remote_code=args.trust_remote_code, progress=_progress("embedding")
+        corpus, args.model, queries=queries, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding")
     )
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
-    result = analyse(embedded, dims=dims, k=args.k, seed=args.seed, progress=_progress("sweeping"))
+    result = analyse(embedded, dims=dims, k=args.k, seed=args.seed, progress=progress_bar("sweeping"))
     check = corpus.check
     print(
         f"{check.n_items} texts ({check.n_empty} empty and {check.n_duplicates} duplicate left out), "
@@ -181,10 +189,11 @@ def _sweep(args: argparse.Namespace) -> int:
         )
     print(result.overlap.takeaway())
     data = result.to_dict()
-    if names != ("prefix",):
+    if names != ("prefix",) or folders:
         controls = analyse_controls(
-            embedded, dims=dims, k=args.k, seed=args.seed, arrangements=names, progress=_progress("controls")
-        )
+            embedded, dims=dims, k=args.k, seed=args.seed, arrangements=names, learned=load_adaptors(folders, embedded),
+            progress=progress_bar("controls"),
+        )  # fmt: skip
         extra = controls.to_dict()
         data["arrangements"] |= {name: rows for name, rows in extra["arrangements"].items() if name != "prefix"}
         data |= {"nestedness": extra["nestedness"], "verdict": extra["verdict"], "notes": extra["notes"]}
@@ -194,7 +203,7 @@ def _sweep(args: argparse.Namespace) -> int:
         for note in extra["notes"]:
             print(f"note: {note}")
         print(controls.takeaway())
-    _write_json(args.json, data)
+    write_json(args.json, data)
     return 0
 
 
@@ -202,11 +211,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     from mrl_viz.analysis import embed_corpus
     from mrl_viz.evaluation import evaluate
 
-    corpus = _read(args)
-    embedded = embed_corpus(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=_progress("embedding"))
+    corpus = read_source(args)
+    embedded = embed_corpus(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding"))
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
     quality = evaluate(
-        embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, seed=args.seed, progress=_progress("evaluating")
+        embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, seed=args.seed, progress=progress_bar("evaluating")
     )
     print(f"{quality.task} with {embedded.model}, {corpus.check.n_items} texts")
     print(f"{'metric':28} {'dim':>5} {'value':>8} {'95 % interval':>18} {'retention':>10} {'p (Holm)':>9}")
@@ -219,7 +228,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     for note in quality.notes:
         print(f"note: {note}")
     print(quality.takeaway())
-    _write_json(args.json, quality.to_dict())
+    write_json(args.json, quality.to_dict())
     return 0
 
 
@@ -229,11 +238,11 @@ def _compare(args: argparse.Namespace) -> int:
     from mrl_viz.encoders import load_encoder
     from mrl_viz.export import comparison_report
 
-    corpus = _read(args)
+    corpus = read_source(args)
     embedded, speeds = [], {}
     for name in args.model:
         embedded.append(
-            embed_corpus(corpus, name, trust_remote_code=args.trust_remote_code, progress=_progress(f"embedding with {name}"))
+            embed_corpus(corpus, name, trust_remote_code=args.trust_remote_code, progress=progress_bar(f"embedding with {name}"))
         )
         if corpus.embeddings is None:
             encoder = load_encoder(name, trust_remote_code=args.trust_remote_code)
@@ -241,7 +250,7 @@ def _compare(args: argparse.Namespace) -> int:
     widest = max(vectors.full_dim for vectors in embedded)
     dims = parse_dims(args.dims, widest) if args.dims.strip() else None
     result = compare_models(
-        embedded, dims=dims, k=args.k, seed=args.seed, texts_per_second=speeds, progress=_progress("comparing")
+        embedded, dims=dims, k=args.k, seed=args.seed, texts_per_second=speeds, progress=progress_bar("comparing")
     )
     quality = result.metric or "quality"
     print(f"{'model':28} {'dim':>5} {'dtype':8} {'bytes':>6} {'overlap':>8} {quality:>9} {'front':>6}")
@@ -254,7 +263,7 @@ def _compare(args: argparse.Namespace) -> int:
     for note in result.notes:
         print(f"note: {note}")
     print(result.takeaway())
-    _write_json(args.json, result.to_dict())
+    write_json(args.json, result.to_dict())
     if args.html:
         Path(args.html).write_text(comparison_report(result), encoding="utf-8")
     return 0
@@ -268,14 +277,14 @@ def _embed(args: argparse.Namespace) -> int:
 
     if not args.out.endswith(".npy"):
         raise InvalidInputError(f"`--out` is {args.out!r}; give a file name that ends in .npy.")
-    corpus = _read(args)
+    corpus = read_source(args)
     embedded = embed_corpus(
-        corpus, args.model, queries=(), trust_remote_code=args.trust_remote_code, progress=_progress("embedding")
+        corpus, args.model, queries=(), trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding")
     )
     matrix = embedded.corpus if args.dim is None else truncate_and_normalize(embedded.corpus, args.dim)
     np.save(args.out, matrix.astype(np.float32), allow_pickle=False)
     print(f"{matrix.shape[0]} vectors of {matrix.shape[1]} coordinates in {args.out} ({embedded.seconds:.2f} s)")
-    _write_json(
+    write_json(
         args.json,
         {
             "schema": 1,
@@ -302,7 +311,7 @@ def _models(args: argparse.Namespace) -> int:
         trained = ", ".join(map(str, card["matryoshka_dims"] or ())) or "not Matryoshka"
         here = "yes" if card["available"] else "no"
         print(f"{card['name']:32} {card['full_dim']:5d}  {trained:34} {card['licence']:16} {card['size_mb']:6.0f}  {here}")
-    _write_json(args.json, {"schema": 1, "models": cards})
+    write_json(args.json, {"schema": 1, "models": cards})
     return 0
 
 
@@ -312,7 +321,8 @@ def _app(args: argparse.Namespace) -> int:
     return launch(port=args.port, headless=args.headless)
 
 
-def _read(args: argparse.Namespace) -> Any:
+def read_source(args: argparse.Namespace) -> Any:
+    """The corpus that the arguments name; what an API model would be sent is announced."""
     from mrl_viz.reading import read_corpus
 
     if args.limit is not None and args.limit < 1:

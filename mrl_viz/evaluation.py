@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS
+from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS, LearnedMap
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.classification import (
     N_NEIGHBORS,
@@ -183,6 +183,7 @@ def analyse_controls(
     seed: int = 0,
     n_draws: int = FEWEST_DRAWS,
     arrangements: Iterable[str] = ARRANGEMENTS,
+    learned: Mapping[str, LearnedMap] | None = None,
     progress: Progress | None = None,
 ) -> ControlComparison:
     """The controls of an embedded corpus: see `compare_arrangements`.
@@ -193,7 +194,7 @@ def analyse_controls(
     """
     return compare_arrangements(
         embedded.corpus, embedded.queries, dims=dims, k=k, seed=seed, n_draws=n_draws, arrangements=arrangements,
-        progress=progress,
+        learned=learned, progress=progress,
     )  # fmt: skip
 
 

@@ -1,19 +1,30 @@
 """One function per picture: a result in, a plotly Figure out. No maths beyond binning and formatting."""
 
+from mrl_viz.figures.adaptive import accuracy_by_width, exit_shares, exits_by_label
+from mrl_viz.figures.adaptor import adaptor_curves, adaptor_gains, adaptor_losses
 from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
 from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
+from mrl_viz.figures.decide import crowding_curve, pareto, sensitivity_heatmap
 from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
 from mrl_viz.figures.quality import quality_curves
 from mrl_viz.figures.retrieval import shortlist_overlap
 from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
 from mrl_viz.figures.space import geometry_curves, hubness_curves, space_agreement_curves
+from mrl_viz.figures.training import training_losses, twin_curves, twin_gain
 
 __all__ = [
+    "accuracy_by_width",
+    "adaptor_curves",
+    "adaptor_gains",
+    "adaptor_losses",
     "controls_curve",
     "coordinate_strip",
+    "crowding_curve",
     "density_heatmap",
+    "exit_shares",
+    "exits_by_label",
     "geometry_curves",
     "hubness_curves",
     "map_animation",
@@ -26,14 +37,19 @@ __all__ = [
     "overlap_curve",
     "overlap_per_byte",
     "pair_curve",
+    "pareto",
     "per_item_strip",
     "prefix_norms",
     "quality_curves",
     "quality_per_byte",
+    "sensitivity_heatmap",
     "short_vectors",
     "shortlist_overlap",
     "similarity_curves",
     "similarity_heatmaps",
     "space_agreement_curves",
     "threshold_shift",
+    "training_losses",
+    "twin_curves",
+    "twin_gain",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, width_axis
+from mrl_viz.figures.style import BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, shorten, width_axis
 from mrl_viz.measures.controls import ControlComparison, Nestedness
 
 PURPLE = "#CC79A7"
@@ -18,6 +18,8 @@ LINES = {
     "suffix": ("suffix", PURPLE, "dot", "square"),
     "svd": ("SVD, held out", GREEN, "dashdot", "diamond"),
 }
+# A learnt map stands in this line; several differ in marker.
+LEARNED_SYMBOLS = ("star", "hexagram", "cross", "triangle-up")
 # Beyond this many standard deviations of the draws chance alone rarely reaches.
 CLEAR_Z = 2
 
@@ -40,9 +42,14 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
             marker={"size": 7, "symbol": "x"}, customdata=sd,
             hovertemplate="random %{x} dims: %{y:.3f} ± %{customdata:.4f}<extra></extra>",
         )  # fmt: skip
-    for name in ("suffix", "svd", "prefix"):
+    learned = [name for name in controls.curves if name not in LINES and name != "random"]
+    lines = LINES | {
+        name: (shorten(name), ORANGE, "solid", LEARNED_SYMBOLS[position % len(LEARNED_SYMBOLS)])
+        for position, name in enumerate(learned)
+    }
+    for name in ("suffix", "svd", *learned, "prefix"):
         if curve := controls.curves.get(name):
-            label, colour, dash, symbol = LINES[name]
+            label, colour, dash, symbol = lines[name]
             beside = [f"<br>prefix on the same texts {value:.3f}" for value in curve.prefix_overlap or ()]
             figure.add_scatter(
                 x=dims, y=np.asarray(curve.overlap), mode=mode, name=label,

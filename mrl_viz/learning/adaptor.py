@@ -15,6 +15,7 @@ from mrl_viz.learning.adaptor_map import ACTIVATIONS, Adaptor, AdaptorSettings, 
 from mrl_viz.learning.adaptor_report import (
     AdaptorFit,
     RankingTask,
+    choose_turn,
     measure_maps,
     overlap_with,
     paired_gain,
@@ -26,7 +27,7 @@ from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normal
 if TYPE_CHECKING:
     from mrl_viz.learning.adaptor_training import Curve
 
-__all__ = ["METHODS", "Adaptor", "AdaptorFit", "AdaptorMethod", "AdaptorSettings", "Qrels", "fit_adaptor"]
+__all__ = ["METHODS", "Adaptor", "AdaptorFit", "AdaptorMethod", "AdaptorSettings", "Qrels", "fit_adaptor", "suggested_settings"]
 
 AdaptorMethod = Literal["neighbors", "paper", "search", "svd"]
 METHODS: tuple[AdaptorMethod, ...] = ("neighbors", "paper", "search", "svd")
@@ -41,6 +42,24 @@ STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.0)
 # Batches: the paper's; and for neighbor distributions, larger, so that a batch holds some true neighbors of each row.
 PAPER_BATCH, NEIGHBOR_BATCH = 128, 256
 FEWEST_QUERIES = 10
+# Seven rows in ten are trained on, with the default shares; of this many that is just more than the smaller batch.
+FEWEST_ROWS, TRAINED_SHARE = 200, 0.7
+
+
+def suggested_settings(n_items: int, method: AdaptorMethod = "neighbors") -> AdaptorSettings:
+    """The default settings, with a smaller batch where a corpus is too small to fill the usual one.
+
+    Raises
+    ------
+    EmptyInputError : fewer than `FEWEST_ROWS` rows, from which no adaptor could be learnt and measured.
+    """
+    if n_items < FEWEST_ROWS:
+        raise EmptyInputError(
+            f"`embeddings` has {n_items} rows; an adaptor needs at least {FEWEST_ROWS}, to learn from some and to be "
+            "measured on others."
+        )
+    usual = NEIGHBOR_BATCH if method == "neighbors" else PAPER_BATCH
+    return AdaptorSettings(batch_size=usual if n_items * TRAINED_SHARE >= usual else PAPER_BATCH)
 
 
 def fit_adaptor(
@@ -115,7 +134,7 @@ def fit_adaptor(
     svd = Adaptor("svd", full_dim, narrow, model, rotation)
     # The validation rows chose the epoch and the strength: they are no more unseen than the rows trained on.
     keys = np.unique(row_keys(unit[np.concatenate([train, check])]))
-    adaptor, strength = svd, 0.0
+    adaptor, strength, turn = svd, 0.0, 1.0
     curve: Curve | None = None
     if method != "svd":
         from mrl_viz.learning.adaptor_stages import train_network
@@ -128,6 +147,9 @@ def fit_adaptor(
             method, full_dim, narrow, model, matrix, tuple(layers), settings.activation, settings.is_residual
         )
         strength = 1.0 if layers else 0.0
+        if method == "neighbors" and not layers and matrix is not None:
+            turn, kept = choose_turn(matrix, rotation, unit[train], unit[check[:MEASURED_ROWS]], narrow, settings)
+            adaptor = replace(adaptor, rotation=kept)
         if method == "neighbors" and layers:
             strength = _choose_strength(adaptor, svd, unit, check[:MEASURED_ROWS], settings, ranking)
             adaptor = _with_strength(adaptor, strength)
@@ -155,6 +177,7 @@ def fit_adaptor(
         gain_over_svd=paired_gain(values["adaptor"], values["svd"], seed),
         gain_over_prefix=paired_gain(values["adaptor"], values["prefix"], seed),
         strength=strength,
+        turn=turn,
         stages=tuple(curve.stages) if curve else (),
         train_losses=tuple(curve.train) if curve else (),
         validation_losses=tuple(curve.validation) if curve else (),

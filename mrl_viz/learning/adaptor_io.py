@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mrl_viz.learning.adaptor_report import AdaptorFit
 
 WEIGHTS, CONFIG, CARD = "adaptor.safetensors", "config.json", "README.md"
+MODEL_CONFIG = "config_sentence_transformers.json"
 FORMAT = 1
 DTYPES = {"F32": "<f4", "I64": "<i8"}
 MOST_HEADER_BYTES = 1_000_000
@@ -155,12 +158,29 @@ def adaptor_card(adaptor: Adaptor, fit: AdaptorFit | None = None) -> str:
     return "\n".join(lines)
 
 
+def zipped(folder: str | Path) -> bytes:
+    """The files of a saved folder as one zip archive, for a download."""
+    root, buffer = Path(folder), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(root))
+    return buffer.getvalue()
+
+
+def adaptor_archive(adaptor: Adaptor, *, card: str | None = None) -> bytes:
+    """What `save_adaptor` writes, as one zip archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        return zipped(save_adaptor(adaptor, Path(folder) / "adaptor", card=card))
+
+
 def save_sentence_transformer(
     adaptor: Adaptor,
     model: SentenceTransformer,
     folder: str | Path,
     *,
     pre_truncation: str = "none",
+    prompts: Mapping[str, str] | None = None,
     card: str | None = None,
 ) -> Path:
     """Write a model folder whose output is mapped already: `SentenceTransformer(folder, truncate_dim=64)` anywhere.
@@ -176,7 +196,12 @@ def save_sentence_transformer(
     model : the model, which is not changed
     folder : where; parents are created
     pre_truncation : "none" or "layer_norm", what the embeddings went through before the adaptor was fitted
+    prompts : by name, such as "query", where the rows were encoded with others than the model's own
     card : text of README.md; None writes `adaptor_card`
+
+    Returns
+    -------
+    Path : the folder; its configuration names the widths of the adaptor as `matryoshka_dims`.
 
     Raises
     ------
@@ -202,13 +227,16 @@ def save_sentence_transformer(
     whole = SentenceTransformer(
         modules=[*modules, *_dense_modules(adaptor)],
         device="cpu",
-        prompts={name: text for name, text in model.prompts.items() if text is not None},
+        prompts={name: text for name, text in model.prompts.items() if text is not None} | dict(prompts or {}),
         default_prompt_name=model.default_prompt_name,
         similarity_fn_name="cosine",
     )
 
     def write(target: Path) -> None:
         whole.save(str(target), create_model_card=False)
+        config = json.loads((target / MODEL_CONFIG).read_text(encoding="utf-8"))
+        config["matryoshka_dims"] = [*adaptor.dims, adaptor.full_dim]
+        (target / MODEL_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (target / CARD).write_text(card or adaptor_card(adaptor), encoding="utf-8")
 
     return _replace_folder(Path(folder), "modules.json", write)

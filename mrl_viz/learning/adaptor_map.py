@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,15 @@ class Adaptor:
     is_residual: bool = True
     fitted_rows: npt.NDArray[np.int64] | None = None
 
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that change with the map."""
+        digest = hashlib.sha256(repr((self.method, self.full_dim, self.activation, self.is_residual)).encode())
+        for array in (self.rotation, *(array for layer in self.layers for array in layer)):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:8]
+
     def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which rows it was fitted on, shape (n_items,); measured on those, it looks better than it is.
 
@@ -151,6 +162,19 @@ class Adaptor:
         from mrl_viz.learning.adaptor_io import load_adaptor
 
         return load_adaptor(folder, full_dim=full_dim, model=model)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread, for batches this small: a second one saves nothing, and waits busily when others work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def row_keys(embeddings: npt.ArrayLike) -> npt.NDArray[np.int64]:

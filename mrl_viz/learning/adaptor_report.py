@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.learning.adaptor_map import Adaptor
+from mrl_viz.learning.adaptor_map import Adaptor, AdaptorSettings
 from mrl_viz.measures.intervals import bootstrap_mean
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import FloatMatrix
 
 Maps = Mapping[str, Callable[[FloatMatrix], FloatMatrix]]
 NDCG_DEPTH = 10
+# Shares of the learnt turn that are tried, SVD first; and the rows that neighbors are looked for among.
+TURNS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TURN_ROWS = 5000
+# Overlap by which training rows may be ahead of held-out ones before it is called overfitting.
+TELLING_GAP = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +62,8 @@ class AdaptorFit:
     `gain_over_svd`, `gain_over_prefix` : per width (mean, low, high) of the paired difference per held-out row
     (overlap) or
         per held-out query (nDCG, where there are judgements), 95 % bootstrap interval.
-    `strength` : the share in [0, 1] of the residual network that validation kept.
+    `strength` : the share in [0, 1] of the residual network that validation kept. `turn` : likewise of the learnt turn of
+    the SVD rotation; 0 is SVD itself.
     `stages`, `train_losses`, `validation_losses` : one entry per epoch. `stopped` : why training ended.
     """
 
@@ -73,6 +79,7 @@ class AdaptorFit:
     gain_over_svd: tuple[tuple[float, float, float], ...]
     gain_over_prefix: tuple[tuple[float, float, float], ...]
     strength: float
+    turn: float
     stages: tuple[str, ...]
     train_losses: tuple[float, ...]
     validation_losses: tuple[float, ...]
@@ -138,6 +145,70 @@ class AdaptorFit:
             if found := [str(dim) for dim, what in narrow if what == verdict]:
                 parts.append(f"{phrase} {', '.join(found)}")
         return f"On held-out data ({self.measure}) the {self.adaptor.method} adaptor {'; '.join(parts)} dims."
+
+
+    def overfitting(self) -> str:
+        """One sentence: the adaptor on what it was trained on against what it was not, where the two differ most."""
+        own = self.quality("adaptor")
+        gaps = [train - held for train, held in zip(own.overlap_train, own.overlap)]
+        level = int(np.argmax(gaps))
+        held = f"{own.overlap[level]:.0%} of the neighbors of held-out texts"
+        if gaps[level] < TELLING_GAP:
+            return (
+                f"On its training texts it does no better than on held-out ones (at most {max(gaps[level], 0):.3f} overlap): "
+                "what it learnt carries over."
+            )
+        return (
+            f"At {self.dims[level]} dims it keeps {held} and {own.overlap_train[level]:.0%} for its training texts: the "
+            "difference is overfitting, and only the held-out value counts."
+        )
+
+    def training_takeaway(self) -> str:
+        """One sentence: epochs, the best validation loss, why it ended."""
+        best = int(np.argmin(self.validation_losses))
+        return (
+            f"{len(self.stages)} epochs ({', '.join(dict.fromkeys(self.stages))}); the validation loss was lowest in epoch "
+            f"{best + 1} at {self.validation_losses[best]:.4f}; it ended by: {self.stopped}."
+        )
+
+    def loss_rows(self) -> list[dict[str, Any]]:
+        """One record per epoch."""
+        return [
+            {"epoch": number, "stage": stage, "training_loss": train, "validation_loss": check}
+            for number, (stage, train, check) in enumerate(zip(self.stages, self.train_losses, self.validation_losses), 1)
+        ]
+
+
+def choose_turn(
+    learnt: FloatMatrix, rotation: FloatMatrix, train: FloatMatrix, check: FloatMatrix, dims: tuple[int, ...],
+    settings: AdaptorSettings,
+) -> tuple[float, FloatMatrix]:  # fmt: skip
+    """The share of the way from the SVD rotation to the learnt one that validation rows bear out, and that rotation.
+
+    The best mean overlap among the shares that lose to SVD at no width; 0, which is SVD itself, always qualifies. The
+    validation rows look for neighbors among the rows trained on: few rows among themselves would make it an easy task.
+    """
+    from scipy.linalg import fractional_matrix_power
+
+    below = tuple(dim for dim in dims if dim < min(settings.pivot, len(rotation)))
+    if not below:
+        return 0.0, rotation
+    corpus = train[:TURN_ROWS]
+    turned = learnt.astype(np.float64) @ rotation.T.astype(np.float64)
+    truth = nested_sweep(corpus, check, dims=[len(rotation)], k=settings.k).indices[-1]
+    best = (-1.0, 0.0, rotation)
+    baseline: npt.NDArray[np.float64] | None = None
+    for share in TURNS:
+        part = np.asarray(fractional_matrix_power(turned, share)).real
+        left, _, right = np.linalg.svd(part)  # the nearest rotation: rounding must not change lengths
+        matrix = (left @ right @ rotation).astype(np.float32) if 0 < share < 1 else (learnt if share else rotation)
+        sweep = nested_sweep(corpus @ matrix.T, check @ matrix.T, dims=below, k=settings.k)
+        kept = np.array([(sweep.indices[sweep.at(dim)][:, :, None] == truth[:, None, :]).sum() for dim in below])
+        kept = kept / truth.size
+        baseline = kept if baseline is None else baseline
+        if (kept >= baseline).all() and kept.mean() > best[0]:
+            best = (float(kept.mean()), share, matrix)
+    return best[1], best[2]
 
 
 def measure_maps(

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from mrl_viz.learning.adaptor_map import AdaptorSettings
 from mrl_viz.learning.adaptor_training import AdaptorNetwork, Curve, LayerList, Objective, Progress, run_stage
-from mrl_viz.learning.losses import cosines, neighbor_divergence, pair_loss, ranking_loss, topk_loss
+from mrl_viz.learning.losses import cosines, divergence_from, neighbor_targets, pair_loss, ranking_loss, topk_loss
 from mrl_viz.truncation import FloatMatrix
 
 Judged = tuple[FloatMatrix, list[dict[int, int]]]
@@ -137,11 +137,11 @@ def neighbor_objective(
     logs = torch.full((len(dims),), float(np.log(temperature)), requires_grad=True)
 
     def terms(unit: Tensor, mapped: Tensor) -> Tensor:
-        original = cosines(unit)
+        targets = neighbor_targets(cosines(unit), temperature=temperature)
         # The original's temperature is the setting, the image's is learnt: scaled cosines stand in for another softmax.
         scale = temperature / logs.exp()
         parts = [
-            neighbor_divergence(original, cosines(mapped[:, :dim]) * scale[level], temperature=temperature)
+            divergence_from(targets, cosines(mapped[:, :dim]) * scale[level], temperature=temperature)
             for level, dim in enumerate(dims)
         ]
         return torch.stack(parts)

@@ -180,10 +180,28 @@ def neighbor_divergence(original: Tensor, mapped: Tensor, *, temperature: float)
 
     Source: own definition, after stochastic neighbor embedding (Hinton & Roweis 2002).
     """
+    return divergence_from(neighbor_targets(original, temperature=temperature), mapped, temperature=temperature)
+
+
+def neighbor_targets(original: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """The distributions p of `neighbor_divergence`, shape (n, n) with a diagonal of 0, and the mean of Σ p log p.
+
+    They do not depend on the width: one computation serves all widths of a batch.
+    """
     own = torch.eye(len(original), dtype=torch.bool, device=original.device)
-    log_p = functional.log_softmax((original / temperature).masked_fill(own, -torch.inf), dim=1).masked_fill(own, 0)
-    log_q = functional.log_softmax((mapped / temperature).masked_fill(own, -torch.inf), dim=1).masked_fill(own, 0)
-    return (log_p.exp().masked_fill(own, 0) * (log_p - log_q)).sum(dim=1).mean()
+    log_p = functional.log_softmax((original / temperature).masked_fill(own, -torch.inf), dim=1)
+    targets = log_p.exp()
+    return targets, (targets * log_p.masked_fill(own, 0)).sum(dim=1).mean()
+
+
+def divergence_from(targets: tuple[Tensor, Tensor], mapped: Tensor, *, temperature: float) -> Tensor:
+    """`neighbor_divergence` from what `neighbor_targets` gave."""
+    p, negative_entropy = targets
+    scores = mapped / temperature
+    own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    total = scores.masked_fill(own, -torch.inf).logsumexp(dim=1)
+    # Σ p = 1 in every row, so that Σ p log q is Σ p · score − logsumexp.
+    return negative_entropy - (p * scores).sum(dim=1).mean() + total.mean()
 
 
 def pair_loss(original: Tensor, mapped: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from mrl_viz.arrangements import (
     ARRANGEMENTS,
     FEWEST_DRAWS,
     Arrangement,
+    LearnedMap,
     check_arrangements,
     held_out_rows,
     prefix_arrangement,
@@ -35,6 +36,8 @@ TELLING_GAP = 0.03
 TRAINED = "trained Matryoshka"
 UNTRAINED = "no sign of Matryoshka training"
 UNCLEAR = "not enough texts to tell"
+# Fewer unseen texts than this give an interval too long to tell anything.
+FEWEST_UNSEEN = 30
 # Lists compared at once: (CHUNK, k, k) booleans stay small.
 CHUNK = 4096
 
@@ -164,6 +167,7 @@ def compare_arrangements(
     seed: int = 0,
     n_draws: int = FEWEST_DRAWS,
     arrangements: Iterable[str] = ARRANGEMENTS,
+    learned: Mapping[str, LearnedMap] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ControlComparison:
     """Overlap@k with the full width under each arrangement at each width, all by the same nested sweep.
@@ -177,6 +181,8 @@ def compare_arrangements(
     seed : of the random draws, the held-out rows and the bootstrap
     n_draws : random permutations, 10 or more
     arrangements : names from ARRANGEMENTS
+    learned : further maps by name, such as a fitted adaptor; measured on the texts they have not seen where those are
+        enough for lists of k, else on all texts with a warning among the notes
     progress : called with (sweeps done, sweeps in all)
 
     Returns
@@ -203,10 +209,11 @@ def compare_arrangements(
     notes: list[str] = []
     held_out = _held_out(n_items, full_dim, k, queries is None, seed, notes) if "svd" in names else None
     names = tuple(name for name in names if name != "svd" or held_out is not None)
-    n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names)
+    learned = learned or {}
+    n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names) + 2 * len(learned)
     n_done = 0
 
-    def measure(arrangement: Arrangement, rows: npt.NDArray[np.int64] | None = None) -> tuple[Sweep, Floats]:
+    def measure(arrangement: Arrangement | LearnedMap, rows: npt.NDArray[np.int64] | None = None) -> tuple[Sweep, Floats]:
         nonlocal n_done
         chosen = corpus if rows is None else corpus[rows]
         arranged_queries = None if queries is None else arrangement.apply(queries)
@@ -239,6 +246,14 @@ def compare_arrangements(
         else:
             sweep, per_query[name] = measure((suffix_arrangement if name == "suffix" else prefix_arrangement)(full_dim))
         curves[name] = _curve(name, sweep, per_query[name], n_draws if name == "random" else 1, seed, sd, prefix)
+    for name, map_ in learned.items():
+        rows, note = _unseen_rows(name, map_, corpus, k, queries is None)
+        # Neighbors are those of the original full vectors: a map may change even what its own full width finds.
+        truth, values = measure(prefix_arrangement(full_dim), rows)
+        sweep, _ = measure(map_, rows)
+        learned_values = overlap_per_query(sweep, truth.indices[-1])
+        curves[name] = _curve(name, sweep, learned_values, 1, seed, None, values.mean(axis=1))
+        notes.append(note)
     nested = None
     if "prefix" in per_query and "random" in per_query:
         nested = nestedness(per_query["prefix"], per_query["random"], draw_means, dims=dims, seed=seed)
@@ -246,9 +261,12 @@ def compare_arrangements(
     return ControlComparison(k=k, chance=chance, curves=curves, nestedness=nested, notes=tuple(notes))
 
 
-def overlap_per_query(sweep: Sweep) -> Floats:
-    """Overlap@k of every query with its own full-width list, shape (n_dims, n_queries), in [0, 1]."""
-    full = sweep.indices[-1]
+def overlap_per_query(sweep: Sweep, full: npt.NDArray[np.int32] | None = None) -> Floats:
+    """Overlap@k of every query with its full-width list, shape (n_dims, n_queries), in [0, 1].
+
+    `full` : the lists to compare with, shape (n_queries, k); None takes the sweep's own.
+    """
+    full = sweep.indices[-1] if full is None else full
     shared = np.empty(sweep.indices.shape[:2])
     for level, lists in enumerate(sweep.indices):
         for start in range(0, sweep.n_queries, CHUNK):
@@ -334,6 +352,25 @@ def _held_out(
         notes.append(f"No SVD line: of {n_items} texts {len(measured)} are left to measure, too few for k = {k}.")
         return None
     return fit, measured
+
+
+def _unseen_rows(
+    name: str, learned: LearnedMap, corpus: npt.NDArray[np.floating[Any]], k: int, is_self: bool
+) -> tuple[npt.NDArray[np.int64] | None, str]:
+    """The rows to measure a learnt map on, None for all of them, and what to say about it."""
+    seen = learned.has_seen(corpus)
+    n_seen, unseen = int(seen.sum()), np.flatnonzero(~seen)
+    if n_seen == 0:
+        return None, f"{name} was fitted on none of these {len(corpus)} texts."
+    if len(unseen) - is_self < max(k, FEWEST_UNSEEN):
+        return None, (
+            f"{name} was fitted on {n_seen} of these {len(corpus)} texts, which leaves too few others: its line is "
+            "measured on texts it has seen and flatters it."
+        )
+    return unseen, (
+        f"{name} was fitted on {n_seen} of these {len(corpus)} texts and is measured on the other {len(unseen)}; "
+        "the prefix on those is given beside it."
+    )
 
 
 def _curve(

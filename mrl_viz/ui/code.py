@@ -89,6 +89,20 @@ vectors = embed_corpus(read_corpus("sample"), "wordllama")  # with the data's ow
 quality = evaluate(vectors, dims=[8, 16, 32, 64, 128, 256])
 print(quality.takeaway())
 figures.quality_curves(quality).show()"""
+CHOOSE_CODE = """from mrl_viz import figures
+from mrl_viz.analysis import embed_corpus
+from mrl_viz.decide import choose, crowding, decision_record, measure_candidates
+from mrl_viz.reading import read_corpus
+
+vectors = embed_corpus(read_corpus("sample"), "wordllama")  # with the data's own queries
+measured = measure_candidates(vectors, metric="overlap@10")  # once
+decision = choose(measured, target=0.9, n_vectors=1e6)  # again and again
+print(decision.takeaway())
+figures.pareto(decision).show()
+figures.sensitivity_heatmap(decision.sensitivity).show()
+grown = crowding(vectors, decision.plan, k=10, n_vectors=1e6)
+figures.crowding_curve(grown, 0.9).show()
+print(decision_record(decision, crowding=grown).markdown)"""
 COMPARE_CODE = """from mrl_viz import figures
 from mrl_viz.analysis import embed_corpus
 from mrl_viz.comparison import compare_models
@@ -98,3 +112,23 @@ corpus = read_corpus("sample")
 comparison = compare_models([embed_corpus(corpus, model) for model in ("wordllama", "all-MiniLM-L6-v2")], k=10)
 print(comparison.takeaway())
 figures.quality_per_byte(comparison).show()"""
+ADAPTOR_CODE = f"""{VECTORS_CODE}
+from mrl_viz.learning.adaptor import Adaptor, fit_adaptor, suggested_settings
+from mrl_viz.learning.adaptor_io import adaptor_card
+
+settings = suggested_settings(len(vectors.corpus))
+fit = fit_adaptor(vectors.corpus, [8, 16, 32, 64, 128], settings=settings, model=vectors.model)
+print(fit.takeaway())
+figures.adaptor_curves(fit).show()
+fit.adaptor.save("my-adaptor", card=adaptor_card(fit.adaptor, fit))
+
+short = Adaptor.load("my-adaptor").apply(vectors.corpus, dim=64)  # elsewhere, with numpy only; then rescale to unit length"""
+ADAPTIVE_CODE = f"""{VECTORS_CODE}
+from mrl_viz.learning.adaptive import classify_adaptively, coarse_against_fine
+
+coarse, fine = classify_adaptively(vectors.corpus, corpus.labels, [8, 16, 32, 64, 128])
+print(fine.takeaway())
+print(coarse_against_fine(coarse, fine))
+figures.accuracy_by_width(fine).show()
+figures.exit_shares(fine).show()
+figures.exits_by_label([coarse, fine]).show()"""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
+from mrl_viz.arrangements import LearnedMap
 from mrl_viz.corpus import Corpus
 from mrl_viz.evaluation import Quality, analyse_controls, available_tasks, evaluate
 from mrl_viz.measures.controls import ControlComparison
+from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.results import ENCODING
 from mrl_viz.ui.workspace import Workspace
 
@@ -19,17 +21,21 @@ MOST_UNASKED = 3000
 
 
 def controls(workspace: Workspace) -> ControlComparison | None:
-    """Prefix against random, suffix and SVD; above 3,000 texts on request, None until then."""
+    """Prefix against random, suffix, SVD and an adaptor fitted in this session; above 3,000 texts on request, None until then."""
     n_items = workspace.corpus.n_items
     if n_items > MOST_UNASKED and not st.toggle(f"Measure the controls on {n_items:,} texts", key="controls"):
         return None
-    embedded = workspace.embedded
-    return _controls(embedded.fingerprint, workspace.dims, workspace.k, embedded)
+    embedded, fit = workspace.embedded, session_adaptor(workspace)
+    learned = {"adaptor": fit.adaptor} if fit is not None else {}
+    key = "" if fit is None else fit.adaptor.fingerprint
+    return _controls(embedded.fingerprint, workspace.dims, workspace.k, key, embedded, learned)
 
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring random, suffix and SVD controls…")
-def _controls(fingerprint: str, dims: tuple[int, ...], k: int, _embedded: EmbeddedCorpus) -> ControlComparison:
-    return analyse_controls(_embedded, dims=dims, k=k, seed=0)
+def _controls(
+    fingerprint: str, dims: tuple[int, ...], k: int, adaptor: str, _embedded: EmbeddedCorpus, _learned: Mapping[str, LearnedMap]
+) -> ControlComparison:
+    return analyse_controls(_embedded, dims=dims, k=k, seed=0, learned=_learned)
 
 
 def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from mrl_viz.cli import parse_dims
 from mrl_viz.corpus import Corpus
+from mrl_viz.ui.adaptor import ADAPTED_KEY
 from mrl_viz.ui.charts import errors_shown
 from mrl_viz.ui.explore import refuse_paid_models
 from mrl_viz.ui.results import DEFAULT_MODEL, embedded, result_or_none, sample
@@ -20,6 +21,8 @@ def sidebar() -> None:
     """Draw the shared controls and keep the resulting `Workspace` for the pages."""
     if "next_data" in st.session_state:
         st.session_state["data"] = st.session_state.pop("next_data")
+    if "next_model" in st.session_state:
+        st.session_state["model"] = st.session_state.pop("next_model")
     area = st.empty()
     own = own_corpus()
     options = ["sample", "mine"] if own else ["sample"]
@@ -62,6 +65,7 @@ def _model_choice(corpus: Corpus) -> str:
     names = [name for name, card in CATALOGUE.items() if is_available(card)] or [DEFAULT_MODEL]
     if DEFAULT_MODEL in names:
         names.insert(0, names.pop(names.index(DEFAULT_MODEL)))
+    names += [name for name in st.session_state.get(ADAPTED_KEY, []) if name not in names]
     chosen = st.selectbox(
         "Model", names, key="model", bind="query-params", accept_new_options=True,
         help="Type a Hub name or a local folder for any other sentence-transformers model.",

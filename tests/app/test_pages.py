@@ -84,8 +84,8 @@ def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
         go_with_own_data(app, str(path.relative_to(ROOT)))
         assert not app.exception, path
         assert app.get("plotly_chart") or app.error or app.info, path
-        for button in [button for button in app.button if button.key == "run_compare"]:
-            button.click().run()
+        for button in [button for button in app.button if button.key in ("run_compare", "run_choose")]:
+            button.click().run(timeout=180)
             assert not app.exception and app.get("plotly_chart"), path
         assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart")), path
 

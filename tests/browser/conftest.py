@@ -36,8 +36,8 @@ class Server:
         self.lines = []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mrl_viz", "app", "--headless", "--port", str(self.port)], cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"MRL_VIZ_CACHE": str(cache)},
-            start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            env=os.environ | {"MRL_VIZ_CACHE": str(cache), "MRL_VIZ_JOBS": str(cache / "jobs")},
         )  # fmt: skip
         self._reader = threading.Thread(target=lambda: self.lines.extend(iter(self._process.stdout.readline, "")), daemon=True)
         self._reader.start()

@@ -1,5 +1,6 @@
 """Compare models and Choose a dimension, in a real browser."""
 
+import json
 import re
 
 from playwright.sync_api import expect
@@ -21,3 +22,47 @@ def test_models_are_compared_and_never_ranked_without_labels(page):
     expect(headings(page, "Agreement with oneself against bytes per vector")).to_be_visible()
     expect(headings(page, "Task quality against bytes per vector")).to_have_count(0)
     expect(headings(page, "One text's neighbors side by side")).to_be_visible()
+
+
+def test_a_plan_is_chosen_and_its_record_downloaded(page):
+    """Measure the sample once, move the target, see the plan change at once, and take the record along."""
+    page.goto("/choose")
+    loaded(page)
+    expect(headings(page, "Which is the smallest plan that is good enough?")).to_be_visible()
+    page.get_by_role("button", name="Measure every plan by overlap@10").click()
+    expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible(timeout=180_000)
+    verdict = page.get_by_test_id("stAlert").first
+    expect(verdict.get_by_text(re.compile("the smallest of 82 plans that promises 90% of overlap@10"))).to_be_visible()
+    plan = page.get_by_text(re.compile(r"^Plan: ")).first
+    expect(plan).to_have_text("Plan: 256 dims int8 exact")
+    target = page.get_by_role("slider", name="Target, % kept")
+    target.press("End")
+    expect(plan).to_have_text("Plan: 256 dims float32 exact")
+    # Only choosing again, no measuring: the button stays away.
+    expect(page.get_by_role("button", name=re.compile("Measure every plan"))).to_have_count(0)
+    target.press("Home")
+    expect(plan).to_have_text("Plan: 256 dims binary exact")
+    expect(page).to_have_url(re.compile("choose_target=50"))
+    loaded(page)
+    for name, ending in (("JSON", "json"), ("Markdown", "md")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download the record ({name})").click()
+        assert download.value.suggested_filename == f"decision.{ending}"
+        content = download.value.path().read_text(encoding="utf-8")
+        assert "256 dims binary exact" in content and "50% of overlap@10" in content
+        if ending == "json":
+            record = json.loads(content)
+            assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 480
+
+
+def test_a_budget_that_nothing_meets_says_what_binds(page):
+    """With the least memory no plan is left: the page names memory and the nearest plan instead of a choice."""
+    page.goto("/choose")
+    loaded(page)
+    page.get_by_role("button", name="Measure every plan by overlap@10").click()
+    expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible(timeout=180_000)
+    page.get_by_role("slider", name="Memory, GB").press("Home")
+    expect(page.get_by_text(re.compile("What binds: memory")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("^Nearest plan: ")).first).to_be_visible()
+    expect(page.get_by_text("No plan, no storage")).to_be_visible()
+    loaded(page)

@@ -13,7 +13,7 @@ from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, Inv
 from mrl_viz.learning.adaptor import METHODS, Adaptor, AdaptorSettings, fit_adaptor
 from mrl_viz.learning.adaptor_io import adaptor_card, save_sentence_transformer
 from mrl_viz.learning.adaptor_map import svd_rotation
-from mrl_viz.learning.adaptor_report import ndcg
+from mrl_viz.learning.adaptor_report import choose_turn, ndcg
 from mrl_viz.learning.adaptor_training import AdaptorNetwork
 from mrl_viz.reading import sample_corpus
 from mrl_viz.sweep import nested_sweep
@@ -55,8 +55,24 @@ def test_widths_from_the_pivot_up_are_exactly_those_of_svd():
     for dim in (16, 20, 24):
         left, right = fit.adaptor.apply(ROWS, dim=dim), plain.apply(ROWS, dim=dim)
         np.testing.assert_allclose(left @ left.T, right @ right.T, atol=1e-5)
-    assert not np.allclose(fit.adaptor.apply(ROWS, dim=4), plain.apply(ROWS, dim=4), atol=1e-3)
+    is_svd = np.allclose(fit.adaptor.apply(ROWS, dim=4), plain.apply(ROWS, dim=4), atol=1e-3)
+    assert is_svd == (fit.turn == 0)
     assert fit.strength == 0
+
+
+def test_choose_turn_keeps_what_helps_and_drops_what_does_not():
+    """From a bad start to a good end some of the way is kept, the other way round none; what is kept is a rotation."""
+    generator = np.random.default_rng(3)
+    rows = (generator.normal(size=(500, 24)) * np.geomspace(1, 0.02, 24)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    good, turn = np.eye(24, dtype=np.float32), np.linalg.qr(generator.normal(size=(24, 24)))[0]
+    turn[0] *= np.sign(np.linalg.det(turn))
+    bad = turn.astype(np.float32)
+    settings = AdaptorSettings(k=5)
+    share, kept = choose_turn(good, bad, rows[:300], rows[300:], (4, 8), settings)
+    assert share > 0
+    np.testing.assert_allclose(kept @ kept.T, np.eye(24), atol=1e-5)
+    assert choose_turn(bad, good, rows[:300], rows[300:], (4, 8), settings)[0] == 0
 
 
 def test_svd_rotation_is_numpys_svd():

@@ -1,0 +1,106 @@
+"""Pictures of adaptive classification: accuracy against width, where examples exit, coarse beside fine labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, shorten, width_axis
+from mrl_viz.learning.adaptive import AdaptiveClassification
+
+PURPLE = "#CC79A7"
+LINES = {
+    "mrl": ("MRL heads", BLUE, "solid", "circle"),
+    "mrl-e": ("MRL-E heads", PURPLE, "dot", "square"),
+    "separate": ("separately trained heads", GREEN, "dash", "diamond"),
+}
+LABEL_COLOURS = (ORANGE, BLUE, GREEN, PURPLE)
+LABEL_DASHES, LABEL_SYMBOLS = ("solid", "dash", "dot", "dashdot"), ("square", "circle", "diamond", "x")
+# Three lines share each width: shifted by these factors their intervals do not cover each other.
+SHIFTS = {"mrl": 1.0, "mrl-e": 1.04, "separate": 0.96}
+
+
+def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
+    """Held-out accuracy of every kind of head at every width, the cascades at the width they read on average, the oracle."""
+    figure = go.Figure()
+    for kind, heads in result.heads.items():
+        label, colour, dash, symbol = LINES[kind]
+        values, low, high = (np.asarray(getattr(heads, name)) for name in ("accuracy", "accuracy_low", "accuracy_high"))
+        figure.add_scatter(
+            x=np.asarray(heads.dims) * SHIFTS[kind], y=values, mode="lines+markers", name=label,
+            line={"color": colour, "dash": dash, "width": 3 if kind == "mrl" else 2}, marker={"symbol": symbol, "size": 9},
+            error_y={"array": high - values, "arrayminus": values - low, "color": colour, "thickness": 1, "width": 3},
+            customdata=np.stack([np.asarray(heads.dims), low, high], axis=1),
+            hovertemplate=(
+                f"{label}, %{{customdata[0]}} dims: %{{y:.1%}}<br>95 %: %{{customdata[1]:.1%}} to %{{customdata[2]:.1%}}"
+                "<extra></extra>"
+            ),
+        )  # fmt: skip
+    for kind in ("mrl", "mrl-e"):
+        cascade = result.cascades[kind]
+        label, colour = LINES[kind][:2]
+        figure.add_scatter(
+            x=[cascade.expected_dim[0]], y=[cascade.accuracy[0]], mode="markers", name=f"cascade over {label}",
+            marker={"symbol": "star", "size": 18, "color": colour, "line": {"width": 2, "color": ORANGE}},
+            error_x={"array": [cascade.expected_dim[1]], "color": ORANGE}, error_y={"array": [cascade.accuracy[1]], "color": ORANGE},
+            hovertemplate=(
+                f"cascade over {label}: %{{x:.1f}} ± {cascade.expected_dim[1]:.1f} dims<br>%{{y:.1%}} ± {cascade.accuracy[1]:.1%}"
+                f" over {cascade.n_splits} splits<extra></extra>"
+            ),
+        )  # fmt: skip
+    cascade = result.cascade
+    figure.add_scatter(
+        x=[cascade.oracle_dim[0]], y=[cascade.oracle_accuracy[0]], mode="markers", name="oracle: the smallest right width",
+        marker={"symbol": "cross-open", "size": 13, "color": GREY, "line_width": 2},
+        hovertemplate="oracle: %{x:.1f} dims, %{y:.1%}<extra></extra>",
+    )  # fmt: skip
+    width_axis(figure, result.dims)
+    figure.update_yaxes(title="accuracy on held-out texts", tickformat=".0%")
+    return finish(figure, height=460)
+
+
+def exit_shares(result: AdaptiveClassification) -> go.Figure:
+    """Share of texts that the cascade answers at each width, with its deviation over splits, and what it has read by then."""
+    cascade = result.cascade
+    shares = np.array([mean for mean, _ in cascade.exit_share])
+    spreads = np.array([sd for _, sd in cascade.exit_share])
+    read = np.cumsum(cascade.dims)
+    labels = [str(dim) for dim in cascade.dims]
+    figure = go.Figure(
+        go.Bar(
+            x=labels, y=shares, name="texts answered here", marker_color=BLUE,
+            error_y={"array": spreads, "color": GREY, "thickness": 2},
+            customdata=np.stack([spreads, read], axis=1),
+            hovertemplate=(
+                "%{x} dims: %{y:.1%} ± %{customdata[0]:.1%} of the texts<br>the heads up to here read %{customdata[1]:.0f} "
+                "coordinates<extra></extra>"
+            ),
+        )
+    )  # fmt: skip
+    figure.add_scatter(
+        x=labels, y=np.cumsum(shares), mode="lines+markers", name="answered by here", line={"color": ORANGE, "dash": "dot", "width": 3},
+        marker={"symbol": "square", "size": 9}, hovertemplate="by %{x} dims: %{y:.1%} answered<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title="width, dims", type="category")
+    figure.update_yaxes(title="share of texts", tickformat=".0%", range=[0, 1.05])
+    return finish(figure, height=360)
+
+
+def exits_by_label(results: Sequence[AdaptiveClassification]) -> go.Figure:
+    """Share of texts answered by each width, a line per label column; dashed verticals are the expected widths."""
+    figure = go.Figure()
+    for position, result in enumerate(results):
+        cascade, colour = result.cascade, LABEL_COLOURS[position % len(LABEL_COLOURS)]
+        name = f"{shorten(result.label, 24)}, {len(result.classes)} classes"
+        figure.add_scatter(
+            x=np.asarray(cascade.dims), y=np.cumsum([mean for mean, _ in cascade.exit_share]), mode="lines+markers", name=name,
+            line={"color": colour, "dash": LABEL_DASHES[position % 4], "width": 3},
+            marker={"symbol": LABEL_SYMBOLS[position % 4], "size": 10},
+            hovertemplate=f"{name}: %{{y:.1%}} answered by %{{x}} dims<extra></extra>",
+        )  # fmt: skip
+        figure.add_vline(x=cascade.expected_dim[0], line={"color": colour, "dash": "dash", "width": 2})
+    width_axis(figure, results[0].dims)
+    figure.update_yaxes(title="texts answered by this width", tickformat=".0%", range=[0, 1.05])
+    return finish(figure, height=360)

@@ -1,0 +1,194 @@
+"""Parts of the Adaptor page: fit, show, keep; and the session's adaptor for other pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import streamlit as st
+
+from mrl_viz.analysis import embed_corpus
+from mrl_viz.cli_adapt import judgements_by_row
+from mrl_viz.encoders.sentence_transformers import SentenceTransformerEncoder
+from mrl_viz.learning.adaptor import FEWEST_ROWS, AdaptorFit, AdaptorMethod, fit_adaptor, suggested_settings
+from mrl_viz.learning.adaptor_io import adaptor_archive, adaptor_card, save_sentence_transformer, zipped
+from mrl_viz.store import EmbeddingStore
+from mrl_viz.ui.background import Report, begin, finished, task
+from mrl_viz.ui.charts import plain
+from mrl_viz.ui.explore import encoder_of, refuse_paid_models
+from mrl_viz.ui.results import ENCODING
+from mrl_viz.ui.workspace import Workspace
+
+METHOD_NAMES: dict[AdaptorMethod, str] = {
+    "neighbors": "Keep neighbors (default): SVD, then turned so that each width keeps its neighbors",
+    "paper": "Matryoshka-Adaptor, as in the paper: a residual network",
+    "search": "Search-Adaptor: learns ranking at full width, from judgements",
+    "svd": "SVD alone: a rotation, nothing to train",
+}
+ADAPTORS_KEY, ADAPTED_KEY = "adaptors", "adapted_models"
+# Above this a fit takes minutes; the page says so.
+MANY_TEXTS = 20_000
+
+
+def adaptor_fit(workspace: Workspace) -> AdaptorFit | None:
+    """The fit for the current data, model and options, once asked for; None, with a sentence, a form or progress, before."""
+    embedded, n_items = workspace.embedded, workspace.corpus.n_items
+    dims = tuple(dim for dim in workspace.dims if dim < embedded.full_dim)
+    if n_items < FEWEST_ROWS:
+        st.info(
+            f"There are {n_items:,} texts here. An adaptor needs at least {FEWEST_ROWS}: most of them to learn from, the "
+            "others to measure it on. Add texts on the Start page.", icon=":material/info:",
+        )  # fmt: skip
+        return None
+    if not dims:
+        st.info("Choose at least one width below the full one in the sidebar.", icon=":material/info:")
+        return None
+    has_judgements = bool(workspace.corpus.qrels)
+    methods = [name for name in METHOD_NAMES if name != "search" or has_judgements]
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    method = left.selectbox("Method", methods, key="adaptor_method", format_func=METHOD_NAMES.__getitem__)
+    learns = method == "search" or (
+        has_judgements and method in ("neighbors", "paper")
+        and right.toggle("Learn from judgements", key="adaptor_judged", help="Which texts answer which queries, as your data say.")
+    )  # fmt: skip
+    key = f"adaptor_{embedded.fingerprint}_{method}_{learns}_{'_'.join(map(str, dims))}"
+    if (known := task(key)) is None or not known.is_running:
+        words = "Fit again" if known else f"Fit on {n_items:,} texts"
+        if st.button(words, key="fit_adaptor", type="primary"):
+            begin(key, lambda report, stopped: _fit(workspace, dims, method, learns, report, stopped))
+            known = task(key)
+    if known is None:
+        minutes = "minutes" if n_items > MANY_TEXTS else "some seconds"
+        st.info(
+            f"Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes {minutes} "
+            "and runs beside the page.", icon=":material/info:",
+        )  # fmt: skip
+        return None
+    fit = cast("AdaptorFit | None", finished(key))
+    if fit is not None:
+        st.session_state.setdefault(ADAPTORS_KEY, {})[_model_key(workspace)] = fit
+    return fit
+
+
+def _fit(
+    workspace: Workspace, dims: tuple[int, ...], method: AdaptorMethod, learns: bool, report: Report, stopped: Any
+) -> AdaptorFit:
+    embedded = workspace.embedded
+    queries, qrels = None, None
+    if learns:
+        refuse_paid_models(workspace.model)
+        report(0, 1, "Embedding the queries…")
+        with ENCODING:
+            judged = embed_corpus(workspace.corpus, workspace.model)
+        queries, qrels = judged.queries, judgements_by_row(judged)
+
+    def progress(done: int, total: int, info: dict[str, Any]) -> None:
+        report(done, total, f"{info['stage']}: epoch {done} of at most {total}, validation loss {info['validation']:.4f}")
+
+    return fit_adaptor(
+        embedded.corpus, dims, method=method, queries=queries, qrels=qrels,
+        settings=suggested_settings(len(embedded.corpus), method),
+        model=None if embedded.source.embeddings is not None else embedded.model, progress=progress, cancelled=stopped,
+    )  # fmt: skip
+
+
+def _model_key(workspace: Workspace) -> str:
+    """What an adaptor belongs to: a model, or, where vectors came ready, those very vectors."""
+    ready = workspace.corpus.embeddings is not None
+    return workspace.corpus.fingerprint if ready else f"{workspace.embedded.model} {workspace.embedded.full_dim}"
+
+
+def session_adaptor(workspace: Workspace) -> AdaptorFit | None:
+    """The adaptor this session fitted last for the current model, if any."""
+    fits: dict[str, AdaptorFit] = st.session_state.get(ADAPTORS_KEY, {})
+    return fits.get(_model_key(workspace))
+
+
+def fit_facts(fit: AdaptorFit) -> None:
+    """How the fit went, in small print."""
+    split = f"{fit.n_train:,} texts to train on, {fit.n_validation:,} to stop by, {fit.n_held_out:,} held out"
+    if fit.n_held_out_queries:
+        split += f"; {fit.n_held_out_queries:,} queries held out"
+    how = {"epochs": "all epochs done", "converged": "no better for a while", "cancelled": "stopped by you; the best so far is kept"}
+    if fit.turn < 1:
+        split += f"; of the learnt turn {fit.turn:.0%} was kept, as far as it helped the texts to stop by"
+    st.caption(plain(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}."))
+    not_better = [str(dim) for dim, what in zip(fit.dims, fit.verdicts()) if what != "better" and dim < fit.adaptor.full_dim]
+    losses = [
+        str(dim) for dim, (_, _, high) in zip(fit.dims, fit.gain_over_prefix) if high < 0 and dim < fit.adaptor.full_dim
+    ]
+    if not_better and fit.adaptor.method != "svd":
+        st.warning(
+            f"At {', '.join(not_better)} dims it is no better than SVD, which needs no training: there, SVD does as well.",
+            icon=":material/balance:",
+        )  # fmt: skip
+    if losses:
+        st.warning(f"At {', '.join(losses)} dims the raw prefix is better: do not use it there.", icon=":material/balance:")
+
+
+def verdict_rows(fit: AdaptorFit) -> list[dict[str, Any]]:
+    """One record per width below the full one: the three maps, the differences with their intervals, the verdict."""
+    measure = "ndcg" if fit.n_held_out_queries else "overlap"
+    raw, svd, own = (getattr(fit.quality(name), measure) for name in ("prefix", "svd", "adaptor"))
+    return [
+        {
+            "dims": dim, "raw prefix": raw[level], "SVD": svd[level], "adaptor": own[level],
+            "adaptor, training": getattr(fit.quality("adaptor"), f"{measure}_train")[level],
+            "against SVD": verdict, "difference": fit.gain_over_svd[level][0], "low": fit.gain_over_svd[level][1],
+            "high": fit.gain_over_svd[level][2],
+        }
+        for level, (dim, verdict) in enumerate(zip(fit.dims, fit.verdicts()))
+        if dim < fit.adaptor.full_dim
+    ]  # fmt: skip
+
+
+def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
+    """Download the adaptor; for a sentence-transformers model also a model folder with the adaptor inside, usable everywhere."""
+    name = _file_name(workspace, fit)
+    left, right = st.columns(2)
+    left.download_button(
+        "Download the adaptor (zip)", lambda: adaptor_archive(fit.adaptor, card=adaptor_card(fit.adaptor, fit)),
+        file_name=f"{name}.zip", mime="application/zip", key="adaptor_zip", width="stretch",
+    )  # fmt: skip
+    left.caption("Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy only.")
+    if workspace.corpus.embeddings is not None:
+        right.caption("Ready vectors have no model here to put the adaptor into.")
+        return
+    folder = EmbeddingStore().folder / "adapted" / name
+    if right.button("Make it a model of this app", key="adaptor_model", width="stretch"):
+        _save_model(workspace, fit, folder)
+        models: list[str] = st.session_state.setdefault(ADAPTED_KEY, [])
+        models += [str(folder)] if str(folder) not in models else []
+    if not folder.is_dir():
+        right.caption("Puts the adaptor into a copy of the model, which sentence-transformers loads without this package.")
+        return
+    right.download_button(
+        "Download the model (zip)", lambda: zipped(folder), file_name=f"{name}-model.zip", mime="application/zip",
+        key="adaptor_model_zip", width="stretch",
+    )  # fmt: skip
+    right.button("Use it on every page", key="use_adapted", on_click=_use_model, args=(str(folder),), width="stretch")
+    right.caption(plain(f"Saved on the machine that runs this app, in {folder}. Choose it under Model in the sidebar."))
+
+
+def _save_model(workspace: Workspace, fit: AdaptorFit, folder: Path) -> None:
+    encoder = encoder_of(workspace.model)
+    if not isinstance(encoder, SentenceTransformerEncoder):
+        st.error("Only sentence-transformers models can hold an adaptor; download it and apply it to what the API gives.")
+        return
+    prompts = {"query": encoder.query_prompt, "document": encoder.document_prompt}
+    with ENCODING, st.spinner("Saving the model…"):
+        save_sentence_transformer(
+            fit.adaptor, encoder.model, folder, pre_truncation=encoder.pre_truncation,
+            prompts={name: text for name, text in prompts.items() if text}, card=adaptor_card(fit.adaptor, fit),
+        )  # fmt: skip
+
+
+def _use_model(folder: str) -> None:
+    st.session_state["next_model"] = folder
+
+
+def _file_name(workspace: Workspace, fit: AdaptorFit) -> str:
+    """Model, method and the map's fingerprint."""
+    model = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(workspace.embedded.model).name)[:40].strip("-") or "vectors"
+    return f"{model}-{fit.adaptor.method}-{fit.adaptor.fingerprint}"

@@ -1,0 +1,121 @@
+"""A fitted adaptor as an arrangement: known rows are left out, the command line fits and measures one."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mrl_viz.cli import main
+from mrl_viz.cli_adapt import split_arrangements
+from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.figures import controls_curve
+from mrl_viz.learning.adaptor import FEWEST_ROWS, fit_adaptor, suggested_settings
+from mrl_viz.learning.adaptor_map import Adaptor, row_keys
+from mrl_viz.measures.controls import compare_arrangements
+
+RNG = np.random.default_rng(0)
+ROWS = (RNG.normal(size=(300, 6)) @ RNG.normal(size=(6, 24)) + 0.3 * RNG.normal(size=(300, 24))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fit_adaptor(ROWS, [4, 8], method="svd", model="toy")
+
+
+def test_rows_are_known_again_at_any_scale_and_from_disk(fit, tmp_path):
+    """Exactly the rows not held out are known, also rescaled, slightly disturbed, or by the adaptor read back."""
+    assert (~fit.adaptor.has_seen(ROWS)).sum() == fit.n_held_out
+    loaded = Adaptor.load(fit.adaptor.save(tmp_path / "a"))
+    np.testing.assert_array_equal(loaded.has_seen(ROWS * 7), fit.adaptor.has_seen(ROWS))
+    assert loaded.fingerprint == fit.adaptor.fingerprint
+    assert (loaded.has_seen(ROWS * (1 + 1e-7)) == fit.adaptor.has_seen(ROWS)).mean() > 0.98
+    assert not fit.adaptor.has_seen(RNG.normal(size=(50, 24))).any()
+    assert len(np.unique(row_keys(ROWS))) == len(ROWS)
+
+
+def test_a_learned_map_is_measured_on_rows_it_has_not_seen(fit):
+    """Its line is the one of the fit's own held-out rows, with the prefix on those beside it, and a note says so."""
+    controls = compare_arrangements(ROWS, dims=[4, 8], arrangements=["prefix"], learned={"adaptor": fit.adaptor})
+    curve = controls.curves["adaptor"]
+    assert curve.n_items == fit.n_held_out == 60
+    np.testing.assert_allclose(curve.overlap, fit.quality("adaptor").overlap, atol=1e-12)
+    np.testing.assert_allclose(curve.prefix_overlap, fit.quality("prefix").overlap, atol=1e-12)
+    assert any("fitted on 240 of these 300 texts and is measured on the other 60" in note for note in controls.notes)
+    assert "adaptor" in [trace.name for trace in controls_curve(controls).data]
+
+
+def test_rows_all_seen_are_measured_with_a_warning(fit):
+    """Where too few unseen rows are left, the line is of seen rows and a note says that it flatters."""
+    seen = ROWS[fit.adaptor.has_seen(ROWS)]
+    controls = compare_arrangements(seen, dims=[4], arrangements=["prefix"], learned={"adaptor": fit.adaptor})
+    assert controls.curves["adaptor"].n_items == len(seen)
+    assert any("flatters" in note for note in controls.notes)
+
+
+def test_overlap_is_with_the_original_neighbors_at_full_width_too():
+    """A map that changes the full width is not compared with itself: at the full width it scores below 1."""
+    squeeze = Adaptor("paper", 24, (4,), None, np.diag(np.linspace(0.01, 3, 24)).astype(np.float32))
+    controls = compare_arrangements(ROWS, dims=[4], arrangements=["prefix"], learned={"mine": squeeze})
+    assert controls.curves["mine"].overlap[-1] < 0.9
+    assert controls.curves["prefix"].overlap[-1] == 1
+
+
+def test_suggested_settings_follow_the_rows():
+    """Small corpora get the smaller batch, which they can fill; fewer rows than that are refused in one sentence."""
+    assert [suggested_settings(n).batch_size for n in (FEWEST_ROWS, 365, 366, 9999)] == [128, 128, 256, 256]
+    for n in (FEWEST_ROWS, 366):
+        fit_adaptor(RNG.normal(size=(n, 8)), [4], settings=suggested_settings(n, "svd"), method="svd")
+    with pytest.raises(EmptyInputError, match="199 rows; an adaptor needs at least 200"):
+        suggested_settings(199)
+
+
+def test_split_arrangements_keeps_the_case_of_folders():
+    """Folders are taken as written; an adaptor without one is refused."""
+    assert split_arrangements("prefix, SVD,adaptor:/a/B,Adaptor:c") == (["prefix", "SVD"], ["/a/B", "c"])
+    for text in ("prefix,adaptor", "adaptor:"):
+        with pytest.raises(InvalidInputError, match="adaptor:FOLDER"):
+            split_arrangements(text)
+
+
+def test_adapt_then_sweep_on_the_command_line(tmp_path, capsys):
+    """`adapt` on ready vectors writes an adaptor with its card and data; `sweep` measures it on the rows held out."""
+    np.save(tmp_path / "rows.npy", ROWS)
+    folder, out = tmp_path / "adaptor", tmp_path / "fit.json"
+    source = str(tmp_path / "rows.npy")
+    assert main(["adapt", source, "--dims", "4,8", "--method", "paper", "--out", str(folder), "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    data = json.loads(out.read_text())
+    assert data["schema"] == 1 and data["method"] == "paper" and data["model"] is None
+    assert "against SVD" in printed and "On held-out data" in printed
+    assert {path.name for path in folder.iterdir()} == {"adaptor.safetensors", "config.json", "README.md"}
+    assert main(["sweep", source, "--dims", "4,8", "--k", "10", "--arrangements", f"prefix,adaptor:{folder}", "--json", str(out)]) == 0
+    swept = json.loads(out.read_text())
+    expected = [row["overlap"] for row in data["rows"] if row["map"] == "adaptor"]
+    np.testing.assert_allclose([row["overlap"] for row in swept["arrangements"]["adaptor"]], expected, atol=1e-12)
+    assert "measured on the other 60" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["adapt", "{few}", "--out", "{out}"], "50 rows; an adaptor needs at least 200"),
+        (["adapt", "{rows}", "--dims", "8,24", "--out", "{out}"], "not below the width"),
+        (["adapt", "{rows}", "--dims", "8", "--qrels", "--out", "{out}"], "no relevance judgements"),
+        (["adapt", "{rows}", "--dims", "8", "--method", "search", "--out", "{out}"], "no relevance judgements"),
+        (["adapt", "{rows}", "--dims", "8", "--method", "svd", "--out", "{home}"], "holds other files"),
+        (["adapt", "{rows}", "--dims", "8", "--method", "svd", "--out", "{out}", "--model-out", "{out}2"], "holds ready vectors"),
+        (["sweep", "{rows}", "--arrangements", "prefix,adaptor"], "adaptor:FOLDER"),
+        (["sweep", "{rows}", "--arrangements", "adaptor:{home}"], "no config.json"),
+        (["sweep", "{wide}", "--arrangements", "adaptor:{fitted}"], "fitted on 24"),
+    ],
+)  # fmt: skip
+def test_bad_adaptor_arguments_are_one_line_and_code_2(arguments, message, fit, tmp_path, capsys):
+    """Too few rows, a width too many, no judgements, a foreign folder, another width: one sentence on stderr."""
+    np.save(tmp_path / "rows.npy", ROWS)
+    np.save(tmp_path / "few.npy", ROWS[:50])
+    np.save(tmp_path / "wide.npy", np.hstack([ROWS, ROWS]))
+    names = {name: str(tmp_path / f"{name}.npy") for name in ("rows", "few", "wide")}
+    names |= {"out": str(tmp_path / "out"), "home": str(tmp_path), "fitted": str(fit.adaptor.save(tmp_path / "fitted"))}
+    assert main([argument.format(**names) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and message in error
