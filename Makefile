@@ -3,17 +3,21 @@ PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
+# One worker a core, one thread a worker.
+WORKERS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+UNIT := tests/unit tests/property tests/test_architecture.py
 
 .PHONY: app test test-unit check bench clean
 
 app: $(VENV)/.app
 	$(BIN)/python -m mrl_viz app --port $(PORT) $(if $(filter 1,$(HEADLESS)),--headless)
 
+# The app and the browser come after the rest, alone: they wait for the clock, the others for the processor.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(WORKERS) $(UNIT) tests/reference; status=$$?; $(BIN)/python -m pytest tests/app tests/browser && exit $$status
 
 test-unit: $(VENV)/.test
-	$(BIN)/python -m pytest tests/unit tests/property tests/test_architecture.py
+	$(WORKERS) $(UNIT)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
