@@ -150,6 +150,7 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
     left.download_button(
         "Download the adaptor (zip)", lambda: adaptor_archive(fit.adaptor, card=adaptor_card(fit.adaptor, fit)),
         file_name=f"{name}.zip", mime="application/zip", key="adaptor_zip", width="stretch",
+        on_click="ignore",
     )  # fmt: skip
     left.caption("Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy only.")
     if workspace.corpus.embeddings is not None:
@@ -165,7 +166,7 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
         return
     right.download_button(
         "Download the model (zip)", lambda: zipped(folder), file_name=f"{name}-model.zip", mime="application/zip",
-        key="adaptor_model_zip", width="stretch",
+        key="adaptor_model_zip", width="stretch", on_click="ignore",
     )  # fmt: skip
     right.button("Use it on every page", key="use_adapted", on_click=_use_model, args=(str(folder),), width="stretch")
     right.caption(plain(f"Saved on the machine that runs this app, in {folder}. Choose it under Model in the sidebar."))

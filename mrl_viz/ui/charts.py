@@ -53,8 +53,10 @@ def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[], N
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
     choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
     st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", **choosing)
+    # Made when asked for: a file made ahead is gone after the next rerun, which on a live page comes every second.
     st.download_button(
-        "Download CSV", frame.to_csv(index=False), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv", on_click="ignore",
+        "Download CSV", lambda: frame.to_csv(index=False), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv",
+        on_click="ignore",
     )  # fmt: skip
 
 

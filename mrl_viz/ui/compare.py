@@ -74,8 +74,7 @@ def side_rows(workspace: Workspace, side: SideBySide) -> list[dict[str, Any]]:
 
 def report_button(result: ModelComparison) -> None:
     """The comparison as one HTML file that asks nothing from anywhere."""
-    if st.button("Prepare the report", key="prepare_report"):
-        st.download_button(
-            "Download the report (HTML)", comparison_report(result), file_name="comparison.html", mime="text/html",
-            key="report_html",
-        )  # fmt: skip
+    st.download_button(
+        "Download the report (HTML)", lambda: comparison_report(result), file_name="comparison.html", mime="text/html",
+        key="report_html", on_click="ignore",
+    )  # fmt: skip

@@ -29,6 +29,8 @@ def sidebar() -> None:
     if st.session_state.get("data") not in options:
         st.session_state.pop("data", None)
     with st.sidebar:
+        # The width is what everybody moves: it stands first, though it depends on what comes below.
+        first = st.container()
         data = st.selectbox("Data", options, key="data", bind="query-params", format_func=_data_label)
         corpus = own if data == "mine" and own is not None else sample()
         model = _model_choice(corpus)
@@ -44,7 +46,8 @@ def sidebar() -> None:
         dims = tuple(sorted({*dims, vectors.full_dim}))
         most_k = max(1, min(MOST_K, corpus.n_items - 1))
         k = _slider_k(most_k)
-        focus = _focus(dims, vectors.matryoshka_dims or ())
+        with first:
+            focus = _focus(dims, vectors.matryoshka_dims or ())
         workspace = Workspace(corpus, vectors, dims, k, focus, model)
         st.session_state[WORKSPACE_KEY] = workspace
         with errors_shown():

@@ -1,6 +1,6 @@
 """What a visitor does, for all browser tests."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect
 
 expect.set_options(timeout=60_000)  # a busy machine with two cores
 
@@ -8,7 +8,9 @@ expect.set_options(timeout=60_000)  # a busy machine with two cores
 def loaded(page):
     """Wait until the script has run to its end, without an exception."""
     expect(page.get_by_test_id("stSidebar")).to_be_visible()
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    for _ in range(2):  # a click's own run may not have begun when it is first asked
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+        page.wait_for_timeout(250)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
@@ -18,8 +20,10 @@ def headings(page, name):
 
 
 def follow(page, name):
-    """Go to another page by the navigation."""
+    """Go to another page by the navigation, and wait until its script is at work or done."""
+    before = page.get_by_role("heading", level=1).first.inner_text()
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", level=1).first).not_to_have_text(before)
 
 
 def move_focus(page, key):
@@ -43,3 +47,18 @@ def find(page, part):
     box.click()
     box.fill(part)
     page.get_by_role("option").first.click()
+
+
+def choose(page, label, option):
+    """Choose an option of a select box by typing it; a rerun under way may take the list away, so look again."""
+    box = page.get_by_role("combobox", name=label)
+    listed = page.get_by_role("option", name=option).first
+    for _ in range(5):
+        box.click()
+        box.fill(option)
+        try:
+            listed.click(timeout=5000)
+            return
+        except TimeoutError:
+            continue
+    listed.click()

@@ -22,6 +22,9 @@ def test_models_are_compared_and_never_ranked_without_labels(page):
     expect(headings(page, "Agreement with oneself against bytes per vector")).to_be_visible()
     expect(headings(page, "Task quality against bytes per vector")).to_have_count(0)
     expect(headings(page, "One text's neighbors side by side")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the report (HTML)").click()
+    assert "5 texts, fingerprint" in download.value.path().read_text(encoding="utf-8")
 
 
 def test_a_plan_is_chosen_and_its_record_downloaded(page):
@@ -38,6 +41,8 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     target = page.get_by_role("slider", name="Target, % kept")
     target.press("End")
     expect(plan).to_have_text("Plan: 256 dims float32 exact")
+    expect(page).to_have_url(re.compile("choose_target=100"))
+    loaded(page)
     # Only choosing again, no measuring: the button stays away.
     expect(page.get_by_role("button", name=re.compile("Measure every plan"))).to_have_count(0)
     target.press("Home")

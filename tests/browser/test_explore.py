@@ -117,6 +117,7 @@ def test_formulas_are_inert_in_downloads(page):
     """A text that begins like a spreadsheet formula begins with an apostrophe in the CSV."""
     paste(page, ["=1+1", "@SUM(A1)", "-2+3", "+plus", "an ordinary text"])
     follow(page, "Neighbors")
+    expect(headings(page, "Where this text's neighbors go")).to_be_visible()
     loaded(page)
     content = ""
     for expander in page.get_by_test_id("stExpander").filter(has_text="Show data").all():

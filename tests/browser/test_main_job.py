@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import follow, headings, loaded, move_focus, paste
+from tests.browser.steps import choose, follow, headings, loaded, move_focus, paste
 
 TEXTS = ["The cat sleeps on the sofa", "A kitten naps on the couch", "Taxes are due in April", "File your tax return", "Bread rises slowly"]
 
@@ -69,8 +69,8 @@ def test_an_unknown_model_is_one_sentence(page):
     page.goto("/?model=no-such-owner/no-such-model")
     expect(page.get_by_test_id("stAlert").get_by_text("no-such-owner/no-such-model")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
-    page.get_by_role("combobox", name="Model").fill("wordllama")
-    page.get_by_role("option", name="wordllama").first.click()
+    loaded(page)
+    choose(page, "Model", "wordllama")
     expect(page.get_by_text("Kept at ½ width (128 dims)")).to_be_visible()
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
