@@ -29,6 +29,8 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench_maps.py
 	$(BIN)/python benchmarks/bench_controls.py
 	$(BIN)/python benchmarks/bench_evaluate.py
+	$(BIN)/python benchmarks/bench_retrieval.py --no-hnsw
+	$(BIN)/python benchmarks/bench_adaptor.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -141,7 +141,7 @@ class AdaptorFit:
         """One sentence: where it beats SVD, where it does not."""
         narrow = [(dim, verdict) for dim, verdict in zip(self.dims, self.verdicts()) if dim < self.adaptor.full_dim]
         parts = []
-        for verdict, phrase in (("better", "beats SVD at"), ("equal", "is no different at"), ("worse", "is worse at")):
+        for verdict, phrase in (("better", "beats SVD at"), ("equal", "is no different from SVD at"), ("worse", "is worse than SVD at")):
             if found := [str(dim) for dim, what in narrow if what == verdict]:
                 parts.append(f"{phrase} {', '.join(found)}")
         return f"On held-out data ({self.measure}) the {self.adaptor.method} adaptor {'; '.join(parts)} dims."
