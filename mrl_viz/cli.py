@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrl_viz.cli_adapt import add_adapt, load_adaptors, split_arrangements
+from mrl_viz.cli_adapt import add_adapt, learned_maps, split_arrangements
 from mrl_viz.cli_decide import add_verbs
 from mrl_viz.errors import DimensionError, InvalidInputError, MrlVizError
 
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
     sweep.add_argument("--seed", type=int, default=0, help="of the bootstrap and the drift sample (default 0)")
     sweep.add_argument(
-        "--arrangements", default="prefix", help="prefix,random,suffix,svd,adaptor:FOLDER: also measure these (default prefix)"
+        "--arrangements", default="prefix", help="prefix,random,suffix,svd,importance,adaptor:FOLDER: also measure these (default prefix)"
     )
     sweep.set_defaults(verb=_sweep)
 
@@ -191,7 +191,7 @@ def _sweep(args: argparse.Namespace) -> int:
     data = result.to_dict()
     if names != ("prefix",) or folders:
         controls = analyse_controls(
-            embedded, dims=dims, k=args.k, seed=args.seed, arrangements=names, learned=load_adaptors(folders, embedded),
+            embedded, dims=dims, k=args.k, seed=args.seed, arrangements=names, learned=learned_maps(folders, embedded, dims, args.k, args.seed),
             progress=progress_bar("controls"),
         )  # fmt: skip
         extra = controls.to_dict()

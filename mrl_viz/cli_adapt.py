@@ -10,10 +10,10 @@ from mrl_viz.errors import EmptyInputError, InvalidInputError
 
 if TYPE_CHECKING:
     from mrl_viz.analysis import EmbeddedCorpus
+    from mrl_viz.arrangements import LearnedMap
     from mrl_viz.learning.adaptor import AdaptorFit, Qrels
-    from mrl_viz.learning.adaptor_map import Adaptor
 
-ADAPTOR_PREFIX = "adaptor:"
+ADAPTOR_PREFIX, IMPORTANCE = "adaptor:", "importance"
 AddSource = Callable[[argparse.ArgumentParser], None]
 
 
@@ -36,7 +36,7 @@ def add_adapt(verbs: Any, add_source: AddSource) -> None:
 
 
 def split_arrangements(text: str) -> tuple[list[str], list[str]]:
-    """The plain names and the adaptor folders of a list such as `prefix,svd,adaptor:FOLDER`.
+    """The plain names and what is learnt, folders or "importance", of a list such as `prefix,svd,importance,adaptor:FOLDER`.
 
     Raises
     ------
@@ -46,25 +46,37 @@ def split_arrangements(text: str) -> tuple[list[str], list[str]]:
     folders = [part[len(ADAPTOR_PREFIX) :] for part in parts if part.lower().startswith(ADAPTOR_PREFIX)]
     if "" in folders or "adaptor" in (part.lower() for part in parts):
         raise InvalidInputError("`arrangements` has an adaptor without its folder; write adaptor:FOLDER.")
-    return [part for part in parts if not part.lower().startswith(ADAPTOR_PREFIX)], folders
+    plain = [part for part in parts if not part.lower().startswith(ADAPTOR_PREFIX)]
+    if IMPORTANCE in (part.lower() for part in plain):
+        folders.append(IMPORTANCE)
+    return [part for part in plain if part.lower() != IMPORTANCE], folders
 
 
-def load_adaptors(folders: Sequence[str], embedded: EmbeddedCorpus) -> dict[str, Adaptor]:
-    """The adaptors of some folders by the name their line gets, checked against the vectors they are meant for.
+def learned_maps(
+    wanted: Sequence[str], embedded: EmbeddedCorpus, dims: Sequence[int], k: int, seed: int
+) -> dict[str, LearnedMap]:
+    """The maps of some adaptor folders, and the order of coordinates learnt here for "importance", by the name of their line.
 
     Raises
     ------
     DataFormatError, ShapeError, InvalidInputError : no adaptor, or one for other vectors.
+    EmptyInputError : too few texts to learn an order from. DimensionError : no width below the full one.
     """
     from mrl_viz.learning.adaptor_map import Adaptor
+    from mrl_viz.learning.importance import learn_importance
 
     model = None if embedded.source.embeddings is not None else embedded.model
-    return {
+    folders = [name for name in wanted if name != IMPORTANCE]
+    maps: dict[str, LearnedMap] = {
         "adaptor" if len(folders) == 1 else f"{ADAPTOR_PREFIX}{folder}": Adaptor.load(
             folder, full_dim=embedded.full_dim, model=model
         )
         for folder in folders
     }
+    if IMPORTANCE in wanted:
+        narrow = [dim for dim in dims if dim < embedded.full_dim]
+        maps[IMPORTANCE] = learn_importance(embedded.corpus, narrow, k=k, seed=seed)
+    return maps
 
 
 def judgements_by_row(embedded: EmbeddedCorpus) -> Qrels:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.learning.adaptor_map import svd_rotation
+from mrl_viz.learning.adaptor_map import row_keys, svd_rotation
 from mrl_viz.learning.adaptor_report import MapQuality, measure_maps
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
@@ -39,6 +39,7 @@ class ImportanceOrder:
         "random" (the first of the draws; `random_overlap` is the mean over all) and "svd" (a rotation, not a
         selection).
     `losses` : mean training loss per epoch, each width's divergence divided by its value at the start.
+    `fitted_rows` : `row_keys` of the rows it was trained on, for `has_seen`.
     """
 
     order: npt.NDArray[np.int64]
@@ -51,6 +52,11 @@ class ImportanceOrder:
     random_overlap: tuple[float, ...]
     losses: tuple[float, ...]
     stopped: str
+    fitted_rows: npt.NDArray[np.int64]
+
+    def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which rows it was trained on, shape (n_items,); measured on those, it looks better than it is."""
+        return np.isin(row_keys(embeddings), self.fitted_rows)
 
     def apply(self, embeddings: npt.ArrayLike) -> FloatMatrix:
         """The same rows with their coordinates in the learnt order, shape (n_items, full_dim).
@@ -80,7 +86,7 @@ class ImportanceOrder:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data."""
-        left_out = {"order", "scores", "qualities"}
+        left_out = {"order", "scores", "qualities", "fitted_rows"}
         fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
         return fields | {"order": self.order.tolist(), "scores": self.scores.tolist(), "rows": self.rows()}
 
@@ -172,6 +178,7 @@ def learn_importance(
     return ImportanceOrder(
         order=order, scores=scores, dims=widths, k=k, n_train=len(train), n_held_out=len(shown), qualities=kept,
         random_overlap=tuple(float(value) for value in draws.mean(axis=0)), losses=losses, stopped=stopped,
+        fitted_rows=np.unique(row_keys(train)),
     )  # fmt: skip
 
 

@@ -119,3 +119,15 @@ def test_bad_adaptor_arguments_are_one_line_and_code_2(arguments, message, fit, 
     assert main([argument.format(**names) for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error
+
+
+def test_a_learnt_order_is_a_line_on_the_command_line(tmp_path, capsys):
+    """`importance` learns an order from three quarters of the texts and is measured on the rest, beside the prefix."""
+    np.save(tmp_path / "rows.npy", np.hstack([RNG.normal(size=(400, 8)) * 0.05, RNG.normal(size=(400, 8))]).astype(np.float32))
+    out = tmp_path / "out.json"
+    arguments = ["sweep", str(tmp_path / "rows.npy"), "--dims", "4,8", "--arrangements", "prefix,importance", "--json", str(out)]
+    assert main(arguments) == 0
+    line = json.loads(out.read_text())["arrangements"]["importance"]
+    assert "importance was fitted on 300 of these 400 texts and is measured on the other 100" in capsys.readouterr().out
+    # The second half of these coordinates carries the neighbors.
+    assert line[1]["overlap"] > 0.8 > 0.3 > json.loads(out.read_text())["arrangements"]["prefix"][1]["overlap"]
