@@ -103,8 +103,14 @@ def _offer_to_continue(area: DeltaGenerator) -> None:
 
 
 def analysis(vectors: EmbeddedCorpus, dims: tuple[int, ...], k: int) -> Analysis:
-    """Every measure of the first pages at the swept widths."""
-    return _analysis(vectors.fingerprint, dims, k, vectors)
+    """Every measure of the first pages at the swept widths; the sample's once per server, so that a first visit waits for nothing."""
+    measured = _sample_analysis if vectors.source is sample() else _analysis
+    return measured(vectors.fingerprint, dims, k, vectors)
+
+
+@st.cache_resource(max_entries=12, show_spinner="Measuring every width…")
+def _sample_analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: EmbeddedCorpus) -> Analysis:
+    return analyse(_vectors, dims=dims, k=k)
 
 
 @st.cache_resource(max_entries=12, scope="session", show_spinner="Measuring every width…")
