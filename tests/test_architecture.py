@@ -30,7 +30,7 @@ ROOMS = {
     "columns": (DATA, CORE | {"encoders", "models", "store"}),
     "projection": (LEARNED, CORE),
     "retrieval": (LEARNED, CORE),
-    "learning": (LEARNED | {"sentence_transformers", "transformers", "tokenizers", "safetensors"}, CORE | {"corpus"}),
+    "learning": (LEARNED | {"sentence_transformers", "transformers", "tokenizers", "safetensors"}, CORE | {"corpus", "encoders"}),
     "jobs": (DATA, CORE | {"encoders", "learning"}),
     "analysis": (NUMERIC, CORE | {"corpus", "encoders", "store", "models"}),
     "evaluation": (LEARNED, CORE | {"analysis", "corpus"}),

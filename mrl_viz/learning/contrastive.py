@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.encoders import Encoder
 from mrl_viz.errors import DataFormatError, DimensionError, EncodingCancelledError, InvalidInputError
-from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
+from mrl_viz.truncation import check_dims, default_dims
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -45,23 +46,11 @@ JOINED_SHARE = 0.5
 CHECKPOINT_S = 2.0
 
 
-class TextModel(Protocol):
-    """What training needs to know of a model; `mrl_viz.encoders.load_encoder` gives such objects for local models."""
+class TextModel(Encoder, Protocol):
+    """An encoder whose model is on this machine, as `mrl_viz.encoders.load_encoder` gives for local models."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def full_dim(self) -> int: ...
-    @property
-    def query_prompt(self) -> str: ...
-    @property
-    def document_prompt(self) -> str: ...
-    @property
-    def pre_truncation(self) -> str: ...
     @property
     def model(self) -> SentenceTransformer: ...
-
-    def encode(self, texts: Sequence[str], *, kind: Literal["document", "query"] = "document") -> FloatMatrix: ...
 
 
 @dataclass(frozen=True)
