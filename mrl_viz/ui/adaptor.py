@@ -50,7 +50,7 @@ def adaptor_fit(workspace: Workspace) -> AdaptorFit | None:
     method = left.selectbox("Method", methods, key="adaptor_method", format_func=METHOD_NAMES.__getitem__)
     learns = method == "search" or (
         has_judgements and method in ("neighbors", "paper")
-        and right.toggle("Learn from judgements", key="adaptor_judged", help="Which texts answer which queries, as your data say.")
+        and right.toggle("Judgements too", key="adaptor_judged", help="Which texts answer which queries, as your data say.")
     )  # fmt: skip
     key = f"adaptor_{embedded.fingerprint}_{method}_{learns}_{'_'.join(map(str, dims))}"
     if (known := task(key)) is None or not known.is_running:
