@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mrl_viz.analysis import embed_corpus
-from mrl_viz.learning.adaptor import fit_adaptor
-from mrl_viz.learning.adaptor_map import Adaptor, svd_rotation
-from mrl_viz.learning.adaptor_report import ndcg
-from mrl_viz.measures.intervals import bootstrap_mean
-from mrl_viz.reading import read_corpus
+from mrl_viz.adaptor.adaptor import Adaptor, svd_rotation
+from mrl_viz.adaptor.fit import fit_adaptor
+from mrl_viz.adaptor.report import ndcg
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.measures.estimate import bootstrap_mean
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import normalize
 
@@ -59,9 +59,9 @@ def main() -> None:
     parser.add_argument("--json", metavar="OUT")
     args = parser.parse_args()
     source = read_corpus(args.folder)
-    embedded = embed_corpus(source, args.model)
+    embedded = embed(source, args.model)
     assert embedded.queries is not None
-    corpus, queries = (normalize(rows).astype(np.float32) for rows in (embedded.corpus, embedded.queries))
+    corpus, queries = (normalize(rows).astype(np.float32) for rows in (embedded.matrix, embedded.queries))
     full_dim = embedded.full_dim
     narrow = tuple(dim for dim in map(int, args.dims.split(",")) if dim < full_dim)
     dims = (*narrow, full_dim)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from mrl_viz.measures.controls import compare_arrangements
+from mrl_viz.measures.estimate import bootstrap_paired
 from mrl_viz.measures.hubness import geometry
-from mrl_viz.measures.intervals import bootstrap_paired
-from mrl_viz.measures.pairs import pair_correlations
+from mrl_viz.tasks.pairs import pair_correlations
 
 N_ITEMS, FULL_DIM = 2000, 768
 DIMS = (8, 16, 32, 64, 128, 256, 512, FULL_DIM)

@@ -18,12 +18,12 @@ import sentence_transformers
 import torch
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
-from mrl_viz.analysis import EmbeddedCorpus
-from mrl_viz.corpus import Corpus
-from mrl_viz.encoders import load_encoder
-from mrl_viz.encoders.sentence_transformers import SentenceTransformerEncoder
-from mrl_viz.evaluation import evaluate
-from mrl_viz.reading import read_corpus
+from mrl_viz.data.corpus import Corpus
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+from mrl_viz.tasks.evaluation import evaluate
 
 N_DIMS = 6
 
@@ -31,7 +31,7 @@ N_DIMS = 6
 def ours(corpus: Corpus, encoder: SentenceTransformerEncoder, dims: list[int]) -> list[float]:
     """nDCG@10 at every width, from texts, by one encoding."""
     rows, queries = encoder.encode(corpus.texts), encoder.encode(corpus.query_texts, kind="query")
-    embedded = EmbeddedCorpus(corpus, encoder.name, encoder.matryoshka_dims, rows, queries, 0.0, "")
+    embedded = Embedded(corpus, encoder.name, encoder.matryoshka_dims, rows, queries, 0.0, "")
     return list(evaluate(embedded, dims=dims, task="retrieval", binary_qrels=True).curves["ndcg@10"].value)
 
 

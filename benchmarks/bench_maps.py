@@ -17,7 +17,7 @@ import plotly
 import torch
 
 from mrl_viz.figures.maps import map_animation, map_panels
-from mrl_viz.measures.map_quality import map_quality
+from mrl_viz.measures.maps import map_quality
 from mrl_viz.projection import pca_maps, umap_maps
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import truncate_and_normalize

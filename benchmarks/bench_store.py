@@ -19,8 +19,8 @@ import numpy as np
 import torch
 import zarr
 
-from mrl_viz.encoders import Encoder, load_encoder
-from mrl_viz.store import EmbeddingStore
+from mrl_viz.embedding.encoders import Encoder, load_encoder
+from mrl_viz.embedding.store import EmbeddingStore
 
 PREFIX_DIM = 64
 SUBJECTS = ("the river", "a baker", "our tax office", "this old bridge", "the night train", "her second novel", "a small engine")

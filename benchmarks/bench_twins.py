@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from mrl_viz.encoders import load_encoder
-from mrl_viz.learning.contrastive import SCHEDULES, TrainingConfig, check_config, train_contrastive
-from mrl_viz.learning.training_data import training_data
-from mrl_viz.learning.twins import SMALL_SHARE, held_out_score
-from mrl_viz.reading import read_corpus
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.training.data import training_data
+from mrl_viz.training.loop import SCHEDULES, TrainingConfig, check_config, train_contrastive
+from mrl_viz.training.twins import SMALL_SHARE, held_out_score
 
 EPOCHS = 12  # as on the page
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from mrl_viz.cli import main
+from mrl_viz.cli.main import main
 
 sys.exit(main())

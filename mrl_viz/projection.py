@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, EncodingCancelledError, InvalidInputError, StoreError
-from mrl_viz.measures.map_quality import Indices, align, map_quality, procrustes_disparity, shared_entries
+from mrl_viz.measures.maps import Indices, align, map_quality, procrustes_disparity, shared_entries
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize, truncate_and_normalize
 

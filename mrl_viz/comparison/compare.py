@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.analysis import EmbeddedCorpus
 from mrl_viz.comparison.neighbors import Lists, neighbor_lists, shared_share
 from mrl_viz.comparison.quality import Floats, Judge, choose_judge
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
+from mrl_viz.embedding.catalogue import find_card
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.intervals import bootstrap_mean, bootstrap_paired
-from mrl_viz.models import find_card
+from mrl_viz.measures.estimate import bootstrap_mean, bootstrap_paired
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
 from mrl_viz.sweep import check_k
@@ -36,7 +36,7 @@ SPEED_SECONDS = 0.2
 
 
 def compare_models(
-    embedded: Sequence[EmbeddedCorpus],
+    embedded: Sequence[Embedded],
     *,
     dims: Iterable[int] | None = None,
     k: int = 10,
@@ -72,7 +72,7 @@ def compare_models(
     """
     embedded = tuple(embedded)
     names = _check_models(embedded)
-    n_items = embedded[0].source.n_items
+    n_items = embedded[0].corpus.n_items
     notes: list[str] = []
     is_self = _queries_are_texts(embedded, notes)
     check_k(k, n_items - is_self)
@@ -173,26 +173,26 @@ def calibration_rows(n_items: int, seed: int = 0) -> npt.NDArray[np.int64]:
     return _sample(n_items, min(CALIBRATION_ROWS, -(-n_items // 2)), seed)
 
 
-def _check_models(embedded: Sequence[EmbeddedCorpus]) -> tuple[str, ...]:
+def _check_models(embedded: Sequence[Embedded]) -> tuple[str, ...]:
     """The models' names, when there are two to four of them, all different, of the same texts."""
     if not FEWEST_MODELS <= len(embedded) <= MOST_MODELS:
         raise InvalidInputError(f"`embedded` has {len(embedded)} models; compare {FEWEST_MODELS} to {MOST_MODELS}.")
-    names = tuple(one.source.name if one.source.embeddings is not None else one.model for one in embedded)
+    names = tuple(one.corpus.name if one.corpus.embeddings is not None else one.model for one in embedded)
     if len(set(names)) < len(names):
         raise InvalidInputError(
             f"`embedded` has models {', '.join(names)}; give each model once, and files different names."
         )
-    texts = embedded[0].source.texts
+    texts = embedded[0].corpus.texts
     for name, one in zip(names, embedded):
-        if one.source.texts != texts:
+        if one.corpus.texts != texts:
             raise InvalidInputError(
-                f"`{name}` has other texts than `{names[0]}` ({one.source.n_items} and {len(texts)} of them); embed "
+                f"`{name}` has other texts than `{names[0]}` ({one.corpus.n_items} and {len(texts)} of them); embed "
                 "the same texts in the same order, and give ready vectors their texts."
             )
     return names
 
 
-def _queries_are_texts(embedded: Sequence[EmbeddedCorpus], notes: list[str]) -> bool:
+def _queries_are_texts(embedded: Sequence[Embedded], notes: list[str]) -> bool:
     n_queries = {len(one.queries) for one in embedded if one.queries is not None}
     if any(one.queries is None for one in embedded):
         if n_queries:
@@ -205,7 +205,7 @@ def _queries_are_texts(embedded: Sequence[EmbeddedCorpus], notes: list[str]) -> 
     return False
 
 
-def _widths(embedded: Sequence[EmbeddedCorpus], dims: Iterable[int] | None) -> list[tuple[int, ...]]:
+def _widths(embedded: Sequence[Embedded], dims: Iterable[int] | None) -> list[tuple[int, ...]]:
     if dims is None:
         return [default_dims(one.full_dim, one.matryoshka_dims) for one in embedded]
     chosen = check_dims(dims, max(one.full_dim for one in embedded))
@@ -219,7 +219,7 @@ def _sample(n_items: int, most: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def _measure_model(
-    one: EmbeddedCorpus,
+    one: Embedded,
     dims: tuple[int, ...],
     k: int,
     own: npt.NDArray[np.int64] | None,
@@ -229,15 +229,15 @@ def _measure_model(
     step: Callable[[], None],
 ) -> tuple[Lists, Floats, Floats]:
     """float32 lists (n_dims, n_rows, k); overlap (n_points, n_rows), quality (n_points, n_judged), dtype by dtype."""
-    queries = (one.corpus if one.queries is None or own is not None else one.queries)[rows]
-    lists = neighbor_lists(one.corpus, queries, own, dims, k)
+    queries = (one.matrix if one.queries is None or own is not None else one.queries)[rows]
+    lists = neighbor_lists(one.matrix, queries, own, dims, k)
     shares = [shared_share(found, lists[-1]) for found in lists]
-    values = [judge.measure(one.corpus, one, dims)] if judge else []
+    values = [judge.measure(one.matrix, one, dims)] if judge else []
     step()
     for dtype in DTYPES[1:]:
         for dim in dims:
-            quantizer = fit_quantizer(one.corpus[calibration], dim, dtype)
-            stored = quantizer.decode(quantizer.encode(one.corpus))
+            quantizer = fit_quantizer(one.matrix[calibration], dim, dtype)
+            stored = quantizer.decode(quantizer.encode(one.matrix))
             shares.append(shared_share(neighbor_lists(stored, queries[:, :dim], own, (dim,), k)[0], lists[-1]))
             if judge:
                 values.append(judge.measure(stored, one, (dim,)))
@@ -271,7 +271,7 @@ def _with_interval(values: Floats, seed: int, least: float) -> list[tuple[float,
 
 
 def _models(
-    embedded: Sequence[EmbeddedCorpus],
+    embedded: Sequence[Embedded],
     names: Sequence[str],
     in_full: Floats | None,
     points: Sequence[ComparedPoint],
@@ -284,7 +284,7 @@ def _models(
     if in_full is not None:
         behind = bootstrap_paired(in_full, baseline=int(in_full.mean(axis=1).argmax()), seed=seed)
     for place, (name, one) in enumerate(zip(names, embedded)):
-        is_ready = one.source.embeddings is not None
+        is_ready = one.corpus.embeddings is not None
         card = None if is_ready else find_card(name)
         full = next(p for p in points if (p.model, p.dim, p.dtype) == (name, one.full_dim, DTYPES[0]))
         models.append(

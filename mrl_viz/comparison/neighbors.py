@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mrl_viz.comparison.results import ModelComparison
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.overlap import NeighborChanges, neighbor_changes
+from mrl_viz.measures.lists import NeighborChanges, neighbor_changes
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims
 
@@ -94,7 +94,7 @@ def neighbors_side_by_side(comparison: ModelComparison, item: int, dim: int) -> 
     embedded = comparison.embedded
     (dim,) = check_dims([dim], max(one.full_dim for one in embedded))
     first = embedded[0]
-    n_queries = len(first.corpus if comparison.is_self or first.queries is None else first.queries)
+    n_queries = len(first.matrix if comparison.is_self or first.queries is None else first.queries)
     if not 0 <= item < n_queries:
         what = "texts" if comparison.is_self else "queries"
         raise InvalidInputError(f"`item` is {item} but there are {n_queries} {what}; choose 0 to {n_queries - 1}.")
@@ -102,11 +102,11 @@ def neighbors_side_by_side(comparison: ModelComparison, item: int, dim: int) -> 
     found, here, full = [], [], []
     for model, one in zip(comparison.models, embedded):
         dims = tuple(sorted({min(dim, one.full_dim), one.full_dim}))
-        query = (one.corpus if own is not None or one.queries is None else one.queries)[item : item + 1]
-        lists = neighbor_lists(one.corpus, query, own, dims, comparison.k)
+        query = (one.matrix if own is not None or one.queries is None else one.queries)[item : item + 1]
+        lists = neighbor_lists(one.matrix, query, own, dims, comparison.k)
         # Ranks are all that is looked at; the cosines stay behind.
         sweep = Sweep(
-            dims, one.full_dim, comparison.k, len(one.corpus), own is not None, lists, np.zeros(lists.shape, np.float32)
+            dims, one.full_dim, comparison.k, len(one.matrix), own is not None, lists, np.zeros(lists.shape, np.float32)
         )
         changes = replace(neighbor_changes(sweep, 0, dims[0]), item=item)
         found.append(ModelNeighbors(model.name, dims[0], one.full_dim, changes))

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.analysis import EmbeddedCorpus
 from mrl_viz.comparison.neighbors import neighbor_lists
-from mrl_viz.corpus import Corpus
+from mrl_viz.data.corpus import Corpus
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.evaluation import available_tasks
-from mrl_viz.measures.classification import N_NEIGHBORS, Classes, classes_from_labels, knn_correct
-from mrl_viz.measures.pairs import FEWEST_PAIRS, correlation, mean_ranks
-from mrl_viz.measures.ranking import METRICS, retrieval_scores
 from mrl_viz.sweep import Sweep, pair_similarities
+from mrl_viz.tasks.classes import N_NEIGHBORS, Classes, classes_from_labels, knn_correct
+from mrl_viz.tasks.evaluation import available_tasks
+from mrl_viz.tasks.pairs import FEWEST_PAIRS, correlation, mean_ranks
+from mrl_viz.tasks.retrieval import METRICS, retrieval_scores
 from mrl_viz.truncation import FloatMatrix
 
 Floats = npt.NDArray[np.float64]
 # Values of every judged item, (n_dims, n_judged), from the stored vectors, the model they are of, and the widths.
-Measure = Callable[[FloatMatrix, EmbeddedCorpus, Sequence[int]], Floats]
+Measure = Callable[[FloatMatrix, Embedded, Sequence[int]], Floats]
 
 # Each labelled text is classified among this many at most: every width and dtype is searched anew.
 MOST_CLASSIFIED = 5000
@@ -41,7 +41,7 @@ class Judge:
 
 
 def choose_judge(
-    embedded: Sequence[EmbeddedCorpus],
+    embedded: Sequence[Embedded],
     names: Sequence[str],
     *,
     task: str | None,
@@ -55,7 +55,7 @@ def choose_judge(
     ------
     InvalidInputError : the asked `task` cannot be judged. EmptyInputError : it has nothing that can be used.
     """
-    source = next((one.source for one in embedded if available_tasks(one.source)), embedded[0].source)
+    source = next((one.corpus for one in embedded if available_tasks(one.corpus)), embedded[0].corpus)
     tasks = available_tasks(source)
     if task is not None and task not in tasks:
         has = f"has labels for {', '.join(tasks)}; choose one of them" if tasks else "has no labels; leave the task out"
@@ -73,7 +73,7 @@ def choose_judge(
 
 
 def _retrieval(
-    source: Corpus, embedded: Sequence[EmbeddedCorpus], names: Sequence[str], binary_qrels: bool, notes: list[str]
+    source: Corpus, embedded: Sequence[Embedded], names: Sequence[str], binary_qrels: bool, notes: list[str]
 ) -> Judge:
     for name, one in zip(names, embedded):
         n_rows = 0 if one.queries is None else len(one.queries)
@@ -95,7 +95,7 @@ def _retrieval(
         notes.append(f"{len(is_judged) - sum(is_judged)} queries have no relevant text here and are left out.")
     metric = METRICS[0]
 
-    def measure(stored: FloatMatrix, one: EmbeddedCorpus, dims: Sequence[int]) -> Floats:
+    def measure(stored: FloatMatrix, one: Embedded, dims: Sequence[int]) -> Floats:
         queries = one.queries[:, : stored.shape[1]]  # type: ignore[index]  # checked above
         scores = retrieval_scores(
             stored, queries, document_ids=source.ids, query_ids=source.query_ids, qrels=source.qrels, dims=dims,
@@ -118,7 +118,7 @@ def _pairs(source: Corpus) -> Judge:
             f"`pairs` are all scored {scores[0]:g}; a correlation needs at least two different scores."
         )
 
-    def measure(stored: FloatMatrix, one: EmbeddedCorpus, dims: Sequence[int]) -> Floats:
+    def measure(stored: FloatMatrix, one: Embedded, dims: Sequence[int]) -> Floats:
         return np.stack([spearman_values(row, scores) for row in pair_similarities(stored[left], stored[right], dims)])
 
     return Judge("pairs", "spearman", len(scores), measure)
@@ -130,8 +130,8 @@ def _classification(source: Corpus, seed: int, notes: list[str]) -> Judge:
     k = min(N_NEIGHBORS, len(rows) - 1)
     own = np.arange(len(rows))
 
-    def measure(stored: FloatMatrix, one: EmbeddedCorpus, dims: Sequence[int]) -> Floats:
-        queries = one.corpus[rows, : stored.shape[1]]
+    def measure(stored: FloatMatrix, one: Embedded, dims: Sequence[int]) -> Floats:
+        queries = one.matrix[rows, : stored.shape[1]]
         lists = neighbor_lists(stored[rows], queries, own, dims, k)
         # Votes need the lists only; the cosines stay behind.
         sweep = Sweep(tuple(dims), stored.shape[1], k, len(rows), True, lists, np.zeros(lists.shape, np.float32))

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
-from mrl_viz.analysis import EmbeddedCorpus
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.intervals import is_too_wide
+from mrl_viz.measures.estimate import is_too_wide
 
 # The share of its own neighbors at which `self_takeaway` asks for the bytes.
 MOST_KEPT = 0.9
@@ -93,7 +93,7 @@ class ModelComparison:
     metric: str | None
     n_judged: int
     notes: tuple[str, ...]
-    embedded: tuple[EmbeddedCorpus, ...] = field(repr=False, compare=False)
+    embedded: tuple[Embedded, ...] = field(repr=False, compare=False)
 
     def front(self) -> tuple[ComparedPoint, ...]:
         """The points on the Pareto front of quality and bytes, fewest bytes first; none without labels."""
@@ -135,7 +135,7 @@ class ModelComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, schema 1."""
-        source = self.embedded[0].source
+        source = self.embedded[0].corpus
         return {
             "schema": 1,
             "corpus": {"name": source.name, "n_items": self.n_items, "fingerprint": source.fingerprint},

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.intervals import CONFIDENCE, SLAB
+from mrl_viz.measures.estimate import CONFIDENCE, SLAB
 
 Floats = npt.NDArray[np.float64]
 # The simultaneous bound lies far in the tail of the draws: 10,000 leave dozens of them below it.

@@ -22,7 +22,7 @@ from mrl_viz.sweep import check_k, pair_similarities
 from mrl_viz.truncation import check_dims, default_dims
 
 if TYPE_CHECKING:
-    from mrl_viz.analysis import EmbeddedCorpus
+    from mrl_viz.embedding.embedded import Embedded
 
 DTYPES = ("float32", "float16", "int8", "binary")
 # A graph over more vectors than this takes minutes to build at every width.
@@ -180,7 +180,7 @@ class Candidates:
 
 
 def measure_candidates(
-    embedded: EmbeddedCorpus,
+    embedded: Embedded,
     *,
     metric: str = "overlap@10",
     dims: Iterable[int] | None = None,
@@ -195,7 +195,7 @@ def measure_candidates(
 
     Parameters
     ----------
-    embedded : from `embed_corpus`; at most 1,000 of its queries (or of its texts, where it has no queries) are used
+    embedded : from `embed`; at most 1,000 of its queries (or of its texts, where it has no queries) are used
     metric : overlap@k (no labels needed), ndcg@k, recall@k or mrr@k (relevance), accuracy or accuracy:column (class
         labels, 5 neighbors vote), spearman (scored pairs); all but overlap as a share of the full width's value
     dims : widths; powers of two and trained widths when None; the full width is added
@@ -265,7 +265,7 @@ def candidate_plans(
 
 
 def _measured(
-    embedded: EmbeddedCorpus,
+    embedded: Embedded,
     metric: Metric,
     k: int,
     target: Target,
@@ -339,7 +339,7 @@ def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:
 
 def _pair_ranks(plan: Plan, target: Target, seed: int) -> Floats:
     """Ranks of the pairs' cosines when both sides are stored in the plan's dtype."""
-    from mrl_viz.measures.pairs import mean_ranks
+    from mrl_viz.tasks.pairs import mean_ranks
 
     if target.pairs is None:
         raise ShapeError("`target` has no pairs; choose another metric than spearman.")

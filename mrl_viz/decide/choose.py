@@ -13,13 +13,13 @@ from mrl_viz.decide.crowding import MOST_ON_SHORTLIST
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity, size_order
 from mrl_viz.decide.storage import GB
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.intervals import CONFIDENCE
+from mrl_viz.measures.estimate import CONFIDENCE
 from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.latency import TIMED_RUNS
 from mrl_viz.retrieval.plan import Plan
 
 if TYPE_CHECKING:
-    from mrl_viz.analysis import EmbeddedCorpus
+    from mrl_viz.embedding.embedded import Embedded
 
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 MOST_RUNNERS_UP = 5
@@ -28,7 +28,7 @@ MOST_QUERIES_TO_ASK_FOR = 1_000_000
 
 
 def recommend(
-    embedded: EmbeddedCorpus,
+    embedded: Embedded,
     *,
     target: float = 0.95,
     metric: str = "overlap@10",

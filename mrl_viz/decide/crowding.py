@@ -12,12 +12,12 @@ import numpy.typing as npt
 from mrl_viz.decide.bounds import Floats
 from mrl_viz.decide.metrics import Target, find_target, parse_metric
 from mrl_viz.errors import EmptyInputError
-from mrl_viz.measures.intervals import N_RESAMPLES, bootstrap_mean, resample_counts
+from mrl_viz.measures.estimate import N_RESAMPLES, bootstrap_mean, resample_counts
 from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.plan import Plan, build_plan
 
 if TYPE_CHECKING:
-    from mrl_viz.analysis import EmbeddedCorpus
+    from mrl_viz.embedding.embedded import Embedded
 
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1)
 # Below this many texts a neighbor, chance alone keeps a tenth of the neighbors or more.
@@ -98,7 +98,7 @@ class Crowding:
 
 
 def crowding(
-    embedded: EmbeddedCorpus,
+    embedded: Embedded,
     plan: Plan,
     *,
     k: int = 10,
@@ -110,7 +110,7 @@ def crowding(
 
     Parameters
     ----------
-    embedded : from `embed_corpus`; texts search for each other where it has no queries
+    embedded : from `embed`; texts search for each other where it has no queries
     plan : shortlists longer than a subsample are cut to it
     k : list length; sizes below 10·k are left out
     n_vectors : size to extrapolate to, None for none; a size up to n is not extrapolated
@@ -128,7 +128,7 @@ def crowding(
     if n_vectors is not None:
         whole = isinstance(n_vectors, float) and n_vectors.is_integer()
         check_count("n_vectors", int(n_vectors) if whole else n_vectors, 1)
-    n_items = len(embedded.corpus)
+    n_items = len(embedded.matrix)
     sizes = [round(n_items * share) for share in FRACTIONS if n_items * share >= FEWEST_ITEMS_PER_NEIGHBOR * k]
     if len(sizes) < FEWEST_SIZES:
         most = int(n_items * FRACTIONS[-FEWEST_SIZES] / FEWEST_ITEMS_PER_NEIGHBOR)

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from mrl_viz.decide.bounds import Floats
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.measures.classification import N_NEIGHBORS, classes_from_labels, knn_correct
-from mrl_viz.measures.pairs import mean_ranks
 from mrl_viz.sweep import Sweep
+from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels, knn_correct
+from mrl_viz.tasks.pairs import mean_ranks
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
-    from mrl_viz.analysis import EmbeddedCorpus
-    from mrl_viz.corpus import Corpus
+    from mrl_viz.data.corpus import Corpus
+    from mrl_viz.embedding.embedded import Embedded
     from mrl_viz.retrieval.plan import PlannedIndex
 
 AT_K = ("overlap", "ndcg", "recall", "mrr")
@@ -104,7 +104,7 @@ class Target:
         return np.asarray(knn_correct(sweep, codes, n_neighbors=found.shape[1])[0, own])
 
 
-def find_target(embedded: EmbeddedCorpus, metric: Metric, seed: int) -> Target:
+def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
     """The queries and labels for a metric; at most MOST_QUERIES of them, a seeded sample.
 
     Raises
@@ -169,16 +169,16 @@ def graded_values(kind: str, found: Lists, grades: Sequence[Mapping[int, int]], 
     return result
 
 
-def _neighbors(embedded: EmbeddedCorpus, metric: Metric, seed: int) -> Target:
+def _neighbors(embedded: Embedded, metric: Metric, seed: int) -> Target:
     if embedded.queries is None:
-        own = _sample(len(embedded.corpus), seed)
+        own = _sample(len(embedded.matrix), seed)
         note = "There are no queries, so texts search for their own neighbors; real queries may behave otherwise."
-        return Target(metric, embedded.corpus, embedded.corpus[own], own, notes=(note,))
-    return Target(metric, embedded.corpus, embedded.queries[_sample(len(embedded.queries), seed)])
+        return Target(metric, embedded.matrix, embedded.matrix[own], own, notes=(note,))
+    return Target(metric, embedded.matrix, embedded.queries[_sample(len(embedded.queries), seed)])
 
 
-def _relevance(embedded: EmbeddedCorpus, metric: Metric, seed: int) -> Target:
-    source = embedded.source
+def _relevance(embedded: Embedded, metric: Metric, seed: int) -> Target:
+    source = embedded.corpus
     if not source.qrels or embedded.queries is None:
         raise EmptyInputError(
             f"`{source.name}` has no relevance judgements for {metric.name}; give a BEIR folder, or use overlap@{metric.k}."
@@ -196,7 +196,7 @@ def _relevance(embedded: EmbeddedCorpus, metric: Metric, seed: int) -> Target:
     n_without = len(grades) - len(judged)
     notes = (f"{n_without} queries have no relevant text here and are left out.",) if n_without else ()
     return Target(
-        metric, embedded.corpus, embedded.queries[rows], grades=tuple(grades[row] for row in rows), notes=notes
+        metric, embedded.matrix, embedded.queries[rows], grades=tuple(grades[row] for row in rows), notes=notes
     )
 
 
@@ -209,33 +209,33 @@ def _grades(source: Corpus) -> list[dict[int, int]]:
     ]
 
 
-def _classes(embedded: EmbeddedCorpus, metric: Metric, seed: int) -> Target:
-    labels = embedded.source.labels
+def _classes(embedded: Embedded, metric: Metric, seed: int) -> Target:
+    labels = embedded.corpus.labels
     if not labels:
-        raise EmptyInputError(f"`{embedded.source.name}` has no label column for {metric.name}; use overlap@10.")
+        raise EmptyInputError(f"`{embedded.corpus.name}` has no label column for {metric.name}; use overlap@10.")
     column = metric.column or next(iter(labels))
     if column not in labels:
         raise InvalidInputError(f"`metric` names the label column {column!r}; choose one of {list(labels)}.")
     classes = classes_from_labels(labels[column], column)
     own = _sample(len(classes.rows), seed)
-    corpus = embedded.corpus[classes.rows]
-    left_out = len(embedded.corpus) - len(corpus)
+    corpus = embedded.matrix[classes.rows]
+    left_out = len(embedded.matrix) - len(corpus)
     notes = (f"{left_out} texts without a label, or alone in their class, are left out.",) if left_out else ()
     return Target(metric, corpus, corpus[own], own, codes=classes.codes, notes=notes)
 
 
-def _pairs(embedded: EmbeddedCorpus, metric: Metric, seed: int) -> Target:
-    if len(embedded.source.pairs) < 3:
+def _pairs(embedded: Embedded, metric: Metric, seed: int) -> Target:
+    if len(embedded.corpus.pairs) < 3:
         raise EmptyInputError(
-            f"`{embedded.source.name}` has {len(embedded.source.pairs)} scored pairs; spearman needs at least 3."
+            f"`{embedded.corpus.name}` has {len(embedded.corpus.pairs)} scored pairs; spearman needs at least 3."
         )
-    chosen = _sample(len(embedded.source.pairs), seed)
-    left, right, scores = zip(*(embedded.source.pairs[row] for row in chosen))
+    chosen = _sample(len(embedded.corpus.pairs), seed)
+    left, right, scores = zip(*(embedded.corpus.pairs[row] for row in chosen))
     if len(set(scores)) == 1:
         raise InvalidInputError(f"The scores are all {scores[0]:g}; a correlation needs at least two different scores.")
     sides = (np.array(left), np.array(right))
     return Target(
-        metric, embedded.corpus, embedded.corpus[sides[0]], pairs=sides, gold=mean_ranks(np.array(scores, dtype=float)),
+        metric, embedded.matrix, embedded.matrix[sides[0]], pairs=sides, gold=mean_ranks(np.array(scores, dtype=float)),
         notes=("Index and rerank play no part in spearman: both texts of a pair are stored in the plan's dtype.",),
     )  # fmt: skip
 

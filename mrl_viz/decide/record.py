@@ -139,7 +139,7 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
     Parameters
     ----------
     record : as `DecisionRecord.record`, or read from its JSON
-    fingerprint : of the data in use, `EmbeddedCorpus.fingerprint`; None skips the check
+    fingerprint : of the data in use, `Embedded.fingerprint`; None skips the check
 
     Raises
     ------

@@ -35,7 +35,7 @@ def comparison_report(comparison: ModelComparison) -> str:
     plotly.js is inside, once (about 5 MB); every text that came from a user is escaped. The same comparison gives
     the same text.
     """
-    source = comparison.embedded[0].source
+    source = comparison.embedded[0].corpus
     parts = [
         "<h1>Models compared, per byte</h1>",
         f"<p>{_text(source.name)}, {comparison.n_items:,} texts, fingerprint {_text(source.fingerprint)}</p>",

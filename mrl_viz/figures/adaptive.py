@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, shorten, width_axis
-from mrl_viz.learning.adaptive import AdaptiveClassification
+from mrl_viz.heads.adaptive import AdaptiveClassification
 
 PURPLE = "#CC79A7"
 LINES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, width_axis
-from mrl_viz.learning.adaptor_report import AdaptorFit
 
 # Name, colour, dash and marker of each line: three ways to tell them apart.
 LINES = {

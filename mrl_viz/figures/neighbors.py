@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mrl_viz.figures.style import BAND, BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, shorten, width_axis
-from mrl_viz.measures.overlap import NeighborOverlap, NeighborRanks
+from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks
 
 DOT_SIZE = 5
 PILE_HEIGHT, PILE_WIDTH = 10, 0.8

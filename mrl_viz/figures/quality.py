@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mrl_viz.evaluation import Quality
 from mrl_viz.figures.style import BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, width_axis
+from mrl_viz.tasks.evaluation import Quality
 
 # Okabe-Ito again, with a marker and a dash each.
 STYLES = (

@@ -10,8 +10,8 @@ from plotly.colors import sample_colorscale
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, width_axis
-from mrl_viz.learning.contrastive import EpochLosses
-from mrl_viz.learning.twins import TwinComparison, TwinCurve
+from mrl_viz.training.loop import EpochLosses
+from mrl_viz.training.twins import TwinComparison, TwinCurve
 
 # From narrow to wide; all of middling lightness, to be seen on white and on black.
 WIDTH_SHADES = (BLUE, GREEN, "#C99700")

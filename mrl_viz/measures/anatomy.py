@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.measures.overlap import nearest_level
+from mrl_viz.measures.lists import nearest_level
 from mrl_viz.sweep import pair_similarities
 from mrl_viz.truncation import (
     ZERO_PREFIX_ENERGY,

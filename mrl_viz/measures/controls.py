@@ -22,7 +22,7 @@ from mrl_viz.arrangements import (
     svd_arrangement,
 )
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.intervals import bootstrap_mean, holm
+from mrl_viz.measures.estimate import bootstrap_mean, holm
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import check_dims, check_embeddings
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.measures.agreement import sample_rows
+from mrl_viz.measures.space import sample_rows
 from mrl_viz.sweep import Sweep
 from mrl_viz.truncation import check_dims, normalize
 

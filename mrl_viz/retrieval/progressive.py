@@ -14,7 +14,7 @@ from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
 
 
 class Columns(Protocol):
-    """Where the vectors come from; `mrl_viz.columns.StoredColumns` is one."""
+    """Where the vectors come from; `mrl_viz.embedding.columns.StoredColumns` is one."""
 
     n_items: int
     full_dim: int

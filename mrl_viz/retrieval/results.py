@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
-from mrl_viz.measures.intervals import bootstrap_mean
+from mrl_viz.measures.estimate import bootstrap_mean
 
 
 @dataclass(frozen=True)

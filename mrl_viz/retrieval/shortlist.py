@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.measures.intervals import bootstrap_mean
+from mrl_viz.measures.estimate import bootstrap_mean
 from mrl_viz.retrieval.cost import check_count, check_stages
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.results import SearchResult, StageTrace

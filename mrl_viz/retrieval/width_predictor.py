@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.intervals import bootstrap_mean
+from mrl_viz.measures.estimate import bootstrap_mean
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import streamlit as st
 
-from mrl_viz.learning.adaptive import AdaptiveClassification, classify_adaptively, coarse_against_fine
-from mrl_viz.learning.heads import HeadTraining
+from mrl_viz.heads.adaptive import AdaptiveClassification, classify_adaptively, coarse_against_fine
+from mrl_viz.heads.classifiers import HeadTraining
 from mrl_viz.ui.background import Report, begin, finished, task
 from mrl_viz.ui.charts import plain
 from mrl_viz.ui.selection import shortened
@@ -76,7 +76,7 @@ def _train(
     workspace: Workspace, columns: tuple[str, ...], dims: tuple[int, ...], learnt: bool, report: Report, stopped: Any
 ) -> tuple[AdaptiveClassification, ...]:
     return classify_adaptively(
-        workspace.embedded.corpus, {name: workspace.corpus.labels[name] for name in columns}, dims,
+        workspace.embedded.matrix, {name: workspace.corpus.labels[name] for name in columns}, dims,
         training=HeadTraining(projection=learnt),
         progress=lambda done, total: report(done, total, f"{done} of {total} sets of heads trained"), cancelled=stopped,
     )  # fmt: skip

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import streamlit as st
 
-from mrl_viz.analysis import embed_corpus
-from mrl_viz.cli_adapt import judgements_by_row
-from mrl_viz.encoders.sentence_transformers import SentenceTransformerEncoder
-from mrl_viz.learning.adaptor import FEWEST_ROWS, AdaptorFit, AdaptorMethod, fit_adaptor, suggested_settings
-from mrl_viz.learning.adaptor_io import adaptor_archive, adaptor_card, save_sentence_transformer, zipped
-from mrl_viz.store import EmbeddingStore
+from mrl_viz.adaptor.fit import FEWEST_ROWS, AdaptorFit, AdaptorMethod, fit_adaptor, suggested_settings
+from mrl_viz.adaptor.folder import adaptor_archive, adaptor_card, save_sentence_transformer, zipped
+from mrl_viz.cli.adapt import judgements_by_row
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.ui.background import Report, begin, finished, task
 from mrl_viz.ui.charts import plain
 from mrl_viz.ui.explore import encoder_of, refuse_paid_models
@@ -80,16 +80,16 @@ def _fit(
         refuse_paid_models(workspace.model)
         report(0, 1, "Embedding the queries…")
         with ENCODING:
-            judged = embed_corpus(workspace.corpus, workspace.model)
+            judged = embed(workspace.corpus, workspace.model)
         queries, qrels = judged.queries, judgements_by_row(judged)
 
     def progress(done: int, total: int, info: dict[str, Any]) -> None:
         report(done, total, f"{info['stage']}: epoch {done} of at most {total}, validation loss {info['validation']:.4f}")
 
     return fit_adaptor(
-        embedded.corpus, dims, method=method, queries=queries, qrels=qrels,
-        settings=suggested_settings(len(embedded.corpus), method),
-        model=None if embedded.source.embeddings is not None else embedded.model, progress=progress, cancelled=stopped,
+        embedded.matrix, dims, method=method, queries=queries, qrels=qrels,
+        settings=suggested_settings(len(embedded.matrix), method),
+        model=None if embedded.corpus.embeddings is not None else embedded.model, progress=progress, cancelled=stopped,
     )  # fmt: skip
 
 

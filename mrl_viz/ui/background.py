@@ -12,8 +12,8 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from mrl_viz.adaptor.adaptor import one_thread
 from mrl_viz.errors import MrlVizError
-from mrl_viz.learning.adaptor_map import one_thread
 
 TASKS_KEY = "background_tasks"
 POLL_S = 1.0

@@ -7,9 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
-from mrl_viz.cli import API_PREFIXES
-from mrl_viz.corpus import Corpus
+from mrl_viz.cli.main import API_PREFIXES
+from mrl_viz.data.corpus import Corpus
 from mrl_viz.decide import (
     Candidates,
     Crowding,
@@ -22,6 +21,7 @@ from mrl_viz.decide import (
     measure_candidates,
 )
 from mrl_viz.decide.candidates import DTYPES
+from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
 from mrl_viz.ui.charts import plain
@@ -77,7 +77,7 @@ def measured_plans(workspace: Workspace) -> Candidates | None:
     return kept[key]
 
 
-def vectors_for(workspace: Workspace, metric: str) -> EmbeddedCorpus:
+def vectors_for(workspace: Workspace, metric: str) -> Embedded:
     """The data's vectors, with its own queries where the metric is about queries."""
     if not workspace.corpus.query_texts or metric.startswith(("accuracy", "spearman")):
         return workspace.embedded
@@ -88,12 +88,12 @@ def vectors_for(workspace: Workspace, metric: str) -> EmbeddedCorpus:
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Embedding the queries…")
-def _with_queries(fingerprint: str, _corpus: Corpus, model: str) -> EmbeddedCorpus:
+def _with_queries(fingerprint: str, _corpus: Corpus, model: str) -> Embedded:
     with ENCODING:
-        return embed_corpus(_corpus, model)
+        return embed(_corpus, model)
 
 
-def _measure(embedded: EmbeddedCorpus, metric: str, area: Any) -> Candidates:
+def _measure(embedded: Embedded, metric: str, area: Any) -> Candidates:
     bar = area.progress(0.0, text="Measuring plans…")
     shown_at = 0.0
 

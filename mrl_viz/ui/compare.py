@@ -6,10 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
 from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, encode_speed, neighbors_side_by_side
+from mrl_viz.embedding.catalogue import CATALOGUE, is_available
+from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.export import comparison_report
-from mrl_viz.models import CATALOGUE, is_available
 from mrl_viz.ui.explore import encoder_of, refuse_paid_models
 from mrl_viz.ui.results import ENCODING
 from mrl_viz.ui.selection import current_item, shortened
@@ -51,11 +51,11 @@ def comparison(workspace: Workspace, models: tuple[str, ...]) -> ModelComparison
 
 @st.cache_resource(max_entries=4, scope="session", show_spinner="Embedding and comparing…")
 def _comparison(key: str, models: tuple[str, ...], k: int, _workspace: Workspace) -> ModelComparison:
-    embedded: list[EmbeddedCorpus] = []
+    embedded: list[Embedded] = []
     speeds: dict[str, float] = {}
     for model in models:
         with ENCODING:
-            embedded.append(embed_corpus(_workspace.corpus, model))
+            embedded.append(embed(_workspace.corpus, model))
             speeds[embedded[-1].model] = encode_speed(encoder_of(model).encode, _workspace.corpus.texts)
     return compare_models(embedded, k=k, texts_per_second=speeds)
 

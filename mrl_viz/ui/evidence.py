@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
 from mrl_viz.arrangements import LearnedMap
-from mrl_viz.corpus import Corpus
-from mrl_viz.evaluation import Quality, analyse_controls, available_tasks, evaluate
+from mrl_viz.data.corpus import Corpus
+from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.measures.controls import ControlComparison
+from mrl_viz.tasks.evaluation import Quality, analyse_controls, available_tasks, evaluate
 from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.results import ENCODING
 from mrl_viz.ui.workspace import Workspace
@@ -33,7 +33,7 @@ def controls(workspace: Workspace) -> ControlComparison | None:
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring random, suffix and SVD controls…")
 def _controls(
-    fingerprint: str, dims: tuple[int, ...], k: int, adaptor: str, _embedded: EmbeddedCorpus, _learned: Mapping[str, LearnedMap]
+    fingerprint: str, dims: tuple[int, ...], k: int, adaptor: str, _embedded: Embedded, _learned: Mapping[str, LearnedMap]
 ) -> ControlComparison:
     return analyse_controls(_embedded, dims=dims, k=k, seed=0, learned=_learned)
 
@@ -59,7 +59,7 @@ def task_quality(workspace: Workspace) -> Quality | None:
 @st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring task quality at every width…")
 def _quality(fingerprint: str, dims: tuple[int, ...], task: str, _corpus: Corpus, _model: str) -> Quality:
     with ENCODING:
-        embedded = embed_corpus(_corpus, _model, queries=None if task == "retrieval" else ())
+        embedded = embed(_corpus, _model, queries=None if task == "retrieval" else ())
     return evaluate(embedded, dims=dims, task=task, seed=0)
 
 

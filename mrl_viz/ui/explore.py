@@ -12,8 +12,9 @@ import numpy as np
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
-from mrl_viz.cli import API_PREFIXES
-from mrl_viz.encoders import Encoder, Kind, load_encoder
+from mrl_viz.cli.main import API_PREFIXES
+from mrl_viz.embedding.encoders import Encoder, Kind, load_encoder
+from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.anatomy import (
     PairByWidth,
@@ -34,7 +35,6 @@ from mrl_viz.measures.similarity import (
     threshold_meaning,
 )
 from mrl_viz.projection import MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
-from mrl_viz.store import EmbeddingStore
 from mrl_viz.truncation import FloatMatrix, truncate_and_normalize
 from mrl_viz.ui.results import ENCODING
 from mrl_viz.ui.selection import current_item, find_text, selection, shortened
@@ -81,7 +81,7 @@ def anatomy_of(workspace: Workspace) -> tuple[str, FloatMatrix, VectorAnatomy]:
     typed = typed_vector(workspace)
     if typed is None:
         item = current_item(workspace)
-        text, vector = workspace.corpus.texts[item], workspace.embedded.corpus[item]
+        text, vector = workspace.corpus.texts[item], workspace.embedded.matrix[item]
     else:
         text, vector = typed
     return text, vector, vector_anatomy(vector, dims=workspace.dims)
@@ -95,7 +95,7 @@ def compared_pair(workspace: Workspace, vector: FloatMatrix, result: Analysis | 
     start = st.session_state.get("compare_with")
     other = find_text(workspace, "Compare with", key="compare_with", chosen=default if start is None else start)
     other = default if other is None or other >= workspace.corpus.n_items else other
-    return workspace.corpus.texts[other], pair_by_width(vector, workspace.embedded.corpus[other])
+    return workspace.corpus.texts[other], pair_by_width(vector, workspace.embedded.matrix[other])
 
 
 def api_short(workspace: Workspace, text: str, vector: FloatMatrix) -> ShortVectorAgreement | None:
@@ -145,7 +145,7 @@ def _band(fingerprint: str, dims: tuple[int, ...], pairs: tuple[tuple[int, int],
 
 def band(workspace: Workspace, pairs: tuple[tuple[int, int], ...]) -> SimilarityBand:
     """Cosine against width for chosen pairs over the band of all."""
-    return _band(workspace.embedded.fingerprint, workspace.dims, pairs, workspace.embedded.corpus)
+    return _band(workspace.embedded.fingerprint, workspace.dims, pairs, workspace.embedded.matrix)
 
 
 @st.cache_resource(max_entries=24, scope="session", show_spinner="Comparing pairs…")
@@ -157,7 +157,7 @@ def _at_width(
 
 def at_focus(workspace: Workspace) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
     """Density, movers and flips at the focus width."""
-    return _at_width(workspace.embedded.fingerprint, workspace.focus_dim, workspace.embedded.corpus)
+    return _at_width(workspace.embedded.fingerprint, workspace.focus_dim, workspace.embedded.matrix)
 
 
 @st.cache_resource(max_entries=24, scope="session", show_spinner="Ordering texts…")
@@ -170,7 +170,7 @@ def _matrices(
 def matrices(workspace: Workspace, order: Order, column: str | None) -> SimilarityMatrices:
     """Full, truncated and difference heat maps' data."""
     labels = tuple(value or "(none)" for value in workspace.corpus.labels[column]) if column else None
-    rows = workspace.embedded.corpus
+    rows = workspace.embedded.matrix
     return _matrices(workspace.embedded.fingerprint, workspace.focus_dim, order, column, rows, labels)
 
 
@@ -182,7 +182,7 @@ def _threshold(fingerprint: str, dims: tuple[int, ...], threshold: float, _rows:
 def threshold(workspace: Workspace) -> ThresholdMeaning:
     """What a fixed threshold, chosen by a slider, keeps at each width."""
     value = st.slider("Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params")
-    return _threshold(workspace.embedded.fingerprint, workspace.dims, value, workspace.embedded.corpus)
+    return _threshold(workspace.embedded.fingerprint, workspace.dims, value, workspace.embedded.matrix)
 
 
 def mover_rows(workspace: Workspace, movers: RelativeMovers) -> list[dict[str, Any]]:
@@ -233,8 +233,8 @@ def pca(workspace: Workspace, result: Analysis) -> WidthMaps:
     """Every width on one basis."""
     dims = map_dims(workspace)
     if dims != workspace.dims:
-        return pca_maps(workspace.embedded.corpus, dims, k=workspace.k)
-    return _pca(workspace.embedded.fingerprint, dims, workspace.k, workspace.embedded.corpus, result)
+        return pca_maps(workspace.embedded.matrix, dims, k=workspace.k)
+    return _pca(workspace.embedded.fingerprint, dims, workspace.k, workspace.embedded.matrix, result)
 
 
 def umap(workspace: Workspace) -> WidthMaps | None:
@@ -259,7 +259,7 @@ def umap(workspace: Workspace) -> WidthMaps | None:
         bar.progress(done / total, text=f"{done} of {total} maps")
 
     with UMAP_LOCK:
-        maps = umap_maps(workspace.embedded.corpus, dims, k=workspace.k, seed=UMAP_SEED, progress=progress)
+        maps = umap_maps(workspace.embedded.matrix, dims, k=workspace.k, seed=UMAP_SEED, progress=progress)
     save_map(maps, folder, key)
     area.empty()
     st.rerun()

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
-from mrl_viz.measures.overlap import nearest_level, neighbor_changes
+from mrl_viz.measures.lists import nearest_level, neighbor_changes
 from mrl_viz.ui.charts import plain
 from mrl_viz.ui.selection import current_item, select, shortened
 from mrl_viz.ui.workspace import Workspace

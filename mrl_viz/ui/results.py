@@ -8,13 +8,14 @@ import time
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mrl_viz.analysis import Analysis, EmbeddedCorpus, analyse, embed_corpus
-from mrl_viz.cli import API_PREFIXES
-from mrl_viz.corpus import Corpus
-from mrl_viz.encoders.api import estimate_cost
-from mrl_viz.measures.overlap import NeighborOverlap, NeighborRanks, neighbor_overlap
-from mrl_viz.measures.overlap import neighbor_ranks as ranks_of
-from mrl_viz.reading import sample_corpus
+from mrl_viz.analysis import Analysis, analyse
+from mrl_viz.cli.main import API_PREFIXES
+from mrl_viz.data.corpus import Corpus
+from mrl_viz.data.reading import sample_corpus
+from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.embedding.encoders.api import estimate_cost
+from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks, neighbor_overlap
+from mrl_viz.measures.lists import neighbor_ranks as ranks_of
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui.workspace import Workspace
 
@@ -33,10 +34,10 @@ def sample() -> Corpus:
     return sample_corpus()
 
 
-def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus:
+def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     """The corpus with its vectors; what takes time shows its progress in `area` and can be stopped, keeping what is finished."""
     key = (corpus.fingerprint, model)
-    kept: dict[tuple[str, str], EmbeddedCorpus] = st.session_state.setdefault(EMBEDDED_KEY, {})
+    kept: dict[tuple[str, str], Embedded] = st.session_state.setdefault(EMBEDDED_KEY, {})
     if key not in kept:
         if st.session_state.get(STOPPED_KEY) == key:
             _offer_to_continue(area)
@@ -46,9 +47,9 @@ def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus
     return kept[key]
 
 
-def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus:
+def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     if corpus.embeddings is not None or (corpus is sample() and model == DEFAULT_MODEL):
-        return embed_corpus(corpus, model, queries=())
+        return embed(corpus, model, queries=())
     if model.startswith(API_PREFIXES):
         _ask_to_pay(corpus, model, area)
     with area.container(border=True):
@@ -65,7 +66,7 @@ def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> EmbeddedCorpus:
 
     try:
         with ENCODING:
-            return embed_corpus(corpus, model, queries=(), progress=progress)
+            return embed(corpus, model, queries=(), progress=progress)
     finally:
         area.empty()
 
@@ -102,19 +103,19 @@ def _offer_to_continue(area: DeltaGenerator) -> None:
     st.stop()
 
 
-def analysis(vectors: EmbeddedCorpus, dims: tuple[int, ...], k: int) -> Analysis:
+def analysis(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
     """Every measure of the first pages at the swept widths; the sample's once per server, so that a first visit waits for nothing."""
-    measured = _sample_analysis if vectors.source is sample() else _analysis
+    measured = _sample_analysis if vectors.corpus is sample() else _analysis
     return measured(vectors.fingerprint, dims, k, vectors)
 
 
 @st.cache_resource(max_entries=12, show_spinner="Measuring every width…")
-def _sample_analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: EmbeddedCorpus) -> Analysis:
+def _sample_analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: Embedded) -> Analysis:
     return analyse(_vectors, dims=dims, k=k)
 
 
 @st.cache_resource(max_entries=12, scope="session", show_spinner="Measuring every width…")
-def _analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: EmbeddedCorpus) -> Analysis:
+def _analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: Embedded) -> Analysis:
     return analyse(_vectors, dims=dims, k=k)
 
 
@@ -125,18 +126,18 @@ def result_or_none(workspace: Workspace) -> Analysis | None:
     return analysis(workspace.embedded, workspace.dims, workspace.k)
 
 
-def every_width(vectors: EmbeddedCorpus, k: int) -> NeighborOverlap:
+def every_width(vectors: Embedded, k: int) -> NeighborOverlap:
     """Overlap at every integer width from 1 to the full one."""
     return _every_width(vectors.fingerprint, k, vectors)
 
 
 @st.cache_resource(max_entries=4, scope="session", show_spinner="Measuring every integer width…")
-def _every_width(fingerprint: str, k: int, _vectors: EmbeddedCorpus) -> NeighborOverlap:
-    return neighbor_overlap(nested_sweep(_vectors.corpus, dims=range(1, _vectors.full_dim + 1), k=k))
+def _every_width(fingerprint: str, k: int, _vectors: Embedded) -> NeighborOverlap:
+    return neighbor_overlap(nested_sweep(_vectors.matrix, dims=range(1, _vectors.full_dim + 1), k=k))
 
 
 def neighbor_ranks(result: Analysis, item: int) -> NeighborRanks:
     """Ranks of one text's full-width neighbors at every swept width."""
-    return ranks_of(result.embedded.corpus, item, result.sweep)
+    return ranks_of(result.embedded.matrix, item, result.sweep)
 
 

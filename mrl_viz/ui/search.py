@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from mrl_viz.measures.overlap import nearest_level
+from mrl_viz.measures.lists import nearest_level
 from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult
 from mrl_viz.retrieval.cost import funnel_cost, funnel_presets
 from mrl_viz.retrieval.index import PrefixIndex
@@ -78,12 +78,12 @@ def choose_query(workspace: Workspace) -> Query:
             return Query(chosen, encode_one(workspace.model, chosen, "query"), None)
     item = current_item(workspace)
     st.caption("Searching with the selected text; choose another by Find a text.")
-    return Query(corpus.texts[item], workspace.embedded.corpus[item], item)
+    return Query(corpus.texts[item], workspace.embedded.matrix[item], item)
 
 
 def index_of(workspace: Workspace) -> PrefixIndex:
     """The data as contiguous column blocks at the measured widths."""
-    return _index(workspace.embedded.fingerprint, workspace.dims, workspace.embedded.corpus)
+    return _index(workspace.embedded.fingerprint, workspace.dims, workspace.embedded.matrix)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Laying out the prefixes…")
@@ -140,7 +140,7 @@ def _arrow(full_rank: int | None, rank: int) -> str:
 
 def probes(workspace: Workspace) -> FloatMatrix:
     """Vectors to measure plans with: the data's own texts, a seeded sample of them."""
-    rows = workspace.embedded.corpus
+    rows = workspace.embedded.matrix
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:N_PROBES])
     return np.asarray(rows[chosen])
 
@@ -168,7 +168,7 @@ def design(workspace: Workspace) -> Design:
 @st.cache_resource(max_entries=16, scope="session", show_spinner="Measuring…")
 def _measured(fingerprint: str, stages: tuple[tuple[int, int], ...], k: int, _workspace: Workspace) -> Design:
     rows, n_items, full = probes(_workspace), _workspace.corpus.n_items, _workspace.dims[-1]
-    index = PrefixIndex(_workspace.embedded.corpus, sorted({dim for dim, _ in stages} | {full}))
+    index = PrefixIndex(_workspace.embedded.matrix, sorted({dim for dim, _ in stages} | {full}))
     exact = index.search(rows, k)
     found = funnel_search(index, rows, stages)
     return Design(stages, found, recall_vs_full(found.indices, exact.indices), exact.milliseconds, n_items, full)
@@ -190,7 +190,7 @@ def curve_of(workspace: Workspace, plan: Design) -> ShortlistCurve:
 def miss_of(workspace: Workspace, query: Query, plan: Design) -> MissExplanation | None:
     """Why the plan loses the best full-width result that it loses; None when it loses none."""
     full = workspace.dims[-1]
-    index = PrefixIndex(workspace.embedded.corpus, sorted({dim for dim, _ in plan.stages} | {full}))
+    index = PrefixIndex(workspace.embedded.matrix, sorted({dim for dim, _ in plan.stages} | {full}))
     exact = index.search(query.vector[None], workspace.k).indices[0]
     found = set(funnel_search(index, query.vector[None], plan.stages).indices[0].tolist())
     lost = [int(item) for item in exact if int(item) not in found]

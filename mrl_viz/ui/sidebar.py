@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mrl_viz.cli import parse_dims
-from mrl_viz.corpus import Corpus
+from mrl_viz.cli.main import parse_dims
+from mrl_viz.data.corpus import Corpus
 from mrl_viz.ui.adaptor import ADAPTED_KEY
 from mrl_viz.ui.charts import errors_shown
 from mrl_viz.ui.explore import refuse_paid_models
@@ -60,7 +60,7 @@ def _data_label(option: str) -> str:
 
 
 def _model_choice(corpus: Corpus) -> str:
-    from mrl_viz.models import CATALOGUE, is_available
+    from mrl_viz.embedding.catalogue import CATALOGUE, is_available
 
     if corpus.embeddings is not None:
         st.caption("Model: ready vectors")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mrl_viz.corpus import Corpus, DataCheck, corpus_from_texts, with_texts
-from mrl_viz.models import find_card
-from mrl_viz.reading import read_upload, table_columns
+from mrl_viz.data.corpus import Corpus, DataCheck, corpus_from_texts, with_texts
+from mrl_viz.data.reading import read_upload, table_columns
+from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.ui.charts import errors_shown, plain
 from mrl_viz.ui.workspace import Workspace, own_corpus, use_corpus
 

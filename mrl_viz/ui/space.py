@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mrl_viz.analysis import Analysis, EmbeddedCorpus
-from mrl_viz.measures.agreement import SpaceAgreement, space_agreement
+from mrl_viz.analysis import Analysis
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.hubness import Geometry, Hubness, geometry, hubness
+from mrl_viz.measures.space import SpaceAgreement, space_agreement
 from mrl_viz.ui.workspace import Workspace
 
 Space = tuple[SpaceAgreement, Geometry, Hubness]
@@ -18,9 +19,9 @@ def space(workspace: Workspace, result: Analysis) -> Space:
 
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner="Looking inside the space…")
-def _space(fingerprint: str, dims: tuple[int, ...], k: int, _embedded: EmbeddedCorpus, _result: Analysis) -> Space:
+def _space(fingerprint: str, dims: tuple[int, ...], k: int, _embedded: Embedded, _result: Analysis) -> Space:
     return (
-        space_agreement(_embedded.corpus, dims=dims),
-        geometry(_embedded.corpus, dims=dims),
+        space_agreement(_embedded.matrix, dims=dims),
+        geometry(_embedded.matrix, dims=dims),
         hubness(_result.sweep),
     )

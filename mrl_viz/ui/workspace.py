@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from mrl_viz.analysis import EmbeddedCorpus
-from mrl_viz.corpus import Corpus
+from mrl_viz.data.corpus import Corpus
+from mrl_viz.embedding.embedded import Embedded
 
 CORPUS_KEY, WORKSPACE_KEY = "own_corpus", "workspace"
 
@@ -17,7 +17,7 @@ class Workspace:
     """The current choice: an embedded corpus, swept widths, k and the focus width."""
 
     corpus: Corpus
-    embedded: EmbeddedCorpus
+    embedded: Embedded
     dims: tuple[int, ...]
     k: int
     focus_dim: int

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mrl_viz.corpus import corpus_from_texts
+from mrl_viz.data.corpus import corpus_from_texts
 
 APP = str(Path(__file__).parent.parent.parent / "app.py")
 

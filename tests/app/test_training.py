@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mrl_viz.corpus import corpus_from_texts
-from mrl_viz.learning.checkpoints import write_json
-from mrl_viz.learning.contrastive import TrainingConfig
+from mrl_viz.data.corpus import corpus_from_texts
+from mrl_viz.training.checkpoints import write_json
+from mrl_viz.training.loop import TrainingConfig
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = "pages/train/mrl.py"

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
 from mrl_viz.arrangements import random_arrangements, suffix_arrangement, svd_arrangement
-from mrl_viz.measures.agreement import linear_cka, space_agreement
 from mrl_viz.measures.controls import compare_arrangements
-from mrl_viz.measures.intervals import bootstrap_paired, holm
-from mrl_viz.measures.pairs import _CountedRanks, _weighted_correlations, pair_correlations
-from mrl_viz.measures.ranking import retrieval_scores
+from mrl_viz.measures.estimate import bootstrap_paired, holm
+from mrl_viz.measures.space import linear_cka, space_agreement
 from mrl_viz.sweep import cosine_matrices
+from mrl_viz.tasks.pairs import _CountedRanks, _weighted_correlations, pair_correlations
+from mrl_viz.tasks.retrieval import retrieval_scores
 
 SEEDS = st.integers(0, 10_000)
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrl_viz.measures.map_quality import align, map_quality, picture_neighbors, procrustes_disparity
+from mrl_viz.measures.maps import align, map_quality, picture_neighbors, procrustes_disparity
 from mrl_viz.projection import pca_maps
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import normalize

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrl_viz.analysis import embed_corpus
-from mrl_viz.encoders import load_encoder
-from mrl_viz.learning.adaptor import AdaptorSettings, fit_adaptor
-from mrl_viz.learning.adaptor_io import save_sentence_transformer
-from mrl_viz.reading import corpus_from_texts, read_corpus
-from mrl_viz.store import EmbeddingStore
+from mrl_viz.adaptor.fit import AdaptorSettings, fit_adaptor
+from mrl_viz.adaptor.folder import save_sentence_transformer
+from mrl_viz.data.reading import corpus_from_texts, read_corpus
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.store import EmbeddingStore
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(
@@ -67,11 +67,11 @@ def test_the_model_folder_needs_only_sentence_transformers(fitted, tmp_path):
 
 
 def test_the_model_folder_is_a_model_everywhere_here(fitted):
-    """`load_encoder` and `embed_corpus` take the folder as any model, without code of its own, and know its widths."""
+    """`load_encoder` and `embed` take the folder as any model, without code of its own, and know its widths."""
     texts, rows, fit, folder = fitted
     encoder = load_encoder(str(folder), trust_remote_code=False)
     assert encoder.matryoshka_dims == (8, 16, 32, 64, 384) and encoder.full_dim == 384
-    embedded = embed_corpus(corpus_from_texts(texts[:30], keep_duplicates=True), str(folder))
-    np.testing.assert_allclose(embedded.corpus, fit.adaptor.apply(rows[:30]), atol=1e-4)
+    embedded = embed(corpus_from_texts(texts[:30], keep_duplicates=True), str(folder))
+    np.testing.assert_allclose(embedded.matrix, fit.adaptor.apply(rows[:30]), atol=1e-4)
     modules = json.loads((folder / "modules.json").read_text())
     assert all(module["type"].startswith("sentence_transformers.") for module in modules)

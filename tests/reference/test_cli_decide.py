@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrl_viz.cli import main
+from mrl_viz.cli.main import main
 
 QUICK = ["--dims", "64", "--dtypes", "float32,int8"]
 

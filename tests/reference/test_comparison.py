@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
 from mrl_viz.comparison import (
     DTYPES,
     calibration_rows,
@@ -17,14 +16,15 @@ from mrl_viz.comparison import (
     pareto_front,
     spearman_values,
 )
-from mrl_viz.corpus import corpus_from_texts, corpus_from_vectors, with_texts
+from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_texts
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.evaluation import evaluate
 from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
-from mrl_viz.measures.overlap import neighbor_changes, neighbor_overlap
-from mrl_viz.measures.pairs import pair_correlations
-from mrl_viz.reading import read_corpus
+from mrl_viz.measures.lists import neighbor_changes, neighbor_overlap
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.truncation import truncate_and_normalize
 
 MODELS = ("wordllama", "all-MiniLM-L6-v2")
@@ -42,7 +42,7 @@ def real():
         query_ids=tuple(corpus.query_ids[place] for place in judged),
         query_texts=tuple(corpus.query_texts[place] for place in judged),
     )
-    return tuple(embed_corpus(corpus, model) for model in MODELS)
+    return tuple(embed(corpus, model) for model in MODELS)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def by_hand(name, width, *, seed=0, n_items=30, labels=None, pairs=(), rows=None
     )
     if rows is None:
         rows = np.random.default_rng(seed).normal(size=(n_items, width)).astype(np.float32)
-    return EmbeddedCorpus(source, name, None, rows, None, 1.0, "")
+    return Embedded(source, name, None, rows, None, 1.0, "")
 
 
 def naive_codes(rows, dim, dtype, calibration):
@@ -107,10 +107,10 @@ def test_overlap_of_every_width_and_dtype_is_the_naive_one(real, compared, among
     comparison = among_texts if is_self else compared
     calibration = calibration_rows(120)
     for name, one in zip(MODELS, real):
-        queries = one.corpus if is_self else one.queries
-        full = naive_lists(queries, one.corpus.astype(np.float64), K, is_self=is_self)
+        queries = one.matrix if is_self else one.queries
+        full = naive_lists(queries, one.matrix.astype(np.float64), K, is_self=is_self)
         for dtype, dim in (("float32", 64), ("float16", 16), ("int8", 64), ("binary", 64), ("binary", one.full_dim)):
-            stored = naive_codes(one.corpus, dim, dtype, calibration)
+            stored = naive_codes(one.matrix, dim, dtype, calibration)
             found = naive_lists(queries[:, :dim], stored, K, is_self=is_self)
             assert point(comparison, name, dim, dtype).overlap == pytest.approx(naive_overlap(found, full), abs=2e-3)
 
@@ -118,7 +118,7 @@ def test_overlap_of_every_width_and_dtype_is_the_naive_one(real, compared, among
 def test_float32_overlap_is_that_of_the_neighbors_page(real, among_texts):
     """In float32 overlap is `neighbor_overlap` to the last digit, with an interval around it."""
     for name, one in zip(MODELS, real):
-        theirs = neighbor_overlap(nested_sweep(one.corpus, dims=DIMS, k=K))
+        theirs = neighbor_overlap(nested_sweep(one.matrix, dims=DIMS, k=K))
         for level, dim in enumerate(theirs.dims):
             ours = point(among_texts, name, dim, "float32")
             assert ours.overlap == pytest.approx(theirs.overlap[level], abs=1e-6)
@@ -132,7 +132,7 @@ def test_n2o_is_the_naive_share_and_symmetric(real, compared):
     for dim in (16, 64, None):
         at = compared.agreement_at(dim)
         lists = [
-            naive_lists(one.queries[:, :dim], one.corpus[:, :dim].astype(np.float64), K, is_self=False) for one in real
+            naive_lists(one.queries[:, :dim], one.matrix[:, :dim].astype(np.float64), K, is_self=False) for one in real
         ]
         assert at.overlap[0][1] == pytest.approx(naive_overlap(*lists), abs=2e-3)
         assert at.overlap[0][1] == at.overlap[1][0] and at.overlap[0][0] == 1
@@ -149,8 +149,8 @@ def test_float32_quality_is_that_of_evaluate(real, compared, among_texts):
     """The main metric, its value and interval in float32 are `evaluate`'s, for retrieval and for classes."""
     for comparison, task in ((compared, "retrieval"), (among_texts, "classification")):
         for name, one in zip(MODELS, real):
-            source = replace(one.source, labels={"domain": one.source.labels["domain"]})
-            theirs = evaluate(replace(one, source=source), dims=DIMS, task=task)
+            source = replace(one.corpus, labels={"domain": one.corpus.labels["domain"]})
+            theirs = evaluate(replace(one, corpus=source), dims=DIMS, task=task)
             curve = theirs.curves[comparison.metric]
             assert (comparison.task, comparison.metric, comparison.n_judged) == (
                 task,
@@ -165,12 +165,12 @@ def test_float32_quality_is_that_of_evaluate(real, compared, among_texts):
 
 def test_coded_retrieval_is_the_naive_ndcg(real, compared):
     """nDCG@10 of codes is that of ranking the decoded codes by hand, graded gains, log2 discount."""
-    source = real[0].source
+    source = real[0].corpus
     calibration = calibration_rows(120)
     for name, one in zip(MODELS, real):
         for dtype in ("int8", "binary"):
             ranked = naive_lists(
-                one.queries[:, :64], naive_codes(one.corpus, 64, dtype, calibration), 10, is_self=False
+                one.queries[:, :64], naive_codes(one.matrix, 64, dtype, calibration), 10, is_self=False
             )
             values = []
             for query, found in zip(source.query_ids, ranked):
@@ -183,11 +183,11 @@ def test_coded_retrieval_is_the_naive_ndcg(real, compared):
 
 def test_coded_classes_are_the_naive_majority(real, among_texts):
     """kNN accuracy of codes is the vote of the five nearest decoded codes around each float text."""
-    labels = real[0].source.labels["domain"]
+    labels = real[0].corpus.labels["domain"]
     for name, one in zip(MODELS, real):
-        stored = naive_codes(one.corpus, 16, "binary", calibration_rows(120))
+        stored = naive_codes(one.matrix, 16, "binary", calibration_rows(120))
         correct = []
-        for row, found in enumerate(naive_lists(one.corpus[:, :16], stored, 5, is_self=True)):
+        for row, found in enumerate(naive_lists(one.matrix[:, :16], stored, 5, is_self=True)):
             votes = [labels[near] for near in found]
             correct.append(max(sorted(set(votes)), key=votes.count) == labels[row])
         assert point(among_texts, name, 16, "binary").quality == pytest.approx(np.mean(correct), abs=0.01)
@@ -322,11 +322,11 @@ def test_side_by_side_is_each_models_own_change(real, among_texts):
     seen = neighbors_side_by_side(among_texts, 7, 64)
     lists = []
     for model, one in zip(seen.models, real):
-        sweep = nested_sweep(one.corpus, dims=[64], k=K)
+        sweep = nested_sweep(one.matrix, dims=[64], k=K)
         assert model.changes == neighbor_changes(sweep, 7, 64)
         lists.append([set(sweep.indices[level, 7].tolist()) for level in (0, -1)])
     assert set(seen.shared) == lists[0][0] & lists[1][0] and set(seen.shared_full) == lists[0][1] & lists[1][1]
-    texts = real[0].source.texts
+    texts = real[0].corpus.texts
     rows = seen.rows(texts)
     assert all(row["text"] == texts[row["item"]] for row in rows)
     assert all((row["n_models"] == 2) == (row["item"] in seen.shared) for row in rows if row["change"] != "lost")
@@ -343,7 +343,7 @@ def test_side_by_side_of_a_query(real, compared):
     """With queries the item is a query, and no text is left out."""
     seen = neighbors_side_by_side(compared, 2, 64)
     for model, one in zip(seen.models, real):
-        sweep = nested_sweep(one.corpus, one.queries, dims=[64], k=K)
+        sweep = nested_sweep(one.matrix, one.queries, dims=[64], k=K)
         assert model.changes == neighbor_changes(sweep, 2, 64)
     assert "of this query" in seen.takeaway()
     with pytest.raises(InvalidInputError, match="queries; choose 0"):
@@ -355,13 +355,13 @@ def test_ready_vectors_are_models_called_by_file():
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(20, width)) for width in (12, 24)]
     labels = {"label": ["a", "b"] * 10}
-    first = embed_corpus(corpus_from_vectors(rows[0], name="one.npy"))
-    second = embed_corpus(corpus_from_vectors(rows[1], name="two.npy", labels=labels))
+    first = embed(corpus_from_vectors(rows[0], name="one.npy"))
+    second = embed(corpus_from_vectors(rows[1], name="two.npy", labels=labels))
     result = compare_models([first, second], dims=[8], k=5)
     assert [model.name for model in result.models] == ["one.npy", "two.npy"] and result.task == "classification"
     assert all(model.size_mb is None and model.embed_seconds is None for model in result.models)
     texts = [f"text {row}" for row in range(20)]
-    named = embed_corpus(with_texts(first.source, texts))
+    named = embed(with_texts(first.corpus, texts))
     assert [m.name for m in compare_models([named, by_hand("m", 6, n_items=20)], k=5).models] == ["one.npy", "m"]
     with pytest.raises(InvalidInputError, match=r"`m` has other texts than `one\.npy`"):
         compare_models([first, by_hand("m", 6, n_items=20)])
@@ -413,7 +413,7 @@ def test_inputs_that_cannot_be_compared_are_refused():
         compare_models([a, b], k=30)
     with pytest.raises(DimensionError, match="`dim` is 17"):
         compare_models([a, b], dims=[17])
-    queries = [replace(one, queries=one.corpus[:n]) for one, n in ((a, 3), (b, 4))]
+    queries = [replace(one, queries=one.matrix[:n]) for one, n in ((a, 3), (b, 4))]
     with pytest.raises(InvalidInputError, match=r"`embedded` has \[3, 4\] queries"):
         compare_models(queries)
 
@@ -424,7 +424,7 @@ def test_widths_are_each_models_own(monkeypatch):
     monkeypatch.setattr("mrl_viz.comparison.quality.MOST_CLASSIFIED", 20)
     labels = {"label": ["a", "b"] * 15}
     a, b = by_hand("a", 8, labels=labels), by_hand("b", 32, labels=labels)
-    before = [one.corpus.copy() for one in (a, b)]
+    before = [one.matrix.copy() for one in (a, b)]
     steps = []
     result = compare_models([a, b], dims=[4, 16], k=3, progress=lambda *at: steps.append(at))
     assert {(p.model, p.dim) for p in result.points} == {("a", 4), ("a", 8), ("b", 4), ("b", 16), ("b", 32)}
@@ -432,7 +432,7 @@ def test_widths_are_each_models_own(monkeypatch):
     assert result.n_measured == 12 and result.n_judged <= 20 and "seeded sample of 12 of 30" in " ".join(result.notes)
     assert point(result, "b", 32, "float32").overlap == 1
     assert [at.dim for at in result.agreement] == [4, None]
-    assert all(np.array_equal(old, one.corpus) for old, one in zip(before, (a, b)))
+    assert all(np.array_equal(old, one.matrix) for old, one in zip(before, (a, b)))
     assert result == compare_models([a, b], dims=[4, 16], k=3)
 
 

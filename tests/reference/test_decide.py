@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrl_viz.analysis import embed_corpus
+from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import Candidate, Candidates, candidate_plans, check_promise, choose, measure_candidates, recommend
 from mrl_viz.decide.metrics import graded_values, parse_metric
+from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
 from mrl_viz.figures.decide import pareto, sensitivity_heatmap
-from mrl_viz.reading import read_corpus
 from mrl_viz.retrieval.latency import Latency
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.sweep import nested_sweep
@@ -23,7 +23,7 @@ K = 10
 @pytest.fixture(scope="module")
 def embedded():
     """The sample with its queries and relevance judgements."""
-    return embed_corpus(read_corpus("sample"), "wordllama")
+    return embed(read_corpus("sample"), "wordllama")
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_impossible_limits_are_refused(arguments, message):
 
 def test_overlap_is_that_of_the_sweep(embedded, measured):
     """Float32 prefixes have the overlap of `nested_sweep`, query by query, at every list length."""
-    sweep = nested_sweep(embedded.corpus, dims=[32, 128], k=2 * K)
+    sweep = nested_sweep(embedded.matrix, dims=[32, 128], k=2 * K)
     for dim in (32, 128):
         row = measured.plans.index(Plan(dim))
         for level, k in enumerate(measured.ks):
@@ -229,13 +229,13 @@ def test_spearman_measures_stored_pairs():
     from scipy.stats import spearmanr
 
     corpus = read_corpus("sample_data/pairs.csv")
-    vectors = embed_corpus(corpus, "wordllama")
+    vectors = embed(corpus, "wordllama")
     result = measure_candidates(vectors, metric="spearman", dims=[16], n_runs=1)
     assert all(plan.kind == "exact" and not plan.rerank for plan in result.plans)
     left, right, scores = zip(*corpus.pairs)
     spearman = []
     for dim in (16, FULL):
-        short = vectors.corpus[:, :dim] / np.linalg.norm(vectors.corpus[:, :dim], axis=1, keepdims=True)
+        short = vectors.matrix[:, :dim] / np.linalg.norm(vectors.matrix[:, :dim], axis=1, keepdims=True)
         spearman.append(spearmanr((short[list(left)] * short[list(right)]).sum(axis=1), scores).statistic)
     assert result.qualities[result.plans.index(Plan(16)), 0] == pytest.approx(spearman[0] / spearman[1], abs=1e-4)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
-from mrl_viz.corpus import corpus_from_vectors
+from mrl_viz.data.corpus import corpus_from_vectors
+from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import (
     choose,
     crowding,
@@ -18,9 +18,9 @@ from mrl_viz.decide import (
     plan_from_text,
 )
 from mrl_viz.decide.crowding import extrapolate
+from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError
 from mrl_viz.figures.decide import crowding_curve
-from mrl_viz.reading import read_corpus
 from mrl_viz.retrieval.ann import AnnIndex
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.sweep import nested_sweep
@@ -29,7 +29,7 @@ from mrl_viz.sweep import nested_sweep
 @pytest.fixture(scope="module")
 def embedded():
     """The sample, its texts searching for each other."""
-    return embed_corpus(read_corpus("sample"), "wordllama", queries=())
+    return embed(read_corpus("sample"), "wordllama", queries=())
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def decision(embedded):
 def vectors(n_items, dim=16, seed=0):
     """Random vectors as an embedded corpus."""
     rows = np.random.default_rng(seed).standard_normal((n_items, dim)).astype(np.float32)
-    return EmbeddedCorpus(corpus_from_vectors(rows), "vectors", None, rows, None, 0.0, "abc")
+    return Embedded(corpus_from_vectors(rows), "vectors", None, rows, None, 0.0, "abc")
 
 
 def test_crowding_of_all_texts_is_the_overlap(embedded):
     """At the full size the overlap is that of the sweep, at the smaller sizes that of sweeps of parts."""
     grown = crowding(embedded, Plan(64), k=5)
-    sweep = nested_sweep(embedded.corpus, dims=[64], k=5)
+    sweep = nested_sweep(embedded.matrix, dims=[64], k=5)
     naive = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(*sweep.indices)])
     assert grown.sizes == (60, 120, 240, 480) and grown.overlap[-1] == pytest.approx(naive)
     assert all(low <= middle <= high for low, middle, high in zip(grown.low, grown.overlap, grown.high))
@@ -70,7 +70,7 @@ def test_the_extrapolation_covers_what_more_texts_really_do():
     """From an eighth of the vectors the interval for all of them holds what all of them give."""
     everything = vectors(1600)
     part = vectors(1600)
-    part = replace(part, corpus=part.corpus[:200], source=corpus_from_vectors(part.corpus[:200]))
+    part = replace(part, matrix=part.matrix[:200], corpus=corpus_from_vectors(part.matrix[:200]))
     truth = crowding(everything, Plan(8), k=5).overlap[-1]
     guessed = crowding(part, Plan(8), k=5, n_vectors=1600)
     assert guessed.extrapolated_low - 0.01 <= truth <= guessed.extrapolated_high + 0.01
@@ -128,7 +128,7 @@ def test_storage_is_its_formula(plan):
 
 def test_storage_of_a_graph_is_what_faiss_takes():
     """The bytes of the formula are within a twentieth of the bytes of the index."""
-    rows = vectors(5000, 64).corpus
+    rows = vectors(5000, 64).matrix
     assert deployment_storage(Plan(64, kind="hnsw"), 5000, 64).total_gb * 1e9 == pytest.approx(AnnIndex(rows, "hnsw", 64).nbytes, rel=0.05)
     int8 = build_plan(Plan(64, "int8"), rows)
     assert deployment_storage(Plan(64, "int8"), 5000, 64).total_gb * 1e9 == pytest.approx(int8.nbytes, rel=0.1)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from mrl_viz.encoders import load_encoder
+from mrl_viz.adaptor.adaptor import svd_rotation
+from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, fit_adaptor
+from mrl_viz.adaptor.folder import adaptor_card, save_sentence_transformer
+from mrl_viz.adaptor.network import AdaptorNetwork
+from mrl_viz.adaptor.report import choose_turn, ndcg
+from mrl_viz.data.reading import sample_corpus
+from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, ShapeError, StoreError
-from mrl_viz.learning.adaptor import METHODS, Adaptor, AdaptorSettings, fit_adaptor
-from mrl_viz.learning.adaptor_io import adaptor_card, save_sentence_transformer
-from mrl_viz.learning.adaptor_map import svd_rotation
-from mrl_viz.learning.adaptor_report import choose_turn, ndcg
-from mrl_viz.learning.adaptor_training import AdaptorNetwork
-from mrl_viz.reading import sample_corpus
 from mrl_viz.sweep import nested_sweep
 
 RNG = np.random.default_rng(0)
@@ -196,7 +196,7 @@ def test_saved_adaptor_loads_with_numpy_only(tmp_path):
     np.save(tmp_path / "rows.npy", ROWS[:9])
     code = (
         "import sys, numpy as np\n"
-        "from mrl_viz.learning.adaptor import Adaptor\n"
+        "from mrl_viz.adaptor.fit import Adaptor\n"
         f"adaptor = Adaptor.load({str(folder)!r}, full_dim=24, model='toy')\n"
         f"np.save({str(tmp_path / 'out.npy')!r}, adaptor.apply(np.load({str(tmp_path / 'rows.npy')!r})))\n"
         "print([m for m in ('torch', 'safetensors', 'sentence_transformers', 'scipy', 'sklearn') if m in sys.modules])"

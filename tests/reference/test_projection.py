@@ -20,7 +20,7 @@ from mrl_viz.errors import (
     StoreError,
 )
 from mrl_viz.figures.maps import group_labels, map_animation, map_panels, short_text
-from mrl_viz.measures.map_quality import align, map_quality, picture_neighbors, procrustes_disparity
+from mrl_viz.measures.maps import align, map_quality, picture_neighbors, procrustes_disparity
 from mrl_viz.projection import load_map, map_key, pca_maps, save_map, umap_maps
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import normalize, truncate_and_normalize

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from mrl_viz.analysis import EmbeddedCorpus, embed_corpus
-from mrl_viz.corpus import corpus_from_texts, corpus_from_vectors, sample_data_folder
+from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, sample_data_folder
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.evaluation import analyse_controls, available_tasks, evaluate
 from mrl_viz.figures.quality import quality_curves
-from mrl_viz.measures.pairs import pair_correlations
-from mrl_viz.reading import read_corpus
+from mrl_viz.tasks.evaluation import analyse_controls, available_tasks, evaluate
+from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.truncation import truncate_and_normalize
 
 RNG = np.random.default_rng(0)
@@ -23,13 +23,13 @@ DIMS = [32, 128]
 @pytest.fixture(scope="module")
 def sample():
     """The sample with its shipped vectors: labels at two levels, queries and graded relevance."""
-    return embed_corpus(read_corpus("sample"))
+    return embed(read_corpus("sample"))
 
 
 @pytest.fixture(scope="module")
 def model():
     """The default model as sentence-transformers has it."""
-    from mrl_viz.encoders import load_encoder
+    from mrl_viz.embedding.encoders import load_encoder
 
     return load_encoder("wordllama").model
 
@@ -43,14 +43,14 @@ def retrieval(sample):
 def vectors(labels=None, pairs=(), n_items=40):
     """A corpus of ready vectors with labels or pairs."""
     corpus = corpus_from_vectors(RNG.normal(size=(n_items, 16)).astype(np.float32), labels=labels)
-    return embed_corpus(replace(corpus, pairs=tuple(pairs)))
+    return embed(replace(corpus, pairs=tuple(pairs)))
 
 
 def test_retrieval_equals_sentence_transformers_at_every_width(sample, model, retrieval):
     """nDCG@10, recall@10, MRR@10 and MAP@100 are those of InformationRetrievalEvaluator with truncate_dim."""
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
-    source = sample.source
+    source = sample.corpus
     queries, corpus = dict(zip(source.query_ids, source.query_texts)), dict(zip(source.ids, source.texts))
     relevant = {query: {doc for doc, grade in grades.items() if grade > 0} for query, grades in source.qrels.items()}
     for level, dim in enumerate((32, 128, 256)):
@@ -71,7 +71,7 @@ def test_pairs_equal_sentence_transformers_at_every_width(model):
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
     corpus = read_corpus(sample_data_folder() / "pairs.csv")
-    result = evaluate(embed_corpus(corpus), dims=DIMS)
+    result = evaluate(embed(corpus), dims=DIMS)
     left, right, scores = zip(*corpus.pairs)
     for level, dim in enumerate((32, 128, 256)):
         theirs = EmbeddingSimilarityEvaluator(
@@ -120,9 +120,9 @@ def test_classification_measures_both_label_levels(sample):
 
 def test_available_labels_decide_the_task(sample):
     """Relevance comes before pairs and pairs before classes; a task without labels is refused by name."""
-    assert available_tasks(sample.source) == ("retrieval", "classification")
+    assert available_tasks(sample.corpus) == ("retrieval", "classification")
     both = vectors({"label": ["a", "b"] * 20}, [(0, 1, 2.0), (2, 3, 1.0), (4, 5, 0.0)])
-    assert available_tasks(both.source) == ("pairs", "classification") and evaluate(both, dims=[4]).task == "pairs"
+    assert available_tasks(both.corpus) == ("pairs", "classification") and evaluate(both, dims=[4]).task == "pairs"
     assert evaluate(both, dims=[4], task="classification").task == "classification"
     with pytest.raises(
         InvalidInputError, match="`task` is 'retrieval' but `vectors` has labels for pairs, classification"
@@ -149,7 +149,7 @@ def test_left_out_labels_are_noted():
 
 def test_large_corpora_fit_logistic_regression_on_a_sample(monkeypatch):
     """Above the limit a seeded sample stands in, with a note; classes that fall to one member drop out of it."""
-    monkeypatch.setattr("mrl_viz.evaluation.MOST_LOGISTIC_ITEMS", 20)
+    monkeypatch.setattr("mrl_viz.tasks.evaluation.MOST_LOGISTIC_ITEMS", 20)
     labels = {"label": ["a"] * 30 + ["b"] * 26 + ["c"] * 4}
     result = evaluate(vectors(labels, n_items=60), dims=[4])
     curve = result.curves["logistic_accuracy:label"]
@@ -227,8 +227,8 @@ def test_controls_of_an_embedded_corpus(sample):
 
 
 def test_ready_vectors_evaluate_like_texts():
-    """An EmbeddedCorpus made by hand is enough: no model, no store."""
+    """An Embedded made by hand is enough: no model, no store."""
     source = replace(corpus_from_texts(["a", "b", "c", "d"]), labels={"label": ("x", "x", "y", "y")})
     rows = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype=np.float32)
-    result = evaluate(EmbeddedCorpus(source, "by hand", None, rows, None, 0.0, ""), dims=[2])
+    result = evaluate(Embedded(source, "by hand", None, rows, None, 0.0, ""), dims=[2])
     assert result.curves["1_shot_accuracy:label"].value == (1.0,)

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrl_viz.analysis import EmbeddedCorpus
-from mrl_viz.encoders import load_encoder
-from mrl_viz.evaluation import analyse_controls, evaluate
-from mrl_viz.measures.overlap import neighbor_overlap
-from mrl_viz.reading import read_corpus
-from mrl_viz.store import EmbeddingStore
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.store import EmbeddingStore
+from mrl_viz.measures.lists import neighbor_overlap
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.evaluation import analyse_controls, evaluate
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(
@@ -44,7 +44,7 @@ def embedded(request):
             encoder = encoders.setdefault(model, load_encoder(model))
             rows = store.embed(encoder, corpus.texts)
             queries = store.embed(encoder, corpus.query_texts, kind="query") if corpus.query_texts else None
-            done[model, collection] = EmbeddedCorpus(corpus, model, encoder.matryoshka_dims, rows, queries, 0.0, "")
+            done[model, collection] = Embedded(corpus, model, encoder.matryoshka_dims, rows, queries, 0.0, "")
         return done[model, collection]
 
     return embed
@@ -72,7 +72,7 @@ def test_cranfield_ndcg_is_the_reference(embedded, model):
 def test_cranfield_overlap_is_the_reference(embedded, model):
     """Overlap@10 of each query's documents with those at full width, to three digits."""
     collection = embedded(model, "cranfield")
-    overlap = neighbor_overlap(nested_sweep(collection.corpus, collection.queries, dims=REFERENCE[model]))
+    overlap = neighbor_overlap(nested_sweep(collection.matrix, collection.queries, dims=REFERENCE[model]))
     np.testing.assert_allclose(overlap.overlap, [row[2] for row in REFERENCE[model].values()], atol=6e-4)
 
 
@@ -80,7 +80,7 @@ def test_cranfield_overlap_is_the_reference(embedded, model):
 def test_controls_tell_the_trained_model_from_the_other(embedded, model):
     """A Matryoshka prefix stands over 5 sd above random subsets at 64 dims, the other's within 2; SVD beats both."""
     collection = embedded(model, "stsb/dev.csv")
-    few = EmbeddedCorpus(collection.source, model, None, collection.corpus[: N_SHORT_TEXTS[model]], None, 0.0, "")
+    few = Embedded(collection.corpus, model, None, collection.matrix[: N_SHORT_TEXTS[model]], None, 0.0, "")
     result = analyse_controls(few, dims=[64, collection.full_dim // 4, collection.full_dim // 2])
     level = result.nestedness.dims.index(64)
     svd = result.curves["svd"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrl_viz.encoders.precomputed import shipped_encoder
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 from mrl_viz.errors import DimensionError, InvalidInputError
 from mrl_viz.export.snippets import TARGETS, deployment_snippets
-from mrl_viz.reading import read_corpus
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex

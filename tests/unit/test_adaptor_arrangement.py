@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from mrl_viz.cli import main
-from mrl_viz.cli_adapt import split_arrangements
+from mrl_viz.adaptor.adaptor import Adaptor, row_keys
+from mrl_viz.adaptor.fit import FEWEST_ROWS, fit_adaptor, suggested_settings
+from mrl_viz.cli.adapt import split_arrangements
+from mrl_viz.cli.main import main
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.figures import controls_curve
-from mrl_viz.learning.adaptor import FEWEST_ROWS, fit_adaptor, suggested_settings
-from mrl_viz.learning.adaptor_map import Adaptor, row_keys
 from mrl_viz.measures.controls import compare_arrangements
 
 RNG = np.random.default_rng(0)

@@ -14,9 +14,9 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from mrl_viz import store
-from mrl_viz.encoders import bedrock, load_encoder
-from mrl_viz.encoders.api import Backoff
+from mrl_viz.embedding import store
+from mrl_viz.embedding.encoders import bedrock, load_encoder
+from mrl_viz.embedding.encoders.api import Backoff
 from mrl_viz.errors import (
     ApiError,
     DimensionError,

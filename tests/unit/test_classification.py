@@ -8,9 +8,9 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.evaluation import logistic_correct
-from mrl_viz.measures.classification import classes_from_labels, few_shot_correct, knn_correct, silhouette
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.classes import classes_from_labels, few_shot_correct, knn_correct, silhouette
+from mrl_viz.tasks.evaluation import logistic_correct
 from mrl_viz.truncation import normalize, truncate_and_normalize
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mrl_viz.cli import main
+from mrl_viz.cli.main import main
 
 
 def test_sweep_writes_schema_1(tmp_path, capsys):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mrl_viz.encoders import load_encoder
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import (
     DataFormatError,
     DimensionError,
@@ -20,9 +21,8 @@ from mrl_viz.errors import (
     ShapeError,
     StoreError,
 )
-from mrl_viz.learning.checkpoints import TrainingState
-from mrl_viz.learning.contrastive import TrainingConfig, _levels, check_config, train_contrastive
-from mrl_viz.learning.training_data import (
+from mrl_viz.training.checkpoints import TrainingState
+from mrl_viz.training.data import (
     TrainingData,
     check_batch,
     epoch_batches,
@@ -30,7 +30,7 @@ from mrl_viz.learning.training_data import (
     paired_data,
     training_data,
 )
-from mrl_viz.reading import read_corpus
+from mrl_viz.training.loop import TrainingConfig, _levels, check_config, train_contrastive
 from tests.tiny_model import DIM, save_tiny_model, tiny_texts
 
 TEXTS, LABELS = tiny_texts()

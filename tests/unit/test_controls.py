@@ -10,7 +10,6 @@ from mrl_viz.arrangements import held_out_rows, random_arrangements
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.space import geometry_curves, hubness_curves, space_agreement_curves
-from mrl_viz.measures.agreement import linear_cka, space_agreement
 from mrl_viz.measures.controls import (
     TRAINED,
     UNCLEAR,
@@ -19,9 +18,10 @@ from mrl_viz.measures.controls import (
     nestedness,
     overlap_per_query,
 )
+from mrl_viz.measures.estimate import bootstrap_mean, bootstrap_paired, holm, paired_tests
 from mrl_viz.measures.hubness import geometry, hubness
-from mrl_viz.measures.intervals import bootstrap_mean, bootstrap_paired, holm, paired_tests
-from mrl_viz.measures.overlap import neighbor_overlap
+from mrl_viz.measures.lists import neighbor_overlap
+from mrl_viz.measures.space import linear_cka, space_agreement
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import truncate_and_normalize
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mrl_viz import corpus as corpus_module
-from mrl_viz.corpus import clean, corpus_from_texts, corpus_from_vectors, with_retrieval, with_texts
+from mrl_viz.data import corpus as corpus_module
+from mrl_viz.data.corpus import clean, corpus_from_texts, corpus_from_vectors, with_retrieval, with_texts
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 
 VECTORS = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.drift import similarity_drift
-from mrl_viz.measures.intervals import bootstrap_mean
+from mrl_viz.measures.estimate import bootstrap_mean
 from mrl_viz.truncation import prefix_energy, truncate_and_normalize
 
 CORPUS = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
-from mrl_viz.encoders import load_encoder
-from mrl_viz.encoders.precomputed import PrecomputedEncoder
-from mrl_viz.encoders.sentence_transformers import SentenceTransformerEncoder
+from mrl_viz.embedding.catalogue import package_folder
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
+from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 from mrl_viz.errors import EncodingCancelledError, InvalidInputError, ModelUnavailableError, ShapeError
-from mrl_viz.models import package_folder
 
 TEXTS = ("The river rises in spring.", "Bread needs flour, water and time", "¿Cuánto cuesta el pan?", "", "tax " * 400)
 

@@ -9,7 +9,9 @@ import pytest
 from filelock import FileLock
 
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, StoreError
-from mrl_viz.jobs import (
+from mrl_viz.training.checkpoints import write_json
+from mrl_viz.training.data import labelled_data
+from mrl_viz.training.jobs import (
     MOST_ACTIVE,
     cancel_job,
     delete_job,
@@ -20,9 +22,7 @@ from mrl_viz.jobs import (
     run_job,
     start_job,
 )
-from mrl_viz.learning.checkpoints import write_json
-from mrl_viz.learning.contrastive import TrainingConfig
-from mrl_viz.learning.training_data import labelled_data
+from mrl_viz.training.loop import TrainingConfig
 from tests.tiny_model import save_tiny_model, tiny_texts
 
 TEXTS, LABELS = tiny_texts()
@@ -95,7 +95,7 @@ def test_what_goes_wrong_on_purpose_is_the_outcome(tmp_path, model, changes, mes
 
 def test_states_are_read_off_the_folder(tmp_path, model, monkeypatch):
     """Just launched: starting; locked: running; neither: interrupted, with the last line of a traceback if there is one."""
-    monkeypatch.setattr("mrl_viz.jobs.LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("mrl_viz.training.jobs.LOCK_WAIT_S", 0.1)
     folder = prepared(tmp_path / "jobs" / "x", model, launched=time.time())
     assert job_status(folder).state == "starting" and job_status(folder).is_active
     with FileLock(folder / "lock"):
@@ -187,7 +187,7 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path, model):
 
 def test_others_cannot_read_a_job(tmp_path, model, monkeypatch):
     """The folder with a user's texts is closed to other accounts, and its id cannot be guessed."""
-    monkeypatch.setattr("mrl_viz.jobs._launch", lambda folder: None)
+    monkeypatch.setattr("mrl_viz.training.jobs._launch", lambda folder: None)
     first, second = (start_job(DATA, TrainingConfig(model=model, batch_size=4), root=tmp_path) for _ in range(2))
     assert stat.S_IMODE(first.folder.stat().st_mode) == 0o700
     tokens = {status.id.rsplit("-", 1)[1] for status in (first, second)}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, MrlVizError, ShapeError
-from mrl_viz.learning.adaptive import PROMISED_SAVING, classify_adaptively, coarse_against_fine
-from mrl_viz.learning.heads import HeadTraining
+from mrl_viz.heads.adaptive import PROMISED_SAVING, classify_adaptively, coarse_against_fine
+from mrl_viz.heads.classifiers import HeadTraining
 
 RNG = np.random.default_rng(0)
 # The first two coordinates carry the coarse label, all twelve the fine one.

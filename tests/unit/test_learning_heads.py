@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.learning.cascade import THRESHOLDS, adaptive_classification, exit_levels, learn_thresholds
-from mrl_viz.learning.heads import HeadTraining, MultiGranularityClassifier, train_heads
-from mrl_viz.learning.losses import MultiGranularityLoss
+from mrl_viz.heads.cascade import THRESHOLDS, adaptive_classification, exit_levels, learn_thresholds
+from mrl_viz.heads.classifiers import HeadTraining, MultiGranularityClassifier, train_heads
+from mrl_viz.training.losses import MultiGranularityLoss
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat(np.arange(4), 40)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mrl_viz.adaptor.importance import gated_cosines, hard_gates, learn_importance, soft_gates
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.learning.importance import gated_cosines, hard_gates, learn_importance, soft_gates
 
 RNG = np.random.default_rng(0)
 # Six coordinates carry the neighbors, the first four are constant, the rest is weak noise.

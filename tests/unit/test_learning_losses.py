@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
-from mrl_viz.learning.losses import (
+from mrl_viz.training.losses import (
     MultiGranularityLoss,
     cosines,
     in_batch_contrastive,

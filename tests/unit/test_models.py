@@ -2,8 +2,8 @@
 
 import pytest
 
-from mrl_viz.encoders import load_encoder
-from mrl_viz.models import CATALOGUE, find_card, hub_folder, is_available, package_folder
+from mrl_viz.embedding.catalogue import CATALOGUE, find_card, hub_folder, is_available, package_folder
+from mrl_viz.embedding.encoders import load_encoder
 
 CARDS = pytest.mark.parametrize("card", CATALOGUE.values(), ids=list(CATALOGUE))
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from mrl_viz.analysis import embed_corpus
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.decide.monitoring import check_deployed_plan
+from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
-from mrl_viz.measures.overlap import neighbor_overlap
-from mrl_viz.monitoring import check_deployed_plan
-from mrl_viz.reading import read_corpus
+from mrl_viz.measures.lists import neighbor_overlap
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.sweep import nested_sweep
 
@@ -17,12 +17,12 @@ from mrl_viz.sweep import nested_sweep
 @pytest.fixture(scope="module")
 def embedded():
     """The sample with its 96 queries."""
-    return embed_corpus(read_corpus("sample"), "wordllama")
+    return embed(read_corpus("sample"), "wordllama")
 
 
 def test_all_texts_give_the_overlap_of_the_sweep(embedded):
     """With every text sampled the figure and its interval are those of the Neighbors page, exact duplicates included."""
-    rows = np.vstack([embedded.corpus[:200], embedded.corpus[:5]])
+    rows = np.vstack([embedded.matrix[:200], embedded.matrix[:5]])
     result = check_deployed_plan(rows, 64, target=0.4, n_queries=1000, seed=3)
     overlap = neighbor_overlap(nested_sweep(rows, dims=[64], k=10), seed=3)
     assert result.n_queries == 205

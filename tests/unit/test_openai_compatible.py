@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from mrl_viz import store
-from mrl_viz.encoders import load_encoder, openai_compatible
-from mrl_viz.encoders.api import Backoff, estimate_cost
+from mrl_viz.embedding import store
+from mrl_viz.embedding.encoders import load_encoder, openai_compatible
+from mrl_viz.embedding.encoders.api import Backoff, estimate_cost
 from mrl_viz.errors import (
     ApiError,
     DimensionError,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.overlap import RBO_PERSISTENCE, neighbor_changes, neighbor_overlap, neighbor_ranks
+from mrl_viz.measures.lists import RBO_PERSISTENCE, neighbor_changes, neighbor_overlap, neighbor_ranks
 from mrl_viz.sweep import nested_sweep
 
 CORPUS = np.random.default_rng(0).normal(size=(80, 32)).astype(np.float32)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from zarr.storage import LocalStore
 
-from mrl_viz.columns import StoredColumns
-from mrl_viz.encoders.precomputed import PrecomputedEncoder
+from mrl_viz.embedding.columns import StoredColumns
+from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
+from mrl_viz.embedding.store import DIM_CHUNK, ROW_CHUNK, EmbeddingStore
 from mrl_viz.errors import DimensionError, EmptyInputError, StoreError
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.progressive import ProgressiveIndex
 from mrl_viz.retrieval.shortlist import shortlist_search
-from mrl_viz.store import DIM_CHUNK, ROW_CHUNK, EmbeddingStore
 
 LAST = 4  # the row chunk that is not full
 N_ITEMS, FULL_DIM = LAST * ROW_CHUNK + 500, 200

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import ndcg_score
 
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.ranking import METRICS, retrieval_scores
+from mrl_viz.tasks.retrieval import METRICS, retrieval_scores
 from mrl_viz.truncation import truncate_and_normalize
 
 RNG = np.random.default_rng(0)

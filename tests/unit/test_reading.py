@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save as safetensors
 
-from mrl_viz import reading
+from mrl_viz.data import reading
+from mrl_viz.data.reading import read_corpus, read_queries, read_upload, sample_corpus, table_columns
 from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError, MrlVizError, ShapeError
-from mrl_viz.reading import read_corpus, read_queries, read_upload, sample_corpus, table_columns
 
 TEXTS = ("Äpfel, „quoted“ and\ttabbed", "a second text", 'with "quotes" inside')
 LABELS = ("fruit", "other", None)

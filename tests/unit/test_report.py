@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from mrl_viz.analysis import EmbeddedCorpus
 from mrl_viz.comparison import compare_models
-from mrl_viz.corpus import corpus_from_texts
+from mrl_viz.data.corpus import corpus_from_texts
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.export import comparison_report
 
 EVIL = "<img src=x onerror=alert(1)>&\"'</script><script>alert(2)</script>"
@@ -21,7 +21,7 @@ def comparison(*, name="corpus", models=("first", "second"), column="label", is_
     labels = {column: tuple(["a", "b"] * 20)} if is_labelled else {}
     source = replace(corpus_from_texts([f"text {row}" for row in range(40)], name=name), labels=labels)
     embedded = [
-        EmbeddedCorpus(source, model, None, rng.normal(size=(40, width)).astype(np.float32), None, 2.0, "")
+        Embedded(source, model, None, rng.normal(size=(40, width)).astype(np.float32), None, 2.0, "")
         for model, width in zip(models, (16, 24))
     ]
     return compare_models(embedded, dims=[8])
@@ -81,7 +81,7 @@ def test_numbers_and_takeaway_are_the_comparisons(report):
     """The report has the takeaway, every point, every pair of models and the notes."""
     result = comparison()
     text = without_library(report).replace("&#x27;", "'")
-    assert result.takeaway() in text and result.embedded[0].source.fingerprint in text
+    assert result.takeaway() in text and result.embedded[0].corpus.fingerprint in text
     assert f"<summary>{len(result.points)} points</summary>" in text and text.count("<tr>") == 3 + 2 + 2 + 16
     assert all(note in text for note in result.notes) and f"{result.models[0].quality:.4f}" in text
     assert '<td class="text">full</td>' in text

@@ -5,11 +5,11 @@ from collections import Counter
 
 import numpy as np
 
-from mrl_viz.analysis import embed_corpus
-from mrl_viz.corpus import sample_data_folder
-from mrl_viz.encoders import load_encoder
-from mrl_viz.encoders.precomputed import shipped_encoder
-from mrl_viz.reading import read_corpus, sample_corpus
+from mrl_viz.data.corpus import sample_data_folder
+from mrl_viz.data.reading import read_corpus, sample_corpus
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 
 
 def test_sample_corpus_has_two_levels_of_labels():
@@ -58,9 +58,9 @@ def test_sample_sentences_are_short():
 def test_shipped_vectors_are_the_models_own():
     """Encoding the sample again gives the shipped vectors; they are used only when every text is among them."""
     corpus = sample_corpus()
-    embedded = embed_corpus(corpus)
+    embedded = embed(corpus)
     encoder = load_encoder("wordllama")
-    np.testing.assert_allclose(embedded.corpus, encoder.encode(corpus.texts), atol=1e-6)
+    np.testing.assert_allclose(embedded.matrix, encoder.encode(corpus.texts), atol=1e-6)
     np.testing.assert_allclose(embedded.queries, encoder.encode(corpus.query_texts, kind="query"), atol=1e-6)
     assert shipped_encoder("wordllama", corpus.texts) is not None
     assert shipped_encoder("wordllama", (*corpus.texts, "a new text")) is None

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from mrl_viz import store
-from mrl_viz.encoders import load_encoder
-from mrl_viz.encoders.precomputed import PrecomputedEncoder
+from mrl_viz.embedding import store
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
+from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.errors import DimensionError, EncodingCancelledError, StoreError
-from mrl_viz.store import EmbeddingStore
 
 TEXTS = [f"text number {n} about {topic}" for n in range(40) for topic in ("rivers", "bread", "tax")]
 SMALL_BATCH = 16
@@ -27,9 +27,9 @@ SMALL_BATCH = 16
 CHILD = """
 import json, sqlite3, sys, time
 import numpy as np
-from mrl_viz import store
-from mrl_viz.encoders import load_encoder
-from mrl_viz.encoders.precomputed import PrecomputedEncoder
+from mrl_viz.embedding import store
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
 
 task = json.loads(sys.argv[1])
 store.FIRST_BATCH = store.BATCH = task["batch"]

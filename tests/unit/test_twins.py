@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from mrl_viz import figures
-from mrl_viz.encoders import load_encoder
+from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import DataFormatError, EncodingCancelledError, InvalidInputError, StoreError
-from mrl_viz.learning.contrastive import TrainingConfig
-from mrl_viz.learning.training_data import labelled_data, paired_data
-from mrl_viz.learning.twin_card import repeat_code
-from mrl_viz.learning.twins import TwinComparison, compare_twins, held_out_score, load_twin_run, train_twins
+from mrl_viz.training.card import repeat_code
+from mrl_viz.training.data import labelled_data, paired_data
+from mrl_viz.training.loop import TrainingConfig
+from mrl_viz.training.twins import TwinComparison, compare_twins, held_out_score, load_twin_run, train_twins
 from tests.tiny_model import save_tiny_model, tiny_texts
 
 TEXTS, LABELS = tiny_texts()

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.errors import DimensionError, InvalidInputError
 from mrl_viz.export.snippets.databases import milvus, pgvector, qdrant
 from mrl_viz.export.snippets.embedded import faiss, lancedb, sqlite_vec
 from mrl_viz.export.snippets.parts import Need, Part, joined, prelude
 from mrl_viz.export.snippets.servers import elasticsearch, vespa, weaviate
-from mrl_viz.models import find_card
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import check_dims
 

@@ -1,0 +1,1 @@
+"""Maps that make frozen embeddings truncatable."""

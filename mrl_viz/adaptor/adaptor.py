@@ -1,0 +1,221 @@
+"""The learned map that makes frozen embeddings truncatable, and how it is learnt; numpy only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
+
+# Both give a(x) − a(−x) = x, which is what carries a vector unchanged through stock layers when a model folder is
+# saved.
+ACTIVATIONS: dict[str, Callable[[FloatMatrix], FloatMatrix]] = {
+    "relu": lambda rows: np.maximum(rows, 0),
+    "silu": lambda rows: rows / (1 + np.exp(-np.clip(rows, -60, 60))),
+}
+# Between these squared norms float32 sums of squares are exact enough.
+SMALLEST_SQUARE, LARGEST_SQUARE = 1e-20, 1e20
+# Rows mapped at once: the intermediate matrices stay in cache.
+CHUNK = 2048
+# A row is known again by its first coordinates at this precision: encoding it in another batch moves the seventh digit.
+KEY_COORDINATES, KEY_STEPS = 16, 1000
+
+
+@dataclass(frozen=True)
+class AdaptorSettings:
+    """What the paper leaves open, and what it fixes; plain data.
+
+    `hidden_dim`, `depth`, `activation` ("relu" or "silu") : of the residual network (open in the paper).
+    `k` : neighbors of L_topk and of the reported overlap (open).
+    `reduction` : over widths, "mean" or "sum" (paper: sum).
+    `alpha`, `beta`, `gamma` : weights of L_pair, L_rec and L_rank (paper: 1, 1, 1).
+    `temperature` : of the neighbor distributions, "neighbors" only.
+    `pivot` : widths from here up are as good as SVD, exactly, since the rotation turns only the directions before it.
+    `tolerance` : overlap on validation rows that a residual network may cost at any of those widths; 0 means no
+        network, for only a rotation leaves the full width as it is. With judgements the network is always trained,
+        and its share chosen by nDCG on the validation queries.
+    `learning_rate` : of the network (paper: 0.001). `rotation_rate` : of the rotation.
+    `batch_size` : None takes 128, as the paper does, or 256 for "neighbors".
+    `epochs` : per stage, at least 20 batches each; the rates fall to 0 over them. `patience` : epochs without a better
+        validation loss that end a stage. `is_residual` : the skip connection, off only to compare with the paper.
+    """
+
+    hidden_dim: int = 256
+    depth: int = 1
+    activation: str = "relu"
+    k: int = 10
+    reduction: str = "mean"
+    alpha: float = 1.0
+    beta: float = 1.0
+    gamma: float = 1.0
+    temperature: float = 0.05
+    pivot: int = 128
+    tolerance: float = 0.0
+    learning_rate: float = 1e-3
+    rotation_rate: float = 1e-2
+    batch_size: int | None = None
+    epochs: int = 30
+    patience: int = 15
+    is_residual: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Adaptor:
+    """A learned map of embeddings: unit rows c become rotation(c) + f(c), and any prefix of that is then renormalised.
+
+    `rotation` : float32 of shape (full_dim, full_dim), applied as c @ rotation.T; None is the identity.
+    `layers` : matrix (out, in) and bias (out,) of each layer of f, an activation between two; empty means f = 0.
+    `dims` : the widths it was fitted for. `model` : name of the embedding model, None when unknown.
+    `is_residual` : whether rotation(c) is added to f(c); False is the paper's map without skip connection.
+    `fitted_rows` : `row_keys` of the rows it was fitted on, ascending, for `has_seen`; None when unknown.
+    """
+
+    method: str
+    full_dim: int
+    dims: tuple[int, ...]
+    model: str | None
+    rotation: FloatMatrix | None
+    layers: tuple[tuple[FloatMatrix, npt.NDArray[np.floating[Any]]], ...] = ()
+    activation: str = "relu"
+    is_residual: bool = True
+    fitted_rows: npt.NDArray[np.int64] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that change with the map."""
+        digest = hashlib.sha256(repr((self.method, self.full_dim, self.activation, self.is_residual)).encode())
+        for array in (self.rotation, *(array for layer in self.layers for array in layer)):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:8]
+
+    def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which rows it was fitted on, shape (n_items,); measured on those, it looks better than it is.
+
+        All of them count as seen when the adaptor does not know its rows.
+        """
+        keys = row_keys(embeddings)
+        return np.ones(len(keys), dtype=np.bool_) if self.fitted_rows is None else np.isin(keys, self.fitted_rows)
+
+    def apply(self, embeddings: npt.ArrayLike, *, dim: int | None = None, model: str | None = None) -> FloatMatrix:
+        """The mapped rows, float32 of shape (n_items, dim), not renormalised; numpy only.
+
+        Parameters
+        ----------
+        embeddings : array_like of shape (n_items, full_dim), as the model gives them, any scale
+        dim : only the first coordinates, which is cheaper; None for all
+        model : where known, the model the embeddings come from, compared with the adaptor's
+
+        Raises
+        ------
+        ShapeError : embeddings of another width. InvalidInputError : of another model. DimensionError : `dim` out of
+            range.
+        """
+        array = check_embeddings(embeddings)
+        if array.shape[1] != self.full_dim:
+            raise ShapeError(
+                f"`embeddings` have {array.shape[1]} coordinates but this adaptor was fitted on {self.full_dim}; "
+                "use embeddings of the same model at full width."
+            )
+        if model is not None and self.model is not None and model != self.model:
+            raise InvalidInputError(
+                f"`model` is {model} but this adaptor was fitted on {self.model}; fit one for {model}."
+            )
+        (width,) = check_dims([self.full_dim if dim is None else dim], self.full_dim)
+        result = np.empty((len(array), width), dtype=np.float32)
+        for start in range(0, len(array), CHUNK):
+            result[start : start + CHUNK] = self._map(array[start : start + CHUNK], width)
+        return result
+
+    def _map(self, rows: FloatMatrix, width: int) -> FloatMatrix:
+        unit = _unit(rows)
+        mapped = unit[:, :width] if self.rotation is None else unit @ self.rotation[:width].T
+        if not self.layers:
+            return mapped
+        hidden = unit
+        for weight, bias in self.layers[:-1]:
+            hidden = ACTIVATIONS[self.activation](hidden @ weight.T + bias)
+        weight, bias = self.layers[-1]
+        residual = hidden @ weight[:width].T + bias[:width]
+        if self.is_residual:
+            residual += mapped
+        residual[~unit.any(axis=1)] = 0  # a row without direction gets none
+        return residual
+
+    def save(self, folder: str | Path, *, card: str | None = None) -> Path:
+        """Write adaptor.safetensors, config.json and README.md; see `mrl_viz.adaptor.folder.save_adaptor`."""
+        from mrl_viz.adaptor.folder import save_adaptor
+
+        return save_adaptor(self, folder, card=card)
+
+    @staticmethod
+    def load(folder: str | Path, *, full_dim: int | None = None, model: str | None = None) -> Adaptor:
+        """Read what `save` wrote, with numpy only; see `mrl_viz.adaptor.folder.load_adaptor`."""
+        from mrl_viz.adaptor.folder import load_adaptor
+
+        return load_adaptor(folder, full_dim=full_dim, model=model)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread, for batches this small: a second one saves nothing, and waits busily when others work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def row_keys(embeddings: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """A number per row by which to know it again, the same for the same direction up to rounding, shape (n_items,).
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable embeddings.
+
+    Source: own definition; a linear hash with random multipliers.
+    """
+    head = normalize(check_embeddings(embeddings))[:, :KEY_COORDINATES]
+    multipliers = np.random.default_rng(0).integers(np.iinfo(np.int64).max, size=KEY_COORDINATES, dtype=np.int64)
+    digits = np.rint(head * KEY_STEPS).astype(np.int64)
+    return np.asarray(digits @ multipliers[: head.shape[1]], dtype=np.int64)  # overflow wraps, as a hash may
+
+
+def _unit(rows: FloatMatrix) -> FloatMatrix:
+    """`normalize` in float32, without its care for extreme rows where there are none."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", rows, rows)
+    if squares.min() > SMALLEST_SQUARE and squares.max() < LARGEST_SQUARE:
+        return np.asarray(rows * (1 / np.sqrt(squares))[:, None], dtype=np.float32)
+    return normalize(rows).astype(np.float32, copy=False)
+
+
+def svd_rotation(embeddings: npt.ArrayLike) -> FloatMatrix:
+    """The un-centred right singular vectors of unit rows, strongest first, float32 of shape (full_dim, full_dim).
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim); fit it on other rows than those it is measured on
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable embeddings.
+
+    Source: own definition; Eckart & Young 1936: the best linear map to any number of coordinates for the dot products.
+    """
+    rows = normalize(check_embeddings(embeddings)).astype(np.float64)
+    vectors = np.linalg.eigh(rows.T @ rows)[1][:, ::-1].T
+    # A singular vector's sign is free; its largest coordinate positive makes the same rows give the same bytes.
+    signs = np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)])
+    return np.ascontiguousarray(vectors * signs[:, None], dtype=np.float32)

@@ -1,0 +1,201 @@
+"""What an adaptor learns from: the objectives of each method and the order of their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mrl_viz.adaptor.adaptor import AdaptorSettings
+from mrl_viz.adaptor.network import AdaptorNetwork, Curve, LayerList, Objective, Progress, run_stage
+from mrl_viz.training.losses import cosines, divergence_from, neighbor_targets, pair_loss, ranking_loss, topk_loss
+from mrl_viz.truncation import FloatMatrix
+
+Judged = tuple[FloatMatrix, list[dict[int, int]]]
+# The narrow spaces' temperatures are learnt too, at this rate: cosines spread more the fewer coordinates there are,
+# and only
+# their order matters for neighbors.
+TEMPERATURE_RATE = 0.02
+# Share of the largest starting divergence below which a width's loss is not divided further (full width starts at 0).
+SMALLEST_START = 0.02
+START_ROWS = 1024
+
+
+def train_network(
+    method: str,
+    train: FloatMatrix,
+    check: FloatMatrix,
+    dims: tuple[int, ...],
+    rotation: FloatMatrix,
+    settings: AdaptorSettings,
+    batch_size: int,
+    judged: tuple[Judged, Judged] | None,
+    seed: int,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[FloatMatrix | None, LayerList, Curve]:
+    """Run the stages of a method on unit rows; the rotation, the layers and the curve of the best epochs."""
+    generator = torch.Generator().manual_seed(seed)
+    full_dim, is_own = train.shape[1], method == "neighbors"
+    rows, check_rows = torch.tensor(train), torch.tensor(check)
+    pivot = min(settings.pivot, full_dim) if is_own else 0
+    network = AdaptorNetwork(
+        full_dim, rotation if is_own else None, pivot, settings.hidden_dim, settings.depth, settings.activation,
+        settings.is_residual, generator,
+    )  # fmt: skip
+    widths = (*dims, full_dim)
+    body = list(network.layers.parameters())
+    start = rows[:START_ROWS]
+
+    def rotation_stage() -> Objective:
+        network.has_network = False
+        inside = tuple(dim for dim in dims if dim < pivot)
+        return neighbor_objective(
+            "rotation", network, inside, start, [network.skew], settings.temperature, settings.rotation_rate
+        )
+
+    def unsupervised() -> Objective:
+        network.has_network = True
+        if not is_own:
+            return paper_objective("unsupervised", widths, body, settings)
+        network.skew.requires_grad_(False)
+        return neighbor_objective(
+            "residual", network, widths, start, body, settings.temperature, settings.learning_rate
+        )
+
+    def supervised(judged: tuple[Judged, Judged]) -> Objective:
+        ranked = (full_dim,) if method == "search" else widths
+        base = search_objective(body, settings) if method == "search" else unsupervised()
+        (queries, grades), (check_queries, check_grades) = judged
+        left, right = torch.tensor(queries), torch.tensor(check_queries)
+
+        def rank(net: AdaptorNetwork) -> Tensor:
+            chosen = torch.randperm(len(left), generator=generator)[:batch_size].tolist()
+            others = torch.randperm(len(rows), generator=generator)[:batch_size].tolist()
+            return settings.gamma * rank_term(
+                net, left[chosen], [grades[query] for query in chosen], rows, others, ranked
+            )
+
+        fixed = np.random.default_rng(seed).permutation(len(rows))[:START_ROWS].tolist()
+
+        def rank_validation(net: AdaptorNetwork) -> Tensor:
+            return settings.gamma * rank_term(net, right, check_grades, rows, fixed, ranked)
+
+        return replace(base, name="supervised", rank=rank, rank_validation=rank_validation)
+
+    stages: list[Callable[[], Objective]] = []
+    if is_own and dims[0] < pivot:
+        stages.append(rotation_stage)
+    # Only an isometry keeps the full width's neighbors, so at tolerance 0 no network could stay: none is trained.
+    if method == "paper" or (is_own and judged is None and settings.tolerance > 0):
+        stages.append(unsupervised)
+    if judged is not None:
+        stages.append(partial(supervised, judged))
+    network.has_network = not is_own
+    curve = Curve() if stages else Curve(stopped="no width below `pivot` to learn for")
+    for stage in stages:
+        run_stage(
+            network,
+            stage(),
+            rows,
+            check_rows,
+            epochs=settings.epochs,
+            batch_size=batch_size,
+            patience=settings.patience,
+            generator=generator,
+            curve=curve,
+            total_epochs=settings.epochs * len(stages),
+            progress=progress,
+            cancelled=cancelled,
+        )
+        if curve.stopped not in ("epochs", "converged"):
+            break
+    matrix, layers = network.export()
+    # A network still at its start adds nothing; without it `apply` is faster and exact.
+    useful = network.has_network and any(weight.any() for weight, _ in layers[-1:])
+    return matrix, layers if useful else [], curve
+
+
+def neighbor_objective(
+    name: str,
+    network: AdaptorNetwork,
+    dims: Sequence[int],
+    start: Tensor,
+    parameters: list[nn.Parameter],
+    temperature: float,
+    rate: float,
+) -> Objective:
+    """The mean over widths of the neighbor divergence, each divided by its value at the start.
+
+    A wide prefix starts with a small divergence; undivided, the small widths would win at its cost.
+    """
+    logs = torch.full((len(dims),), float(np.log(temperature)), requires_grad=True)
+
+    def terms(unit: Tensor, mapped: Tensor) -> Tensor:
+        targets = neighbor_targets(cosines(unit), temperature=temperature)
+        # The original's temperature is the setting, the image's is learnt: scaled cosines stand in for another softmax.
+        scale = temperature / logs.exp()
+        parts = [
+            divergence_from(targets, cosines(mapped[:, :dim]) * scale[level], temperature=temperature)
+            for level, dim in enumerate(dims)
+        ]
+        return torch.stack(parts)
+
+    with torch.no_grad():
+        first = terms(start, network(start))
+    first = torch.maximum(first, SMALLEST_START * first.max())
+    groups = [{"params": parameters, "lr": rate}, {"params": [logs], "lr": TEMPERATURE_RATE}]
+    return Objective(name, lambda unit, mapped: (terms(unit, mapped) / first).mean(), groups, extra=(logs,))
+
+
+def paper_objective(
+    name: str, dims: Sequence[int], parameters: list[nn.Parameter], settings: AdaptorSettings
+) -> Objective:
+    """L_topk + α L_pair + β L_rec over the widths, the mean or the sum over them."""
+    scale = len(dims) if settings.reduction == "sum" else 1
+
+    def loss(unit: Tensor, mapped: Tensor) -> Tensor:
+        original = cosines(unit)
+        images = [cosines(mapped[:, :dim]) for dim in dims]
+        topk = torch.stack([topk_loss(original, image, settings.k) for image in images]).mean()
+        pair = torch.stack([pair_loss(original, image) for image in images]).mean()
+        return scale * (topk + settings.alpha * pair) + settings.beta * (mapped - unit).abs().mean()
+
+    return Objective(name, loss, [{"params": parameters, "lr": settings.learning_rate}])
+
+
+def search_objective(parameters: list[nn.Parameter], settings: AdaptorSettings) -> Objective:
+    """Search-Adaptor's reconstruction; its ranking at full width is added by the caller."""
+
+    def loss(unit: Tensor, mapped: Tensor) -> Tensor:
+        return settings.beta * (mapped - unit).abs().mean()
+
+    return Objective("supervised", loss, [{"params": parameters, "lr": settings.learning_rate}])
+
+
+def rank_term(
+    network: AdaptorNetwork,
+    queries: Tensor,
+    grades: Sequence[dict[int, int]],
+    rows: Tensor,
+    others: Sequence[int],
+    dims: Sequence[int],
+) -> Tensor:
+    """L_rank of queries against their judged rows and the `others`, the mean over widths."""
+    documents = sorted({row for judged in grades for row in judged} | set(others))
+    place = {row: position for position, row in enumerate(documents)}
+    relevance = torch.zeros(len(grades), len(documents))
+    for position, judged in enumerate(grades):
+        for row, grade in judged.items():
+            relevance[position, place[row]] = grade
+    left, right = network(queries), network(rows[documents])
+    losses = []
+    for dim in dims:
+        scores = functional.normalize(left[:, :dim], dim=1) @ functional.normalize(right[:, :dim], dim=1).T
+        losses.append(ranking_loss(scores, relevance))
+    return torch.stack(losses).mean()

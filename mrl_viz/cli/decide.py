@@ -1,0 +1,198 @@
+"""The verbs of a decision: `recommend` a plan, `search` with it, `monitor` it in production."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrl_viz.errors import DataFormatError, InvalidInputError
+
+if TYPE_CHECKING:
+    pass
+
+TEXT_CHARACTERS = 100
+PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,200@768 (200 reranked at 768 dims)"
+
+AddSource = Callable[[argparse.ArgumentParser], None]
+
+
+def add_verbs(verbs: Any, add_source: AddSource) -> None:
+    """Add the three verbs to the parser's; `add_source` gives each the arguments that all share."""
+    recommend = verbs.add_parser("recommend", help="the smallest plan that meets a target, with its record")
+    add_source(recommend)
+    recommend.add_argument("--target", type=float, default=0.95, help="share to keep, above 0 and up to 1 (default 0.95)")
+    recommend.add_argument(
+        "--metric", default="overlap@10", help="overlap@K, ndcg@K, recall@K, mrr@K, accuracy[:COLUMN] or spearman"
+    )
+    recommend.add_argument("--n-vectors", type=float, metavar="N", help="in production, such as 10e6 (default: as many as here)")
+    recommend.add_argument("--memory-gb", type=float, metavar="G", help="budget for all vectors, 1e9 bytes")
+    recommend.add_argument("--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine")
+    recommend.add_argument("--dims", default="", help="widths such as 8,16,32, or `all` (default: powers of two and trained)")
+    recommend.add_argument("--dtypes", default="float32,float16,int8,binary", help="of the searched vectors")
+    recommend.add_argument("--no-rerank", action="store_true", help="without a float32 copy that a shortlist is reranked from")
+    recommend.add_argument("--price-per-gb", type=float, metavar="P", help="your price of a gigabyte for a month")
+    recommend.add_argument("--no-crowding", action="store_true", help="do not measure how more vectors change the overlap")
+    recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
+    recommend.add_argument("--seed", type=int, default=0, help="of samples and bounds (default 0)")
+    recommend.set_defaults(verb=_recommend)
+
+    search = verbs.add_parser("search", help="the texts that a plan finds for a query")
+    add_source(search)
+    search.add_argument("--query", required=True, help="what to search for")
+    search.add_argument("--plan", metavar="PLAN", help=f"{PLAN_HELP} (default: exact full width)")
+    search.add_argument("--k", type=int, default=10, help="how many (default 10)")
+    search.set_defaults(verb=_search)
+
+    monitor = verbs.add_parser("monitor", help="does the deployed plan still answer as the full width? exit code 1 if not")
+    add_source(monitor)
+    monitor.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
+    monitor.add_argument("--target", type=float, help="overlap to stay above (default: the record's, else 0.95)")
+    monitor.add_argument("--k", type=int, default=10, help="neighbors compared (default 10)")
+    monitor.add_argument("--queries", metavar="F", help="a file of fresh queries (default: the data's own, else its texts)")
+    monitor.add_argument("--sample", type=int, default=500, metavar="N", help="queries sampled from them (default 500)")
+    monitor.add_argument("--seed", type=int, help="of the sample (default: another one every time)")
+    monitor.set_defaults(verb=_monitor)
+
+
+def _recommend(args: argparse.Namespace) -> int:
+    from mrl_viz.cli.main import parse_dims, progress_bar, read_source, write_json
+    from mrl_viz.decide import Crowding, crowding, decision_record, recommend
+    from mrl_viz.decide.choose import check_limits
+    from mrl_viz.embedding.embedded import embed
+    from mrl_viz.errors import EmptyInputError
+
+    if args.record and Path(args.record).suffix not in (".json", ".md"):
+        raise InvalidInputError(f"`--record` is {args.record!r}; give a file name that ends in .json or .md.")
+    check_limits(args.target, args.n_vectors, args.memory_gb, args.latency_ms)
+    corpus = read_source(args)
+    embedded = embed(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding"))
+    dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None
+    result = recommend(
+        embedded, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
+        latency_ms=args.latency_ms, dims=dims, dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
+        allow_rerank=not args.no_rerank, seed=args.seed, progress=progress_bar("measuring plans"),
+    )  # fmt: skip
+    grown: Crowding | None = None
+    if result.plan is not None and not args.no_crowding:
+        try:
+            grown = crowding(
+                embedded, result.plan, k=result.k, n_vectors=result.n_vectors, seed=args.seed, progress=progress_bar("crowding")
+            )
+        except EmptyInputError as error:
+            print(f"note: {error}")
+    print(f"{result.metric} of {result.n_queries:,} queries, {result.n_items:,} texts, {result.model}, {result.full_dim} dims")
+    print(f"{'':10} {'plan':52} {'quality':>8} {'at least':>9} {'bytes':>6} {'GB':>9} {'p95 ms':>8}")
+    shown = [("chosen", result.chosen), *(("runner-up", row) for row in result.runners_up)]
+    shown += [("nearest", result.nearest), ("in budget", result.best_within)]
+    for name, row in shown:
+        if row is not None:
+            print(
+                f"{name:10} {row.plan.label:52} {row.quality:8.1%} {row.low:9.1%} {row.bytes_per_vector:6,d} "
+                f"{row.total_gb:9.3g} {row.expected_ms:8.3g}"
+            )
+    for note in result.notes:
+        print(f"note: {note}")
+    if result.plan is not None:
+        storage = result.storage(price_per_gb=args.price_per_gb)
+        print(f"{storage.takeaway()} ({storage.formula})")
+    if grown is not None:
+        print(grown.takeaway())
+    print(result.takeaway())
+    record = decision_record(result, crowding=grown, price_per_gb=args.price_per_gb)
+    if args.record:
+        text = record.to_json() if args.record.endswith(".json") else record.markdown
+        Path(args.record).write_text(text, encoding="utf-8")
+    write_json(args.json, result.to_dict() | {"record": record.to_dict()})
+    return 0
+
+
+def _search(args: argparse.Namespace) -> int:
+    from mrl_viz.cli.main import progress_bar, read_source, write_json
+    from mrl_viz.decide import plan_from_record, plan_from_text
+    from mrl_viz.embedding.embedded import embed
+    from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.retrieval.plan import Plan, build_plan
+
+    if not args.query.strip():
+        raise InvalidInputError("`--query` is empty; say what to search for.")
+    record = read_record(args.plan)
+    plan = plan_from_text(args.plan) if args.plan and record is None else None
+    corpus = read_source(args)
+    if corpus.embeddings is not None:
+        raise InvalidInputError("`SOURCE` holds ready vectors, which no query can be typed for; give texts.")
+    embedded = embed(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding"))
+    if record is not None:
+        plan = plan_from_record(record, fingerprint=embedded.fingerprint)
+    plan = plan or Plan(embedded.full_dim)
+    encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
+    found = build_plan(plan, embedded.matrix).search(encoder.encode([args.query.strip()], kind="query"), args.k)
+    rows = [
+        {"rank": rank, "id": corpus.ids[item], "similarity": float(similarity), "text": corpus.texts[item]}
+        for rank, (item, similarity) in enumerate(zip(found.indices[0], found.similarities[0]), start=1) if item >= 0
+    ]  # fmt: skip
+    for row in rows:
+        print(f"{row['rank']:3d} {row['similarity']:7.4f}  {row['id']}  {_one_line(row['text'])}")
+    print(f"{plan.label}. {found.takeaway()}")
+    write_json(args.json, {"schema": 1, "model": embedded.model_dict(), "plan": plan.to_dict(), "results": rows})
+    return 0
+
+
+def _monitor(args: argparse.Namespace) -> int:
+    from mrl_viz.cli.main import progress_bar, read_source, write_json
+    from mrl_viz.data.reading import read_queries
+    from mrl_viz.decide import plan_from_record, plan_from_text
+    from mrl_viz.decide.monitoring import check_deployed_plan
+    from mrl_viz.embedding.embedded import embed
+
+    record = read_record(args.plan)
+    # Production data change every day, so the record's fingerprint of the texts is not asked for; its model is.
+    plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
+    target = args.target if args.target is not None else _target_of(record)
+    corpus = read_source(args)
+    queries = read_queries(args.queries)[1] if args.queries else None
+    embedded = embed(
+        corpus, args.model, queries=queries, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding")
+    )
+    decided_for = record.get("model", {}).get("name") if record else None
+    if decided_for not in (None, embedded.model):
+        raise InvalidInputError(f"`--plan` was decided for the model {decided_for} and this is {embedded.model}; use that model.")
+    result = check_deployed_plan(embedded, plan, target=target, k=args.k, n_queries=args.sample, seed=args.seed)
+    print(result.takeaway())
+    write_json(args.json, result.to_dict())
+    return 1 if result.is_below_target else 0
+
+
+def read_record(plan: str | None) -> dict[str, Any] | None:
+    """The decision record in a JSON file, its own or what `recommend --json` wrote; None where `plan` is no .json name.
+
+    Raises
+    ------
+    DataFormatError : a file that is no JSON record. OSError : a file that cannot be read.
+    """
+    if not plan or not plan.lower().endswith(".json"):
+        return None
+    try:
+        data = json.loads(Path(plan).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataFormatError(f"`{plan}` is no JSON; give the file that `recommend --record` wrote.") from error
+    if not isinstance(data, dict):
+        raise DataFormatError(f"`{plan}` is no decision record; give the file that `recommend --record` wrote.")
+    record = data.get("record", data)
+    return record if isinstance(record, dict) else data
+
+
+def _target_of(record: dict[str, Any] | None) -> float:
+    """The target decided on, where it was an overlap."""
+    aim = (record or {}).get("aim") or {}
+    found = aim.get("target") if str(aim.get("metric", "")).startswith("overlap") else None
+    return float(found) if isinstance(found, int | float) else 0.95
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    # A terminal obeys control characters; a text must not.
+    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    return line if len(line) <= TEXT_CHARACTERS else f"{line[: TEXT_CHARACTERS - 1]}…"

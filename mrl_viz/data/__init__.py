@@ -1,0 +1,1 @@
+"""Texts, vectors and their labels: corpora, and the files they come from."""

@@ -1,0 +1,271 @@
+"""A corpus: texts with ids, labels, queries, relevance, pairs or ready vectors, and the check of what was read."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.truncation import FloatMatrix, check_embeddings
+
+# Beyond these a laptop's browser and memory suffer; the error says to split or to use --limit.
+MOST_TEXTS = 200_000
+MOST_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was read, dropped and found. Counts are rows; `longest_chars` is in characters."""
+
+    n_rows: int
+    n_empty: int
+    n_duplicates: int
+    n_items: int
+    n_truncated_by_limit: int
+    longest_chars: int
+    label_columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts, and whatever came with them.
+
+    `labels` : column name to one value per text. `qrels` : query id to document id to grade. `pairs` : (left, right,
+    score) by position in `texts`. `embeddings` : ready vectors of shape (n_items, full_dim), float32, or None.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    ids: tuple[str, ...]
+    check: DataCheck
+    labels: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    query_ids: tuple[str, ...] = ()
+    query_texts: tuple[str, ...] = ()
+    qrels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    pairs: tuple[tuple[int, int, float], ...] = ()
+    embeddings: FloatMatrix | None = None
+
+    @property
+    def n_items(self) -> int:
+        """How many texts there are."""
+        return len(self.texts)
+
+    def at_least(self, fewest: int) -> Corpus:
+        """The corpus itself, where enough is left of it.
+
+        Raises
+        ------
+        EmptyInputError : fewer than `fewest` items are left.
+        """
+        check = self.check
+        if self.n_items < fewest:
+            raise EmptyInputError(
+                f"`{self.name}` has {self.n_items} item left of {check.n_rows} rows ({check.n_empty} empty, "
+                f"{check.n_duplicates} duplicate, {check.n_truncated_by_limit} over the limit); "
+                "add at least one more text."
+            )
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with any text or vector."""
+        digest = hashlib.sha256()
+        for text in self.texts:
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+        if self.embeddings is not None:
+            digest.update(np.ascontiguousarray(self.embeddings).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def clean(text: str) -> str:
+    """The text without surrounding space; control characters other than tab and newline become spaces."""
+    if text.isprintable():
+        return text.strip()
+    return "".join(" " if unicodedata.category(c) == "Cc" and c not in "\t\n" else c for c in text).strip()
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise InvalidInputError(f"`limit` is {limit}; choose 1 or more.")
+
+
+def _check_lengths(columns: Mapping[str, Sequence[Any] | None], n_rows: int) -> None:
+    for what, values in columns.items():
+        if values is not None and len(values) != n_rows:
+            raise ShapeError(f"`{what}` has {len(values)} values for {n_rows} rows; give one each.")
+
+
+def corpus_from_texts(
+    texts: Sequence[str],
+    *,
+    name: str = "texts",
+    ids: Sequence[str] | None = None,
+    labels: Mapping[str, Sequence[str | None]] | None = None,
+    keep_duplicates: bool = False,
+    limit: int | None = None,
+    notes: Sequence[str] = (),
+) -> Corpus:
+    """A corpus of the first `limit` texts without empties and, unless kept, without exact duplicates (the first stays).
+
+    Raises
+    ------
+    EmptyInputError : no text is left. InvalidInputError : too many texts, one is too long, or `limit` is below 1.
+    ShapeError : lengths differ.
+    """
+    n_rows = len(texts)
+    _check_limit(limit)
+    _check_lengths({"ids": ids, **(labels or {})}, n_rows)
+    texts = [clean(text) for text in texts[:limit]]
+    filled = [row for row, text in enumerate(texts) if text]
+    first: dict[str, int] = {}
+    for row in filled:
+        first.setdefault(texts[row], row)
+    n_duplicates = len(filled) - len(first)
+    kept = filled if keep_duplicates else sorted(first.values())
+    if not kept:
+        raise EmptyInputError(f"`{name}` has {n_rows} rows and no text in them; give at least two texts.")
+    if len(kept) > MOST_TEXTS:
+        raise InvalidInputError(f"`{name}` has {len(kept):,} texts; at most {MOST_TEXTS:,} are read, so use a limit.")
+    longest = max(len(texts[row]) for row in kept)
+    if longest > MOST_CHARACTERS:
+        raise InvalidInputError(
+            f"`{name}` has a text of {longest:,} characters; the limit is {MOST_CHARACTERS:,}, so split it."
+        )
+    check = DataCheck(
+        n_rows=n_rows,
+        n_empty=len(texts) - len(filled),
+        n_duplicates=n_duplicates,
+        n_items=len(kept),
+        n_truncated_by_limit=n_rows - len(texts),
+        longest_chars=longest,
+        label_columns=tuple(labels or ()),
+        notes=tuple(notes),
+    )
+    return Corpus(
+        name=name,
+        texts=tuple(texts[row] for row in kept),
+        ids=tuple(str(ids[row]) if ids is not None else str(row) for row in kept),
+        check=check,
+        labels={column: tuple(values[row] for row in kept) for column, values in (labels or {}).items()},
+    )
+
+
+def corpus_from_vectors(
+    embeddings: npt.ArrayLike,
+    *,
+    texts: Sequence[str] | None = None,
+    labels: Mapping[str, Sequence[str | None]] | None = None,
+    name: str = "vectors",
+    limit: int | None = None,
+) -> Corpus:
+    """A corpus of ready vectors, every row kept; without texts they are called "vector 0", "vector 1", …
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable vectors, or another number of texts or labels than vectors.
+    InvalidInputError : `limit` is below 1.
+    """
+    _check_limit(limit)
+    array = check_embeddings(embeddings, name)
+    n_rows = len(array)
+    _check_lengths(labels or {}, n_rows)
+    if array.dtype != np.float32:
+        largest = np.abs(array).max(axis=1)
+        if largest.max() > np.finfo(np.float32).max:
+            what = f"`{name}` has {largest.max():.3g} in row {largest.argmax()}"
+            raise ShapeError(f"{what}, beyond float32; rescale that row.")
+    notes = []
+    given = np.asarray(embeddings).dtype
+    if given != np.float32:
+        notes.append(f"The vectors were {given} and are read as float32.")
+    array = np.ascontiguousarray(array[:limit], dtype=np.float32)
+    n_zero = int((~array.any(axis=1)).sum())
+    if n_zero:
+        notes.append(f"{n_zero} vectors are all zero; their similarity with everything is 0.")
+    shown = [f"vector {row}" for row in range(len(array))]
+    check = DataCheck(
+        n_rows=n_rows,
+        n_empty=0,
+        n_duplicates=len(array) - len(np.unique(array, axis=0)),
+        n_items=len(array),
+        n_truncated_by_limit=n_rows - len(array),
+        longest_chars=max(map(len, shown)),
+        label_columns=tuple(labels or ()),
+        notes=tuple(notes),
+    )
+    corpus = Corpus(
+        name=name,
+        texts=tuple(shown),
+        ids=tuple(str(row) for row in range(len(array))),
+        check=check,
+        labels={column: tuple(values[: len(array)]) for column, values in (labels or {}).items()},
+        embeddings=array,
+    )
+    if texts is None:
+        return corpus
+    _check_texts(name, n_rows, len(texts))
+    return with_texts(corpus, texts[:limit])
+
+
+def with_texts(corpus: Corpus, texts: Sequence[str]) -> Corpus:
+    """The corpus of ready vectors with a text for each, in their order; an empty text is called "(empty)".
+
+    Raises
+    ------
+    ShapeError : another number of texts than vectors. InvalidInputError : the corpus has no vectors.
+    """
+    if corpus.embeddings is None:
+        raise InvalidInputError(f"`{corpus.name}` has no vectors to give texts to; read a file of vectors first.")
+    _check_texts(corpus.name, corpus.n_items, len(texts))
+    shown = tuple(clean(text) or "(empty)" for text in texts)
+    return replace(corpus, texts=shown, check=replace(corpus.check, longest_chars=max(map(len, shown))))
+
+
+def _check_texts(name: str, n_vectors: int, n_texts: int) -> None:
+    if n_texts != n_vectors:
+        raise ShapeError(f"`{name}` has {n_vectors} vectors but {n_texts} texts; give one text each.")
+
+
+def with_retrieval(
+    corpus: Corpus, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]], moved: Mapping[str, str]
+) -> Corpus:
+    """The corpus with queries and graded relevance; judgements of a dropped duplicate go to the text that was kept."""
+    known = set(corpus.ids)
+    judged: dict[str, dict[str, int]] = {}
+    n_unknown = 0
+    for query, grades in qrels.items():
+        for document, grade in grades.items():
+            document = moved.get(document, document)
+            if query not in queries or document not in known:
+                n_unknown += 1
+                continue
+            row = judged.setdefault(query, {})
+            row[document] = max(grade, row.get(document, grade))
+    notes = corpus.check.notes
+    if n_unknown:
+        notes = (*notes, f"{n_unknown} relevance judgements name a query or text that is not here; they are left out.")
+    return replace(
+        corpus,
+        query_ids=tuple(queries),
+        query_texts=tuple(queries.values()),
+        qrels=judged,
+        check=replace(corpus.check, notes=notes),
+    )
+
+
+def sample_data_folder() -> Path:
+    """Where the sample data lie: beside the package."""
+    return Path(__file__).parents[2] / "sample_data"

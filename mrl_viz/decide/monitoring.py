@@ -1,0 +1,133 @@
+"""Does the deployed plan still answer as the full width? A fresh sample of queries says so, with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.decide.metrics import search_lists
+from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.measures.estimate import CONFIDENCE
+from mrl_viz.retrieval.plan import Plan, build_plan
+from mrl_viz.retrieval.results import recall_vs_full
+from mrl_viz.sweep import check_k
+from mrl_viz.truncation import check_dims, check_embeddings
+
+# Enough for an interval of about ±0.02.
+N_QUERIES = 500
+
+
+@dataclass(frozen=True)
+class MonitorResult:
+    """Overlap@k of the deployed plan with exact full-width search on a sample of queries.
+
+    `overlap`, `low`, `high` : mean over the sampled queries and its 95 % bootstrap interval, in [0, 1].
+    `n_queries` : sampled; `n_items` : texts searched; `seed` : of the sample.
+    """
+
+    plan: Plan
+    full_dim: int
+    k: int
+    target: float
+    n_queries: int
+    n_items: int
+    overlap: float
+    low: float
+    high: float
+    seed: int
+
+    @property
+    def is_below_target(self) -> bool:
+        """Whether the overlap measured is below the target: the alarm."""
+        return self.overlap < self.target
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the whole interval lies on one side of the target."""
+        return self.high < self.target or self.low >= self.target
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data, schema 1."""
+        verdict = {"is_below_target": self.is_below_target, "is_certain": self.is_certain}
+        return {"schema": 1} | asdict(self) | {"plan": self.plan.to_dict(), "confidence": CONFIDENCE} | verdict
+
+    def takeaway(self) -> str:
+        """One sentence: what was measured, against the target."""
+        verdict = "below" if self.is_below_target else "not below"
+        doubt = "" if self.is_certain else "; the interval reaches across it, so sample more queries to be sure"
+        return (
+            f"{self.plan.label} keeps {self.overlap:.1%} [{self.low:.1%}, {self.high:.1%}] of the {self.k} full-width "
+            f"neighbors of {self.n_queries:,} sampled queries: {verdict} the target of {100 * self.target:.4g}%{doubt}."
+        )
+
+
+def check_deployed_plan(
+    embedded: Embedded | npt.ArrayLike,
+    plan: Plan | int,
+    queries: npt.ArrayLike | None = None,
+    *,
+    target: float,
+    k: int = 10,
+    n_queries: int = N_QUERIES,
+    seed: int | None = None,
+) -> MonitorResult:
+    """Overlap@k of a deployed plan with exact full-width search on a fresh sample of queries.
+
+    Parameters
+    ----------
+    embedded : an embedded corpus, or vectors of shape (n_items, full_dim)
+    plan : what is deployed; a whole number is that width as float32, searched exactly
+    queries : vectors of shape (n_queries, full_dim) to sample from, such as yesterday's; the embedded corpus' own when
+        None, or its texts where it has none, each left out of its own neighbors
+    target : overlap to stay above, in (0, 1]
+    k : neighbors compared
+    n_queries : most to sample
+    seed : of the sample; another one every time when None, and then in the result
+
+    Raises
+    ------
+    InvalidInputError : a target outside (0, 1], `n_queries` below 1, `k` out of range, or a plan that reranks fewer.
+    DimensionError, ShapeError, EmptyInputError : unusable width or vectors.
+    OptionalDependencyError : an approximate plan without faiss.
+
+    Source: overlap as in `neighbor_overlap`.
+    """
+    if not 0 < target <= 1:
+        raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.95.")
+    if isinstance(n_queries, bool) or not isinstance(n_queries, int) or n_queries < 1:
+        raise InvalidInputError(f"`n_queries` is {n_queries!r}; choose a whole number, 1 or more.")
+    if isinstance(embedded, Embedded):
+        corpus = embedded.matrix
+        queries = embedded.queries if queries is None else queries
+    else:
+        corpus = check_embeddings(embedded, "corpus")
+    full_dim = int(corpus.shape[1])
+    deployed = plan if isinstance(plan, Plan) else Plan(check_dims([plan], full_dim)[0])
+    check_dims([deployed.dim, deployed.widest], full_dim)
+    if seed is None:
+        seed = int(np.random.default_rng().integers(2**31))
+    among_themselves = queries is None
+    rows = corpus if queries is None else check_embeddings(queries, "queries")
+    check_k(k, len(corpus) - among_themselves)
+    sample = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_queries]).astype(np.int64)
+    own = sample if among_themselves else None
+    found, full = (
+        search_lists(build_plan(each, corpus, seed=seed), rows[sample], own, k) for each in (deployed, Plan(full_dim))
+    )
+    overlap = recall_vs_full(found, full, seed=seed)
+    return MonitorResult(
+        plan=deployed,
+        full_dim=full_dim,
+        k=k,
+        target=target,
+        n_queries=len(sample),
+        n_items=len(corpus),
+        overlap=overlap.mean,
+        low=overlap.low,
+        high=overlap.high,
+        seed=seed,
+    )

@@ -1,0 +1,1 @@
+"""From texts to stored vectors: encoders, the catalogue of models, the store."""

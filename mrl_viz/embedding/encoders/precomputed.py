@@ -1,0 +1,107 @@
+"""Ready vectors as an encoder: texts whose vectors are known, and the vectors that come with the sample."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mrl_viz.data.corpus import sample_data_folder
+from mrl_viz.embedding.catalogue import find_card
+from mrl_viz.embedding.encoders import Kind
+from mrl_viz.errors import EncodingCancelledError, InvalidInputError, ShapeError
+from mrl_viz.truncation import FloatMatrix, check_embeddings
+
+# The sample's vectors by the default model, so that a first visit loads no model.
+SAMPLE_VECTORS = "wordllama.safetensors"
+
+
+@dataclass(frozen=True)
+class PrecomputedEncoder:
+    """An `Encoder` that looks vectors up; a text it does not know is an error, never a guess.
+
+    `texts` : the known texts; `embeddings` : their vectors, (n_texts, full_dim). An equal text has one vector: the first.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    embeddings: FloatMatrix
+    matryoshka_dims: tuple[int, ...] | None = None
+    query_prompt: str = ""
+    document_prompt: str = ""
+    pre_truncation: str = "none"
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        array = check_embeddings(self.embeddings)
+        if len(array) != len(self.texts):
+            raise ShapeError(f"`embeddings` has {len(array)} rows for {len(self.texts)} texts; give one row each.")
+        object.__setattr__(self, "embeddings", np.ascontiguousarray(array, dtype=np.float32))
+
+    @property
+    def full_dim(self) -> int:
+        """Coordinates per vector."""
+        return int(self.embeddings.shape[1])
+
+    @cached_property
+    def revision(self) -> str:
+        """Changes with any text or vector."""
+        digest = hashlib.sha256()
+        for text in self.texts:
+            content = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d " % len(content) + content)
+        digest.update(self.embeddings.tobytes())
+        return f"vectors-{digest.hexdigest()[:16]}"
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each known text."""
+        return {text: row for row, text in reversed(list(enumerate(self.texts)))}
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Kind = "document",
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> FloatMatrix:
+        """The known vectors of the texts, shape (n_texts, full_dim), float32.
+
+        Raises
+        ------
+        InvalidInputError : a text whose vector is not known. EncodingCancelledError : `cancelled` returned true.
+        """
+        if cancelled is not None and cancelled():
+            raise EncodingCancelledError(f"Embedding was stopped after 0 of {len(texts)} texts.")
+        n_unknown = sum(text not in self.rows for text in texts)
+        if n_unknown:
+            raise InvalidInputError(
+                f"`{self.name}` has no vectors for {n_unknown} of {len(texts)} texts; ready vectors cannot embed new texts."
+            )
+        found = self.embeddings[[self.rows[text] for text in texts]]
+        if progress is not None:
+            progress(len(texts), len(texts))
+        return found
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Words of each text: ready vectors have no tokenizer."""
+        return [len(text.split()) for text in texts]
+
+
+def shipped_encoder(name: str, texts: Sequence[str]) -> PrecomputedEncoder | None:
+    """The vectors that come with the sample, when they are of model `name` and cover all the texts; else None."""
+    path = sample_data_folder() / SAMPLE_VECTORS
+    card = find_card(name)
+    if card is None or card.name != "wordllama" or not path.is_file():
+        return None
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        known = tuple(bytes(row).decode() for row in np.split(file.get_tensor("texts"), file.get_tensor("text_ends")[:-1]))
+        if not set(texts) <= set(known):
+            return None
+        return PrecomputedEncoder(card.name, known, file.get_tensor("embeddings"), card.matryoshka_dims)

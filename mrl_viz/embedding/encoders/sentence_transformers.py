@@ -1,0 +1,274 @@
+"""sentence-transformers models: the WordLlama table, wheels, Hub names and local folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrl_viz.embedding.catalogue import ModelCard, find_card, hub_folder, package_folder
+from mrl_viz.embedding.encoders import Kind
+from mrl_viz.errors import EncodingCancelledError, ModelUnavailableError
+from mrl_viz.truncation import FloatMatrix
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# A static table spends its time in the tokenizer: large batches; a transformer in the model: small ones, so that progress moves.
+STATIC_BATCH, TRANSFORMER_BATCH = 4096, 64
+LAYER_NORM_EPSILON = 1e-5
+HUB_TIMEOUT_S = 5.0
+# One of these is at the top of every model.
+MODEL_FILES = ("modules.json", "config.json")
+
+
+@dataclass(frozen=True)
+class SentenceTransformerEncoder:
+    """A sentence-transformers model as an `Encoder`; encoding is serialised by a lock."""
+
+    name: str
+    revision: str
+    full_dim: int
+    matryoshka_dims: tuple[int, ...] | None
+    query_prompt: str
+    document_prompt: str
+    pre_truncation: str
+    max_tokens: int | None
+    batch_size: int
+    model: SentenceTransformer = field(repr=False)
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Kind = "document",
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> FloatMatrix:
+        """Vectors of shape (n_texts, full_dim), float32, at full width.
+
+        Raises
+        ------
+        EncodingCancelledError : `cancelled` returned true between batches.
+        """
+        prompt = self.query_prompt if kind == "query" else self.document_prompt
+        rows = np.empty((len(texts), self.full_dim), dtype=np.float32)
+        with self._lock:
+            for start in range(0, len(texts), self.batch_size):
+                if cancelled is not None and cancelled():
+                    raise EncodingCancelledError(f"Embedding was stopped after {start} of {len(texts)} texts.")
+                batch = _readable(texts[start : start + self.batch_size])
+                # An empty prompt must be passed as such: None would take the model's own default prompt.
+                rows[start : start + len(batch)] = self.model.encode(
+                    batch, prompt=prompt, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True,
+                    normalize_embeddings=False, truncate_dim=self.full_dim,
+                )  # fmt: skip
+                if progress is not None:
+                    progress(start + len(batch), len(texts))
+        return _layer_norm(rows) if self.pre_truncation == "layer_norm" else rows
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, before any cut."""
+        tokenizer = self.model.tokenizer
+        if hasattr(tokenizer, "encode_batch"):
+            return [len(encoding.ids) for encoding in tokenizer.encode_batch(_readable(texts), add_special_tokens=False)]
+        return [len(ids) for ids in tokenizer(_readable(texts), truncation=False)["input_ids"]] if texts else []
+
+
+def load(name: str, *, device: str | None, trust_remote_code: bool) -> SentenceTransformerEncoder:
+    """See `mrl_viz.embedding.encoders.load_encoder`."""
+    card = find_card(name)
+    device = device or _best_device()
+    if card is not None and card.name == "wordllama":
+        return _load_wordllama(card, device)
+    return _load_model(name, card, device, trust_remote_code)
+
+
+def _best_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _load_wordllama(card: ModelCard, device: str) -> SentenceTransformerEncoder:
+    folder = package_folder("wordllama")
+    if folder is None:
+        raise ModelUnavailableError("`wordllama` is not installed; run `pip install wordllama`.")
+    weights_file = folder / "weights" / "l2_supercat_256.safetensors"
+    tokenizer_file = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
+    if not (weights_file.is_file() and tokenizer_file.is_file()):
+        raise ModelUnavailableError("`wordllama` is installed without its weights; reinstall it with pip.")
+    from safetensors.numpy import load_file
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    (weights,) = load_file(weights_file).values()
+    table = StaticEmbedding(Tokenizer.from_file(str(tokenizer_file)), embedding_weights=weights.astype(np.float32))
+    model = SentenceTransformer(modules=[table], device=device)
+    revision = f"wheel-{version('wordllama')}-{weights_file.stat().st_size}"
+    return _wrap(card.name, revision, model, card, STATIC_BATCH)
+
+
+def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_code: bool) -> SentenceTransformerEncoder:
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+
+    source, folder, revision = _find_source(name, card)
+    if card is not None and card.needs_remote_code and not trust_remote_code:
+        raise ModelUnavailableError(
+            f"`{card.name}` runs code from its own repository, which is off; read that code, then use --trust-remote-code."
+        )
+    files = _hub_files(name, source) if folder is None else [file.relative_to(folder) for file in folder.rglob("*")]
+    _check_files(name, [PurePosixPath(file) for file in files])
+    try:
+        model = SentenceTransformer(
+            source, device=device, trust_remote_code=trust_remote_code, local_files_only=folder is not None,
+            model_kwargs={"use_safetensors": True},
+        )  # fmt: skip
+    except (
+        OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError,
+    ) as error:  # fmt: skip
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise ModelUnavailableError(
+            f"`{name}` cannot be loaded here ({reason}); check the name, the network, or give a local folder."
+        ) from error
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    if folder is None:
+        # Only now is it known which commit the Hub gave; the next run finds it on this machine under the same name.
+        _, folder, revision = _find_source(name, card)
+    batch = STATIC_BATCH if isinstance(model[0], StaticEmbedding) else TRANSFORMER_BATCH
+    return _wrap(card.name if card else name, revision, model, card, batch, folder)
+
+
+def _check_files(name: str, files: Iterable[PurePosixPath]) -> None:
+    """Refuse what is no model, and weights that are only there as pickles: some modules would read those."""
+    folders: dict[PurePosixPath, set[str]] = {}
+    for file in files:
+        folders.setdefault(file.parent, set()).add(file.name)
+    if not folders.get(PurePosixPath("."), set()).intersection(MODEL_FILES):
+        raise _no_model(name)
+    for names in folders.values():
+        pickles = sorted(file for file in names if file.startswith("pytorch_model") and file.endswith(".bin"))
+        if pickles and not any(file.endswith(".safetensors") for file in names):
+            raise ModelUnavailableError(
+                f"`{name}` has weights only as a pickle ({pickles[0]}), which can run code when it is read; save it as safetensors."
+            )
+
+
+def _no_model(name: str) -> ModelUnavailableError:
+    return ModelUnavailableError(
+        f"`{name}` holds no model (neither {' nor '.join(MODEL_FILES)}); give a folder that sentence-transformers saved."
+    )
+
+
+def _hub_files(name: str, repo: str) -> list[str]:
+    """What the Hub's repository holds, by one short question: without an answer, loading would retry for a minute."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        import httpx2 as httpx  # the name of httpx that newer Hub clients use
+    except ImportError:
+        import httpx  # type: ignore[no-redef]  # one name, whichever of the two is there
+    try:
+        return [file.rfilename for file in HfApi().model_info(repo, timeout=HUB_TIMEOUT_S).siblings or ()]
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
+        raise ModelUnavailableError(
+            f"`{name}` is not on this machine and the Hub does not give it ({type(error).__name__}); check the name and the "
+            "network, or give a local folder."
+        ) from error
+
+
+def _find_source(name: str, card: ModelCard | None) -> tuple[str, Path | None, str]:
+    """What SentenceTransformer is given, where its files are on this machine if they are, a revision that changes with them."""
+    if card is not None and card.wheel is not None and (package := package_folder(card.wheel)) is not None:
+        return str(package / "model"), package / "model", f"wheel-{version(card.wheel)}"
+    path = Path(name).expanduser()
+    if name.strip() and path.is_dir():
+        # Before its files are listed: any folder can be given, with anything in it.
+        if not any((path / file).is_file() for file in MODEL_FILES):
+            raise _no_model(name)
+        return str(path), path, f"folder-{_folder_digest(path)}"
+    repo = card.repo if card is not None else name
+    # What the Hub client itself would take: the commit that main pointed to when it was last asked.
+    main = hub_folder(repo) / "refs" / "main"
+    snapshot = hub_folder(repo) / "snapshots" / main.read_text(encoding="utf-8").strip() if main.is_file() else None
+    if snapshot is not None and snapshot.is_dir():
+        return repo, snapshot, f"hub-{snapshot.name}"
+    return repo, None, "hub-main"
+
+
+def _folder_digest(path: Path) -> str:
+    """Names, sizes and times of a folder's files: another training run into the same folder is another model."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            status = file.stat()
+            digest.update(f"{file.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _wrap(
+    name: str,
+    revision: str,
+    model: SentenceTransformer,
+    card: ModelCard | None,
+    batch_size: int,
+    folder: Path | None = None,
+) -> SentenceTransformerEncoder:
+    model.truncate_dim = None
+    full_dim = model.get_embedding_dimension()
+    if full_dim is None:
+        raise ModelUnavailableError(f"`{name}` does not say how wide its vectors are; it is no text embedding model.")
+    prompts = model.prompts or {}
+    max_tokens = model.max_seq_length
+    return SentenceTransformerEncoder(
+        name=name,
+        revision=revision,
+        full_dim=int(full_dim),
+        matryoshka_dims=card.matryoshka_dims if card else _configured_dims(folder, int(full_dim)),
+        query_prompt=card.query_prompt if card else prompts.get("query") or "",
+        document_prompt=card.document_prompt if card else prompts.get("document") or "",
+        pre_truncation=card.pre_truncation if card else "none",
+        # A static table has no limit, which sentence-transformers says as infinity.
+        max_tokens=int(max_tokens) if max_tokens is not None and math.isfinite(max_tokens) else None,
+        batch_size=batch_size,
+        model=model,
+    )
+
+
+def _configured_dims(folder: Path | None, full_dim: int) -> tuple[int, ...] | None:
+    """The `matryoshka_dims` of a model's own configuration, ascending; None when it names none that this model can have."""
+    path = folder / "config_sentence_transformers.json" if folder is not None else None
+    if path is None or not path.is_file():
+        return None
+    dims = json.loads(path.read_text(encoding="utf-8")).get("matryoshka_dims")
+    if not isinstance(dims, list) or not dims or not all(type(dim) is int and 1 <= dim <= full_dim for dim in dims):
+        return None
+    return tuple(sorted(set(dims)))
+
+
+def _readable(texts: Sequence[str]) -> list[str]:
+    """The texts with a question mark for every lone surrogate, which is no character and which tokenizers refuse."""
+    return [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
+
+
+def _layer_norm(rows: FloatMatrix) -> FloatMatrix:
+    """Each row shifted to mean 0 and scaled to variance 1, as nomic-embed-text-v1.5 asks before truncation."""
+    mean = rows.mean(axis=1, keepdims=True)
+    variance = rows.var(axis=1, keepdims=True)
+    normalized: FloatMatrix = ((rows - mean) / np.sqrt(variance + LAYER_NORM_EPSILON)).astype(np.float32)
+    return normalized

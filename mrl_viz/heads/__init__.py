@@ -1,0 +1,1 @@
+"""Classification at every width: MRL and MRL-E heads, cascades."""

@@ -1,0 +1,270 @@
+"""Adaptive classification from labels to verdict: heads of three kinds, their cascades, coarse labels beside fine ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.heads.cascade import N_SPLITS, Cascade, adaptive_classification
+from mrl_viz.heads.classifiers import (
+    KINDS,
+    HeadKind,
+    HeadTraining,
+    TrainedHeads,
+    encode_labels,
+    split_rows,
+    train_heads,
+)
+from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.truncation import check_dims, check_embeddings
+
+# What the paper's abstract promises, on ImageNet: the same accuracy at up to this many times smaller expected width.
+PROMISED_SAVING = 14
+# Up to this factor, either way, the expected width counts as the same.
+NO_SMALLER = 1.05
+# Half of the held-out rows learn thresholds, half are measured; with fewer both halves say nothing.
+FEWEST_HELD_OUT = 8
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptiveClassification:
+    """What one label column gives: heads of every kind, and what a cascade over MRL's heads saves.
+
+    `label` : the column. `classes` : its values. `rows` : numbers of the held-out rows among those given.
+    `heads`, `cascades` : by kind, "mrl", "mrl-e" and "separate"; all on the same held-out rows.
+    `gain` : by kind, per width (mean, low, high) of the difference in accuracy to separately trained heads, paired over
+        rows, 95 % bootstrap interval.
+    `predicted` : class at every width by MRL's heads, shape (n_dims, n_held_out).
+    """
+
+    label: str
+    classes: tuple[Any, ...]
+    dims: tuple[int, ...]
+    rows: npt.NDArray[np.int64]
+    heads: Mapping[HeadKind, TrainedHeads]
+    gain: Mapping[HeadKind, tuple[tuple[float, float, float], ...]]
+    cascades: Mapping[HeadKind, Cascade]
+    predicted: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+
+    @property
+    def cascade(self) -> Cascade:
+        """Over MRL's heads, which is what the page is about."""
+        return self.cascades["mrl"]
+
+    @property
+    def separate_dim(self) -> int | None:
+        """The smallest separately trained width at least as accurate as the cascade; None where none is."""
+        fixed = self.cascades["separate"].fixed_accuracy
+        wanted = self.cascade.accuracy[0]
+        return next((dim for dim, (mean, _) in zip(self.dims, fixed) if mean >= wanted), None)
+
+    @property
+    def saving(self) -> float:
+        """How many times smaller the expected width is than the smallest single width, of either kind, that is as good.
+
+        The full width stands in where the cascade beats every single width.
+        """
+        equal = [dim for dim in (self.separate_dim, self.cascade.equal_fixed_dim) if dim is not None]
+        return min(equal, default=self.dims[-1]) / self.cascade.expected_dim[0]
+
+    def head_rows(self) -> list[dict[str, Any]]:
+        """One record per kind and width: accuracies, and the paired difference to separately trained heads."""
+        return [
+            record | {"against_separate": gain[0], "against_separate_low": gain[1], "against_separate_high": gain[2]}
+            for kind, heads in self.heads.items()
+            for record, gain in zip(heads.rows(), self.gain[kind])
+        ]
+
+    def cascade_rows(self) -> list[dict[str, Any]]:
+        """One record per kind: what its cascade reads and how often it is right, means and deviations over splits."""
+        return [
+            {
+                "heads": kind, "expected_dim": cascade.expected_dim[0], "expected_dim_sd": cascade.expected_dim[1],
+                "cumulative_dim": cascade.cumulative_dim[0], "accuracy": cascade.accuracy[0],
+                "accuracy_sd": cascade.accuracy[1], "oracle_dim": cascade.oracle_dim[0],
+                "oracle_accuracy": cascade.oracle_accuracy[0], "times_smaller": cascade.saving,
+            }
+            for kind, cascade in self.cascades.items()
+        ]  # fmt: skip
+
+    def example_rows(self, n: int = 5) -> list[dict[str, Any]]:
+        """The easiest and the hardest held-out rows: `row` is their number among those given."""
+        records = []
+        for name, items in (("easy", self.cascade.easy(n)), ("hard", self.cascade.hard(n))):
+            for item in items:
+                first = int(self.cascade.smallest_right_dim[item])
+                records.append({
+                    "example": name, "row": int(self.rows[item]), "label": str(self.classes[self.targets[item]]),
+                    "at_smallest": str(self.classes[self.predicted[0, item]]),
+                    "at_full": str(self.classes[self.predicted[-1, item]]),
+                    "mean_exit_dim": float(self.cascade.mean_exit_dim[item]),
+                    "right_from": str(first) if first else "never",
+                    "cascade_right": float(self.cascade.mean_correct[item]),
+                })  # fmt: skip
+        return records
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "label": self.label,
+            "classes": [str(value) for value in self.classes],
+            "dims": list(self.dims),
+            "heads": self.head_rows(),
+            "cascades": {kind: cascade.to_dict() for kind, cascade in self.cascades.items()},
+            "saving": self.saving,
+            "takeaway": self.takeaway(),
+        }
+
+    def heads_takeaway(self) -> str:
+        """One sentence: at how many widths training together differs from training each width on its own."""
+        parts = []
+        for kind in ("mrl", "mrl-e"):
+            better = [str(dim) for dim, (_, low, _) in zip(self.dims, self.gain[kind]) if low > 0]
+            worse = [str(dim) for dim, (_, _, high) in zip(self.dims, self.gain[kind]) if high < 0]
+            said = [f"more accurate at {', '.join(better)} dims"] if better else []
+            said += [f"less accurate at {', '.join(worse)} dims"] if worse else []
+            parts.append(f"{kind.upper()} is {' and '.join(said) or 'no different at any width'}")
+        return f"Against a head trained for each width alone, on {len(self.rows)} held-out texts: {'; '.join(parts)}."
+
+    def takeaway(self) -> str:
+        """The test of the paper's headline on these data, as one honest sentence."""
+        cascade, single = self.cascade, self.separate_dim
+        equal = [dim for dim in (single, cascade.equal_fixed_dim) if dim is not None]
+        beside = (
+            f"one fixed width of {min(equal)} is as good"
+            if equal
+            else f"no single width up to {self.dims[-1]} is as good, so it is set against {self.dims[-1]}"
+        )
+        times = self.saving
+        if 1 / NO_SMALLER < times < NO_SMALLER:
+            found = "the cascade saves nothing against that"
+        elif times < 1:
+            found = f"the cascade reads {1 / times:.1f} times more than that"
+        else:
+            verdict = "the promise holds here" if times >= PROMISED_SAVING else f"not {PROMISED_SAVING} times"
+            found = f"{times:.1f} times smaller on average, {verdict}"
+        return (
+            f"{self.label} ({len(self.classes)} classes): right for {cascade.accuracy[0]:.1%} ± {cascade.accuracy[1]:.1%} "
+            f"(full width {cascade.fixed_accuracy[-1][0]:.1%}) reading {cascade.expected_dim[0]:.0f} ± {cascade.expected_dim[1]:.0f} dims; {beside}: {found}."
+        )
+
+
+def classify_adaptively(
+    embeddings: npt.ArrayLike,
+    labels: Mapping[str, Sequence[Hashable]],
+    dims: Iterable[int],
+    *,
+    held_out: float = 0.3,
+    training: HeadTraining | None = None,
+    n_splits: int = N_SPLITS,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[AdaptiveClassification, ...]:
+    """Heads and cascades for each label column, coarsest first, all on the same held-out rows.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim)
+    labels : column name to one label per row; rows where any column has None or "" are left out
+    dims : widths in 1..full_dim, two or more; the full width is added
+    held_out : share of rows in (0, 1), drawn within the classes of the column that has most of them
+    training : see `HeadTraining`
+    n_splits : into rows that thresholds are learnt on and rows that are measured
+    seed : of the splits, the initial weights and the batches
+    progress : called with (heads trained, heads in all)
+    cancelled : asked after each epoch of training
+
+    Raises
+    ------
+    EmptyInputError : no column, fewer than two classes in one, or too few rows to hold out.
+    ShapeError, DimensionError, InvalidInputError : unusable arrays, widths or settings, or `cancelled` said so.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, sections 4.2 and 4.2.1.
+    """
+    rows = check_embeddings(embeddings)
+    widths = check_dims((*dims, rows.shape[1]), rows.shape[1])
+    if len(widths) < 2:
+        raise InvalidInputError(f"`dims` has only {widths[0]}; a cascade needs a width below the full one.")
+    if not labels:
+        raise EmptyInputError("`labels` has no column; give at least one.")
+    for name, values in labels.items():
+        if len(values) != len(rows):
+            raise ShapeError(f"`{name}` has {len(values)} labels for {len(rows)} rows; give one each.")
+    kept = np.array(
+        [row for row in range(len(rows)) if all(values[row] not in (None, "") for values in labels.values())], dtype=np.int64
+    )
+    coded = {}
+    for name, values in labels.items():
+        found = {values[row] for row in kept}
+        if len(found) < 2:
+            raise EmptyInputError(f"`{name}` has {len(found)} class in {len(kept)} labelled rows; classification needs 2.")
+        coded[name] = encode_labels([values[row] for row in kept], len(kept))
+    order = sorted(coded, key=lambda name: len(coded[name][0]))
+    test = split_rows(coded[order[-1]][1], held_out, seed=seed)
+    if len(test) < FEWEST_HELD_OUT:
+        raise EmptyInputError(
+            f"`{order[-1]}` leaves {len(test)} texts to measure on; give at least {FEWEST_HELD_OUT}, several of each class."
+        )
+    n_steps, done = len(order) * len(KINDS), 0
+    results = []
+    for name in order:
+        heads: dict[HeadKind, TrainedHeads] = {}
+        for kind in KINDS:
+            heads[kind] = train_heads(
+                rows[kept], [labels[name][row] for row in kept], widths, kind=kind, held_out=test, training=training,
+                seed=seed, cancelled=cancelled,
+            )  # fmt: skip
+            if heads[kind].stopped == "cancelled":
+                raise InvalidInputError("`cancelled` stopped the training of the heads; run it again.")
+            done += 1
+            if progress is not None:
+                progress(done, n_steps)
+        results.append(_measure(name, coded[name], heads, rows[kept][test], kept[test], test, n_splits, seed))
+    return tuple(results)
+
+
+def _measure(
+    name: str, coded: tuple[tuple[Any, ...], npt.NDArray[np.int64]], heads: Mapping[HeadKind, TrainedHeads],
+    embeddings: npt.NDArray[Any], rows: npt.NDArray[np.int64], test: npt.NDArray[np.int64], n_splits: int, seed: int,
+) -> AdaptiveClassification:  # fmt: skip
+    classes, targets = coded[0], coded[1][test]
+    dims = heads["mrl"].dims
+    scores = {kind: trained.probabilities(embeddings) for kind, trained in heads.items()}
+    alone = heads["separate"].correct.astype(np.float64)
+    gain: dict[HeadKind, tuple[tuple[float, float, float], ...]] = {}
+    for kind, trained in heads.items():
+        difference = trained.correct - alone
+        low, high = bootstrap_mean(difference, seed=seed)
+        gain[kind] = tuple((float(m), float(a), float(b)) for m, a, b in zip(difference.mean(axis=1), low, high))
+    return AdaptiveClassification(
+        label=name, classes=classes, dims=dims, rows=rows, heads=heads, gain=gain,
+        cascades={
+            kind: adaptive_classification(found, targets, dims, n_splits=n_splits, seed=seed)
+            for kind, found in scores.items()
+        },
+        predicted=scores["mrl"].argmax(axis=2), targets=targets,
+    )  # fmt: skip
+
+
+def coarse_against_fine(coarse: AdaptiveClassification, fine: AdaptiveClassification) -> str:
+    """One sentence: whether the column with fewer classes exits earlier, as the paper finds for superclasses.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 5 (superclasses need fewer dimensions).
+    """
+    (low, low_sd), (high, high_sd) = coarse.cascade.expected_dim, fine.cascade.expected_dim
+    numbers = (
+        f"{coarse.label} ({len(coarse.classes)} classes) exits after {low:.0f} ± {low_sd:.0f} dims, "
+        f"{fine.label} ({len(fine.classes)} classes) after {high:.0f} ± {high_sd:.0f}"
+    )
+    if high - low > max(low_sd, high_sd):
+        return f"{numbers}: the coarse labels exit earlier."
+    if low - high > max(low_sd, high_sd):
+        return f"{numbers}: here the fine labels exit earlier, against what the paper finds."
+    return f"{numbers}: within the spread of the splits neither exits earlier."

@@ -1,0 +1,251 @@
+"""Classification at every width: MRL heads, the efficient MRL-E head, and separately trained heads to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.heads.training import HeadTraining, MultiGranularityClassifier, Reporter, train_classifier
+from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.training.losses import Weights, sort_widths
+from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
+
+__all__ = [
+    "KINDS",
+    "HeadKind",
+    "HeadTraining",
+    "MultiGranularityClassifier",
+    "TrainedHeads",
+    "encode_labels",
+    "split_rows",
+    "train_heads",
+]
+
+HeadKind = Literal["mrl", "mrl-e", "separate"]
+KINDS: tuple[HeadKind, ...] = ("mrl", "mrl-e", "separate")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedHeads:
+    """Linear classifiers on frozen embeddings, one per width, and how well they do on rows they have not seen.
+
+    Tuples have one entry per width; accuracies are shares in [0, 1].
+    `classes` : the labels, in the order of the columns of `probabilities`.
+    `accuracy`, `accuracy_low`, `accuracy_high` : on the held-out rows, with a 95 % bootstrap interval;
+    `accuracy_train`.
+    `correct` : booleans of shape (n_dims, n_held_out); `held_out` : their row numbers.
+    `losses` : mean training loss per epoch and width, ndarray of shape (n_epochs, n_dims), cross-entropy in nats.
+    `weights` : per width the matrix (n_classes, full_dim or m) and bias, the map in front of the head multiplied in.
+    `stopped` : why training ended: "epochs", "cancelled" or "loss is not finite".
+    """
+
+    kind: HeadKind
+    dims: tuple[int, ...]
+    classes: tuple[Any, ...]
+    n_train: int
+    accuracy: tuple[float, ...]
+    accuracy_low: tuple[float, ...]
+    accuracy_high: tuple[float, ...]
+    accuracy_train: tuple[float, ...]
+    stopped: str
+    held_out: npt.NDArray[np.int64]
+    correct: npt.NDArray[np.bool_]
+    losses: npt.NDArray[np.float64]
+    weights: tuple[tuple[FloatMatrix, npt.NDArray[np.floating[Any]]], ...]
+
+    def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Softmax over classes at every width, shape (n_dims, n_items, n_classes), each row summing to 1.
+
+        Raises
+        ------
+        ShapeError, EmptyInputError : unusable embeddings, or narrower than the heads.
+        """
+        rows = _scaled(embeddings)
+        widest = max(weight.shape[1] for weight, _ in self.weights)
+        if rows.shape[1] < widest:
+            raise ShapeError(
+                f"`embeddings` have {rows.shape[1]} coordinates but the heads read {widest}; use their model."
+            )
+        return np.stack([_softmax(rows[:, : weight.shape[1]] @ weight.T + bias) for weight, bias in self.weights])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per width."""
+        names = ("accuracy", "accuracy_low", "accuracy_high", "accuracy_train")
+        return [
+            {"kind": self.kind, "dim": dim} | {name: getattr(self, name)[level] for name in names}
+            for level, dim in enumerate(self.dims)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain data, without weights and per-row values."""
+        left_out = {"weights", "held_out", "correct", "losses"}
+        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
+        return fields | {"classes": [str(label) for label in self.classes], "losses": self.losses.tolist()}
+
+    def takeaway(self) -> str:
+        """One sentence: the smallest width whose interval reaches the accuracy of the largest."""
+        level = next(i for i, high in enumerate(self.accuracy_high) if high >= self.accuracy[-1])
+        return (
+            f"On {len(self.held_out)} held-out rows the {self.kind} heads are right for {self.accuracy[-1]:.0%} at "
+            f"{self.dims[-1]} dims and for {self.accuracy[level]:.0%} at {self.dims[level]}."
+        )
+
+
+def train_heads(
+    embeddings: npt.ArrayLike,
+    labels: Sequence[Hashable] | npt.NDArray[Any],
+    dims: Iterable[int],
+    *,
+    kind: HeadKind = "mrl",
+    weights: Weights = "uniform",
+    held_out: float | Sequence[int] | npt.NDArray[np.int64] = 0.3,
+    training: HeadTraining | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int, dict[str, Any]], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> TrainedHeads:
+    """Linear classifiers at every width on frozen embeddings, measured on held-out rows.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim); rows are normalised, their prefixes are not (as in the paper)
+    labels : one per row, any hashable values, at least two different ones
+    dims : widths in 1..full_dim
+    kind : "mrl" one head per width, trained together; "mrl-e" one head, columns shared; "separate" each width on its
+        own, with its own map: the fixed-feature baseline
+    weights : of the widths in the nested loss, see `loss_weights`; no effect on "separate"
+    held_out : share of rows in (0, 1), drawn within each class, or the row numbers themselves
+    training : see `HeadTraining`
+    seed : of the initial weights, the split and the batches
+    progress : called with (epochs done, epochs in all, {"losses": per width}) after each epoch
+    cancelled : asked after each epoch; the heads so far are returned, `stopped` says so
+
+    Raises
+    ------
+    DimensionError, ShapeError, EmptyInputError, InvalidInputError : unusable arrays, labels, widths or settings.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 4.2 (linear classification, MRL, MRL-E and FF).
+    """
+    rows = _scaled(embeddings)
+    widths, weights = sort_widths(dims, weights, rows.shape[1])
+    classes, targets = encode_labels(labels, len(rows))
+    if kind not in KINDS:
+        raise InvalidInputError(f"`kind` is {kind!r}; choose one of {list(KINDS)}.")
+    training = training or HeadTraining()
+    _check_training(training)
+    test = split_rows(targets, held_out, seed=seed)
+    train = np.setdiff1d(np.arange(len(rows)), test)
+    if len(np.unique(targets[train])) < 2:
+        raise EmptyInputError("`labels` leave fewer than 2 classes to train on; give more rows per class.")
+    report = Reporter(training.epochs * (len(widths) if kind == "separate" else 1), progress, cancelled)
+    if kind == "separate":
+        parts = [
+            train_classifier(
+                (dim,), False, rows[train], targets[train], len(classes), "uniform", training, seed, report
+            )
+            for dim in widths
+        ]
+    else:
+        parts = [
+            train_classifier(
+                widths, kind == "mrl-e", rows[train], targets[train], len(classes), weights, training, seed, report
+            )
+        ]
+    matrices = tuple(pair for part, _ in parts for pair in part)
+    longest = max(len(curve) for _, curve in parts)
+    losses = np.hstack(
+        [np.vstack([curve, np.full((longest - len(curve), curve.shape[1]), np.nan)]) for _, curve in parts]
+    )
+    hits = np.stack([(rows[:, : w.shape[1]] @ w.T + b).argmax(axis=1) == targets for w, b in matrices])
+    correct = hits[:, test]
+    low, high = bootstrap_mean(correct.astype(np.float64), seed=seed)
+    return TrainedHeads(
+        kind=kind, dims=widths, classes=classes, n_train=len(train),
+        accuracy=_floats(correct.mean(axis=1)), accuracy_low=_floats(low), accuracy_high=_floats(high),
+        accuracy_train=_floats(hits[:, train].mean(axis=1)), stopped=report.stopped,
+        held_out=test, correct=correct, losses=losses, weights=matrices,
+    )  # fmt: skip
+
+
+def encode_labels(
+    labels: Sequence[Hashable] | npt.NDArray[Any], n_items: int
+) -> tuple[tuple[Any, ...], npt.NDArray[np.int64]]:
+    """The distinct labels, sorted by their text, and each row's position among them.
+
+    Raises
+    ------
+    ShapeError : not one label per row. EmptyInputError : fewer than two different labels. InvalidInputError : one is
+        missing.
+    """
+    values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    if len(values) != n_items:
+        raise ShapeError(f"`labels` has {len(values)} values for {n_items} rows; give one each.")
+    if None in values:
+        raise InvalidInputError(f"`labels` has none in row {values.index(None)}; leave rows without a label out.")
+    classes = tuple(
+        sorted(set(values), key=lambda label: (label if isinstance(label, (int, float)) else 0, str(label)))
+    )
+    if len(classes) < 2:
+        raise EmptyInputError(f"`labels` has {len(classes)} class; classification needs at least 2.")
+    position = {label: number for number, label in enumerate(classes)}
+    return classes, np.array([position[value] for value in values], dtype=np.int64)
+
+
+def split_rows(
+    targets: npt.NDArray[np.int64], held_out: float | Sequence[int] | npt.NDArray[np.int64], *, seed: int
+) -> npt.NDArray[np.int64]:
+    """Ascending row numbers to hold out: those given, or a seeded share of every class (at least one row, never all).
+
+    Raises
+    ------
+    InvalidInputError : a share outside (0, 1), or row numbers that do not exist or leave nothing to train on.
+    EmptyInputError : nothing would be held out.
+    """
+    if not isinstance(held_out, (float, int)):
+        chosen = np.unique(np.asarray(held_out, dtype=np.int64))
+        if len(chosen) == 0:
+            raise EmptyInputError("`held_out` is empty; hold at least one row out.")
+        if chosen[0] < 0 or chosen[-1] >= len(targets) or len(chosen) == len(targets):
+            raise InvalidInputError(f"`held_out` must name some of the rows 0 to {len(targets) - 1}, not all of them.")
+        return chosen
+    if not 0 < held_out < 1:
+        raise InvalidInputError(f"`held_out` is {held_out}; choose a share above 0 and below 1, such as 0.3.")
+    rng = np.random.default_rng(seed)
+    parts = []
+    for label in np.unique(targets):
+        members = rng.permutation(np.flatnonzero(targets == label))
+        parts.append(members[: min(max(1, round(held_out * len(members))), len(members) - 1)])
+    chosen = np.sort(np.concatenate(parts))
+    if len(chosen) == 0:
+        raise EmptyInputError(
+            "`labels` has one row per class, so none can be held out; give at least 2 rows of a class."
+        )
+    return chosen
+
+
+def _check_training(training: HeadTraining) -> None:
+    for name in ("epochs", "batch_size"):
+        if getattr(training, name) < 1:
+            raise InvalidInputError(f"`{name}` is {getattr(training, name)}; choose 1 or more.")
+    if not training.learning_rate > 0:
+        raise InvalidInputError(f"`learning_rate` is {training.learning_rate}; choose a number above 0, such as 0.01.")
+
+
+def _scaled(embeddings: npt.ArrayLike) -> FloatMatrix:
+    """Unit rows times sqrt(full_dim), float32: coordinates of size 1, for which one learning rate fits every model."""
+    rows = normalize(check_embeddings(embeddings))
+    return np.asarray(rows * np.sqrt(rows.shape[1]), dtype=np.float32)
+
+
+def _softmax(logits: FloatMatrix) -> npt.NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _floats(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

@@ -1,0 +1,1 @@
+"""Lists or vectors judged against labels: retrieval, pairs, classes."""

@@ -1,0 +1,177 @@
+"""Quality with scored sentence pairs: correlation of cosine and score at every width, with paired intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.measures.estimate import (
+    N_RESAMPLES,
+    PairedIntervals,
+    holm,
+    intervals_from_resamples,
+    resample_counts,
+)
+from mrl_viz.sweep import pair_similarities
+
+# With two pairs every correlation is -1 or 1.
+FEWEST_PAIRS = 3
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PairCorrelations:
+    """Correlation of cosine with the score over pairs, in [-1, 1], one entry per width.
+
+    `spearman`, `pearson` : value, interval and retention. `spearman_p`, `pearson_p` : two-sided bootstrap p-values of
+    the difference from the full width, Holm-adjusted over widths; 1 at full width.
+    """
+
+    dims: tuple[int, ...]
+    n_pairs: int
+    spearman: PairedIntervals
+    pearson: PairedIntervals
+    spearman_p: tuple[float, ...]
+    pearson_p: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return {
+            "dims": self.dims,
+            "n_pairs": self.n_pairs,
+            "spearman": self.spearman.to_dict(),
+            "pearson": self.pearson.to_dict(),
+            "spearman_p": self.spearman_p,
+            "pearson_p": self.pearson_p,
+        }
+
+    def takeaway(self) -> str:
+        """One sentence: Spearman at the smallest and the full width."""
+        values = self.spearman.value
+        return (
+            f"Cosine and score correlate {values[0]:.3f} (Spearman) at {self.dims[0]} dims "
+            f"and {values[-1]:.3f} at {self.dims[-1]}."
+        )
+
+
+def pair_correlations(
+    left: npt.ArrayLike,
+    right: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    dims: Iterable[int],
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> PairCorrelations:
+    """Spearman and Pearson of cosine against the score at every width.
+
+    Parameters
+    ----------
+    left, right : array_like of shape (n_pairs, full_dim), the two sides of each pair
+    scores : array_like of shape (n_pairs,), the higher the more similar
+    dims : widths in 1..full_dim; the full width is added
+    seed, n_resamples : of the bootstrap over pairs
+
+    Returns
+    -------
+    PairCorrelations : 0 at a width where every cosine is the same, which orders nothing.
+
+    Raises
+    ------
+    EmptyInputError : fewer than three pairs. InvalidInputError : the scores are all equal or not finite.
+    DimensionError, ShapeError : unusable arrays or widths.
+
+    Source: the STS protocol, Cer et al. 2017, arXiv:1708.00055; bootstrap test: Efron & Tibshirani 1993, chapter 16.
+    """
+    left = np.asarray(left)
+    judged = np.asarray(scores, dtype=np.float64).ravel()
+    if left.ndim != 2 or len(judged) != len(left):
+        raise ShapeError(f"`scores` has {len(judged)} values for pairs of shape {left.shape}; give one score a pair.")
+    if len(judged) < FEWEST_PAIRS:
+        raise EmptyInputError(f"`scores` has {len(judged)} pairs; a correlation needs at least {FEWEST_PAIRS}.")
+    if not np.isfinite(judged).all():
+        raise InvalidInputError("`scores` has NaN or infinity; leave those pairs out.")
+    if np.ptp(judged) == 0:
+        raise InvalidInputError(f"`scores` are all {judged[0]:g}; a correlation needs at least two different scores.")
+    full_dim = left.shape[1]
+    dims = tuple(sorted({*dims, full_dim}))
+    cosines = pair_similarities(left, right, dims).astype(np.float64)
+    spearman, spearman_p = _with_intervals(cosines, judged, True, seed, n_resamples)
+    pearson, pearson_p = _with_intervals(cosines, judged, False, seed, n_resamples)
+    return PairCorrelations(dims, len(judged), spearman, pearson, spearman_p, pearson_p)
+
+
+def correlation(a: Floats, b: Floats, *, constant: float = 0.0) -> float:
+    """Pearson correlation of two vectors of shape (n,); `constant` where both are constant, 0 where only one is."""
+    a, b = a - a.mean(), b - b.mean()
+    size_a, size_b = float(np.sqrt(a @ a)), float(np.sqrt(b @ b))
+    if size_a == 0 or size_b == 0:
+        return constant if size_a == size_b else 0.0
+    return float(np.clip(a @ b / (size_a * size_b), -1, 1))
+
+
+def mean_ranks(values: Floats) -> Floats:
+    """Ranks from 1 along the last axis, the mean rank for ties."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
+
+
+def _with_intervals(
+    cosines: Floats, scores: Floats, by_rank: bool, seed: int, n_resamples: int
+) -> tuple[PairedIntervals, tuple[float, ...]]:
+    """Correlation of each row of `cosines` with the scores: intervals, and adjusted p-values against the last row."""
+    columns = np.vstack([cosines, scores])
+    ranked = mean_ranks(columns) if by_rank else columns
+    observed = np.array([correlation(row, ranked[-1]) for row in ranked[:-1]])
+    # Resamples are counts: ranks of a resample then follow from one sort of the whole, instead of one sort each.
+    ranks = [_CountedRanks(row) for row in columns] if by_rank else None
+    resampled = np.empty((n_resamples, len(cosines)))
+    start = 0
+    for counts in resample_counts(len(scores), seed=seed, n_resamples=n_resamples):
+        weights = counts.astype(np.float64)
+        score_values = ranks[-1].of(weights) if ranks else np.broadcast_to(scores, weights.shape)
+        for level, row in enumerate(cosines):
+            values = ranks[level].of(weights) if ranks else np.broadcast_to(row, weights.shape)
+            resampled[start : start + len(weights), level] = _weighted_correlations(values, score_values, weights)
+        start += len(weights)
+    changes = resampled[:, :-1] - resampled[:, -1:]
+    # One added on both sides keeps a p-value from being 0, which no number of resamples can show.
+    below, above = (
+        ((changes <= 0).sum(axis=0) + 1) / (n_resamples + 1),
+        ((changes >= 0).sum(axis=0) + 1) / (n_resamples + 1),
+    )
+    adjusted = holm(np.minimum(1, 2 * np.minimum(below, above)))
+    return intervals_from_resamples(observed, resampled), (*(float(p) for p in adjusted), 1.0)
+
+
+class _CountedRanks:
+    """Mean ranks of one vector's values in resamples given as counts."""
+
+    def __init__(self, values: Floats) -> None:
+        self.order = np.argsort(values, kind="stable")
+        ordered = values[self.order]
+        self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self.group = np.repeat(np.arange(len(self.starts)), np.diff(np.r_[self.starts, len(values)]))
+        self.back = np.argsort(self.order, kind="stable")
+
+    def of(self, counts: Floats) -> Floats:
+        """Shape (n_resamples, n_items): the rank that an item has, wherever it was drawn at all."""
+        sizes = np.add.reduceat(counts[:, self.order], self.starts, axis=1)
+        middle = np.cumsum(sizes, axis=1) - (sizes - 1) / 2
+        return np.asarray(middle[:, self.group[self.back]])
+
+
+def _weighted_correlations(a: Floats, b: Floats, weights: Floats) -> Floats:
+    """Pearson correlation of matching rows with weights, all (n_resamples, n_items); 0 where a side is constant."""
+    n = weights.sum(axis=1, keepdims=True)
+    a = a - (weights * a).sum(axis=1, keepdims=True) / n
+    b = b - (weights * b).sum(axis=1, keepdims=True) / n
+    weighted = weights * a
+    size = np.sqrt((weighted * a).sum(axis=1) * (weights * b * b).sum(axis=1))
+    return np.where(size > 1e-12, (weighted * b).sum(axis=1) / np.where(size > 1e-12, size, 1), 0.0)

@@ -1,0 +1,1 @@
+"""Training models whose prefixes work: data, loop, checkpoints, twins, jobs."""

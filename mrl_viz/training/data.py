@@ -1,0 +1,346 @@
+"""What contrastive training learns from: texts with labels, or pairs and triplets, part of them held out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError, ShapeError
+
+if TYPE_CHECKING:
+    from mrl_viz.data.corpus import Corpus
+
+Kind = Literal["labels", "pairs"]
+Split = Literal["texts", "classes"]
+Source = Literal["labels", "relevance", "pairs"]
+SOURCES: tuple[Source, ...] = ("labels", "relevance", "pairs")
+# Enough held-out texts for intervals that tell two models apart, from a few hundred texts in all.
+HELD_OUT_SHARE = 0.4
+# A class gives two texts to train on, the fewest that make a pair, and one to be held out.
+FEWEST_OF_CLASS = 3
+# Of scored sentence pairs those in the upper fifth of the scale mean the same.
+SAME_MEANING_SHARE = 0.8
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Texts, which of them are trained on, and which are held out for the comparison.
+
+    `kind` : "labels" (two texts with one label are a pair) or "pairs". `texts` : each once.
+    `train`, `held_out` : rows of `texts`: (text,) with labels, else (anchor, positive) or (anchor, positive, negative).
+    `labels` : one per text, empty for pairs. No text of a held-out pair is trained on. `notes` : what was left out and why.
+    """
+
+    name: str
+    kind: Kind
+    texts: tuple[str, ...]
+    train: tuple[tuple[int, ...], ...]
+    held_out: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...] = ()
+    has_unseen_classes: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_columns(self) -> int:
+        """Texts that belong together in one training example: 2, or 3 with a negative."""
+        return 2 if self.kind == "labels" else len(self.train[0])
+
+    def batch_examples(self, batch_size: int) -> int:
+        """Examples in a batch: at most one of each class, since a second would count as a wrong answer to the first."""
+        return batch_size if self.kind == "pairs" else min(batch_size, len({self.labels[row] for (row,) in self.train}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> TrainingData:
+        """What `to_dict` wrote, also after a trip through JSON.
+
+        Raises
+        ------
+        DataFormatError : fields are missing or not what they should be.
+        """
+        try:
+            train, held_out = (tuple(tuple(map(int, row)) for row in fields[key]) for key in ("train", "held_out"))
+            data = cls(
+                name=str(fields["name"]), kind=fields["kind"], texts=tuple(map(str, fields["texts"])), train=train, held_out=held_out,
+                labels=tuple(map(str, fields["labels"])), has_unseen_classes=bool(fields["has_unseen_classes"]),
+                notes=tuple(map(str, fields["notes"])),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataFormatError(f"`data` is no saved training data ({error}); prepare it again.") from error
+        rows = [row for example in (*train, *held_out) for row in example]
+        if data.kind not in ("labels", "pairs") or not train or not all(0 <= row < len(data.texts) for row in rows):
+            raise DataFormatError("`data` names texts that it does not hold; prepare it again.")
+        return data
+
+    def takeaway(self) -> str:
+        """One sentence: how much there is to train on and to compare with."""
+        if self.kind == "pairs":
+            what = "triplets" if self.n_columns == 3 else "pairs"
+            return f"{len(self.train)} {what} to train on and {len(self.held_out)} held out, none of whose texts are trained on."
+        n_classes = len({self.labels[row] for (row,) in self.train})
+        unseen = "other " if self.has_unseen_classes else "the same "
+        return f"{len(self.train)} texts of {n_classes} classes to train on and {len(self.held_out)} of {unseen}classes held out."
+
+
+def labelled_data(
+    texts: Sequence[str],
+    labels: Sequence[str | None],
+    *,
+    name: str = "texts",
+    split: Split = "texts",
+    held_out_share: float = HELD_OUT_SHARE,
+    seed: int = 0,
+) -> TrainingData:
+    """Training data in which two texts with one label are a pair.
+
+    Parameters
+    ----------
+    texts, labels : one label per text, None for none; a text that comes again is left out
+    split : "texts" holds out texts of every class, "classes" holds out whole classes, which is the harder test
+    held_out_share : in (0, 1)
+    seed : of the split
+
+    Raises
+    ------
+    ShapeError : another number of labels than texts. InvalidInputError : fewer than two classes of three texts, or, for
+    "classes", fewer than four; an unknown split, or a share outside (0, 1).
+    """
+    if len(labels) != len(texts):
+        raise ShapeError(f"`labels` has {len(labels)} values for {len(texts)} texts; give one each.")
+    _check_share(held_out_share)
+    if split not in ("texts", "classes"):
+        raise InvalidInputError(f"`split` is {split!r}; choose 'texts' or 'classes'.")
+    first = {text: str(label) for text, label in reversed(list(zip(texts, labels))) if label is not None}
+    counts = Counter(first.values())
+    kept = {
+        text: first[text] for text in dict.fromkeys(texts) if text in first and counts[first[text]] >= FEWEST_OF_CLASS
+    }
+    classes = sorted(set(kept.values()))
+    fewest = 2 if split == "texts" else 4
+    if len(classes) < fewest:
+        raise InvalidInputError(
+            f"`labels` has {len(counts)} classes, {len(classes)} of them with {FEWEST_OF_CLASS} different texts or more; training "
+            f"needs {fewest} such classes to tell apart, so add texts of others or choose another column."
+        )
+    rng = np.random.default_rng(seed)
+    numbers = {label: number for number, label in enumerate(classes)}
+    codes = np.array([numbers[label] for label in kept.values()])
+    is_held_out = np.zeros(len(codes), dtype=bool)
+    if split == "classes":
+        n_held_out = min(max(round(len(classes) * held_out_share), 2), len(classes) - 2)
+        is_held_out = np.isin(codes, rng.permutation(len(classes))[:n_held_out])
+    else:
+        for code in range(len(classes)):
+            members = rng.permutation(np.flatnonzero(codes == code))
+            is_held_out[members[: min(max(round(len(members) * held_out_share), 1), len(members) - 2)]] = True
+    n_left_out = len(texts) - len(kept)
+    notes = (f"{n_left_out} texts repeat another, have no label, or are one of too few with it; they are left out.",)
+    return TrainingData(
+        name=name, kind="labels", texts=tuple(kept), labels=tuple(kept.values()), has_unseen_classes=split == "classes",
+        train=tuple((int(row),) for row in np.flatnonzero(~is_held_out)),
+        held_out=tuple((int(row),) for row in np.flatnonzero(is_held_out)), notes=notes if n_left_out else (),
+    )  # fmt: skip
+
+
+def paired_data(
+    anchors: Sequence[str],
+    positives: Sequence[str],
+    negatives: Sequence[str] | None = None,
+    *,
+    name: str = "pairs",
+    held_out_share: float = HELD_OUT_SHARE,
+    seed: int = 0,
+) -> TrainingData:
+    """Training data of pairs, or of triplets: an anchor, a text that belongs to it, and one that does not.
+
+    Pairs that share a text stay on one side of the split.
+
+    Raises
+    ------
+    EmptyInputError : no pairs. ShapeError : columns of different lengths.
+    InvalidInputError : the texts hang together so that nothing can be held out, or a share outside (0, 1).
+    """
+    _check_share(held_out_share)
+    columns = [anchors, positives, *([] if negatives is None else [negatives])]
+    if len({len(column) for column in columns}) > 1:
+        raise ShapeError(
+            f"`anchors`, `positives` and `negatives` have {[len(c) for c in columns]} texts; give equally many."
+        )
+    whole = [row for row in zip(*columns) if all(text.strip() for text in row) and len(set(row)) == len(row)]
+    if not whole:
+        raise EmptyInputError(f"`{name}` has no pairs of two different texts; give at least two.")
+    rows = {text: number for number, text in enumerate(dict.fromkeys(text for row in whole for text in row))}
+    examples = list(dict.fromkeys(tuple(rows[text] for text in row) for row in whole))
+    root = list(range(len(rows)))
+
+    def find(row: int) -> int:
+        while root[row] != row:
+            root[row] = root[root[row]]
+            row = root[row]
+        return row
+
+    for example in examples:
+        for other in example[1:]:
+            root[find(other)] = find(example[0])
+    groups: dict[int, list[tuple[int, ...]]] = {}
+    for example in examples:
+        groups.setdefault(find(example[0]), []).append(example)
+    members = list(groups.values())
+    held_out: list[tuple[int, ...]] = []
+    most = math.ceil(len(examples) * held_out_share)
+    for number in np.random.default_rng(seed).permutation(len(members)):
+        if len(held_out) + len(members[number]) <= most:
+            held_out += members[number]
+    if len(held_out) < 2 or len(held_out) == len(examples):
+        raise InvalidInputError(
+            f"`{name}` has {len(examples)} pairs in {len(members)} groups without a common text, so none can be held out; add pairs."
+        )
+    chosen = set(held_out)
+    n_left_out = len(anchors) - len(examples)
+    notes = (f"{n_left_out} pairs repeat another, have an empty text, or twice the same one; they are left out.",)
+    return TrainingData(
+        name=name, kind="pairs", texts=tuple(rows), train=tuple(example for example in examples if example not in chosen),
+        held_out=tuple(example for example in examples if example in chosen), notes=notes if n_left_out else (),
+    )  # fmt: skip
+
+
+def training_data(
+    corpus: Corpus,
+    *,
+    source: Source | None = None,
+    label_column: str | None = None,
+    split: Split = "texts",
+    held_out_share: float = HELD_OUT_SHARE,
+    seed: int = 0,
+) -> TrainingData:
+    """Training data from what came with a corpus.
+
+    Parameters
+    ----------
+    corpus : with labels, relevance judgements or scored pairs
+    source : "labels", "relevance" (each query with its texts of the best grade) or "pairs" (scored in the upper fifth);
+        None takes the first that there is
+    label_column : of the labels, None for the first
+    split, held_out_share, seed : see `labelled_data`; pairs are always split by text
+
+    Raises
+    ------
+    EmptyInputError : nothing to train on. InvalidInputError : a source or column that is not there, or ready vectors.
+    """
+    if corpus.embeddings is not None:
+        raise InvalidInputError(
+            f"`{corpus.name}` holds ready vectors, which no text model can be trained on; give texts."
+        )
+    there = {"labels": corpus.labels, "relevance": corpus.qrels, "pairs": corpus.pairs}
+    chosen = source or next((what for what in SOURCES if there[what]), None)
+    if chosen is None:
+        raise EmptyInputError(
+            f"`{corpus.name}` has no labels, judgements or pairs to train on; give a label column or pairs."
+        )
+    if chosen not in there or not there[chosen]:
+        raise InvalidInputError(
+            f"`source` is {source!r} but `{corpus.name}` has {[what for what in SOURCES if there[what]]}; choose one."
+        )
+    if chosen == "labels":
+        column = label_column or next(iter(corpus.labels))
+        if column not in corpus.labels:
+            raise InvalidInputError(f"`label_column` is {label_column!r}; choose one of {list(corpus.labels)}.")
+        return labelled_data(
+            corpus.texts,
+            corpus.labels[column],
+            name=f"{corpus.name}, {column}",
+            split=split,
+            held_out_share=held_out_share,
+            seed=seed,
+        )
+    if chosen == "pairs":
+        enough = SAME_MEANING_SHARE * max(score for _, _, score in corpus.pairs)
+        found = [(corpus.texts[i], corpus.texts[j]) for i, j, score in corpus.pairs if score >= enough]
+    else:
+        documents, queries = dict(zip(corpus.ids, corpus.texts)), dict(zip(corpus.query_ids, corpus.query_texts))
+        found = [
+            (queries[query], documents[document])
+            for query, grades in corpus.qrels.items()
+            for document, grade in grades.items()
+            if grade > 0 and grade == max(grades.values())
+        ]
+    return paired_data(
+        [left for left, _ in found],
+        [right for _, right in found],
+        name=corpus.name,
+        held_out_share=held_out_share,
+        seed=seed,
+    )
+
+
+def check_batch(data: TrainingData, batch_size: int) -> None:
+    """Raise unless the data fill a batch.
+
+    Raises
+    ------
+    InvalidInputError : `batch_size` below 2. EmptyInputError : fewer training examples than a batch, or no two that can stand
+        in one.
+    """
+    if batch_size < 2:
+        raise InvalidInputError(
+            f"`batch_size` is {batch_size}; the other examples of a batch are what to tell apart, so choose 2 or more."
+        )
+    if len(data.train) < batch_size:
+        what = "texts" if data.kind == "labels" else "pairs"
+        raise EmptyInputError(
+            f"`batch_size` is {batch_size} but {len(data.train)} {what} are trained on; choose a smaller one or add {what}."
+        )
+    if next(epoch_batches(data, batch_size, seed=0, epoch=0), None) is None:
+        raise EmptyInputError(
+            f"`{data.name}` has no two training pairs without a common text, so none can be told from another; add pairs."
+        )
+
+
+def epoch_batches(data: TrainingData, batch_size: int, *, seed: int, epoch: int) -> Iterator[tuple[Rows, ...]]:
+    """The batches of one epoch, each as one array of rows per column; they depend on seed and epoch only.
+
+    With labels a batch has one pair of each of its classes, all classes equally often; so many batches make an epoch as it
+    takes to draw as many anchors as there are texts. With pairs every example comes once, and no text twice in a batch.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    if data.kind == "labels":
+        members: dict[str, list[int]] = {}
+        for (row,) in data.train:
+            members.setdefault(data.labels[row], []).append(row)
+        groups = [np.array(rows) for rows in members.values()]
+        size = data.batch_examples(batch_size)
+        for _ in range(math.ceil(len(data.train) / size)):
+            pairs = [rng.choice(groups[number], 2, replace=False) for number in rng.permutation(len(groups))[:size]]
+            yield tuple(np.array(pairs).T)
+        return
+    waiting = deque(rng.permutation(np.array(data.train)).tolist())
+    while waiting:
+        batch: list[list[int]] = []
+        used: set[int] = set()
+        later: list[list[int]] = []
+        while waiting and len(batch) < batch_size:
+            example = waiting.popleft()
+            if used.isdisjoint(example):
+                batch.append(example)
+                used.update(example)
+            else:
+                later.append(example)
+        waiting.extendleft(reversed(later))
+        if len(batch) > 1:  # one example alone has nothing to be told apart from
+            yield tuple(np.array(batch).T)
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise InvalidInputError(f"`held_out_share` is {share}; choose a share above 0 and below 1, such as {HELD_OUT_SHARE}.")

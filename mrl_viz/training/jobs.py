@@ -1,0 +1,449 @@
+"""Training beside the app: each job is a process of its own with a folder, which outlives pages, visitors and the app itself.
+
+    job.json         what to train and from which model; written once, so that the folder is all a resume needs
+    data.json        the user's texts and which of them are trained on; nobody else's account can read the folder
+    attempt.json     when the process was last started, and how long the log was
+    running.json     what the process says when it has begun
+    lock             held by the process as long as it lives, however it ends: who can take it knows that nobody works here
+    progress.jsonl   one line per finished epoch
+    cancel           there when somebody asked to stop
+    outcome.json     "done", "cancelled" or "failed", and why; missing after a kill
+    reserve          some room on the disk, given back at the end so that a full disk can still be reported
+    log.txt          what the process printed
+    result/          checkpoints, then both models and comparison.json: see `mrl_viz.training.twins`
+
+Plain JSON and safetensors throughout. Run by hand: python -m mrl_viz.training.jobs JOBFOLDER
+
+A job's id ends in 64 random bits. It is the only key to it: the app shows a visitor the jobs whose ids that visitor has, never a
+list of all, unless the machine's owner allows that (MRL_VIZ_ALL_JOBS=1).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mrl_viz.errors import DataFormatError, EncodingCancelledError, InvalidInputError, MrlVizError
+
+if TYPE_CHECKING:
+    from mrl_viz.training.data import TrainingData
+    from mrl_viz.training.loop import EpochLosses, TextModel, TrainingConfig
+    from mrl_viz.training.twins import TwinRun
+
+State = Literal["starting", "running", "interrupted", "done", "cancelled", "failed"]
+ACTIVE: tuple[State, ...] = ("starting", "running")
+# A process that has not taken its lock after so long was killed before it could; on a busy machine Python takes seconds.
+STARTING_S = 60.0
+# A status asked at the very moment a job starts holds the lock for an instant; the job waits that out.
+LOCK_WAIT_S = 5.0
+# Small matrices gain nothing from a second thread and lose much when the app wants it too.
+SMALL_BASES = ("projection", "static")
+# Visitors come before training.
+NICENESS = 5
+# Two cores: a third training would only slow down all of them, and the app.
+MOST_ACTIVE = 2
+# Enough for outcome.json.
+RESERVE_BYTES = 16_384
+LOG_CHARACTERS = 300
+TOKEN_BYTES = 8
+
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job as its folder shows it.
+
+    `state` : "starting", "running", "interrupted" (killed; it can be resumed), "done", "cancelled" or "failed".
+    `message` : why it failed or broke off, where known, else empty. `epochs` : finished ones, oldest first, each once.
+    `done`, `total` : epochs of both runs. `created` : UTC, ISO 8601. `data_code` : Python that makes the data.
+    """
+
+    folder: Path
+    name: str
+    state: State
+    created: str
+    config: TrainingConfig
+    data_code: str
+    message: str
+    epochs: tuple[EpochLosses, ...]
+    done: int
+    total: int
+
+    @property
+    def id(self) -> str:
+        """The folder's own name."""
+        return self.folder.name
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process works on it."""
+        return self.state in ACTIVE
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume_job` goes on from a checkpoint."""
+        return self.state in ("interrupted", "cancelled", "failed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return {
+            "id": self.id, "name": self.name, "state": self.state, "created": self.created, "message": self.message,
+            "done": self.done, "total": self.total, "epochs": [epoch.to_dict() for epoch in self.epochs],
+        }  # fmt: skip
+
+    def takeaway(self) -> str:
+        """One sentence: where it stands."""
+        so_far = f"{self.done} of {self.total} epochs"
+        why = f" ({self.message})" if self.message else ""
+        return {
+            "starting": f"{self.name} is starting.",
+            "running": f"{self.name} is training: {so_far} are done.",
+            "interrupted": f"{self.name} was interrupted after {so_far}{why}; resume it to go on from there.",
+            "done": f"{self.name} is done.",
+            "cancelled": f"{self.name} was cancelled after {so_far}; resume it to go on from there.",
+            "failed": f"{self.name} failed after {so_far}: {self.message}",
+        }[self.state]
+
+
+def jobs_folder() -> Path:
+    """Where jobs lie unless said otherwise: the environment's MRL_VIZ_JOBS, else the user's data folder; not the cache."""
+    if given := os.environ.get("MRL_VIZ_JOBS"):
+        return Path(given)
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("mrl_viz")) / "jobs"
+
+
+def start_job(
+    data: TrainingData,
+    config: TrainingConfig,
+    *,
+    full_dim: int | None = None,
+    name: str | None = None,
+    data_code: str = "...",
+    root: Path | None = None,
+) -> JobStatus:
+    """Start training in a process of its own and return at once.
+
+    Parameters
+    ----------
+    data, config : as for `train_twins`; `config.model` is loaded by the job
+    full_dim : width of that model where it is known, so that settings which do not fit it are refused here already; with
+        None they show as a failed job
+    name : what the job is called; None makes one of model and data
+    data_code : Python expression that makes the same data, to repeat the run outside
+    root : where its folder is made; None takes `jobs_folder()`
+
+    Raises
+    ------
+    InvalidInputError, DimensionError, EmptyInputError : settings and data that do not go together, or MOST_ACTIVE jobs are
+        running. StoreError : the folder cannot be written, or no process can be started.
+    """
+    from mrl_viz.training.data import check_batch
+    from mrl_viz.training.loop import check_config
+
+    if full_dim is not None:
+        check_config(config, full_dim)
+    check_batch(data, config.batch_size)
+    root = root or jobs_folder()
+    _check_room(root)
+    created = datetime.now(UTC)
+    # The time sorts, the random part is the key.
+    folder = root / f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(TOKEN_BYTES)}"
+    with _disk_errors(folder):
+        root.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        job = {
+            "schema": 1, "name": name or f"{config.model} on {data.name}", "created": created.isoformat(timespec="seconds"),
+            "config": config.to_dict(), "data_code": data_code,
+        }  # fmt: skip
+        _write(folder / "data.json", data.to_dict())
+        _write(folder / "job.json", job)
+    _launch(folder)
+    return job_status(folder)
+
+
+def resume_job(folder: str | Path) -> JobStatus:
+    """Start a job again that was killed, cancelled or failed; it goes on from its checkpoint.
+
+    Raises
+    ------
+    InvalidInputError : it is running or done, or MOST_ACTIVE others are. DataFormatError : no job. StoreError : as in
+        `start_job`.
+    """
+    status = job_status(folder)
+    if not status.can_resume:
+        raise InvalidInputError(f"`{status.name}` is {status.state}; only an interrupted, cancelled or failed job can be resumed.")
+    _check_room(status.folder.parent)
+    with _disk_errors(status.folder):
+        for file in ("outcome.json", "cancel"):
+            (status.folder / file).unlink(missing_ok=True)
+    _launch(status.folder)
+    return job_status(status.folder)
+
+
+def cancel_job(folder: str | Path) -> JobStatus:
+    """Ask a job to stop before its next step; nothing happens to one that has ended.
+
+    Raises
+    ------
+    DataFormatError : no job. StoreError : the folder cannot be written.
+    """
+    status = job_status(folder)
+    with _disk_errors(status.folder):
+        if status.is_active:
+            (status.folder / "cancel").touch()
+        elif status.state == "interrupted":
+            _write(status.folder / "outcome.json", {"state": "cancelled", "message": ""})
+    return job_status(folder)
+
+
+def delete_job(folder: str | Path) -> None:
+    """Remove a job that has ended, its models included.
+
+    Raises
+    ------
+    InvalidInputError : it is running; cancel it first. DataFormatError : no job. StoreError : it cannot be removed.
+    """
+    status = job_status(folder)
+    if status.is_active:
+        raise InvalidInputError(f"`{status.name}` is {status.state}; cancel it first.")
+    with _disk_errors(status.folder):
+        shutil.rmtree(status.folder)
+
+
+def list_jobs(root: Path | None = None, *, ids: Collection[str] | None = None) -> tuple[JobStatus, ...]:
+    """The jobs of a folder, newest first; folders that are no jobs are passed over.
+
+    `ids` : only these, None for all. Names are compared, never joined to a path, so that an id from outside leads nowhere else.
+    """
+    root = root or jobs_folder()
+    folders = sorted((path.parent for path in root.glob("*/job.json")), key=lambda path: path.name, reverse=True)
+    found = []
+    for folder in folders:
+        if ids is not None and folder.name not in ids:
+            continue
+        try:
+            found.append(job_status(folder))
+        except DataFormatError:
+            continue
+    return tuple(found)
+
+
+def job_status(folder: str | Path) -> JobStatus:
+    """Where a job stands; asks nobody, reads its folder only.
+
+    Raises
+    ------
+    DataFormatError : the folder holds no job.
+    """
+    from mrl_viz.training.loop import TrainingConfig
+
+    folder = Path(folder)
+    _reap()
+    job = _read(folder / "job.json")
+    if job is None or not {"config", "name", "created"} <= set(job):
+        raise DataFormatError(f"`{folder}` holds no job; choose one that `list_jobs` names.")
+    # In this order: a job that ends in between has written its outcome before it lets go of the lock.
+    is_locked = _is_locked(folder)
+    outcome = _read(folder / "outcome.json")
+    epochs = _progress(folder)
+    config = TrainingConfig.from_dict(job["config"])
+    state: State = "interrupted"
+    message = ""
+    if outcome is not None:
+        state, message = outcome["state"], str(outcome["message"])
+    elif is_locked:
+        state = "running"
+    else:
+        attempt, running = _read(folder / "attempt.json") or {}, _read(folder / "running.json") or {}
+        if running.get("attempt") != attempt.get("id") and time.time() - float(attempt.get("launched", 0)) < STARTING_S:
+            state = "starting"
+        else:
+            message = _last_words(folder, int(attempt.get("log_bytes", 0)))
+    return JobStatus(
+        folder=folder, name=str(job["name"]), state=state, created=str(job["created"]), config=config,
+        data_code=str(job.get("data_code", "...")), message=message, epochs=epochs, done=len(epochs), total=2 * config.epochs,
+    )  # fmt: skip
+
+
+def job_result(folder: str | Path) -> TwinRun:
+    """The comparison of a finished job, and where its models are.
+
+    Raises
+    ------
+    DataFormatError : the job has no result yet.
+    """
+    from mrl_viz.training.twins import load_twin_run
+
+    return load_twin_run(Path(folder) / "result")
+
+
+def run_job(folder: Path) -> None:
+    """Do the work of a job in this process; what goes wrong on purpose becomes its outcome."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=LOCK_WAIT_S)
+    except Timeout:
+        return  # another process is at work already, as after two clicks
+    try:
+        outcome = {"state": "done", "message": ""}
+        try:
+            _write(folder / "running.json", {"attempt": (_read(folder / "attempt.json") or {}).get("id"), "pid": os.getpid()})
+            # Random, so that no file system stores it in less.
+            (folder / "reserve").write_bytes(secrets.token_bytes(RESERVE_BYTES))
+            _train(folder)
+        except EncodingCancelledError:
+            outcome = {"state": "cancelled", "message": ""}
+        except MrlVizError as error:
+            outcome = {"state": "failed", "message": str(error)}
+        except OSError as error:
+            outcome = {"state": "failed", "message": f"`{folder}` cannot be written ({error.strerror or error}); free some space, then resume."}
+        (folder / "reserve").unlink(missing_ok=True)
+        _write(folder / "outcome.json", outcome)
+    finally:
+        lock.release()
+
+
+def _train(folder: Path) -> None:
+    from mrl_viz.training.data import TrainingData
+    from mrl_viz.training.loop import TrainingConfig
+    from mrl_viz.training.twins import train_twins
+
+    job = _read(folder / "job.json") or {}
+    config, data = TrainingConfig.from_dict(job["config"]), TrainingData.from_dict(_read(folder / "data.json") or {})
+    if config.base in SMALL_BASES:
+        import torch
+
+        torch.set_num_threads(1)
+    stop = folder / "cancel"
+
+    def report(epoch: EpochLosses) -> None:
+        with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
+            # Its own line even after a line that a kill cut short.
+            file.write(f"\n{json.dumps(epoch.to_dict())}\n")
+
+    train_twins(_text_model(config.model), data, config, folder / "result", progress=report, cancelled=stop.exists)
+
+
+def _text_model(name: str) -> TextModel:
+    from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+
+    encoder = load_encoder(name)
+    if not isinstance(encoder, SentenceTransformerEncoder):
+        raise InvalidInputError(f"`model` is {name}, which runs elsewhere and cannot be trained; choose a model on this machine.")
+    return encoder
+
+
+def _check_room(root: Path) -> None:
+    """Raise where as many jobs are at work as the machine should have."""
+    n_active = sum(status.is_active for status in list_jobs(root))
+    if n_active >= MOST_ACTIVE:
+        raise InvalidInputError(f"{n_active} trainings are running on this machine already; wait until one ends, or cancel yours.")
+
+
+def _launch(folder: Path) -> None:
+    """Start the process: its own session, so that stopping the app leaves it alone."""
+    home = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", "mrl_viz.training.jobs", str(folder.resolve())]
+    with _disk_errors(folder), (folder / "log.txt").open("ab") as log:
+        _write(folder / "attempt.json", {"id": secrets.token_hex(4), "launched": time.time(), "log_bytes": log.tell()})
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+    _CHILDREN.append(process)
+
+
+def _last_words(folder: Path, start: int) -> str:
+    """The last line of a traceback in this attempt's log; empty after a kill, which leaves none."""
+    try:
+        log = (folder / "log.txt").read_bytes()[start:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return log.strip().splitlines()[-1][:LOG_CHARACTERS] if "Traceback (most recent call last)" in log else ""
+
+
+def _reap() -> None:
+    """Let go of processes of ours that have ended."""
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
+
+
+def _is_locked(folder: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a read-only folder can be looked at too; nobody works in it
+        return False
+
+
+def _progress(folder: Path) -> tuple[EpochLosses, ...]:
+    """The epochs on record; a resumed job repeats some, of which the last counts, and a killed one may leave half a line."""
+    from mrl_viz.training.loop import RUNS, EpochLosses
+
+    try:
+        lines = (folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ()
+    found: dict[tuple[int, int], EpochLosses] = {}
+    for line in filter(None, lines):
+        try:
+            row: dict[str, Any] = json.loads(line)
+            row |= {"dims": tuple(row["dims"]), "losses": tuple(row["losses"])}
+            epoch = EpochLosses(**row)
+            found[RUNS.index(epoch.run), epoch.epoch] = epoch
+        except (ValueError, TypeError, KeyError):
+            continue
+    return tuple(epoch for _, epoch in sorted(found.items()))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    from mrl_viz.training.checkpoints import write_json
+
+    write_json(path, content)
+
+
+def _disk_errors(path: Path) -> Any:
+    from mrl_viz.training.checkpoints import disk_errors
+
+    return disk_errors(path)
+
+
+def main() -> None:
+    """python -m mrl_viz.training.jobs JOBFOLDER"""
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m mrl_viz.training.jobs JOBFOLDER")
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    run_job(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

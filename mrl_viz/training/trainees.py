@@ -1,0 +1,145 @@
+"""What contrastive training trains: a projection of frozen features, the rows of a static table, or the whole model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Normalize, StaticEmbedding
+from torch import nn
+
+from mrl_viz.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from mrl_viz.training.data import Rows, TrainingData
+    from mrl_viz.training.loop import TextModel, TrainingConfig
+
+Features = Callable[[tuple["Rows", ...]], list[dict[str, torch.Tensor]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trainee:
+    """`module` : what the loss calls. `features` : its input for a batch of rows, one entry per column. `finished` : the whole model."""
+
+    module: SentenceTransformer
+    parameters: list[nn.Parameter]
+    features: Features
+    finished: Callable[[], SentenceTransformer]
+
+
+def prepare(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+    """A fresh trainee; the same arguments give the same start.
+
+    Raises
+    ------
+    InvalidInputError : base "static" and a model that is no static table.
+    """
+    build = {"projection": _projection, "static": _static, "whole": _whole}[config.base]
+    return build(model, data, config)
+
+
+def _prompts(model: TextModel, data: TrainingData) -> tuple[str, ...]:
+    """The prompt of each column: labels pair documents, pairs have a query in front."""
+    first = model.document_prompt if data.kind == "labels" else model.query_prompt
+    return (first, *[model.document_prompt] * (data.n_columns - 1))
+
+
+def _assemble(model: TextModel, modules: Sequence[nn.Module]) -> SentenceTransformer:
+    """A model of these modules with the prompts that training used."""
+    return SentenceTransformer(
+        modules=list(modules), device=str(model.model.device), prompts={"query": model.query_prompt, "document": model.document_prompt},
+        similarity_fn_name="cosine",
+    )  # fmt: skip
+
+
+def _head(model: TextModel) -> list[nn.Module]:
+    """What the model asks for before truncation, as a module."""
+    return [LayerNorm(model.full_dim)] if model.pre_truncation == "layer_norm" else []
+
+
+def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+    used = np.unique([row for example in data.train for row in example])
+    texts = [data.texts[row] for row in used]
+    place = np.zeros(len(data.texts), dtype=np.int64)
+    place[used] = np.arange(len(used))
+    device = model.model.device
+
+    def encode(kind: Any) -> torch.Tensor:
+        return nn.functional.normalize(torch.from_numpy(model.encode(texts, kind=kind)).to(device), dim=1)
+
+    documents = encode("document")
+    columns = [documents] * data.n_columns
+    if data.kind == "pairs" and model.query_prompt != model.document_prompt:
+        columns[0] = encode("query")
+    generator = torch.Generator().manual_seed(config.seed)
+    rotation, _ = torch.linalg.qr(torch.randn(model.full_dim, model.full_dim, generator=generator))
+    dense = Dense(model.full_dim, model.full_dim, bias=False, activation_function=nn.Identity(), init_weight=rotation.contiguous())
+    module = SentenceTransformer(modules=[dense], device=str(device))
+
+    def features(batch: tuple[Rows, ...]) -> list[dict[str, torch.Tensor]]:
+        rows = [source[torch.from_numpy(place[column])] for source, column in zip(columns, batch)]
+        return [{"sentence_embedding": nn.functional.dropout(row, config.dropout)} for row in rows]
+
+    return Trainee(
+        module, list(dense.parameters()), features, lambda: _assemble(model, [*model.model, *_head(model), Normalize(), dense])
+    )
+
+
+def _static(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+    """Only the rows whose tokens occur are trained, as a small table of their own: the others get no gradient anyway."""
+    table = model.model[0]
+    if not isinstance(table, StaticEmbedding):
+        raise InvalidInputError(f"`base` is 'static' but {model.name} is no static table; choose 'projection' or 'whole'.")
+    prompts = _prompts(model, data)
+    tokens: list[dict[int, Rows]] = []
+    for prompt, column in zip(prompts, _columns(data)):
+        rows = sorted(set(column))
+        encodings = table.tokenizer.encode_batch([prompt + data.texts[row] for row in rows], add_special_tokens=False)
+        tokens.append({row: np.asarray(encoding.ids, dtype=np.int64) for row, encoding in zip(rows, encodings)})
+    known = np.unique(np.concatenate([ids for column in tokens for ids in column.values()]))
+    if len(known) == 0:
+        raise InvalidInputError(f"`{data.name}` has no token that {model.name} knows; choose another model.")
+    weight = table.embedding.weight.detach()
+    small = StaticEmbedding(table.tokenizer, embedding_weights=weight[torch.from_numpy(known)].clone())
+    rest = list(model.model)[1:]
+    module = SentenceTransformer(modules=[small, *rest], device=str(model.model.device))
+
+    def features(batch: tuple[Rows, ...]) -> list[dict[str, torch.Tensor]]:
+        result = []
+        for column, rows in zip(tokens, batch):
+            ids = [np.searchsorted(known, column[int(row)]) for row in rows]
+            offsets = np.cumsum([0, *map(len, ids[:-1])])
+            result.append({"input_ids": torch.from_numpy(np.concatenate(ids)), "offsets": torch.from_numpy(offsets)})
+        return [{name: tensor.to(module.device) for name, tensor in feature.items()} for feature in result]
+
+    def finished() -> SentenceTransformer:
+        whole = weight.clone()
+        whole[torch.from_numpy(known)] = small.embedding.weight.detach()
+        return _assemble(model, [StaticEmbedding(table.tokenizer, embedding_weights=whole), *rest])
+
+    return Trainee(module, list(small.embedding.parameters()), features, finished)
+
+
+def _whole(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+    # What a module reads at most is its own setting, so it is copied with it.
+    module = _assemble(model, [*copy.deepcopy(list(model.model)), *_head(model)])
+    module.train()
+    prompts = _prompts(model, data)
+
+    def features(batch: tuple[Rows, ...]) -> list[dict[str, torch.Tensor]]:
+        inputs = [module.preprocess([prompt + data.texts[int(row)] for row in rows]) for prompt, rows in zip(prompts, batch)]
+        return [{name: value.to(module.device) for name, value in row.items() if isinstance(value, torch.Tensor)} for row in inputs]
+
+    return Trainee(module, [p for p in module.parameters() if p.requires_grad], features, lambda: module.eval())
+
+
+def _columns(data: TrainingData) -> list[list[int]]:
+    """The rows that occur in each column of a training example."""
+    if data.kind == "labels":
+        return [[row for (row,) in data.train]] * 2
+    return [list(column) for column in zip(*data.train)]
