@@ -93,7 +93,9 @@ def main() -> None:
                 if is_supervised
                 else {}
             )
-            fit = fit_adaptor(corpus, narrow, method=method, held_out=0.05, validation=0.1, seed=args.seed, **judgements)
+            fit = fit_adaptor(
+                corpus, narrow, method=method, held_out=0.05, validation=0.1, seed=args.seed, **judgements
+            )
             seconds.setdefault(name, time.perf_counter() - started)
             maps[name] = fit.adaptor.apply
             if not is_supervised:
@@ -106,8 +108,13 @@ def main() -> None:
     print(f"\n{len(judged)} queries, {len(corpus)} documents, {embedded.model}; seconds a fit:")
     print(", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
     if args.json:
-        data = {name: {"ndcg": array[0].mean(axis=1).tolist(), "overlap": array[1].mean(axis=1).tolist()} for name, array in joined.items()}
-        Path(args.json).write_text(json.dumps({"dims": dims, "model": embedded.model, "maps": data}, indent=2), encoding="utf-8")
+        data = {
+            name: {"ndcg": array[0].mean(axis=1).tolist(), "overlap": array[1].mean(axis=1).tolist()}
+            for name, array in joined.items()
+        }
+        Path(args.json).write_text(
+            json.dumps({"dims": dims, "model": embedded.model, "maps": data}, indent=2), encoding="utf-8"
+        )
 
 
 def report(joined: dict[str, np.ndarray], dims: tuple[int, ...], seed: int) -> None:

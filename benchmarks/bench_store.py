@@ -23,7 +23,15 @@ from mrl_viz.embedding.encoders import Encoder, load_encoder
 from mrl_viz.embedding.store import EmbeddingStore
 
 PREFIX_DIM = 64
-SUBJECTS = ("the river", "a baker", "our tax office", "this old bridge", "the night train", "her second novel", "a small engine")
+SUBJECTS = (
+    "the river",
+    "a baker",
+    "our tax office",
+    "this old bridge",
+    "the night train",
+    "her second novel",
+    "a small engine",
+)
 VERBS = ("waits for", "pays for", "remembers", "repairs", "is slower than", "was built before", "sells", "looks like")
 
 

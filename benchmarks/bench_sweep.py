@@ -1,6 +1,6 @@
 """The nested sweep beside what one would write without it: one process, the same threads, medians, ratios.
 
-    python benchmarks/bench_sweep.py [--n-items 100000] [--repeats 5] [--device cpu] [--self-only]
+python benchmarks/bench_sweep.py [--n-items 100000] [--repeats 5] [--device cpu] [--self-only]
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def main() -> None:
 def against_peers(n_items: int, repeats: int, device: str) -> None:
     """1,000 queries against a corpus at eight widths."""
     corpus, queries = embeddings(n_items, 0), embeddings(N_QUERIES, 1)
-    nested_sweep(corpus[:5000], queries, dims=DIMS, k=K, device=device)  # threads and libraries are not the sweep's memory
+    nested_sweep(
+        corpus[:5000], queries, dims=DIMS, k=K, device=device
+    )  # threads and libraries are not the sweep's memory
     peak = megabytes_beyond(lambda: nested_sweep(corpus, queries, dims=DIMS, k=K, device=device))
     corpus_rows, query_rows = torch.from_numpy(corpus).to(device), torch.from_numpy(queries).to(device)
     result = medians(

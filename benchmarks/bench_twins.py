@@ -39,7 +39,9 @@ class Remembered:
     def encode(self, texts: Sequence[str], *, kind="document"):
         missing = [text for text in dict.fromkeys(texts) if (kind, text) not in self._known]
         if missing:
-            self._known.update(((kind, text), row) for text, row in zip(missing, self._encoder.encode(missing, kind=kind)))
+            self._known.update(
+                ((kind, text), row) for text, row in zip(missing, self._encoder.encode(missing, kind=kind))
+            )
         return np.stack([self._known[kind, text] for text in texts])
 
 
@@ -68,7 +70,9 @@ def measure(model, source, args, seed, schedules):
 
     found = {"before": quality(embed(model, data))}
     for schedule in schedules:
-        found[schedule] = quality(embed(model, data, train_contrastive(model, data, replace(config, schedule=schedule))))
+        found[schedule] = quality(
+            embed(model, data, train_contrastive(model, data, replace(config, schedule=schedule)))
+        )
     found["plain"] = quality(embed(model, data, train_contrastive(model, data, config, run="plain")))
     alone = np.empty(len(at))
     for level, dim in enumerate(at):
@@ -106,9 +110,13 @@ def main() -> None:
         name, dims, takeaway, found = measure(model, args.source, args, seed, schedules)
         runs.append(found)
     values = {key: np.array([run[key] for run in runs]) for key in runs[0]}
-    print(f"{args.model} on {args.source} {args.label or ''}: {takeaway} {name}, means of {args.seeds} seeds, {time.perf_counter() - started:.0f} s\n")
+    print(
+        f"{args.model} on {args.source} {args.label or ''}: {takeaway} {name}, means of {args.seeds} seeds, {time.perf_counter() - started:.0f} s\n"
+    )
     heads = [f"{schedule} − plain, 95 %" for schedule in schedules]
-    print("| dims | before |", " | ".join(schedules), "| plain twin | alone |", " | ".join(heads), "| all − alone, 95 % |")
+    print(
+        "| dims | before |", " | ".join(schedules), "| plain twin | alone |", " | ".join(heads), "| all − alone, 95 % |"
+    )
     print("|---" * (5 + 2 * len(schedules)), "|", sep="")
     for level, dim in enumerate(dims):
         cells = [f"{values[key][:, level].mean():.3f}" for key in ("before", *schedules, "plain", "alone")]
@@ -116,7 +124,11 @@ def main() -> None:
         cells.append(interval(values["all"][:, level] - values["alone"][:, level]))
         print(f"| {dim} |", " | ".join(cells), "|")
     if args.json:
-        args.json.write_text(json.dumps({"dims": dims, "measure": name} | {key: value.tolist() for key, value in values.items()}, indent=1))
+        args.json.write_text(
+            json.dumps(
+                {"dims": dims, "measure": name} | {key: value.tolist() for key, value in values.items()}, indent=1
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@
     ├── ModelUnavailableError               a model that cannot be loaded on this machine
     ├── ApiError                            a remote model that refuses, answers wrongly or not at all
     ├── StoreError                          the embedding store cannot be used
-    ├── EncodingCancelledError              the user stopped an encoding; finished work is kept
+    ├── CancelledError              the user stopped an encoding; finished work is kept
     └── OptionalDependencyError (ImportError)
 
 A message names the thing in backticks, the value got, the allowed range, and what to do.
@@ -52,8 +52,8 @@ class StoreError(MrlVizError):
     """The embedding store cannot be opened, read or written."""
 
 
-class EncodingCancelledError(MrlVizError):
-    """An encoding was stopped on request; what was finished is kept."""
+class CancelledError(MrlVizError):
+    """Something was stopped on request; what was finished is kept."""
 
 
 class OptionalDependencyError(MrlVizError, ImportError):

@@ -29,7 +29,9 @@ def launch(*, port: int = 8501, headless: bool = False) -> int:
     if not 1 <= port <= 65535:
         raise InvalidInputError(f"`port` is {port}; choose 1 to 65535.")
     if not APP.exists():
-        raise MrlVizError("`app.py` is not beside the package; start the app from the project's folder with `make app`.")
+        raise MrlVizError(
+            "`app.py` is not beside the package; start the app from the project's folder with `make app`."
+        )
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
     command += ["--server.headless", "true" if headless else "false"]
     server = subprocess.Popen(command, cwd=APP.parent, env=os.environ | {"TOKENIZERS_PARALLELISM": "false"})

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import EmptyInputError, EncodingCancelledError, InvalidInputError, StoreError
+from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError, StoreError
 from mrl_viz.measures.maps import Indices, align, map_quality, procrustes_disparity, shared_entries
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize, truncate_and_normalize
@@ -187,7 +187,7 @@ def umap_maps(
 
     Raises
     ------
-    EmptyInputError : fewer than 4 rows. EncodingCancelledError : `cancelled` said so. InvalidInputError :
+    EmptyInputError : fewer than 4 rows. CancelledError : `cancelled` said so. InvalidInputError :
     `n_neighbors`, or as in `pca_maps`. DimensionError, ShapeError : as in `nested_sweep`.
 
     Source: McInnes, Healy & Melville 2018, arXiv:1802.03426; started from PCA after Kobak & Linderman 2021,
@@ -207,7 +207,7 @@ def umap_maps(
     def draw(level: int, start: FloatMatrix, seed: int, epochs: int, learning_rate: float) -> FloatMatrix:
         nonlocal done
         if cancelled and cancelled():
-            raise EncodingCancelledError(f"The UMAP maps were cancelled after {done} of {n_maps}; nothing was kept.")
+            raise CancelledError(f"The UMAP maps were cancelled after {done} of {n_maps}; nothing was kept.")
         unit = truncate_and_normalize(rows_shown.astype(np.float64), dims[level])
         neighbors = sweep.indices[level, :, : n_neighbors - 1]
         result = _umap_positions(unit, neighbors, start, seed, epochs, learning_rate)

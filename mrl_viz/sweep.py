@@ -110,7 +110,9 @@ def nested_sweep(
     is_self = queries is None
     queries = corpus if queries is None else _as_float32(queries, "queries")
     if queries.shape[1] != full_dim:
-        raise ShapeError(f"`queries` have {queries.shape[1]} coordinates and `corpus` {full_dim}; embed both with one model.")
+        raise ShapeError(
+            f"`queries` have {queries.shape[1]} coordinates and `corpus` {full_dim}; embed both with one model."
+        )
     dims = check_dims((*dims, full_dim), full_dim)
     check_k(k, n_items - is_self)
     indices, similarities = _sweep_tiles(queries, corpus, dims, k, is_self, device, progress)
@@ -206,7 +208,9 @@ def _on_device(array: FloatMatrix, device: str) -> torch.Tensor:
 
     if not array.flags.writeable:  # torch warns about read-only memory; the kernel only ever reads it
         array = array.view()
-        array = np.frombuffer(array.data, dtype=array.dtype).reshape(array.shape) if array.flags.writeable else array.copy()
+        array = (
+            np.frombuffer(array.data, dtype=array.dtype).reshape(array.shape) if array.flags.writeable else array.copy()
+        )
     return torch.from_numpy(array).to(device)
 
 
@@ -267,9 +271,7 @@ def _keep_best(
     best_index[touched] = merged_index.gather(1, by_score[:, :k])
 
 
-def pair_similarities(
-    left: npt.ArrayLike, right: npt.ArrayLike, dims: Iterable[int]
-) -> npt.NDArray[np.float32]:
+def pair_similarities(left: npt.ArrayLike, right: npt.ArrayLike, dims: Iterable[int]) -> npt.NDArray[np.float32]:
     """Cosine of row i of `left` with row i of `right` at each width, shape (n_dims, n_pairs), in [-1, 1].
 
     Raises
@@ -291,9 +293,7 @@ def pair_similarities(
     return np.clip(cosines, -1, 1).astype(np.float32)
 
 
-def cosine_matrices(
-    rows: npt.ArrayLike, columns: npt.ArrayLike, dims: Iterable[int]
-) -> npt.NDArray[np.float32]:
+def cosine_matrices(rows: npt.ArrayLike, columns: npt.ArrayLike, dims: Iterable[int]) -> npt.NDArray[np.float32]:
     """Every cosine between two small sets at each width, shape (n_dims, n_rows, n_columns); 0 for a zero prefix.
 
     Raises
@@ -302,7 +302,9 @@ def cosine_matrices(
     """
     rows, columns = _as_float32(rows, "rows"), _as_float32(columns, "columns")
     if rows.shape[1] != columns.shape[1]:
-        raise ShapeError(f"`rows` have {rows.shape[1]} coordinates and `columns` {columns.shape[1]}; embed both with one model.")
+        raise ShapeError(
+            f"`rows` have {rows.shape[1]} coordinates and `columns` {columns.shape[1]}; embed both with one model."
+        )
     dims = check_dims(dims, rows.shape[1])
     result = np.empty((len(dims), len(rows), len(columns)), dtype=np.float32)
     dots = np.zeros(result.shape[1:], dtype=np.float32)

@@ -155,7 +155,9 @@ class PrefixEnergy:
     def takeaway(self) -> str:
         """One sentence: the energy kept at the smallest width."""
         flagged = f"; {self.n_zero[0]} items have nothing left there" if self.n_zero[0] else ""
-        return f"The first {self.dims[0]} of {self.dims[-1]} coordinates keep {self.mean[0]:.0%} of the energy{flagged}."
+        return (
+            f"The first {self.dims[0]} of {self.dims[-1]} coordinates keep {self.mean[0]:.0%} of the energy{flagged}."
+        )
 
 
 def prefix_energy(embeddings: npt.ArrayLike, dims: Iterable[int]) -> PrefixEnergy:

@@ -14,10 +14,12 @@ NUMERIC = {"numpy", "scipy", "torch", "ir_measures"}
 DATA = NUMERIC | {"pandas", "pyarrow", "zarr", "sentence_transformers", "transformers", "tokenizers", "safetensors", "wordllama",
                   "huggingface_hub", "httpx", "httpx2", "filelock", "platformdirs", "openai", "boto3", "botocore"}  # fmt: skip
 LEARNED = NUMERIC | {"sklearn", "umap", "faiss"}
-CORE = {"errors", "truncation", "arrangements", "sweep", "measures"}
+CORE = {"errors", "files", "result", "truncation", "arrangements", "sweep", "measures"}
 # Room: third parties it may import, rooms of ours it may import.
 ROOMS = {
     "errors": (set(), set()),
+    "files": (set(), {"errors"}),
+    "result": ({"numpy"}, set()),
     "truncation": (NUMERIC, {"errors"}),
     "arrangements": (NUMERIC, {"errors", "truncation"}),
     "sweep": (NUMERIC, {"errors", "truncation"}),
@@ -33,7 +35,10 @@ ROOMS = {
     "heads": (LEARNED, CORE | {"training"}),
     "comparison": (NUMERIC, CORE | {"data", "embedding", "tasks", "retrieval"}),
     "decide": (NUMERIC, CORE | {"data", "embedding", "tasks", "retrieval"}),
-    "figures": ({"numpy", "plotly"}, CORE | {"tasks", "projection", "retrieval", "comparison", "decide", "training", "adaptor", "heads"}),
+    "figures": (
+        {"numpy", "plotly"},
+        CORE | {"tasks", "projection", "retrieval", "comparison", "decide", "training", "adaptor", "heads"},
+    ),
     "launcher": ({"streamlit", "websockets"}, {"errors"}),
 }
 EVERYTHING = {"cli", "__main__", "__init__", "ui", "export"}

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-WORDS = ("sun moon star comet orbit rocket", "bread soup salt onion pepper rice", "bond loan tax rent wage bank", "lute drum flute song choir harp")
+WORDS = (
+    "sun moon star comet orbit rocket",
+    "bread soup salt onion pepper rice",
+    "bond loan tax rent wage bank",
+    "lute drum flute song choir harp",
+)
 DIM = 16
 
 

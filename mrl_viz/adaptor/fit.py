@@ -27,7 +27,16 @@ from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normal
 if TYPE_CHECKING:
     from mrl_viz.adaptor.network import Curve
 
-__all__ = ["METHODS", "Adaptor", "AdaptorFit", "AdaptorMethod", "AdaptorSettings", "Qrels", "fit_adaptor", "suggested_settings"]
+__all__ = [
+    "METHODS",
+    "Adaptor",
+    "AdaptorFit",
+    "AdaptorMethod",
+    "AdaptorSettings",
+    "Qrels",
+    "fit_adaptor",
+    "suggested_settings",
+]
 
 AdaptorMethod = Literal["neighbors", "paper", "search", "svd"]
 METHODS: tuple[AdaptorMethod, ...] = ("neighbors", "paper", "search", "svd")

@@ -141,11 +141,14 @@ class AdaptorFit:
         """One sentence: where it beats SVD, where it does not."""
         narrow = [(dim, verdict) for dim, verdict in zip(self.dims, self.verdicts()) if dim < self.adaptor.full_dim]
         parts = []
-        for verdict, phrase in (("better", "beats SVD at"), ("equal", "is no different from SVD at"), ("worse", "is worse than SVD at")):
+        for verdict, phrase in (
+            ("better", "beats SVD at"),
+            ("equal", "is no different from SVD at"),
+            ("worse", "is worse than SVD at"),
+        ):
             if found := [str(dim) for dim, what in narrow if what == verdict]:
                 parts.append(f"{phrase} {', '.join(found)}")
         return f"On held-out data ({self.measure}) the {self.adaptor.method} adaptor {'; '.join(parts)} dims."
-
 
     def overfitting(self) -> str:
         """One sentence: the adaptor on what it was trained on against what it was not, where the two differ most."""
@@ -175,7 +178,9 @@ class AdaptorFit:
         """One record per epoch."""
         return [
             {"epoch": number, "stage": stage, "training_loss": train, "validation_loss": check}
-            for number, (stage, train, check) in enumerate(zip(self.stages, self.train_losses, self.validation_losses), 1)
+            for number, (stage, train, check) in enumerate(
+                zip(self.stages, self.train_losses, self.validation_losses), 1
+            )
         ]
 
 

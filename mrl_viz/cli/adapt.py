@@ -26,8 +26,12 @@ def add_adapt(verbs: Any, add_source: AddSource) -> None:
         "--method", default="neighbors", choices=("neighbors", "paper", "search", "svd"),
         help="neighbors (default), paper (Matryoshka-Adaptor), search (Search-Adaptor, needs --qrels), svd",
     )  # fmt: skip
-    adapt.add_argument("--qrels", action="store_true", help="also learn from the data's relevance judgements (a BEIR folder)")
-    adapt.add_argument("--out", required=True, metavar="FOLDER", help="where the adaptor goes: safetensors, settings, card")
+    adapt.add_argument(
+        "--qrels", action="store_true", help="also learn from the data's relevance judgements (a BEIR folder)"
+    )
+    adapt.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where the adaptor goes: safetensors, settings, card"
+    )
     adapt.add_argument(
         "--model-out", metavar="FOLDER", help="also save the sentence-transformers model with the adaptor inside"
     )
@@ -139,7 +143,9 @@ def _save_model(args: argparse.Namespace, fit: AdaptorFit, card: str) -> Any:
         raise InvalidInputError("`--model-out` needs a model, and the source holds ready vectors; leave it out.")
     encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
     if not isinstance(encoder, SentenceTransformerEncoder):
-        raise InvalidInputError(f"`--model-out` needs a sentence-transformers model, which {args.model} is not; leave it out.")
+        raise InvalidInputError(
+            f"`--model-out` needs a sentence-transformers model, which {args.model} is not; leave it out."
+        )
     prompts = {"query": encoder.query_prompt, "document": encoder.document_prompt}
     return save_sentence_transformer(
         fit.adaptor, encoder.model, args.model_out, pre_truncation=encoder.pre_truncation,
@@ -154,7 +160,9 @@ def _print_fit(fit: AdaptorFit, embedded: Embedded) -> None:
         f"{fit.adaptor.method} adaptor of {embedded.model}, {fit.adaptor.full_dim} dims: fitted on {fit.n_train} texts in "
         f"{fit.seconds:.1f} s (ended: {fit.stopped}); {fit.measure} on {held_out} held out"
     )
-    print(f"{'dim':>6} {'raw prefix':>10} {'SVD':>8} {'adaptor':>8} {'95 % interval':>17} {'training':>9} {'against SVD':>20}")
+    print(
+        f"{'dim':>6} {'raw prefix':>10} {'SVD':>8} {'adaptor':>8} {'95 % interval':>17} {'training':>9} {'against SVD':>20}"
+    )
     raw, svd, own = (fit.quality(name) for name in ("prefix", "svd", "adaptor"))
     values, low, high, train = (getattr(own, f"{measure}{part}") for part in ("", "_low", "_high", "_train"))
     for level, (dim, verdict) in enumerate(zip(fit.dims, fit.verdicts())):

@@ -23,18 +23,30 @@ def add_verbs(verbs: Any, add_source: AddSource) -> None:
     """Add the three verbs to the parser's; `add_source` gives each the arguments that all share."""
     recommend = verbs.add_parser("recommend", help="the smallest plan that meets a target, with its record")
     add_source(recommend)
-    recommend.add_argument("--target", type=float, default=0.95, help="share to keep, above 0 and up to 1 (default 0.95)")
+    recommend.add_argument(
+        "--target", type=float, default=0.95, help="share to keep, above 0 and up to 1 (default 0.95)"
+    )
     recommend.add_argument(
         "--metric", default="overlap@10", help="overlap@K, ndcg@K, recall@K, mrr@K, accuracy[:COLUMN] or spearman"
     )
-    recommend.add_argument("--n-vectors", type=float, metavar="N", help="in production, such as 10e6 (default: as many as here)")
+    recommend.add_argument(
+        "--n-vectors", type=float, metavar="N", help="in production, such as 10e6 (default: as many as here)"
+    )
     recommend.add_argument("--memory-gb", type=float, metavar="G", help="budget for all vectors, 1e9 bytes")
-    recommend.add_argument("--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine")
-    recommend.add_argument("--dims", default="", help="widths such as 8,16,32, or `all` (default: powers of two and trained)")
+    recommend.add_argument(
+        "--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine"
+    )
+    recommend.add_argument(
+        "--dims", default="", help="widths such as 8,16,32, or `all` (default: powers of two and trained)"
+    )
     recommend.add_argument("--dtypes", default="float32,float16,int8,binary", help="of the searched vectors")
-    recommend.add_argument("--no-rerank", action="store_true", help="without a float32 copy that a shortlist is reranked from")
+    recommend.add_argument(
+        "--no-rerank", action="store_true", help="without a float32 copy that a shortlist is reranked from"
+    )
     recommend.add_argument("--price-per-gb", type=float, metavar="P", help="your price of a gigabyte for a month")
-    recommend.add_argument("--no-crowding", action="store_true", help="do not measure how more vectors change the overlap")
+    recommend.add_argument(
+        "--no-crowding", action="store_true", help="do not measure how more vectors change the overlap"
+    )
     recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
     recommend.add_argument("--seed", type=int, default=0, help="of samples and bounds (default 0)")
     recommend.set_defaults(verb=_recommend)
@@ -46,12 +58,16 @@ def add_verbs(verbs: Any, add_source: AddSource) -> None:
     search.add_argument("--k", type=int, default=10, help="how many (default 10)")
     search.set_defaults(verb=_search)
 
-    monitor = verbs.add_parser("monitor", help="does the deployed plan still answer as the full width? exit code 1 if not")
+    monitor = verbs.add_parser(
+        "monitor", help="does the deployed plan still answer as the full width? exit code 1 if not"
+    )
     add_source(monitor)
     monitor.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
     monitor.add_argument("--target", type=float, help="overlap to stay above (default: the record's, else 0.95)")
     monitor.add_argument("--k", type=int, default=10, help="neighbors compared (default 10)")
-    monitor.add_argument("--queries", metavar="F", help="a file of fresh queries (default: the data's own, else its texts)")
+    monitor.add_argument(
+        "--queries", metavar="F", help="a file of fresh queries (default: the data's own, else its texts)"
+    )
     monitor.add_argument("--sample", type=int, default=500, metavar="N", help="queries sampled from them (default 500)")
     monitor.add_argument("--seed", type=int, help="of the sample (default: another one every time)")
     monitor.set_defaults(verb=_monitor)
@@ -79,11 +95,18 @@ def _recommend(args: argparse.Namespace) -> int:
     if result.plan is not None and not args.no_crowding:
         try:
             grown = crowding(
-                embedded, result.plan, k=result.k, n_vectors=result.n_vectors, seed=args.seed, progress=progress_bar("crowding")
+                embedded,
+                result.plan,
+                k=result.k,
+                n_vectors=result.n_vectors,
+                seed=args.seed,
+                progress=progress_bar("crowding"),
             )
         except EmptyInputError as error:
             print(f"note: {error}")
-    print(f"{result.metric} of {result.n_queries:,} queries, {result.n_items:,} texts, {result.model}, {result.full_dim} dims")
+    print(
+        f"{result.metric} of {result.n_queries:,} queries, {result.n_items:,} texts, {result.model}, {result.full_dim} dims"
+    )
     print(f"{'':10} {'plan':52} {'quality':>8} {'at least':>9} {'bytes':>6} {'GB':>9} {'p95 ms':>8}")
     shown = [("chosen", result.chosen), *(("runner-up", row) for row in result.runners_up)]
     shown += [("nearest", result.nearest), ("in budget", result.best_within)]
@@ -154,11 +177,17 @@ def _monitor(args: argparse.Namespace) -> int:
     corpus = read_source(args)
     queries = read_queries(args.queries)[1] if args.queries else None
     embedded = embed(
-        corpus, args.model, queries=queries, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding")
+        corpus,
+        args.model,
+        queries=queries,
+        trust_remote_code=args.trust_remote_code,
+        progress=progress_bar("embedding"),
     )
     decided_for = record.get("model", {}).get("name") if record else None
     if decided_for not in (None, embedded.model):
-        raise InvalidInputError(f"`--plan` was decided for the model {decided_for} and this is {embedded.model}; use that model.")
+        raise InvalidInputError(
+            f"`--plan` was decided for the model {decided_for} and this is {embedded.model}; use that model."
+        )
     result = check_deployed_plan(embedded, plan, target=target, k=args.k, n_queries=args.sample, seed=args.seed)
     print(result.takeaway())
     write_json(args.json, result.to_dict())

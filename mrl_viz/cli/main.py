@@ -41,12 +41,18 @@ def _parser() -> argparse.ArgumentParser:
 
     sweep = verbs.add_parser("sweep", help="neighbor overlap and similarity drift at every width")
     _add_source(sweep)
-    sweep.add_argument("--queries", metavar="F", help="texts whose neighbors are looked for (BEIR: queries.jsonl is used anyway)")
-    sweep.add_argument("--dims", default="", help="widths such as 8,16,32, or `all` (default: powers of two and trained widths)")
+    sweep.add_argument(
+        "--queries", metavar="F", help="texts whose neighbors are looked for (BEIR: queries.jsonl is used anyway)"
+    )
+    sweep.add_argument(
+        "--dims", default="", help="widths such as 8,16,32, or `all` (default: powers of two and trained widths)"
+    )
     sweep.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
     sweep.add_argument("--seed", type=int, default=0, help="of the bootstrap and the drift sample (default 0)")
     sweep.add_argument(
-        "--arrangements", default="prefix", help="prefix,random,suffix,svd,importance,adaptor:FOLDER: also measure these (default prefix)"
+        "--arrangements",
+        default="prefix",
+        help="prefix,random,suffix,svd,importance,adaptor:FOLDER: also measure these (default prefix)",
     )
     sweep.set_defaults(verb=_sweep)
 
@@ -63,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = verbs.add_parser("compare", help="two to four models on the same texts, per byte")
     _add_source(compare, with_model=False)
     compare.add_argument("--model", action="append", required=True, help="a model; give this two to four times")
-    compare.add_argument("--dims", default="", help="widths such as 8,16,32 (default: powers of two and trained widths)")
+    compare.add_argument(
+        "--dims", default="", help="widths such as 8,16,32 (default: powers of two and trained widths)"
+    )
     compare.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
     compare.add_argument("--seed", type=int, default=0, help="of bootstrap and samples (default 0)")
     compare.add_argument("--html", metavar="OUT", help="also write a report that any browser opens")
@@ -74,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     embed = verbs.add_parser("embed", help="write the embeddings of a source as .npy")
     _add_source(embed)
     embed.add_argument("--out", required=True, metavar="FILE.npy", help="where the float32 matrix goes")
-    embed.add_argument("--dim", type=int, help="keep this many coordinates, renormalised (default: the full width, as encoded)")
+    embed.add_argument(
+        "--dim", type=int, help="keep this many coordinates, renormalised (default: the full width, as encoded)"
+    )
     embed.set_defaults(verb=_embed)
 
     models = verbs.add_parser("models", help="the catalogue of known models")
@@ -100,10 +110,16 @@ def _add_source(parser: argparse.ArgumentParser, *, with_model: bool = True) -> 
     parser.add_argument("--text-column", metavar="C")
     parser.add_argument("--label-column", metavar="C")
     parser.add_argument("--keep-duplicates", action="store_true", help="keep exact duplicates (they inflate overlap)")
-    parser.add_argument("--trust-remote-code", action="store_true", help="let the model's repository run its own code here")
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="let the model's repository run its own code here"
+    )
     parser.add_argument("--json", metavar="OUT", help="also write the result as data")
     parser.add_argument(
-        "--price-per-million", type=float, default=0.0, metavar="P", help="of tokens, for the estimate printed before an API model is called"
+        "--price-per-million",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="of tokens, for the estimate printed before an API model is called",
     )
 
 
@@ -125,7 +141,12 @@ def progress_bar(label: str) -> Callable[[int, int], None]:
         if sys.stderr.isatty():
             filled = BAR_WIDTH * done // max(total, 1)
             end = "\n" if done >= total else ""
-            print(f"\r{label} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done}/{total}", end=end, file=sys.stderr, flush=True)
+            print(
+                f"\r{label} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done}/{total}",
+                end=end,
+                file=sys.stderr,
+                flush=True,
+            )
 
     return show
 
@@ -170,7 +191,11 @@ def _sweep(args: argparse.Namespace) -> int:
     corpus = read_source(args)
     queries = read_queries(args.queries)[1] if args.queries else None
     embedded = embed(
-        corpus, args.model, queries=queries, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding")
+        corpus,
+        args.model,
+        queries=queries,
+        trust_remote_code=args.trust_remote_code,
+        progress=progress_bar("embedding"),
     )
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
     result = analyse(embedded, dims=dims, k=args.k, seed=args.seed, progress=progress_bar("sweeping"))
@@ -181,7 +206,9 @@ def _sweep(args: argparse.Namespace) -> int:
     )
     for note in check.notes:
         print(f"note: {note}")
-    print(f"{'dim':>6} {'overlap':>8} {'95 % interval':>17} {'top-1':>7} {'drift':>8} {'MAE':>7} {'Spearman':>9} {'energy':>7}")
+    print(
+        f"{'dim':>6} {'overlap':>8} {'95 % interval':>17} {'top-1':>7} {'drift':>8} {'MAE':>7} {'Spearman':>9} {'energy':>7}"
+    )
     for row in result.rows():
         print(
             f"{row['dim']:6d} {row['overlap']:8.4f} [{row['overlap_low']:.4f}, {row['overlap_high']:.4f}] "
@@ -216,7 +243,12 @@ def _evaluate(args: argparse.Namespace) -> int:
     embedded = embed(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding"))
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
     quality = evaluate(
-        embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, seed=args.seed, progress=progress_bar("evaluating")
+        embedded,
+        dims=dims,
+        task=args.task,
+        binary_qrels=args.binary_qrels,
+        seed=args.seed,
+        progress=progress_bar("evaluating"),
     )
     print(f"{quality.task} with {embedded.model}, {corpus.check.n_items} texts")
     print(f"{'metric':28} {'dim':>5} {'value':>8} {'95 % interval':>18} {'retention':>10} {'p (Holm)':>9}")
@@ -243,7 +275,9 @@ def _compare(args: argparse.Namespace) -> int:
     embedded, speeds = [], {}
     for name in args.model:
         embedded.append(
-            embed(corpus, name, trust_remote_code=args.trust_remote_code, progress=progress_bar(f"embedding with {name}"))
+            embed(
+                corpus, name, trust_remote_code=args.trust_remote_code, progress=progress_bar(f"embedding with {name}")
+            )
         )
         if corpus.embeddings is None:
             encoder = load_encoder(name, trust_remote_code=args.trust_remote_code)
@@ -311,7 +345,9 @@ def _models(args: argparse.Namespace) -> int:
     for card in cards:
         trained = ", ".join(map(str, card["matryoshka_dims"] or ())) or "not Matryoshka"
         here = "yes" if card["available"] else "no"
-        print(f"{card['name']:32} {card['full_dim']:5d}  {trained:34} {card['licence']:16} {card['size_mb']:6.0f}  {here}")
+        print(
+            f"{card['name']:32} {card['full_dim']:5d}  {trained:34} {card['licence']:16} {card['size_mb']:6.0f}  {here}"
+        )
     write_json(args.json, {"schema": 1, "models": cards})
     return 0
 

@@ -160,7 +160,9 @@ class ModelComparison:
             enough = [p for p in self.points if p.model == model.name and p.overlap_low >= MOST_KEPT]
             least = min(enough, key=lambda point: point.bytes_per_vector, default=None)
             needs.append(
-                f"{model.name} {least.bytes_per_vector:,} ({least.dim} x {least.dtype})" if least else f"{model.name} more than measured"
+                f"{model.name} {least.bytes_per_vector:,} ({least.dim} x {least.dtype})"
+                if least
+                else f"{model.name} more than measured"
             )
         return (
             f"Bytes per vector to keep {MOST_KEPT:.0%} of one's own {self.k} nearest neighbors, by the lower bound: "

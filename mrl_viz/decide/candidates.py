@@ -278,7 +278,9 @@ def _measured(
     ks = tuple(sorted({1, max(1, k // 2), k, min(2 * k, most)})) if metric.k is not None else (k,)
     depth = target.n_voters or ks[-1]
     index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
-    full_lists = search_lists(build_plan(plans[-1], target.corpus, prefix_index=index), target.queries, target.own, depth)
+    full_lists = search_lists(
+        build_plan(plans[-1], target.corpus, prefix_index=index), target.queries, target.own, depth
+    )
     values, candidates = [], []
     scans: dict[tuple[int, str, str], float] = {}
     for done, (plan, built) in enumerate(_built(plans, target, index, seed), start=1):

@@ -197,7 +197,11 @@ def _smallest(rows: Iterable[PlanEvidence], target: float) -> Plan | None:
 
 
 def _undecided(
-    evidence: Sequence[PlanEvidence], candidates: Candidates, kept: Sequence[int], chosen: PlanEvidence | None, target: float
+    evidence: Sequence[PlanEvidence],
+    candidates: Candidates,
+    kept: Sequence[int],
+    chosen: PlanEvidence | None,
+    target: float,
 ) -> tuple[tuple[PlanEvidence, int], ...]:
     """Smaller plans above the target whose bound is below it, each with how many more queries would settle it."""
     n_queries = candidates.n_queries
@@ -273,5 +277,7 @@ def _notes(candidates: Candidates, plan: Plan | None, n_vectors: int) -> tuple[s
             "texts, or leave rerank out."
         )
     if plan is not None and plan.kind == "hnsw":
-        notes.append("A graph finds less of a larger corpus; raise its search effort (efSearch) until it finds as much.")
+        notes.append(
+            "A graph finds less of a larger corpus; raise its search effort (efSearch) until it finds as much."
+        )
     return tuple(notes)

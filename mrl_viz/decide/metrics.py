@@ -120,9 +120,7 @@ def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
     return _relevance(embedded, metric, seed)
 
 
-def search_lists(
-    built: PlannedIndex, queries: FloatMatrix, own: npt.NDArray[np.int64] | None, depth: int
-) -> Lists:
+def search_lists(built: PlannedIndex, queries: FloatMatrix, own: npt.NDArray[np.int64] | None, depth: int) -> Lists:
     """The `depth` items that a plan finds for every query, best first, its own text left out; (n_queries, depth).
 
     Parameters

@@ -146,7 +146,11 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
     DataFormatError : not a decision record, or one without a plan.
     InvalidInputError : a record of other data.
     """
-    if not isinstance(record, Mapping) or (record.get("schema"), record.get("kind")) != (SCHEMA, KIND) or "plan" not in record:
+    if (
+        not isinstance(record, Mapping)
+        or (record.get("schema"), record.get("kind")) != (SCHEMA, KIND)
+        or "plan" not in record
+    ):
         raise DataFormatError("This is no decision record; give the JSON that `decision_record` wrote.")
     if record["plan"] is None:
         raise DataFormatError("This decision record holds no plan: nothing met its target within its budgets.")

@@ -70,7 +70,7 @@ def embed(
 
     Raises
     ------
-    ModelUnavailableError, StoreError, EncodingCancelledError, EmptyInputError, InvalidInputError
+    ModelUnavailableError, StoreError, CancelledError, EmptyInputError, InvalidInputError
     """
     query_texts = tuple(corpus.query_texts if queries is None else queries)
     if corpus.n_items == 0:

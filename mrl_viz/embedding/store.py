@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import DimensionError, EncodingCancelledError, StoreError
+from mrl_viz.errors import CancelledError, DimensionError, StoreError
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ class EmbeddingStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"`{self.folder}` cannot be created ({error.strerror}); set MRL_VIZ_CACHE to a folder you own.") from error
+            raise StoreError(
+                f"`{self.folder}` cannot be created ({error.strerror}); set MRL_VIZ_CACHE to a folder you own."
+            ) from error
         if not os.access(self.folder, os.W_OK):
             raise StoreError(f"`{self.folder}` cannot be written; set MRL_VIZ_CACHE to a folder you own.")
 
@@ -115,14 +117,16 @@ class EmbeddingStore:
 
         Raises
         ------
-        DimensionError : `dim` outside 1..full_dim. EncodingCancelledError : finished batches are kept.
+        DimensionError : `dim` outside 1..full_dim. CancelledError : finished batches are kept.
         StoreError : the disk refuses, or another process holds the store too long.
         """
         from filelock import FileLock
 
         width = encoder.full_dim if dim is None else dim
         if not 1 <= width <= encoder.full_dim:
-            raise DimensionError(f"`dim` is {dim} but {encoder.name} has {encoder.full_dim} coordinates; choose 1 to {encoder.full_dim}.")
+            raise DimensionError(
+                f"`dim` is {dim} but {encoder.name} has {encoder.full_dim} coordinates; choose 1 to {encoder.full_dim}."
+            )
         home = self._home(encoder, kind)
         distinct = list(dict.fromkeys(texts))
         with _disk_errors(home):
@@ -178,11 +182,14 @@ class EmbeddingStore:
             began = time.perf_counter()
             try:
                 vectors = encoder.encode(
-                    [texts[row] for row in here], kind=kind, cancelled=cancelled, progress=_shifted(progress, done, len(texts))
+                    [texts[row] for row in here],
+                    kind=kind,
+                    cancelled=cancelled,
+                    progress=_shifted(progress, done, len(texts)),
                 )
-            except EncodingCancelledError as error:
+            except CancelledError as error:
                 message = f"Embedding was stopped; {done} of {len(texts)} texts are stored."
-                raise EncodingCancelledError(message) from error
+                raise CancelledError(message) from error
             seconds = time.perf_counter() - began
             with _disk_errors(shelf.home):
                 rows[here] = shelf.append(keys[here], vectors)
@@ -251,7 +258,9 @@ class _Shelf:
             self._write(first, vectors)
         content = keys.tobytes()
         with self.index:
-            self.index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (first, content, _checksum(first, content)))
+            self.index.execute(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (first, content, _checksum(first, content))
+            )
         return np.arange(first, first + len(keys))
 
     def trim(self, excess: int, in_use: Rows) -> None:
@@ -418,9 +427,13 @@ def _disk_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except Timeout as error:
-        raise StoreError(f"`{home}` is held by another process; wait for it, or set MRL_VIZ_CACHE to another folder.") from error
+        raise StoreError(
+            f"`{home}` is held by another process; wait for it, or set MRL_VIZ_CACHE to another folder."
+        ) from error
     except (OSError, sqlite3.DatabaseError) as error:
-        raise StoreError(f"`{home}` cannot be used ({error}); free some space or set MRL_VIZ_CACHE to another folder.") from error
+        raise StoreError(
+            f"`{home}` cannot be used ({error}); free some space or set MRL_VIZ_CACHE to another folder."
+        ) from error
 
 
 def _shifted(progress: Callable[[int, int], None] | None, done: int, total: int) -> Callable[[int, int], None] | None:

@@ -60,7 +60,10 @@ def adaptor_gains(fit: AdaptorFit) -> go.Figure:
     """
     figure = go.Figure()
     shown = [level for level, dim in enumerate(fit.dims) if dim < fit.adaptor.full_dim]
-    comparisons = (("against SVD", fit.gain_over_svd, GREEN, 1 / BESIDE), ("against the raw prefix", fit.gain_over_prefix, BLUE, BESIDE))
+    comparisons = (
+        ("against SVD", fit.gain_over_svd, GREEN, 1 / BESIDE),
+        ("against the raw prefix", fit.gain_over_prefix, BLUE, BESIDE),
+    )
     for name, gains, colour, factor in comparisons:
         mean, low, high = np.array([gains[level] for level in shown]).T
         verdicts = ["better" if a > 0 else "worse" if b < 0 else "equal" for a, b in zip(low, high)]

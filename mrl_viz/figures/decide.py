@@ -106,7 +106,9 @@ def crowding_curve(crowding: Crowding, target: float | None = None) -> go.Figure
     if target is not None:
         figure.add_hline(y=target, line={"color": ORANGE, "dash": "dash"})
     ticks = [*crowding.sizes, *([crowding.n_vectors] if crowding.extrapolated is not None else [])]
-    figure.update_xaxes(title="texts searched (log scale)", type="log", tickvals=ticks, ticktext=[f"{size:,}" for size in ticks])
+    figure.update_xaxes(
+        title="texts searched (log scale)", type="log", tickvals=ticks, ticktext=[f"{size:,}" for size in ticks]
+    )
     figure.update_yaxes(title=f"neighbors kept, overlap@{crowding.k}", range=[0, 1.03], tickformat=".0%")
     return finish(figure)
 
@@ -114,7 +116,12 @@ def crowding_curve(crowding: Crowding, target: float | None = None) -> go.Figure
 def _milliseconds(least: float, most: float) -> dict[str, object]:
     """A colour bar of median latency, in milliseconds on a log scale."""
     ticks = np.linspace(log10(least), log10(most), 4)
-    return {"title": {"text": "ms", "font": {"size": 14}}, "thickness": 14, "tickvals": ticks, "ticktext": [f"{10**tick:.2g}" for tick in ticks]}
+    return {
+        "title": {"text": "ms", "font": {"size": 14}},
+        "thickness": 14,
+        "tickvals": ticks,
+        "ticktext": [f"{10**tick:.2g}" for tick in ticks],
+    }
 
 
 def _hover(row: PlanEvidence) -> str:

@@ -19,7 +19,9 @@ def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, traine
     dims = np.asarray(overlap.dims)
     mode = "lines+markers" if len(dims) <= MOST_MARKERS else "lines"
     figure = go.Figure()
-    figure.add_scatter(x=dims, y=np.asarray(overlap.overlap_high), mode="lines", line_width=0, hoverinfo="skip", showlegend=False)
+    figure.add_scatter(
+        x=dims, y=np.asarray(overlap.overlap_high), mode="lines", line_width=0, hoverinfo="skip", showlegend=False
+    )
     figure.add_scatter(
         x=dims, y=np.asarray(overlap.overlap_low), mode="lines", line_width=0, fill="tonexty", fillcolor=BAND,
         hoverinfo="skip", name="95 % interval",
@@ -90,7 +92,9 @@ def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], cho
             marker={"symbol": "circle-open", "size": 15, "color": ORANGE, "line_width": 3},
         )  # fmt: skip
     figure.update_xaxes(
-        title=f"neighbors kept of {overlap.k} at {dim} dims", range=[-0.5, overlap.k + 0.5], dtick=1 if overlap.k <= 20 else None
+        title=f"neighbors kept of {overlap.k} at {dim} dims",
+        range=[-0.5, overlap.k + 0.5],
+        dtick=1 if overlap.k <= 20 else None,
     )
     figure.update_yaxes(title=f"texts, {width} a row" if width > 1 else "texts", rangemode="tozero")
     return finish(figure, height=320)
@@ -111,5 +115,7 @@ def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Fig
         )  # fmt: skip
     figure.add_hline(y=k + 0.5, line={"color": GREY, "dash": "dash"})
     width_axis(figure, ranks.dims)
-    figure.update_yaxes(title="rank among all texts", type="log", autorange="reversed", dtick=1 if ranks.ranks.max() > 100 else None)
+    figure.update_yaxes(
+        title="rank among all texts", type="log", autorange="reversed", dtick=1 if ranks.ranks.max() > 100 else None
+    )
     return finish(figure)

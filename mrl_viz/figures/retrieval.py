@@ -13,7 +13,9 @@ def shortlist_overlap(curve: ShortlistCurve, chosen_size: int | None = None) -> 
     """Overlap@k of shortlist + rerank against the shortlist's size (log scale), with its interval."""
     sizes = np.asarray(curve.sizes)
     figure = go.Figure()
-    figure.add_scatter(x=sizes, y=np.asarray(curve.overlap_high), mode="lines", line_width=0, hoverinfo="skip", showlegend=False)
+    figure.add_scatter(
+        x=sizes, y=np.asarray(curve.overlap_high), mode="lines", line_width=0, hoverinfo="skip", showlegend=False
+    )
     figure.add_scatter(
         x=sizes, y=np.asarray(curve.overlap_low), mode="lines", line_width=0, fill="tonexty", fillcolor=BAND, hoverinfo="skip",
         name="95 % interval",

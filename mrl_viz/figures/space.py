@@ -28,7 +28,9 @@ def space_agreement_curves(agreement: SpaceAgreement, focus_dim: int | None = No
 
 def geometry_curves(geometry: Geometry, focus_dim: int | None = None) -> go.Figure:
     """Participation ratio (left) and anisotropy (right) of the renormalised prefixes, against width."""
-    figure = make_subplots(cols=2, horizontal_spacing=0.14, subplot_titles=("directions in use", "mean cosine of two texts"))
+    figure = make_subplots(
+        cols=2, horizontal_spacing=0.14, subplot_titles=("directions in use", "mean cosine of two texts")
+    )
     _line(figure, geometry.dims, geometry.participation_ratio, "participation ratio", BLUE, "solid", "circle", column=1)
     _line(figure, geometry.dims, geometry.anisotropy, "anisotropy", PURPLE, "dash", "square", column=2)
     figure.update_yaxes(rangemode="tozero", row=1, col=1)

@@ -198,13 +198,16 @@ def classify_adaptively(
         if len(values) != len(rows):
             raise ShapeError(f"`{name}` has {len(values)} labels for {len(rows)} rows; give one each.")
     kept = np.array(
-        [row for row in range(len(rows)) if all(values[row] not in (None, "") for values in labels.values())], dtype=np.int64
+        [row for row in range(len(rows)) if all(values[row] not in (None, "") for values in labels.values())],
+        dtype=np.int64,
     )
     coded = {}
     for name, values in labels.items():
         found = {values[row] for row in kept}
         if len(found) < 2:
-            raise EmptyInputError(f"`{name}` has {len(found)} class in {len(kept)} labelled rows; classification needs 2.")
+            raise EmptyInputError(
+                f"`{name}` has {len(found)} class in {len(kept)} labelled rows; classification needs 2."
+            )
         coded[name] = encode_labels([values[row] for row in kept], len(kept))
     order = sorted(coded, key=lambda name: len(coded[name][0]))
     test = split_rows(coded[order[-1]][1], held_out, seed=seed)

@@ -213,7 +213,9 @@ def compare_arrangements(
     n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names) + 2 * len(learned)
     n_done = 0
 
-    def measure(arrangement: Arrangement | LearnedMap, rows: npt.NDArray[np.int64] | None = None) -> tuple[Sweep, Floats]:
+    def measure(
+        arrangement: Arrangement | LearnedMap, rows: npt.NDArray[np.int64] | None = None
+    ) -> tuple[Sweep, Floats]:
         nonlocal n_done
         chosen = corpus if rows is None else corpus[rows]
         arranged_queries = None if queries is None else arrangement.apply(queries)

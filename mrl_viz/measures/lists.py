@@ -94,7 +94,9 @@ class NeighborOverlap:
             return f"Only the full width {full_dim} was measured; add smaller widths to compare."
         enough = next((dim for dim, low in zip(self.dims, self.overlap_low) if low >= MOST_KEPT), full_dim)
         kept = self.overlap[level] * self.k
-        smallest = f"{enough} dims is the smallest measured width" if enough < full_dim else "no smaller measured width is one"
+        smallest = (
+            f"{enough} dims is the smallest measured width" if enough < full_dim else "no smaller measured width is one"
+        )
         return (
             f"Cut to {self.dims[level]} dims ({self.dims[level] / full_dim:.0%} of the bytes), a text keeps {kept:.1f} of its {self.k} "
             f"nearest neighbors on average; {smallest} that surely (95 %) keeps {MOST_KEPT:.0%} of them."
@@ -109,7 +111,9 @@ class NeighborOverlap:
             return f"Only the full width {full_dim} was measured; add smaller widths to compare."
         parts = [f"{self.overlap[level]:.0%} at {self.dims[level]}" for level in shown]
         listed = " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-        return f"Of the {self.k} nearest neighbors at {full_dim} dims, {listed} dims survive (chance {self.chance:.1%})."
+        return (
+            f"Of the {self.k} nearest neighbors at {full_dim} dims, {listed} dims survive (chance {self.chance:.1%})."
+        )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,11 @@ def twin_card(run: TwinRun, which: Literal["matryoshka", "plain"]) -> str:
     config, comparison, about = run.config, run.comparison, run.training[which]
     full_dim = comparison.dims[-1]
     widths = ", ".join(map(str, about["dims"]))
-    how = f"at {widths} dims at once" if which == "matryoshka" else f"at its full {full_dim} dims only, as the twin to compare with"
+    how = (
+        f"at {widths} dims at once"
+        if which == "matryoshka"
+        else f"at its full {full_dim} dims only, as the twin to compare with"
+    )
     lines = [
         "---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity", "tags:", "- sentence-transformers",
         *(["- matryoshka"] if which == "matryoshka" else []), "---", "",

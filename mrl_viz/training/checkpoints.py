@@ -59,7 +59,10 @@ class TrainingState:
                 parameter.copy_(self.tensors[f"{number}.value"])
                 # A parameter that has had no gradient yet has no moments.
                 names = [name for name in (*MOMENTS, "step") if f"{number}.{name}" in self.tensors]
-                optimizer.state[parameter] = {name: self.tensors[f"{number}.{name}"].clone().to(parameter.device if name != "step" else "cpu") for name in names}
+                optimizer.state[parameter] = {
+                    name: self.tensors[f"{number}.{name}"].clone().to(parameter.device if name != "step" else "cpu")
+                    for name in names
+                }
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Replace the checkpoint.
@@ -70,12 +73,17 @@ class TrainingState:
         """
         from safetensors.torch import save_file
 
-        about = {"fingerprint": fingerprint, "state": json.dumps({"epoch": self.epoch, "losses": self.losses, "seconds": self.seconds})}
+        about = {
+            "fingerprint": fingerprint,
+            "state": json.dumps({"epoch": self.epoch, "losses": self.losses, "seconds": self.seconds}),
+        }
         aside = path.with_name(f".{path.name}.partial")
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                save_file({name: tensor.cpu().contiguous() for name, tensor in self.tensors.items()}, aside, metadata=about)
+                save_file(
+                    {name: tensor.cpu().contiguous() for name, tensor in self.tensors.items()}, aside, metadata=about
+                )
                 os.replace(aside, path)
             finally:
                 aside.unlink(missing_ok=True)
@@ -95,11 +103,17 @@ class TrainingState:
                 about = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             state = json.loads(about["state"])
-            loaded = cls(int(state["epoch"]), tuple(tuple(row) for row in state["losses"]), float(state["seconds"]), tensors)
+            loaded = cls(
+                int(state["epoch"]), tuple(tuple(row) for row in state["losses"]), float(state["seconds"]), tensors
+            )
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise DataFormatError(f"`{path}` is no whole checkpoint ({type(error).__name__}); delete it to train from the start.") from error
+            raise DataFormatError(
+                f"`{path}` is no whole checkpoint ({type(error).__name__}); delete it to train from the start."
+            ) from error
         if about.get("fingerprint") != fingerprint:
-            raise DataFormatError(f"`{path}` is a checkpoint of other data or settings; delete it, or train with those again.")
+            raise DataFormatError(
+                f"`{path}` is a checkpoint of other data or settings; delete it, or train with those again."
+            )
         return loaded
 
 
@@ -154,4 +168,6 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"`{path}` cannot be written ({reason}); free some space or choose another folder, then resume.") from error
+        raise StoreError(
+            f"`{path}` cannot be written ({reason}); free some space or choose another folder, then resume."
+        ) from error

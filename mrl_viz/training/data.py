@@ -343,4 +343,6 @@ def epoch_batches(data: TrainingData, batch_size: int, *, seed: int, epoch: int)
 
 def _check_share(share: float) -> None:
     if not 0 < share < 1:
-        raise InvalidInputError(f"`held_out_share` is {share}; choose a share above 0 and below 1, such as {HELD_OUT_SHARE}.")
+        raise InvalidInputError(
+            f"`held_out_share` is {share}; choose a share above 0 and below 1, such as {HELD_OUT_SHARE}."
+        )

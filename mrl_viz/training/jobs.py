@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mrl_viz.errors import DataFormatError, EncodingCancelledError, InvalidInputError, MrlVizError
+from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, MrlVizError
 
 if TYPE_CHECKING:
     from mrl_viz.training.data import TrainingData
@@ -184,7 +184,9 @@ def resume_job(folder: str | Path) -> JobStatus:
     """
     status = job_status(folder)
     if not status.can_resume:
-        raise InvalidInputError(f"`{status.name}` is {status.state}; only an interrupted, cancelled or failed job can be resumed.")
+        raise InvalidInputError(
+            f"`{status.name}` is {status.state}; only an interrupted, cancelled or failed job can be resumed."
+        )
     _check_room(status.folder.parent)
     with _disk_errors(status.folder):
         for file in ("outcome.json", "cancel"):
@@ -302,16 +304,22 @@ def run_job(folder: Path) -> None:
     try:
         outcome = {"state": "done", "message": ""}
         try:
-            _write(folder / "running.json", {"attempt": (_read(folder / "attempt.json") or {}).get("id"), "pid": os.getpid()})
+            _write(
+                folder / "running.json",
+                {"attempt": (_read(folder / "attempt.json") or {}).get("id"), "pid": os.getpid()},
+            )
             # Random, so that no file system stores it in less.
             (folder / "reserve").write_bytes(secrets.token_bytes(RESERVE_BYTES))
             _train(folder)
-        except EncodingCancelledError:
+        except CancelledError:
             outcome = {"state": "cancelled", "message": ""}
         except MrlVizError as error:
             outcome = {"state": "failed", "message": str(error)}
         except OSError as error:
-            outcome = {"state": "failed", "message": f"`{folder}` cannot be written ({error.strerror or error}); free some space, then resume."}
+            outcome = {
+                "state": "failed",
+                "message": f"`{folder}` cannot be written ({error.strerror or error}); free some space, then resume.",
+            }
         (folder / "reserve").unlink(missing_ok=True)
         _write(folder / "outcome.json", outcome)
     finally:
@@ -345,7 +353,9 @@ def _text_model(name: str) -> TextModel:
 
     encoder = load_encoder(name)
     if not isinstance(encoder, SentenceTransformerEncoder):
-        raise InvalidInputError(f"`model` is {name}, which runs elsewhere and cannot be trained; choose a model on this machine.")
+        raise InvalidInputError(
+            f"`model` is {name}, which runs elsewhere and cannot be trained; choose a model on this machine."
+        )
     return encoder
 
 
@@ -353,7 +363,9 @@ def _check_room(root: Path) -> None:
     """Raise where as many jobs are at work as the machine should have."""
     n_active = sum(status.is_active for status in list_jobs(root))
     if n_active >= MOST_ACTIVE:
-        raise InvalidInputError(f"{n_active} trainings are running on this machine already; wait until one ends, or cancel yours.")
+        raise InvalidInputError(
+            f"{n_active} trainings are running on this machine already; wait until one ends, or cancel yours."
+        )
 
 
 def _launch(folder: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.embedding.encoders import Encoder
-from mrl_viz.errors import DataFormatError, DimensionError, EncodingCancelledError, InvalidInputError
+from mrl_viz.errors import CancelledError, DataFormatError, DimensionError, InvalidInputError
 from mrl_viz.truncation import check_dims, default_dims
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ class TrainingConfig:
         known = {field.name for field in fields(cls)}
         if unknown := set(saved) - known:
             raise DataFormatError(f"`config` has unknown fields {sorted(unknown)}; it knows {sorted(known)}.")
-        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
+        }
         return cls(**values)
 
     def takeaway(self) -> str:
@@ -186,19 +188,25 @@ def check_config(config: TrainingConfig, full_dim: int) -> tuple[int, ...]:
 
     dims = check_dims((*(config.dims or default_dims(full_dim)), full_dim), full_dim)
     if len(dims) == 1:
-        raise DimensionError(f"`dims` has no width below the full {full_dim}; add smaller ones, such as {max(full_dim // 4, 1)}.")
+        raise DimensionError(
+            f"`dims` has no width below the full {full_dim}; add smaller ones, such as {max(full_dim // 4, 1)}."
+        )
     for name, value, allowed in (("base", config.base, BASES), ("schedule", config.schedule, SCHEDULES)):
         if value not in allowed:
             raise InvalidInputError(f"`{name}` is {value!r}; choose one of {', '.join(allowed)}.")
     if not isinstance(config.weights, str) and len(config.weights) == len(dims) - 1 and full_dim not in config.dims:
-        raise InvalidInputError(f"`weights` has {len(config.weights)} numbers, but the full width {full_dim} needs one as well; add it last.")
+        raise InvalidInputError(
+            f"`weights` has {len(config.weights)} numbers, but the full width {full_dim} needs one as well; add it last."
+        )
     loss_weights(dims, config.weights)
     if config.schedule == "sampled" and not 1 <= config.n_dims_per_step <= len(dims):
         raise InvalidInputError(f"`n_dims_per_step` is {config.n_dims_per_step}; choose 1 to {len(dims)}.")
     if config.epochs < 1:
         raise InvalidInputError(f"`epochs` is {config.epochs}; choose 1 or more.")
     if not 0 < config.step_size <= MOST_RATE:
-        raise InvalidInputError(f"`learning_rate` is {config.learning_rate}; choose a number above 0, at most {MOST_RATE:g}.")
+        raise InvalidInputError(
+            f"`learning_rate` is {config.learning_rate}; choose a number above 0, at most {MOST_RATE:g}."
+        )
     if not (math.isfinite(config.scale) and config.scale > 0):
         raise InvalidInputError(f"`scale` is {config.scale}; choose a number above 0, such as 20.")
     if not 0 <= config.dropout < 1:
@@ -236,7 +244,7 @@ def train_contrastive(
     ------
     EmptyInputError, InvalidInputError, DimensionError : settings and data that do not go together, a model that cannot be
         trained, or a loss that is not finite in the first epoch already.
-    EncodingCancelledError : `cancelled` returned true; the checkpoint is kept.
+    CancelledError : `cancelled` returned true; the checkpoint is kept.
     StoreError : the checkpoint cannot be written. DataFormatError : it cannot be read, or is of another run.
 
     Source: Kusupati et al. 2022, arXiv:2205.13147, section 3; Henderson et al. 2017, arXiv:1705.00652, for in-batch negatives.
@@ -250,7 +258,9 @@ def train_contrastive(
     check_batch(data, config.batch_size)
     with _own_generator(config.seed, 0):  # fresh layers draw numbers even where they are replaced at once
         trainee = prepare(model, data, config)
-    return _train(trainee, data, config, dims if run == "matryoshka" else dims[-1:], run, checkpoint, progress, cancelled)
+    return _train(
+        trainee, data, config, dims if run == "matryoshka" else dims[-1:], run, checkpoint, progress, cancelled
+    )
 
 
 def _train(
@@ -284,7 +294,9 @@ def _train(
                 if cancelled is not None and cancelled():
                     if checkpoint is not None and state.epoch:
                         state.save(checkpoint, key)
-                    raise EncodingCancelledError(f"Training was stopped in epoch {epoch + 1} of {config.epochs} of the {run} model.")
+                    raise CancelledError(
+                        f"Training was stopped in epoch {epoch + 1} of {config.epochs} of the {run} model."
+                    )
                 levels = _levels(config, run, weights, epoch, rng)
                 # MatryoshkaLoss goes from wide to narrow, slicing what it sliced before.
                 loss.matryoshka_dims = tuple(dims[level] for level in levels)
@@ -330,7 +342,9 @@ def _train(
     )  # fmt: skip
 
 
-def _levels(config: TrainingConfig, run: Run, weights: Sequence[float], epoch: int, rng: np.random.Generator) -> list[int]:
+def _levels(
+    config: TrainingConfig, run: Run, weights: Sequence[float], epoch: int, rng: np.random.Generator
+) -> list[int]:
     """Positions of the widths that take part in a step, widest first."""
     levels = [level for level in reversed(range(len(weights))) if weights[level] > 0]
     if run == "plain" or config.schedule == "all":
@@ -375,4 +389,13 @@ def _own_generator(seed: int, epoch: int) -> Iterator[None]:
         yield
 
 
-__all__ = ["BASES", "SCHEDULES", "EpochLosses", "TextModel", "TrainedModel", "TrainingConfig", "check_config", "train_contrastive"]
+__all__ = [
+    "BASES",
+    "SCHEDULES",
+    "EpochLosses",
+    "TextModel",
+    "TrainedModel",
+    "TrainingConfig",
+    "check_config",
+    "train_contrastive",
+]

@@ -78,7 +78,9 @@ def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) ->
         columns[0] = encode("query")
     generator = torch.Generator().manual_seed(config.seed)
     rotation, _ = torch.linalg.qr(torch.randn(model.full_dim, model.full_dim, generator=generator))
-    dense = Dense(model.full_dim, model.full_dim, bias=False, activation_function=nn.Identity(), init_weight=rotation.contiguous())
+    dense = Dense(
+        model.full_dim, model.full_dim, bias=False, activation_function=nn.Identity(), init_weight=rotation.contiguous()
+    )
     module = SentenceTransformer(modules=[dense], device=str(device))
 
     def features(batch: tuple[Rows, ...]) -> list[dict[str, torch.Tensor]]:
@@ -86,7 +88,10 @@ def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) ->
         return [{"sentence_embedding": nn.functional.dropout(row, config.dropout)} for row in rows]
 
     return Trainee(
-        module, list(dense.parameters()), features, lambda: _assemble(model, [*model.model, *_head(model), Normalize(), dense])
+        module,
+        list(dense.parameters()),
+        features,
+        lambda: _assemble(model, [*model.model, *_head(model), Normalize(), dense]),
     )
 
 
@@ -94,7 +99,9 @@ def _static(model: TextModel, data: TrainingData, config: TrainingConfig) -> Tra
     """Only the rows whose tokens occur are trained, as a small table of their own: the others get no gradient anyway."""
     table = model.model[0]
     if not isinstance(table, StaticEmbedding):
-        raise InvalidInputError(f"`base` is 'static' but {model.name} is no static table; choose 'projection' or 'whole'.")
+        raise InvalidInputError(
+            f"`base` is 'static' but {model.name} is no static table; choose 'projection' or 'whole'."
+        )
     prompts = _prompts(model, data)
     tokens: list[dict[int, Rows]] = []
     for prompt, column in zip(prompts, _columns(data)):
@@ -132,8 +139,13 @@ def _whole(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trai
     prompts = _prompts(model, data)
 
     def features(batch: tuple[Rows, ...]) -> list[dict[str, torch.Tensor]]:
-        inputs = [module.preprocess([prompt + data.texts[int(row)] for row in rows]) for prompt, rows in zip(prompts, batch)]
-        return [{name: value.to(module.device) for name, value in row.items() if isinstance(value, torch.Tensor)} for row in inputs]
+        inputs = [
+            module.preprocess([prompt + data.texts[int(row)] for row in rows]) for prompt, rows in zip(prompts, batch)
+        ]
+        return [
+            {name: value.to(module.device) for name, value in row.items() if isinstance(value, torch.Tensor)}
+            for row in inputs
+        ]
 
     return Trainee(module, [p for p in module.parameters() if p.requires_grad], features, lambda: module.eval())
 

@@ -91,7 +91,8 @@ class TwinComparison:
     def verdicts(self) -> tuple[str, ...]:
         """Per width "better", "worse" or "equal": the Matryoshka model against its twin at 5 %, Holm-adjusted over widths."""
         return tuple(
-            "equal" if p >= SIGNIFICANT else "better" if gain > 0 else "worse" for gain, p in zip(self.gain, self.p_holm)
+            "equal" if p >= SIGNIFICANT else "better" if gain > 0 else "worse"
+            for gain, p in zip(self.gain, self.p_holm)
         )
 
     @property
@@ -129,7 +130,9 @@ class TwinComparison:
         """
         try:
             values = {field.name: _tuples(saved[field.name]) for field in fields(cls) if field.name != "curves"}
-            curves = tuple(TwinCurve(**{name: _tuples(value) for name, value in curve.items()}) for curve in saved["curves"])
+            curves = tuple(
+                TwinCurve(**{name: _tuples(value) for name, value in curve.items()}) for curve in saved["curves"]
+            )
             return cls(curves=curves, **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise DataFormatError(f"`comparison` is no saved comparison ({error}); run it again.") from error
@@ -137,7 +140,9 @@ class TwinComparison:
     def gain_takeaway(self) -> str:
         """One sentence: where the two surely differ."""
         verdicts = self.verdicts()
-        better, worse = ([str(dim) for dim, found in zip(self.dims, verdicts) if found == what] for what in ("better", "worse"))
+        better, worse = (
+            [str(dim) for dim, found in zip(self.dims, verdicts) if found == what] for what in ("better", "worse")
+        )
         parts = [f"better at {', '.join(better)} dims"] if better else []
         parts += [f"worse at {', '.join(worse)} dims"] if worse else []
         found = f"is {' and '.join(parts)}" if parts else "cannot be told from its plain twin at any single width"
@@ -147,19 +152,29 @@ class TwinComparison:
         """Two sentences: both models at 8.3 % of the size, and whether the classic picture shows."""
         level = self.dims.index(self.small_dim)
         own, plain = self.curve("matryoshka"), self.curve("plain")
-        shares = [f" ({kept:.0%} of the twin's full width)" if (kept := self.kept(name)) is not None else "" for name in RUNS]
+        shares = [
+            f" ({kept:.0%} of the twin's full width)" if (kept := self.kept(name)) is not None else "" for name in RUNS
+        ]
         first = (
             f"At {self.small_dim} of {self.dims[-1]} dims, {self.small_dim / self.dims[-1]:.1%} of the size, the Matryoshka model has "
             f"{self.measure} {own.value[level]:.3f}{shares[0]} and its plain twin {plain.value[level]:.3f}{shares[1]}, "
             f"a gain of {_interval(self.gain[level], self.gain_low[level], self.gain_high[level])}."
         )
         narrow, full = _interval(*self.narrow_gain), _interval(self.gain[-1], self.gain_low[-1], self.gain_high[-1])
-        widths = f"{self.narrow_dims[0]} to {self.narrow_dims[-1]}" if len(self.narrow_dims) > 1 else str(self.narrow_dims[0])
+        widths = (
+            f"{self.narrow_dims[0]} to {self.narrow_dims[-1]}"
+            if len(self.narrow_dims) > 1
+            else str(self.narrow_dims[0])
+        )
         if self.is_classic:
             return f"{first} The classic picture shows: {narrow} over {widths} dims, and {full} at full width."
         if self.narrow_gain[1] > 0:
             return f"{first} The classic picture shows only in part: {narrow} over {widths} dims, but {full} at full width."
-        why = "the plain twin is better" if self.narrow_gain[2] < 0 else f"{self.n_items} held-out items cannot tell the two apart"
+        why = (
+            "the plain twin is better"
+            if self.narrow_gain[2] < 0
+            else f"{self.n_items} held-out items cannot tell the two apart"
+        )
         return f"{first} The classic picture does not show here: {narrow} over {widths} dims, so {why}; {full} at full width."
 
 
@@ -188,7 +203,9 @@ def compare_twins(
     given = {"matryoshka": matryoshka, "plain": plain} | ({} if before is None else {"before": before})
     arrays = {name: check_embeddings(rows, name) for name, rows in given.items()}
     if len({rows.shape for rows in arrays.values()}) > 1:
-        raise InvalidInputError(f"`matryoshka` and `plain` have shapes {[rows.shape for rows in arrays.values()]}; embed the same texts.")
+        raise InvalidInputError(
+            f"`matryoshka` and `plain` have shapes {[rows.shape for rows in arrays.values()]}; embed the same texts."
+        )
     full_dim = arrays["matryoshka"].shape[1]
     small_dim = max(1, round(SMALL_SHARE * full_dim))
     checked = check_dims((*dims, small_dim, full_dim), full_dim)
@@ -241,7 +258,9 @@ def held_out_score(data: TrainingData) -> tuple[str, Callable[[FloatMatrix, tupl
     def accuracy(embeddings: FloatMatrix, dims: tuple[int, ...]) -> Values:
         known = held_out if data.has_unseen_classes else train
         k = min(N_NEIGHBORS, len(known) - data.has_unseen_classes)
-        sweep = nested_sweep(embeddings[known], None if data.has_unseen_classes else embeddings[held_out], dims=dims, k=k)
+        sweep = nested_sweep(
+            embeddings[known], None if data.has_unseen_classes else embeddings[held_out], dims=dims, k=k
+        )
         votes = codes[known][sweep.indices[[sweep.dims.index(dim) for dim in dims]]]
         support = (votes[..., :, None] == votes[..., None, :]).sum(axis=-1)
         winner = np.where(support == support.max(axis=-1, keepdims=True), votes, np.iinfo(np.int64).max).min(axis=-1)
@@ -277,7 +296,11 @@ class TwinRun:
 
     def takeaway(self) -> str:
         """The comparison's sentences, after a warning where training ended early."""
-        early = [f"The {run} model: {about['stopped']}. " for run, about in self.training.items() if about["stopped"] != "epochs"]
+        early = [
+            f"The {run} model: {about['stopped']}. "
+            for run, about in self.training.items()
+            if about["stopped"] != "epochs"
+        ]
         return "".join(early) + self.comparison.takeaway()
 
 

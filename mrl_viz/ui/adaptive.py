@@ -37,7 +37,11 @@ def adaptive_result(workspace: Workspace) -> tuple[AdaptiveClassification, ...] 
         key=lambda name: len(set(labels[name])),
     )
     if not usable:
-        what = "Its label columns have one class, or no text twice in a class." if labels else "Your data have no label column."
+        what = (
+            "Its label columns have one class, or no text twice in a class."
+            if labels
+            else "Your data have no label column."
+        )
         st.info(
             f"{what} Adaptive classification needs texts with labels, such as a topic, with several texts in each class.",
             icon=":material/info:",
@@ -96,10 +100,25 @@ def cost_metrics(result: AdaptiveClassification) -> None:
     cascade = result.cascade
     cells = st.columns(4)
     for cell, name, value, note in (
-        (cells[0], "Expected width", f"{cascade.expected_dim[0]:.1f}", f"± {cascade.expected_dim[1]:.1f} over {cascade.n_splits} splits"),
+        (
+            cells[0],
+            "Expected width",
+            f"{cascade.expected_dim[0]:.1f}",
+            f"± {cascade.expected_dim[1]:.1f} over {cascade.n_splits} splits",
+        ),
         (cells[1], "Accuracy", f"{cascade.accuracy[0]:.1%}", f"± {cascade.accuracy[1]:.1%}"),
-        (cells[2], "Coordinates read, all heads", f"{cascade.cumulative_dim[0]:.1f}", "each head up to the exit reads its own prefix"),
-        (cells[3], "Oracle's width", f"{cascade.oracle_dim[0]:.1f}", f"knows the smallest right one; {cascade.oracle_accuracy[0]:.1%} right"),
+        (
+            cells[2],
+            "Coordinates read, all heads",
+            f"{cascade.cumulative_dim[0]:.1f}",
+            "each head up to the exit reads its own prefix",
+        ),
+        (
+            cells[3],
+            "Oracle's width",
+            f"{cascade.oracle_dim[0]:.1f}",
+            f"knows the smallest right one; {cascade.oracle_accuracy[0]:.1%} right",
+        ),
     ):
         cell.metric(name, value, border=True)
         cell.caption(note)

@@ -84,7 +84,9 @@ def _fit(
         queries, qrels = judged.queries, judgements_by_row(judged)
 
     def progress(done: int, total: int, info: dict[str, Any]) -> None:
-        report(done, total, f"{info['stage']}: epoch {done} of at most {total}, validation loss {info['validation']:.4f}")
+        report(
+            done, total, f"{info['stage']}: epoch {done} of at most {total}, validation loss {info['validation']:.4f}"
+        )
 
     return fit_adaptor(
         embedded.matrix, dims, method=method, queries=queries, qrels=qrels,
@@ -110,11 +112,17 @@ def fit_facts(fit: AdaptorFit) -> None:
     split = f"{fit.n_train:,} texts to train on, {fit.n_validation:,} to stop by, {fit.n_held_out:,} held out"
     if fit.n_held_out_queries:
         split += f"; {fit.n_held_out_queries:,} queries held out"
-    how = {"epochs": "all epochs done", "converged": "no better for a while", "cancelled": "stopped by you; the best so far is kept"}
+    how = {
+        "epochs": "all epochs done",
+        "converged": "no better for a while",
+        "cancelled": "stopped by you; the best so far is kept",
+    }
     if fit.turn < 1:
         split += f"; of the learnt turn {fit.turn:.0%} was kept, as far as it helped the texts to stop by"
     st.caption(plain(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}."))
-    not_better = [str(dim) for dim, what in zip(fit.dims, fit.verdicts()) if what != "better" and dim < fit.adaptor.full_dim]
+    not_better = [
+        str(dim) for dim, what in zip(fit.dims, fit.verdicts()) if what != "better" and dim < fit.adaptor.full_dim
+    ]
     losses = [
         str(dim) for dim, (_, _, high) in zip(fit.dims, fit.gain_over_prefix) if high < 0 and dim < fit.adaptor.full_dim
     ]
@@ -124,7 +132,9 @@ def fit_facts(fit: AdaptorFit) -> None:
             icon=":material/balance:",
         )  # fmt: skip
     if losses:
-        st.warning(f"At {', '.join(losses)} dims the raw prefix is better: do not use it there.", icon=":material/balance:")
+        st.warning(
+            f"At {', '.join(losses)} dims the raw prefix is better: do not use it there.", icon=":material/balance:"
+        )
 
 
 def verdict_rows(fit: AdaptorFit) -> list[dict[str, Any]]:
@@ -152,7 +162,9 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
         file_name=f"{name}.zip", mime="application/zip", key="adaptor_zip", width="stretch",
         on_click="ignore",
     )  # fmt: skip
-    left.caption("Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy only.")
+    left.caption(
+        "Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy only."
+    )
     if workspace.corpus.embeddings is not None:
         right.caption("Ready vectors have no model here to put the adaptor into.")
         return
@@ -162,7 +174,9 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
         models: list[str] = st.session_state.setdefault(ADAPTED_KEY, [])
         models += [str(folder)] if str(folder) not in models else []
     if not folder.is_dir():
-        right.caption("Puts the adaptor into a copy of the model, which sentence-transformers loads without this package.")
+        right.caption(
+            "Puts the adaptor into a copy of the model, which sentence-transformers loads without this package."
+        )
         return
     right.download_button(
         "Download the model (zip)", lambda: zipped(folder), file_name=f"{name}-model.zip", mime="application/zip",
@@ -175,7 +189,9 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
 def _save_model(workspace: Workspace, fit: AdaptorFit, folder: Path) -> None:
     encoder = encoder_of(workspace.model)
     if not isinstance(encoder, SentenceTransformerEncoder):
-        st.error("Only sentence-transformers models can hold an adaptor; download it and apply it to what the API gives.")
+        st.error(
+            "Only sentence-transformers models can hold an adaptor; download it and apply it to what the API gives."
+        )
         return
     prompts = {"query": encoder.query_prompt, "document": encoder.document_prompt}
     with ENCODING, st.spinner("Saving the model…"):

@@ -36,7 +36,12 @@ def plain(text: str) -> str:
 
 
 def chart(
-    figure: Figure, *, key: str, takeaway: str, rows: Sequence[dict[str, Any]], on_select: Callable[[], None] | None = None
+    figure: Figure,
+    *,
+    key: str,
+    takeaway: str,
+    rows: Sequence[dict[str, Any]],
+    on_select: Callable[[], None] | None = None,
 ) -> None:
     """A figure with its takeaway as caption and alt text, and its data as a table with a CSV download."""
     choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": ("points", "lasso")} if on_select else {}

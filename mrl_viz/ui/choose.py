@@ -37,7 +37,11 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_0
 MEMORY_GB = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
 LATENCY_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, NO_LIMIT)
 STATUS = {"met": st.success, "not_enough_texts": st.warning, "nothing_fits": st.warning}
-ICONS = {"met": ":material/check_circle:", "not_enough_texts": ":material/hourglass_empty:", "nothing_fits": ":material/block:"}
+ICONS = {
+    "met": ":material/check_circle:",
+    "not_enough_texts": ":material/hourglass_empty:",
+    "nothing_fits": ":material/block:",
+}
 # Crowding of more texts than this takes long enough to ask first.
 MOST_UNASKED = 5000
 
@@ -114,8 +118,12 @@ def chosen_plan(measured: Candidates) -> Recommendation:
     n_vectors = middle.select_slider(
         "Vectors in production", sizes, sizes[min(3, len(sizes) - 1)], key="choose_vectors", format_func=_readable
     )
-    allow_rerank = right.toggle("Rerank from a float32 copy", True, key="choose_rerank", help="A shortlist is scored again at full width.")
-    graphs = right.toggle("Graph index (HNSW)", True, key="choose_graphs", disabled="hnsw" not in {p.kind for p in measured.plans})
+    allow_rerank = right.toggle(
+        "Rerank from a float32 copy", True, key="choose_rerank", help="A shortlist is scored again at full width."
+    )
+    graphs = right.toggle(
+        "Graph index (HNSW)", True, key="choose_graphs", disabled="hnsw" not in {p.kind for p in measured.plans}
+    )
     memory = left.select_slider("Memory, GB", MEMORY_GB, NO_LIMIT, key="choose_memory")
     latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
     dtypes = st.pills("Precisions", DTYPES, selection_mode="multi", default=DTYPES, key="choose_dtypes") or list(DTYPES)
@@ -161,7 +169,12 @@ def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
 def storage_of(decision: Recommendation) -> DeploymentStorage | None:
     """The chosen plan's bytes and price, by the user's own price; None without a plan."""
     price = st.number_input(
-        "Your price of a gigabyte for a month, any currency", 0.0, value=0.0, step=0.1, key="choose_price", format="%.2f"
+        "Your price of a gigabyte for a month, any currency",
+        0.0,
+        value=0.0,
+        step=0.1,
+        key="choose_price",
+        format="%.2f",
     )
     return decision.storage(price_per_gb=price or None) if decision.plan else None
 
@@ -174,7 +187,8 @@ def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
     )  # fmt: skip
     price = storage.price_per_gb
     return [
-        {"part": name, "size": gigabytes(size)} | ({"a month": round(size * price, 2)} if price else {}) for name, size in parts
+        {"part": name, "size": gigabytes(size)} | ({"a month": round(size * price, 2)} if price else {})
+        for name, size in parts
     ]
 
 
@@ -225,12 +239,20 @@ def snippet_shown(decision: Recommendation) -> None:
     if decision.plan is None:
         st.info("No plan, nothing to deploy: relax a budget or the target.", icon=":material/info:")
         return
-    snippets = {each.title: each for each in deployment_snippets(decision.plan, model=decision.model, full_dim=decision.full_dim)}
+    snippets = {
+        each.title: each
+        for each in deployment_snippets(decision.plan, model=decision.model, full_dim=decision.full_dim)
+    }
     chosen = snippets[str(st.selectbox("Vector store", list(snippets), key="choose_store"))]
     if chosen.executed:
-        st.success("Our tests run this program and compare what it finds with our own search.", icon=":material/verified:")
+        st.success(
+            "Our tests run this program and compare what it finds with our own search.", icon=":material/verified:"
+        )
     else:
-        st.warning("Not executed by our tests: it follows the store's documentation. Try it before you rely on it.", icon=":material/warning:")
+        st.warning(
+            "Not executed by our tests: it follows the store's documentation. Try it before you rely on it.",
+            icon=":material/warning:",
+        )
     for note in chosen.notes:
         st.caption(plain(note))
     st.code(chosen.code, language=chosen.language)
@@ -253,5 +275,3 @@ def _readable(number: int) -> str:
         if number >= size:
             return f"{number / size:g} {unit}"
     return f"{number:,}"
-
-

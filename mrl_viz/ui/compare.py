@@ -43,7 +43,10 @@ def comparison(workspace: Workspace, models: tuple[str, ...]) -> ModelComparison
     done: set[str] = st.session_state.setdefault("compared", set())
     if key not in done:
         if not st.button(f"Compare on {n_items:,} texts", key="run_compare", type="primary"):
-            st.info("Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.", icon=":material/info:")
+            st.info(
+                "Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.",
+                icon=":material/info:",
+            )
             return None
         done.add(key)
     return _comparison(key, models, workspace.k, workspace)

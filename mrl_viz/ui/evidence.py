@@ -33,7 +33,12 @@ def controls(workspace: Workspace) -> ControlComparison | None:
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring random, suffix and SVD controls…")
 def _controls(
-    fingerprint: str, dims: tuple[int, ...], k: int, adaptor: str, _embedded: Embedded, _learned: Mapping[str, LearnedMap]
+    fingerprint: str,
+    dims: tuple[int, ...],
+    k: int,
+    adaptor: str,
+    _embedded: Embedded,
+    _learned: Mapping[str, LearnedMap],
 ) -> ControlComparison:
     return analyse_controls(_embedded, dims=dims, k=k, seed=0, learned=_learned)
 
@@ -52,7 +57,9 @@ def task_quality(workspace: Workspace) -> Quality | None:
             "label column. Without them only agreement with the full width can be measured.", icon=":material/info:",
         )  # fmt: skip
         return None
-    task = st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
+    task = (
+        st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
+    )
     return _quality(workspace.embedded.fingerprint, workspace.dims, str(task), workspace.corpus, workspace.model)
 
 

@@ -70,7 +70,9 @@ def typed_vector(workspace: Workspace) -> tuple[str, FloatMatrix] | None:
     if workspace.corpus.embeddings is not None:
         st.caption("Ready vectors come without a model, so no sentence can be typed here.")
         return None
-    text = st.text_input("Type a sentence to take it apart", key="typed_sentence", placeholder="or look at a text of the data")
+    text = st.text_input(
+        "Type a sentence to take it apart", key="typed_sentence", placeholder="or look at a text of the data"
+    )
     if not (text and text.strip()):
         return None
     return text, encode_one(workspace.model, text.strip())
@@ -105,7 +107,9 @@ def api_short(workspace: Workspace, text: str, vector: FloatMatrix) -> ShortVect
         return None
     if not st.button(f"Ask the API for {dim} dims of this text", key="ask_short"):
         return None
-    return api_short_vs_local_short(encode_one(f"{model.split('@')[0]}@{dim}", text), truncate_and_normalize(vector[None], dim)[0])
+    return api_short_vs_local_short(
+        encode_one(f"{model.split('@')[0]}@{dim}", text), truncate_and_normalize(vector[None], dim)[0]
+    )
 
 
 def full_text(text: str) -> None:
@@ -139,7 +143,9 @@ def choose_order(workspace: Workspace) -> tuple[Order, str | None]:
 
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner="Comparing pairs…")
-def _band(fingerprint: str, dims: tuple[int, ...], pairs: tuple[tuple[int, int], ...], _rows: FloatMatrix) -> SimilarityBand:
+def _band(
+    fingerprint: str, dims: tuple[int, ...], pairs: tuple[tuple[int, int], ...], _rows: FloatMatrix
+) -> SimilarityBand:
     return similarity_band(_rows, dims=dims, pairs=pairs)
 
 
@@ -273,4 +279,6 @@ def map_folder() -> Path:
 def refuse_paid_models(model: str) -> None:
     """Raise InvalidInputError for an API model in the app, unless the machine's owner allows it: it spends the owner's money."""
     if model.startswith(API_PREFIXES) and os.environ.get("MRL_VIZ_ALLOW_API") != "1":
-        raise InvalidInputError(f"`{model}` is a paid API; the owner of this machine allows it with MRL_VIZ_ALLOW_API=1.")
+        raise InvalidInputError(
+            f"`{model}` is a paid API; the owner of this machine allows it with MRL_VIZ_ALLOW_API=1."
+        )

@@ -78,7 +78,9 @@ def _ask_to_pay(corpus: Corpus, model: str, area: DeltaGenerator) -> None:
     if key in agreed:
         return
     with area.container(border=True):
-        price = st.number_input("Price of a million tokens, your currency", 0.0, value=0.02, format="%.4f", key="api_price")
+        price = st.number_input(
+            "Price of a million tokens, your currency", 0.0, value=0.02, format="%.4f", key="api_price"
+        )
         estimate = estimate_cost(corpus.texts, price)
         st.markdown(
             f"Up to {estimate.n_texts:,} texts, about {estimate.tokens:,} tokens, would be sent to the API: about "
@@ -139,5 +141,3 @@ def _every_width(fingerprint: str, k: int, _vectors: Embedded) -> NeighborOverla
 def neighbor_ranks(result: Analysis, item: int) -> NeighborRanks:
     """Ranks of one text's full-width neighbors at every swept width."""
     return ranks_of(result.embedded.matrix, item, result.sweep)
-
-

@@ -26,7 +26,11 @@ CELL_CHARACTERS = 80
 MOST_COLUMNS = 5
 # Texts used as queries to measure a plan: recall is then known to about two percentage points.
 N_PROBES = 200
-PRESET_NAMES = {"three_steps": "Three steps", "paper": "The paper's", "double_and_halve": "Double the width, halve the list"}
+PRESET_NAMES = {
+    "three_steps": "Three steps",
+    "paper": "The paper's",
+    "double_and_halve": "Double the width, halve the list",
+}
 
 
 @dataclass(frozen=True)
@@ -94,14 +98,19 @@ def _index(fingerprint: str, dims: tuple[int, ...], _rows: FloatMatrix) -> Prefi
 def results_side_by_side(workspace: Workspace, query: Query) -> list[dict[str, Any]]:
     """One record per rank: the text found at each of a few widths, with an arrow against its rank at full width."""
     index, dims = index_of(workspace), _column_dims(workspace)
-    lists = {dim: _without(index.search(query.vector[None], _length(workspace, query), dim=dim), query, workspace.k) for dim in dims}
+    lists = {
+        dim: _without(index.search(query.vector[None], _length(workspace, query), dim=dim), query, workspace.k)
+        for dim in dims
+    }
     full = {item: rank for rank, item in enumerate(lists[dims[-1]])}
     rows = []
     for rank in range(len(lists[dims[-1]])):
         row: dict[str, Any] = {"rank": rank + 1}
         for dim in dims:
             item = lists[dim][rank]
-            row[f"{dim} dims"] = f"{_arrow(full.get(item), rank)} {shortened(workspace.corpus.texts[item], CELL_CHARACTERS)}"
+            row[f"{dim} dims"] = (
+                f"{_arrow(full.get(item), rank)} {shortened(workspace.corpus.texts[item], CELL_CHARACTERS)}"
+            )
         rows.append(row)
     return rows
 
@@ -126,7 +135,9 @@ def _without(result: SearchResult, query: Query, k: int) -> list[int]:
 
 def _column_dims(workspace: Workspace) -> tuple[int, ...]:
     full = workspace.dims[-1]
-    wanted = {workspace.focus_dim, full} | {workspace.dims[nearest_level(workspace.dims, full / part)] for part in (8, 4, 2)}
+    wanted = {workspace.focus_dim, full} | {
+        workspace.dims[nearest_level(workspace.dims, full / part)] for part in (8, 4, 2)
+    }
     return tuple(sorted(wanted))[-MOST_COLUMNS:]
 
 
@@ -154,7 +165,9 @@ def design(workspace: Workspace) -> Design:
     if kind == kinds[0]:
         left, right = st.columns(2)
         smaller = tuple(dim for dim in workspace.dims if dim < full) or (full,)
-        dim = left.select_slider("Shortlist width, dims", smaller, smaller[nearest_level(smaller, full / 4)], key="shortlist_dim")
+        dim = left.select_slider(
+            "Shortlist width, dims", smaller, smaller[nearest_level(smaller, full / 4)], key="shortlist_dim"
+        )
         sizes = sorted({k, *(size for power in range(20) if k < (size := 2**power) < n_items), n_items})
         size = right.select_slider("Shortlist size", sizes, sizes[min(len(sizes) - 1, 3)], key="shortlist_size")
         stages: tuple[tuple[int, int], ...] = ((int(dim), int(size)), (full, k))
@@ -204,7 +217,9 @@ def _adaptive(fingerprint: str, dims: tuple[int, ...], k: int, _workspace: Works
 
 def latency_dial(workspace: Workspace, query: Query) -> AdaptiveResult | None:
     """A budget in milliseconds and what the adaptive index answers within it; None until it was asked for."""
-    if not st.toggle("Measure every plan on this machine", key="adaptive", help="Takes some seconds, once per data set."):
+    if not st.toggle(
+        "Measure every plan on this machine", key="adaptive", help="Takes some seconds, once per data set."
+    ):
         return None
     index = _adaptive(workspace.embedded.fingerprint, workspace.dims, workspace.k, workspace)
     fastest = min(measurement.latency.p95_ms for measurement in index.measurements)

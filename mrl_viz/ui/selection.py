@@ -53,7 +53,9 @@ def shortened(text: str, most: int = OPTION_CHARACTERS) -> str:
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1]}…"
 
 
-def find_text(workspace: Workspace, label: str, *, key: str, chosen: int | None, on_change: Callable[[], None] | None = None) -> int | None:
+def find_text(
+    workspace: Workspace, label: str, *, key: str, chosen: int | None, on_change: Callable[[], None] | None = None
+) -> int | None:
     """A box that finds a text by what it contains, usable by keyboard; None while nothing is chosen."""
     texts = workspace.corpus.texts
     options: Sequence[int] = range(len(texts))

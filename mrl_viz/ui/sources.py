@@ -51,7 +51,9 @@ def _edit() -> None:
     own = own_corpus()
     texts = list(own.texts) if own is not None and own.embeddings is None else ["", ""]
     if len(texts) > MOST_TABLE_ROWS:
-        st.info(f"The table shows up to {MOST_TABLE_ROWS:,} texts; this corpus has {len(texts):,}. Edit the file instead.")
+        st.info(
+            f"The table shows up to {MOST_TABLE_ROWS:,} texts; this corpus has {len(texts):,}. Edit the file instead."
+        )
         return
     edited = st.data_editor(
         pd.DataFrame({"text": texts}), num_rows="dynamic", width="stretch", key="edited_texts", height=240
@@ -71,7 +73,9 @@ def _upload() -> None:
         return
     name, content = file.name, file.getvalue()
     with errors_shown():
-        text_column, label_column = _choose_columns(name, content) if name.lower().endswith(TABLE_TYPES) else (None, None)
+        text_column, label_column = (
+            _choose_columns(name, content) if name.lower().endswith(TABLE_TYPES) else (None, None)
+        )
         keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
         corpus = _read(file.file_id, name, text_column, label_column, keep, content)
         if corpus.embeddings is not None:
@@ -127,7 +131,9 @@ def check_shown(check: DataCheck) -> None:
     cells = st.columns(4)
     cells[0].metric("Texts", f"{check.n_items:,}")
     cells[1].metric("Empty, dropped", f"{check.n_empty:,}")
-    cells[2].metric("Duplicates", f"{check.n_duplicates:,}", help="Exact ones; dropped unless you keep them: they inflate overlap.")
+    cells[2].metric(
+        "Duplicates", f"{check.n_duplicates:,}", help="Exact ones; dropped unless you keep them: they inflate overlap."
+    )
     cells[3].metric("Longest", f"{check.longest_chars:,}", help="Characters of the longest text.")
     if check.label_columns:
         st.caption(plain(f"Labels found: {', '.join(check.label_columns)}."))

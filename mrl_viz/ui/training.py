@@ -65,9 +65,17 @@ class ChosenTraining:
 def choose_training(workspace: Workspace) -> ChosenTraining | None:
     """The widgets, and what they say; None, with a sentence, where that cannot be trained."""
     corpus = workspace.corpus
-    there = [source for source in SOURCES if {"labels": corpus.labels, "relevance": corpus.qrels, "pairs": corpus.pairs}[source]]
+    there = [
+        source
+        for source in SOURCES
+        if {"labels": corpus.labels, "relevance": corpus.qrels, "pairs": corpus.pairs}[source]
+    ]
     if corpus.embeddings is not None or not there:
-        what = "ready vectors" if corpus.embeddings is not None else "texts without labels, relevance judgements or scored pairs"
+        what = (
+            "ready vectors"
+            if corpus.embeddings is not None
+            else "texts without labels, relevance judgements or scored pairs"
+        )
         st.info(
             f"These are {what}: nothing says which texts belong together, so no text model can be trained on them. Choose the "
             "sample in the sidebar, or upload texts with a label column.", icon=":material/info:",
@@ -95,7 +103,9 @@ def _choose_data(workspace: Workspace, there: list[Source]) -> tuple[TrainingDat
     split: Split = "texts"
     if source == "labels":
         column = middle.selectbox("Label column", list(corpus.labels), key="train_column")
-        split = right.selectbox("Held out", get_args(Split), key="train_split", format_func=lambda name: SPLIT_NAMES[name])
+        split = right.selectbox(
+            "Held out", get_args(Split), key="train_split", format_func=lambda name: SPLIT_NAMES[name]
+        )
     data = training_data(corpus, source=source, label_column=column, split=split)
     file = "sample" if corpus is sample() else "my_texts.csv"
     more = f", label_column={column!r}, split={split!r}" if column else ""
@@ -106,20 +116,34 @@ def _choose_config(workspace: Workspace) -> TrainingConfig:
     full_dim = workspace.embedded.full_dim
     left, right = st.columns(2)
     base: Base = left.selectbox("What is trained", BASES, key="train_base", format_func=lambda name: BASE_NAMES[name])
-    schedule: Schedule = right.selectbox("Schedule", SCHEDULES, key="train_schedule", format_func=lambda name: SCHEDULE_NAMES[name])
+    schedule: Schedule = right.selectbox(
+        "Schedule", SCHEDULES, key="train_schedule", format_func=lambda name: SCHEDULE_NAMES[name]
+    )
     text = left.text_input(
         "Widths of the loss", key="train_dims", placeholder="8, 16, 32 … (empty: powers of two)",
         help=f"Comma-separated, 1 to {full_dim}; the full width is always among them.",
     )  # fmt: skip
     dims = parse_dims(text, full_dim) if text and text.strip() else ()
-    weights = right.selectbox("Weights of the widths", list(WEIGHT_NAMES), key="train_weights", format_func=lambda name: WEIGHT_NAMES[name])
-    given = right.text_input("One number per width, the full one last", key="train_own_weights") if weights == "own" else ""
+    weights = right.selectbox(
+        "Weights of the widths", list(WEIGHT_NAMES), key="train_weights", format_func=lambda name: WEIGHT_NAMES[name]
+    )
+    given = (
+        right.text_input("One number per width, the full one last", key="train_own_weights") if weights == "own" else ""
+    )
     with st.expander("More settings"):
         cells = st.columns(4)
         epochs = cells[0].number_input("Epochs", 1, 1000, EPOCHS, key="train_epochs")
-        batch_size = cells[1].number_input("Batch size", 2, 1024, 32, key="train_batch", help="At most one text of each class is in a batch.")
+        batch_size = cells[1].number_input(
+            "Batch size", 2, 1024, 32, key="train_batch", help="At most one text of each class is in a batch."
+        )
         rate = cells[2].number_input(
-            "Learning rate", 0.0, 10.0, 0.0, format="%g", key="train_rate", help="0: 0.01, or 0.00002 for a whole model."
+            "Learning rate",
+            0.0,
+            10.0,
+            0.0,
+            format="%g",
+            key="train_rate",
+            help="0: 0.01, or 0.00002 for a whole model.",
         )
         seed = cells[3].number_input("Seed", 0, 2**31 - 1, 0, key="train_seed")
     return TrainingConfig(
@@ -132,7 +156,9 @@ def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise InvalidInputError(f"`weights` is {text!r}; give numbers separated by commas, such as 1, 1, 0.5.") from error
+        raise InvalidInputError(
+            f"`weights` is {text!r}; give numbers separated by commas, such as 1, 1, 0.5."
+        ) from error
 
 
 def start_button(workspace: Workspace, chosen: ChosenTraining) -> None:
@@ -187,7 +213,11 @@ def choose_run() -> JobStatus | None:
     shown = wanted if wanted in runs else next(iter(runs))
     st.session_state["train_run"] = shown
     st.selectbox(
-        "Runs", list(runs), key="train_run", format_func=lambda run: _run_label(runs[run]), on_change=lambda: show_run(st.session_state["train_run"])
+        "Runs",
+        list(runs),
+        key="train_run",
+        format_func=lambda run: _run_label(runs[run]),
+        on_change=lambda: show_run(st.session_state["train_run"]),
     )
     st.query_params[URL_KEY] = shown
     return runs[shown]
@@ -220,7 +250,9 @@ def _live(folder: str) -> None:
 def _shown(status: JobStatus) -> None:
     text = f"{status.done} of {status.total} epochs of both models"
     if status.is_active:
-        st.progress(min(status.done / status.total, 1.0), text=text if status.epochs else "Starting: the model is loaded…")
+        st.progress(
+            min(status.done / status.total, 1.0), text=text if status.epochs else "Starting: the model is loaded…"
+        )
     elif status.state == "failed":
         st.error(plain(status.takeaway()), icon=":material/error:")
     elif status.state != "done":
@@ -230,7 +262,12 @@ def _shown(status: JobStatus) -> None:
             {"model": epoch.run, "epoch": epoch.epoch, "dim": dim, "loss": loss, "seconds": epoch.seconds}
             for epoch in status.epochs for dim, loss in zip(epoch.dims, epoch.losses)
         ]  # fmt: skip
-        chart(figures.training_losses(status.epochs), key="training_losses", takeaway=status.epochs[-1].takeaway(), rows=rows)
+        chart(
+            figures.training_losses(status.epochs),
+            key="training_losses",
+            takeaway=status.epochs[-1].takeaway(),
+            rows=rows,
+        )
 
 
 def _buttons(status: JobStatus) -> None:
@@ -271,7 +308,11 @@ def twin_numbers(run: TwinRun) -> None:
         (cells[2], -1, "matryoshka", "Matryoshka"), (cells[3], -1, "plain", "Plain twin"),
     ):  # fmt: skip
         curve, dim = comparison.curve(name), comparison.dims[level]
-        cell.metric(f"{label}, {dim} dims", f"{curve.value[level]:.3f}", help=f"{comparison.measure}; 95 %: {curve.low[level]:.3f} to {curve.high[level]:.3f}")
+        cell.metric(
+            f"{label}, {dim} dims",
+            f"{curve.value[level]:.3f}",
+            help=f"{comparison.measure}; 95 %: {curve.low[level]:.3f} to {curve.high[level]:.3f}",
+        )
     if comparison.is_classic:
         st.success(plain(run.takeaway()), icon=":material/check_circle:")
     else:

@@ -46,6 +46,8 @@ def require_workspace() -> Workspace:
     """The current workspace; a helpful message instead of the page when there are too few texts to compare."""
     current = workspace()
     if current.corpus.n_items < 2:
-        st.info("There is one text only. Neighbors need at least two: add more on the Start page.", icon=":material/info:")
+        st.info(
+            "There is one text only. Neighbors need at least two: add more on the Start page.", icon=":material/info:"
+        )
         st.stop()
     return current

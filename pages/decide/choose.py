@@ -52,6 +52,8 @@ st.subheader("Deploy it")
 ui.snippet_shown(decision)
 
 st.subheader("The decision record")
-st.caption("Data fingerprint, model, plan, evidence and caveats, for a reader who was not there; the JSON is what `search --plan` takes.")
+st.caption(
+    "Data fingerprint, model, plan, evidence and caveats, for a reader who was not there; the JSON is what `search --plan` takes."
+)
 ui.record_buttons(decision, grown, storage)
 ui.code_shown(ui.CHOOSE_CODE)

@@ -21,7 +21,10 @@ ui.table(comparison.model_rows(), key="compared")
 if comparison.metric is not None:
     st.subheader("Task quality against bytes per vector")
     ui.chart(
-        figures.quality_per_byte(comparison), key="quality_per_byte", takeaway=comparison.takeaway(), rows=comparison.rows()
+        figures.quality_per_byte(comparison),
+        key="quality_per_byte",
+        takeaway=comparison.takeaway(),
+        rows=comparison.rows(),
     )
 st.subheader("Agreement with oneself against bytes per vector")
 st.caption(
@@ -29,11 +32,17 @@ st.caption(
     "with itself may be consistently wrong. Models are ranked by task quality only."
 )
 ui.chart(
-    figures.overlap_per_byte(comparison), key="overlap_per_byte", takeaway=comparison.self_takeaway(), rows=comparison.rows()
+    figures.overlap_per_byte(comparison),
+    key="overlap_per_byte",
+    takeaway=comparison.self_takeaway(),
+    rows=comparison.rows(),
 )
 st.subheader("Do the models agree with each other?")
 ui.chart(
-    figures.n2o_heatmap(comparison), key="n2o", takeaway=comparison.agreement_takeaway(), rows=comparison.agreement_rows()
+    figures.n2o_heatmap(comparison),
+    key="n2o",
+    takeaway=comparison.agreement_takeaway(),
+    rows=comparison.agreement_rows(),
 )
 side = ui.side_by_side(workspace, comparison)
 if side is not None:

@@ -37,7 +37,9 @@ with ui.errors_shown():
 if short is not None:
     st.subheader("The API's short vector against the full one cut here")
     ui.chart(figures.short_vectors(short), key="short", takeaway=short.takeaway(), rows=short.rows())
-    st.caption("Agreement shows that the API cuts and renormalises as we do. It says nothing about what truncation loses.")
+    st.caption(
+        "Agreement shows that the API cuts and renormalises as we do. It says nothing about what truncation loses."
+    )
 
 st.subheader("Why the first coordinates carry more")
 st.write(

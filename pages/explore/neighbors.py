@@ -12,7 +12,10 @@ with ui.errors_shown():
     overlap = ui.every_width(workspace.embedded, workspace.k) if ui.every_width_wanted() else result.overlap
 
 ui.chart(
-    figures.overlap_curve(overlap, focus, trained), key="overlap_curve", takeaway=overlap.takeaway(), rows=overlap.rows()
+    figures.overlap_curve(overlap, focus, trained),
+    key="overlap_curve",
+    takeaway=overlap.takeaway(),
+    rows=overlap.rows(),
 )
 ui.code_shown(ui.OVERLAP_CODE)
 

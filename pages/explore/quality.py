@@ -21,5 +21,7 @@ ui.chart(
 )  # fmt: skip
 for note in quality.notes:
     st.caption(ui.plain(note))
-st.caption("Intervals: 95 % bootstrap, paired between widths. p (Holm): paired test against the full width, adjusted over widths.")
+st.caption(
+    "Intervals: 95 % bootstrap, paired between widths. p (Holm): paired test against the full width, adjusted over widths."
+)
 ui.code_shown(ui.QUALITY_CODE)

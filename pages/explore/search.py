@@ -20,11 +20,19 @@ with ui.errors_shown():
     miss = ui.miss_of(workspace, query, plan)
 st.markdown(f"**{ui.plain(plan.takeaway())}**")
 ui.table(plan.rows(), key="stages")
-st.caption("Measured with up to 200 of your own texts as queries, each finding itself too. Multiply-adds are not latency: both are shown.")
-ui.chart(
-    figures.shortlist_overlap(curve, plan.stages[0][1]), key="shortlist_curve", takeaway=curve.takeaway(), rows=curve.rows()
+st.caption(
+    "Measured with up to 200 of your own texts as queries, each finding itself too. Multiply-adds are not latency: both are shown."
 )
-st.info(ui.plain(miss.takeaway() if miss else "For this query the plan returns every full-width result."), icon=":material/search:")
+ui.chart(
+    figures.shortlist_overlap(curve, plan.stages[0][1]),
+    key="shortlist_curve",
+    takeaway=curve.takeaway(),
+    rows=curve.rows(),
+)
+st.info(
+    ui.plain(miss.takeaway() if miss else "For this query the plan returns every full-width result."),
+    icon=":material/search:",
+)
 ui.code_shown(ui.SHORTLIST_CODE)
 
 st.subheader("Within a latency budget")

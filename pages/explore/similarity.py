@@ -54,5 +54,7 @@ st.subheader("What a fixed threshold means")
 st.write("Scores at different widths are not comparable: a threshold tuned at one width keeps other pairs at another.")
 with ui.errors_shown():
     meaning = ui.threshold(workspace)
-ui.chart(figures.threshold_shift(meaning, focus), key="threshold_shift", takeaway=meaning.takeaway(), rows=meaning.rows())
+ui.chart(
+    figures.threshold_shift(meaning, focus), key="threshold_shift", takeaway=meaning.takeaway(), rows=meaning.rows()
+)
 ui.code_shown(ui.THRESHOLD_CODE)

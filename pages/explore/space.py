@@ -18,7 +18,10 @@ st.write(
     "search, trust the overlap on the Neighbors page."
 )
 ui.chart(
-    figures.space_agreement_curves(agreement, focus), key="agreement", takeaway=agreement.takeaway(), rows=agreement.rows()
+    figures.space_agreement_curves(agreement, focus),
+    key="agreement",
+    takeaway=agreement.takeaway(),
+    rows=agreement.rows(),
 )
 
 st.subheader("How many directions are in use?")

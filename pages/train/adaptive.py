@@ -28,7 +28,10 @@ result = ui.choose_label(results)
 
 st.subheader("Accuracy against width")
 ui.chart(
-    figures.accuracy_by_width(result), key="accuracy_by_width", takeaway=result.heads_takeaway(), rows=result.head_rows()
+    figures.accuracy_by_width(result),
+    key="accuracy_by_width",
+    takeaway=result.heads_takeaway(),
+    rows=result.head_rows(),
 )
 st.subheader("Where the cascade answers")
 ui.cost_metrics(result)

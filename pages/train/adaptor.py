@@ -20,11 +20,17 @@ ui.fit_facts(fit)
 if fit.n_held_out_queries:
     st.subheader("Ranking quality, for queries it has not seen")
     ui.chart(
-        figures.adaptor_curves(fit, "ndcg", workspace.focus_dim), key="adaptor_ndcg", takeaway=fit.takeaway(), rows=fit.rows()
+        figures.adaptor_curves(fit, "ndcg", workspace.focus_dim),
+        key="adaptor_ndcg",
+        takeaway=fit.takeaway(),
+        rows=fit.rows(),
     )
 st.subheader("Neighbors kept, of texts it has not seen")
 ui.chart(
-    figures.adaptor_curves(fit, "overlap", workspace.focus_dim), key="adaptor_overlap", takeaway=fit.overfitting(), rows=fit.rows()
+    figures.adaptor_curves(fit, "overlap", workspace.focus_dim),
+    key="adaptor_overlap",
+    takeaway=fit.overfitting(),
+    rows=fit.rows(),
 )
 st.subheader("Is it worth it?")
 ui.chart(figures.adaptor_gains(fit), key="adaptor_gains", takeaway=fit.takeaway(), rows=ui.verdict_rows(fit))
@@ -34,5 +40,7 @@ if fit.stages:
 st.subheader("Take it with you")
 with ui.errors_shown():
     ui.keep_adaptor(workspace, fit)
-st.caption("The Neighbors page now shows this adaptor as a further line among the controls, on texts it was not fitted on.")
+st.caption(
+    "The Neighbors page now shows this adaptor as a further line among the controls, on texts it was not fitted on."
+)
 ui.code_shown(ui.ADAPTOR_CODE)

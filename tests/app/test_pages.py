@@ -74,7 +74,9 @@ def test_one_text_is_a_helpful_page(app):
     assert not app.exception and "Neighbors need at least two" in app.info[0].value
 
 
-@pytest.mark.parametrize("text", ["a cat\na dog", "\n".join(["the same"] * 5), "?\n!\n...\n\U0001f408"], ids=["two", "same", "odd"])
+@pytest.mark.parametrize(
+    "text", ["a cat\na dog", "\n".join(["the same"] * 5), "?\n!\n...\n\U0001f408"], ids=["two", "same", "odd"]
+)
 def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
     """Two texts, equal texts and symbols: every page shows charts or says in a sentence why not; no chart holds a NaN."""
     app.checkbox(key="paste_duplicates").set_value(True)
@@ -112,7 +114,11 @@ def test_every_integer_width_is_measured_on_request(app):
     app.switch_page("pages/explore/neighbors.py").run()
     app.toggle(key="every_width").set_value(True).run(timeout=120)
     assert not app.exception and not app.error
-    (curve,) = [trace for trace in json.loads(app.get("plotly_chart")[0].proto.spec)["data"] if trace.get("name") == "overlap@10"]
+    (curve,) = [
+        trace
+        for trace in json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+        if trace.get("name") == "overlap@10"
+    ]
     assert curve["mode"] == "lines" and len(base64.b64decode(curve["x"]["bdata"])) == 256 * 2
 
 

@@ -72,7 +72,10 @@ def test_runs_are_shown_to_those_who_have_their_address(app, tmp_path, monkeypat
     """A run on this machine is not listed; its address shows it; the machine's owner can have all listed."""
     folder = tmp_path / "jobs" / "20260101-000000-0123456789abcdef"
     folder.mkdir(parents=True)
-    write_json(folder / "job.json", {"name": "private", "created": "2026-01-01T00:00:00+00:00", "config": TrainingConfig().to_dict()})
+    write_json(
+        folder / "job.json",
+        {"name": "private", "created": "2026-01-01T00:00:00+00:00", "config": TrainingConfig().to_dict()},
+    )
     write_json(folder / "outcome.json", {"state": "failed", "message": "`dims` is 999"})
     app.run()
     assert "No run yet" in app.info[0].value and "private" not in json.dumps([error.value for error in app.error])

@@ -18,7 +18,9 @@ START_TIMEOUT_S = 120
 
 def pytest_collection_modifyitems(items):
     """Every test here needs the browser; one that fails is run once more, since a busy machine may be late, and shows as R."""
-    skip = pytest.mark.skip(reason="no chromium is installed; the browser tests need one (Debian: apt install chromium)")
+    skip = pytest.mark.skip(
+        reason="no chromium is installed; the browser tests need one (Debian: apt install chromium)"
+    )
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(skip if CHROMIUM is None else pytest.mark.flaky(reruns=1))
@@ -38,7 +40,9 @@ class Server:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             env=os.environ | {"MRL_VIZ_CACHE": str(cache), "MRL_VIZ_JOBS": str(cache / "jobs")},
         )  # fmt: skip
-        self._reader = threading.Thread(target=lambda: self.lines.extend(iter(self._process.stdout.readline, "")), daemon=True)
+        self._reader = threading.Thread(
+            target=lambda: self.lines.extend(iter(self._process.stdout.readline, "")), daemon=True
+        )
         self._reader.start()
         give_up = time.monotonic() + START_TIMEOUT_S
         while not any("Ready:" in line for line in self.lines):
@@ -89,7 +93,12 @@ def page(chromium, server):
 
     tab.on("console", hear)
     tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on("request", lambda request: None if request.url.startswith((server.url, "data:", "blob:")) else complaints.append(request.url))
+    tab.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((server.url, "data:", "blob:")) else complaints.append(request.url)
+        ),
+    )
     yield tab
     context.close()
     assert not complaints

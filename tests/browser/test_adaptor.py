@@ -30,7 +30,9 @@ def test_fit_an_adaptor_and_see_its_verdicts(page):
         assert set(archive.namelist()) == {"adaptor.safetensors", "config.json", "README.md"}
     follow(page, "Neighbors")
     loaded(page)
-    expect(page.get_by_text("adaptor was fitted on 384 of these 480 texts and is measured on the other 96")).to_be_visible()
+    expect(
+        page.get_by_text("adaptor was fitted on 384 of these 480 texts and is measured on the other 96")
+    ).to_be_visible()
     follow(page, "Adaptor")
     page.get_by_role("button", name="Make it a model of this app").click()
     page.get_by_role("button", name="Use it on every page").click()

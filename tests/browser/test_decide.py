@@ -7,7 +7,13 @@ from playwright.sync_api import expect
 
 from tests.browser.steps import follow, headings, loaded, paste
 
-TEXTS = ["The cat sleeps on the sofa", "A kitten naps on the couch", "Taxes are due in April", "File your tax return", "Bread rises slowly"]
+TEXTS = [
+    "The cat sleeps on the sofa",
+    "A kitten naps on the couch",
+    "Taxes are due in April",
+    "File your tax return",
+    "Bread rises slowly",
+]
 
 
 def test_models_are_compared_and_never_ranked_without_labels(page):

@@ -15,7 +15,11 @@ def test_a_selection_survives_pages_focus_and_reload(page):
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_text("Betelgeuse dimmed so sharply").first).to_be_visible()
     expect(sidebar.get_by_text(re.compile(r"Kept at 64 dims: \d"))).to_be_visible()
-    for name, heading in (("Similarity", "How do similarities drift"), ("Map", "Where do texts move"), ("Anatomy", "What does truncating do")):
+    for name, heading in (
+        ("Similarity", "How do similarities drift"),
+        ("Map", "Where do texts move"),
+        ("Anatomy", "What does truncating do"),
+    ):
         follow(page, name)
         expect(headings(page, re.compile(heading))).to_be_visible()
         loaded(page)
@@ -129,7 +133,9 @@ def test_formulas_are_inert_in_downloads(page):
 
 def test_pages_fit_a_phone_and_the_dark(chromium, server):
     """At a phone's width and in the dark every page shows its heading and nothing is wider than the screen."""
-    with chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark", base_url=server.url) as context:
+    with chromium.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme="dark", base_url=server.url
+    ) as context:
         tab = context.new_page()
         for path in ("/", "/anatomy", "/similarity", "/neighbors", "/map"):
             tab.goto(path)

@@ -6,7 +6,13 @@ from playwright.sync_api import expect
 
 from tests.browser.steps import choose, follow, headings, loaded, move_focus, paste
 
-TEXTS = ["The cat sleeps on the sofa", "A kitten naps on the couch", "Taxes are due in April", "File your tax return", "Bread rises slowly"]
+TEXTS = [
+    "The cat sleeps on the sofa",
+    "A kitten naps on the couch",
+    "Taxes are due in April",
+    "File your tax return",
+    "Bread rises slowly",
+]
 
 
 def test_a_deep_link_is_a_whole_page(page):

@@ -40,7 +40,11 @@ def test_the_sample_is_trained_beside_the_app(page, chromium, server):
     follow(page, "Train MRL")
     expect(headings(page, TWINS)).to_be_visible(timeout=RUN_TIMEOUT_MS)
     loaded(page)
-    expect(page.get_by_text(re.compile(r"At 21 of 256 dims, 8\.2% of the size, the Matryoshka model has kNN accuracy 0\.")).first).to_be_visible()
+    expect(
+        page.get_by_text(
+            re.compile(r"At 21 of 256 dims, 8\.2% of the size, the Matryoshka model has kNN accuracy 0\.")
+        ).first
+    ).to_be_visible()
     expect(page.get_by_text(re.compile("The classic picture (shows|does not show)")).first).to_be_visible()
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3)
     page.reload()

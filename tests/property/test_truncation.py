@@ -42,7 +42,9 @@ def test_dtypes_are_kept_or_widened():
         assert normalize(np.ones((1, 2), dtype)).dtype == np.float32
 
 
-@pytest.mark.parametrize("bad", [np.array([["a"]]), np.array([[None]]), np.ones((1, 2), complex), np.ones(3), np.empty((2, 0))])
+@pytest.mark.parametrize(
+    "bad", [np.array([["a"]]), np.array([[None]]), np.ones((1, 2), complex), np.ones(3), np.empty((2, 0))]
+)
 def test_what_is_no_matrix_of_numbers_is_refused(bad):
     """Strings, objects, complex numbers, vectors and zero-width matrices are one clear error."""
     with pytest.raises(ShapeError, match="`embeddings`"):

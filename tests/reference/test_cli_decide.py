@@ -47,7 +47,9 @@ def test_search_finds_by_plan(decided, tmp_path, capsys):
     """A query finds its texts at full width, by a typed plan, and by the record of these data."""
     out = tmp_path / "found.json"
     for plan in ([], ["--plan", "64,int8,100@256"], ["--plan", decided["record"]], ["--plan", decided["data"]]):
-        assert main(["search", "sample", "--query", "holes in Swiss cheese", "--k", "3", "--json", str(out), *plan]) == 0
+        assert (
+            main(["search", "sample", "--query", "holes in Swiss cheese", "--k", "3", "--json", str(out), *plan]) == 0
+        )
         data = json.loads(out.read_text())
         assert len(data["results"]) == 3 and any(row["id"].startswith("food-cheese") for row in data["results"])
     assert "256 dims int8 exact" in capsys.readouterr().out
@@ -75,7 +77,16 @@ def test_monitor_takes_fresh_queries_and_grown_data(decided, tmp_path):
     (tmp_path / "queries.txt").write_text("how do cheeses get holes\nwhat is a telescope\n", encoding="utf-8")
     (tmp_path / "texts.txt").write_text("\n".join(f"text number {n} about cheese" for n in range(40)), encoding="utf-8")
     code = main(
-        ["monitor", str(tmp_path / "texts.txt"), "--plan", decided["record"], "--queries", str(tmp_path / "queries.txt"), "--k", "3"]
+        [
+            "monitor",
+            str(tmp_path / "texts.txt"),
+            "--plan",
+            decided["record"],
+            "--queries",
+            str(tmp_path / "queries.txt"),
+            "--k",
+            "3",
+        ]
     )
     assert code in (0, 1)
 
@@ -113,7 +124,11 @@ def test_a_plan_of_another_data_set_is_refused(decided, tmp_path, capsys):
     assert re.search("decided on data [0-9a-f]{16} and these are", capsys.readouterr().err)
     assert main(["monitor", "sample", "--model", "all-MiniLM-L6-v2", "--limit", "30", "--plan", decided["record"]]) == 2
     assert "decided for the model wordllama" in capsys.readouterr().err
-    for content, message in (("{oops", "is no JSON"), ("[1]", "no decision record"), ('{"schema": 1}', "no decision record")):
+    for content, message in (
+        ("{oops", "is no JSON"),
+        ("[1]", "no decision record"),
+        ('{"schema": 1}', "no decision record"),
+    ):
         (tmp_path / "plan.json").write_text(content, encoding="utf-8")
         assert main(["monitor", "sample", "--plan", str(tmp_path / "plan.json")]) == 2
         assert message in capsys.readouterr().err

@@ -29,7 +29,9 @@ def embedded():
 @pytest.fixture(scope="module")
 def measured(embedded):
     """Two widths and the full one, overlap of 480 texts among themselves."""
-    return measure_candidates(replace(embedded, queries=None), dims=[32, 128], dtypes=("float32", "int8"), kinds=("exact", "hnsw"), n_runs=2)
+    return measure_candidates(
+        replace(embedded, queries=None), dims=[32, 128], dtypes=("float32", "int8"), kinds=("exact", "hnsw"), n_runs=2
+    )
 
 
 def made(rows, *, n_queries=200, n_items=1000, ms=1.0, seed=0):
@@ -40,7 +42,19 @@ def made(rows, *, n_queries=200, n_items=1000, ms=1.0, seed=0):
     timed = [ms * plan.bytes_per_vector / 1000 for plan in plans]
     candidates = tuple(Candidate(plan, Latency(time, time, 1), time / n_items, 0) for plan, time in zip(plans, timed))
     return Candidates(
-        f"overlap@{K}", K, (K,), "a model", "abc", FULL, n_items, False, candidates, values[:, None].astype(float), None, None, 0
+        f"overlap@{K}",
+        K,
+        (K,),
+        "a model",
+        "abc",
+        FULL,
+        n_items,
+        False,
+        candidates,
+        values[:, None].astype(float),
+        None,
+        None,
+        0,
     )
 
 
@@ -54,7 +68,11 @@ def test_the_choice_is_the_smallest_plan_whose_bound_meets_the_target():
     assert decision.chosen == by_hand and decision.plan == Plan(64, "int8") and decision.status == "met"
     assert 0.9 <= decision.promised < 0.97
     assert [row.plan for row in decision.runners_up] == [Plan(128, "int8"), Plan(128), Plan(FULL)]
-    assert "64 dims int8" in decision.takeaway() and "97.0%" in decision.takeaway() and "94% fewer bytes" in decision.takeaway()
+    assert (
+        "64 dims int8" in decision.takeaway()
+        and "97.0%" in decision.takeaway()
+        and "94% fewer bytes" in decision.takeaway()
+    )
     json.dumps(decision.to_dict(), allow_nan=False)
 
 
@@ -82,7 +100,11 @@ def test_a_memory_budget_that_nothing_meets_is_named_with_the_nearest_plan():
     assert decision.nearest.plan == Plan(64, "int8") and decision.nearest.total_gb == pytest.approx(0.64)
     assert decision.best_within.plan == Plan(32, "int8")
     text = decision.takeaway()
-    assert "What binds: memory." in text and "Nearest: 64 dims int8 exact, with 0.64 GB" in text and "32 dims int8 exact" in text
+    assert (
+        "What binds: memory." in text
+        and "Nearest: 64 dims int8 exact, with 0.64 GB" in text
+        and "32 dims int8 exact" in text
+    )
     with pytest.raises(InvalidInputError, match="relax a budget"):
         decision.storage()
 
@@ -112,7 +134,9 @@ def test_what_is_allowed_leaves_plans_out():
     with pytest.raises(InvalidInputError, match="leave no plan"):
         choose(measured, dtypes=("float16",))
     nothing = choose(measured, target=0.99, dtypes=("int8",))
-    assert nothing.plan is None and nothing.binding == () and nothing.takeaway().startswith("None of 3 plans promises 99%")
+    assert (
+        nothing.plan is None and nothing.binding == () and nothing.takeaway().startswith("None of 3 plans promises 99%")
+    )
 
 
 def test_a_target_is_shown_with_its_digits():
@@ -207,11 +231,21 @@ def test_graded_metrics_agree_with_ir_measures(embedded):
 
     target = find_target(embedded, parse_metric("ndcg@10"), 0)
     found = nested_sweep(target.corpus, target.queries, dims=[64], k=20).indices[0]
-    qrels = [ir_measures.Qrel(str(q), str(item), grade) for q, judged in enumerate(target.grades) for item, grade in judged.items()]
-    run = [ir_measures.ScoredDoc(str(q), str(item), -float(rank)) for q, items in enumerate(found) for rank, item in enumerate(items)]
+    qrels = [
+        ir_measures.Qrel(str(q), str(item), grade)
+        for q, judged in enumerate(target.grades)
+        for item, grade in judged.items()
+    ]
+    run = [
+        ir_measures.ScoredDoc(str(q), str(item), -float(rank))
+        for q, items in enumerate(found)
+        for rank, item in enumerate(items)
+    ]
     for kind, k, name in (("ndcg", 10, "nDCG@10"), ("recall", 20, "R@20"), ("mrr", 10, "RR@10")):
         own = graded_values(kind, found, target.grades, (k,))[0]
-        reference = {int(one.query_id): one.value for one in ir_measures.iter_calc([ir_measures.parse_measure(name)], qrels, run)}
+        reference = {
+            int(one.query_id): one.value for one in ir_measures.iter_calc([ir_measures.parse_measure(name)], qrels, run)
+        }
         assert own == pytest.approx([reference[query] for query in range(len(found))])
 
 

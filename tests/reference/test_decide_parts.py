@@ -120,21 +120,34 @@ def test_storage_is_its_formula(plan):
     storage = deployment_storage(plan, 1000, 256, price_per_gb=2.5)
     assert storage.code_gb + storage.graph_gb + storage.rerank_gb == pytest.approx(storage.total_gb)
     assert storage.total_gb * 1e9 == pytest.approx(1000 * plan.bytes_per_vector, rel=0.02)
-    formula = storage.formula.removesuffix(" bytes").replace(" code", "").replace(",", "").replace("x", "*").replace(" bytes", "")
+    formula = (
+        storage.formula.removesuffix(" bytes")
+        .replace(" code", "")
+        .replace(",", "")
+        .replace("x", "*")
+        .replace(" bytes", "")
+    )
     assert eval(formula, {"__builtins__": {}}) == pytest.approx(storage.total_gb * 1e9)
-    assert storage.monthly_price == pytest.approx(2.5 * storage.total_gb) and storage.raw_gb == pytest.approx(1000 * 1024 / 1e9)
+    assert storage.monthly_price == pytest.approx(2.5 * storage.total_gb) and storage.raw_gb == pytest.approx(
+        1000 * 1024 / 1e9
+    )
     assert "a month" in storage.takeaway()
 
 
 def test_storage_of_a_graph_is_what_faiss_takes():
     """The bytes of the formula are within a twentieth of the bytes of the index."""
     rows = vectors(5000, 64).matrix
-    assert deployment_storage(Plan(64, kind="hnsw"), 5000, 64).total_gb * 1e9 == pytest.approx(AnnIndex(rows, "hnsw", 64).nbytes, rel=0.05)
+    assert deployment_storage(Plan(64, kind="hnsw"), 5000, 64).total_gb * 1e9 == pytest.approx(
+        AnnIndex(rows, "hnsw", 64).nbytes, rel=0.05
+    )
     int8 = build_plan(Plan(64, "int8"), rows)
     assert deployment_storage(Plan(64, "int8"), 5000, 64).total_gb * 1e9 == pytest.approx(int8.nbytes, rel=0.1)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [((0, 256), "`n_vectors` is 0"), ((10, 32), "`full_dim` is 32"), ((1.5, 256), "`n_vectors` is 1.5")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0, 256), "`n_vectors` is 0"), ((10, 32), "`full_dim` is 32"), ((1.5, 256), "`n_vectors` is 1.5")],
+)
 def test_impossible_storage_is_refused(arguments, message):
     """No vectors, half a vector, and a plan wider than the model are refused; so is a price below nothing."""
     with pytest.raises(InvalidInputError, match=message):
@@ -146,7 +159,9 @@ def test_impossible_storage_is_refused(arguments, message):
 def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
     """JSON and Markdown hold data, model, plan, evidence, price and caveats; the plan comes back out of the JSON."""
     grown = crowding(embedded, decision.plan, k=10, n_vectors=1e4)
-    record = decision_record(decision, crowding=grown, price_per_gb=3, currency="EUR", note="decided by us", decided_at="2026-01-01")
+    record = decision_record(
+        decision, crowding=grown, price_per_gb=3, currency="EUR", note="decided by us", decided_at="2026-01-01"
+    )
     data = json.loads(record.to_json())
     assert data["kind"] == "mrl_viz decision record" and data["schema"] == 1 and data["decided_at"] == "2026-01-01"
     assert data["data"] == {"fingerprint": embedded.fingerprint, "n_items": 480, "n_queries": 480}
@@ -154,7 +169,14 @@ def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
     assert data["evidence"]["low"] == decision.promised and data["aim"]["target"] == 0.9
     assert data["storage"]["monthly_price"] == pytest.approx(3 * data["storage"]["total_gb"])
     assert plan_from_record(data, fingerprint=embedded.fingerprint) == decision.plan
-    for part in (decision.plan.label, embedded.fingerprint, "decided by us", "prices in EUR", grown.takeaway(), "## Caveats"):
+    for part in (
+        decision.plan.label,
+        embedded.fingerprint,
+        "decided by us",
+        "prices in EUR",
+        grown.takeaway(),
+        "## Caveats",
+    ):
         assert part in record.markdown
 
 
@@ -212,7 +234,10 @@ def test_a_plan_can_be_typed(text, plan):
     assert plan_from_text(text) == plan
 
 
-@pytest.mark.parametrize("text", ["", "int8", "-4", "64,int9", "64,int8,float16", "64,5@", "64,100@32", "64,10@128,20@256", "64,int8,hnsw", "0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "int8", "-4", "64,int9", "64,int8,float16", "64,5@", "64,100@32", "64,10@128,20@256", "64,int8,hnsw", "0"],
+)
 def test_texts_that_make_no_plan_are_refused(text):
     """Unknown words, two precisions, widths that shrink and lists that grow are refused in one sentence."""
     with pytest.raises(InvalidInputError):

@@ -12,9 +12,9 @@ from sklearn.manifold import trustworthiness
 
 from mrl_viz import projection
 from mrl_viz.errors import (
+    CancelledError,
     DimensionError,
     EmptyInputError,
-    EncodingCancelledError,
     InvalidInputError,
     ShapeError,
     StoreError,
@@ -305,7 +305,7 @@ def test_umap_is_seeded_and_widths_do_not_depend_on_each_other(rows, umaps):
 def test_umap_stops_when_cancelled(rows, at):
     """The request is honoured before the next map, and the message says how far it was."""
     done = []
-    with pytest.raises(EncodingCancelledError, match=f"after {at} of 4"):
+    with pytest.raises(CancelledError, match=f"after {at} of 4"):
         umap_maps(rows[:30], [24], k=5, progress=lambda n, _: done.append(n), cancelled=lambda: len(done) >= at)
     assert len(done) == at
 

@@ -59,7 +59,9 @@ def test_the_mean_alone_would_break_its_promise():
     for seed in range(N_HALVES):
         order = np.random.default_rng(seed).permutation(measured.n_queries)
         half = measured.subset(np.sort(order[:240]))
-        decision = choose(replace(half, ks=(10,), values=half.values[:, [half.ks.index(10)]]), target=0.5, targets=(0.5,))
+        decision = choose(
+            replace(half, ks=(10,), values=half.values[:, [half.ks.index(10)]]), target=0.5, targets=(0.5,)
+        )
         hopeful = replace(decision, chosen=replace(decision.chosen, low=decision.chosen.quality))
         broken += not check_promise(hopeful, measured.subset(np.sort(order[240:]))).is_kept
     assert 0.3 < broken / N_HALVES < 0.7

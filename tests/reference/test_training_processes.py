@@ -53,7 +53,12 @@ def test_a_killed_job_is_resumed_and_gives_the_same_weights(model, tmp_path):
     """kill -9 between checkpoints: interrupted, nothing to look at; resumed, it ends as a run in one go does, bit for bit."""
     config = TrainingConfig(model=model, dims=(2, 4), epochs=200, batch_size=4)
     job = start_job(DATA, config, full_dim=16, root=tmp_path / "jobs")
-    wait(job.folder, lambda status: (status.folder / "result" / "matryoshka.checkpoint.safetensors").exists() and status.done % 200 > 5)
+    wait(
+        job.folder,
+        lambda status: (
+            (status.folder / "result" / "matryoshka.checkpoint.safetensors").exists() and status.done % 200 > 5
+        ),
+    )
     os.kill(process_of(job.folder), signal.SIGKILL)
     status = wait(job.folder, ended)
     assert status.state == "interrupted" and 0 < status.done < status.total and status.message == ""
@@ -75,7 +80,13 @@ def test_a_job_outlives_who_started_it_and_is_cancelled_and_resumed(model, tmp_p
         "from tests.reference.test_training_processes import DATA; from pathlib import Path;"
         "print(start_job(DATA, TrainingConfig(model=sys.argv[1], dims=(2, 4), epochs=250, batch_size=4), root=Path(sys.argv[2])).folder)"
     )
-    started = subprocess.run([sys.executable, "-c", code, model, str(tmp_path / "jobs")], cwd=ROOT, check=True, capture_output=True, text=True)
+    started = subprocess.run(
+        [sys.executable, "-c", code, model, str(tmp_path / "jobs")],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     folder = Path(started.stdout.strip())
     wait(folder, lambda status: status.done >= 3)
     cancel_job(folder)
@@ -118,12 +129,17 @@ os.remove(folder.parent / "filler")
 run_job(folder)
 print(job_status(folder).state)
 """
-    script = f"mount -t tmpfs -o size=256k none {root} && exec {sys.executable} -c \"$CODE\""
+    script = f'mount -t tmpfs -o size=256k none {root} && exec {sys.executable} -c "$CODE"'
     probe = subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("this machine lets no test mount a small disk of its own")
     ran = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script], cwd=ROOT, env=os.environ | {"CODE": code}, capture_output=True, text=True, check=False
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"CODE": code},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     said, _, state = ran.stdout.strip().splitlines()

@@ -88,7 +88,23 @@ def test_adapt_then_sweep_on_the_command_line(tmp_path, capsys):
     assert data["schema"] == 1 and data["method"] == "paper" and data["model"] is None
     assert "against SVD" in printed and "On held-out data" in printed
     assert {path.name for path in folder.iterdir()} == {"adaptor.safetensors", "config.json", "README.md"}
-    assert main(["sweep", source, "--dims", "4,8", "--k", "10", "--arrangements", f"prefix,adaptor:{folder}", "--json", str(out)]) == 0
+    assert (
+        main(
+            [
+                "sweep",
+                source,
+                "--dims",
+                "4,8",
+                "--k",
+                "10",
+                "--arrangements",
+                f"prefix,adaptor:{folder}",
+                "--json",
+                str(out),
+            ]
+        )
+        == 0
+    )
     swept = json.loads(out.read_text())
     expected = [row["overlap"] for row in data["rows"] if row["map"] == "adaptor"]
     np.testing.assert_allclose([row["overlap"] for row in swept["arrangements"]["adaptor"]], expected, atol=1e-12)
@@ -123,9 +139,21 @@ def test_bad_adaptor_arguments_are_one_line_and_code_2(arguments, message, fit, 
 
 def test_a_learnt_order_is_a_line_on_the_command_line(tmp_path, capsys):
     """`importance` learns an order from three quarters of the texts and is measured on the rest, beside the prefix."""
-    np.save(tmp_path / "rows.npy", np.hstack([RNG.normal(size=(400, 8)) * 0.05, RNG.normal(size=(400, 8))]).astype(np.float32))
+    np.save(
+        tmp_path / "rows.npy",
+        np.hstack([RNG.normal(size=(400, 8)) * 0.05, RNG.normal(size=(400, 8))]).astype(np.float32),
+    )
     out = tmp_path / "out.json"
-    arguments = ["sweep", str(tmp_path / "rows.npy"), "--dims", "4,8", "--arrangements", "prefix,importance", "--json", str(out)]
+    arguments = [
+        "sweep",
+        str(tmp_path / "rows.npy"),
+        "--dims",
+        "4,8",
+        "--arrangements",
+        "prefix,importance",
+        "--json",
+        str(out),
+    ]
     assert main(arguments) == 0
     line = json.loads(out.read_text())["arrangements"]["importance"]
     assert "importance was fitted on 300 of these 400 texts and is measured on the other 100" in capsys.readouterr().out

@@ -19,8 +19,8 @@ from mrl_viz.embedding.encoders import bedrock, load_encoder
 from mrl_viz.embedding.encoders.api import Backoff
 from mrl_viz.errors import (
     ApiError,
+    CancelledError,
     DimensionError,
-    EncodingCancelledError,
     InvalidInputError,
     ModelUnavailableError,
     OptionalDependencyError,
@@ -229,7 +229,7 @@ def test_encode_does_not_repeat_what_cannot_succeed(stubbed, waits, code, error,
 def test_encode_stops_between_batches(stubbed):
     """`cancelled` is asked before each batch; a text that cannot be sent is named before the first."""
     encoder, stub = stubbed
-    with pytest.raises(EncodingCancelledError, match="after 0 of 1 texts"):
+    with pytest.raises(CancelledError, match="after 0 of 1 texts"):
         encoder.encode(["bread"], cancelled=lambda: True)
     with pytest.raises(InvalidInputError, match=r"lone surrogate. in row 0"):
         encoder.encode(["\ud83d"])

@@ -13,10 +13,10 @@ import torch
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import (
+    CancelledError,
     DataFormatError,
     DimensionError,
     EmptyInputError,
-    EncodingCancelledError,
     InvalidInputError,
     ShapeError,
     StoreError,
@@ -73,7 +73,9 @@ def naive(model, data, config, dims, weights, joined):
         means = {dim: [] for dim in dims}
         for step, columns in enumerate(batches):
             share = (epoch + (step + 0.5) / len(batches)) / config.epochs
-            optimizer.param_groups[0]["lr"] = config.step_size * min(share / 0.1, 1) * 0.5 * (1 + math.cos(math.pi * share))
+            optimizer.param_groups[0]["lr"] = (
+                config.step_size * min(share / 0.1, 1) * 0.5 * (1 + math.cos(math.pi * share))
+            )
             total = 0.0
             for dim, weight in zip(dims, weights):
                 if dim not in joined(epoch):
@@ -82,7 +84,9 @@ def naive(model, data, config, dims, weights, joined):
                 candidates = torch.cat(others)
                 loss = 0.0
                 for i, anchor in enumerate(anchors):
-                    scores = torch.stack([config.scale * torch.dot(anchor, c) / (anchor.norm() * c.norm()) for c in candidates])
+                    scores = torch.stack(
+                        [config.scale * torch.dot(anchor, c) / (anchor.norm() * c.norm()) for c in candidates]
+                    )
                     loss = loss - (scores[i] - torch.logsumexp(scores, 0)) / len(anchors)
                 means[dim].append(loss.item())
                 total = total + weight * loss
@@ -156,7 +160,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(model, data, tmp_path, base):
         asked.append(len(seen))
         return len(seen) == 2 and len(asked) % 2 == 0
 
-    with pytest.raises(EncodingCancelledError, match="epoch 3 of 4"):
+    with pytest.raises(CancelledError, match="epoch 3 of 4"):
         train_contrastive(model, data, config, checkpoint=path, progress=seen.append, cancelled=stop)
     again = train_contrastive(model, data, config, checkpoint=path, progress=seen.append)
     assert [epoch.epoch for epoch in seen] == [1, 2, 3, 4]
@@ -203,7 +207,11 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_model(
     config = replace(CONFIG, epochs=12)
 
     def first_drawn(seed):
-        return next(epoch for epoch in range(12) if any(row in column for batch in epoch_batches(data, 4, seed=seed, epoch=epoch) for column in batch))
+        return next(
+            epoch
+            for epoch in range(12)
+            if any(row in column for batch in epoch_batches(data, 4, seed=seed, epoch=epoch) for column in batch)
+        )
 
     late, early = (next(seed for seed in range(99) if first_drawn(seed) == epoch) for epoch in (2, 0))
     seen, path = [], tmp_path / "run.safetensors"
@@ -253,7 +261,9 @@ def test_held_out_texts_are_never_trained_on(data, triplets):
 def test_the_sample_has_labels_and_relevance():
     """Labels come first; relevance takes the best grade; what is not there is refused."""
     corpus = read_corpus("sample")
-    assert training_data(corpus).takeaway() == "288 texts of 8 classes to train on and 192 of the same classes held out."
+    assert (
+        training_data(corpus).takeaway() == "288 texts of 8 classes to train on and 192 of the same classes held out."
+    )
     pairs = training_data(corpus, source="relevance")
     assert pairs.kind == "pairs" and set(corpus.query_texts) >= {pairs.texts[left] for left, _ in pairs.train}
     with pytest.raises(InvalidInputError, match="choose one"):

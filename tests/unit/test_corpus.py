@@ -150,7 +150,5 @@ def test_with_retrieval_moves_and_counts_judgements():
     judged = with_retrieval(corpus, {"q1": "a query", "q2": "another"}, qrels, {"d3": "d1"})
     assert judged.qrels == {"q1": {"d1": 2}}
     assert (judged.query_ids, judged.query_texts) == (("q1", "q2"), ("a query", "another"))
-    assert judged.check.notes == (
-        "2 relevance judgements name a query or text that is not here; they are left out.",
-    )
+    assert judged.check.notes == ("2 relevance judgements name a query or text that is not here; they are left out.",)
     assert corpus.query_ids == ()

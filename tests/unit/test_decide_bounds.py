@@ -73,7 +73,8 @@ def test_copies_are_more_queries_like_these():
 
 
 @pytest.mark.parametrize(
-    ("gap", "with_more", "wanted", "times"), [(0.2, 0.1, 0.05, 16), (0.2, 0.05, 0.05, 4), (0.2, 0.1, 0.3, 1), (0.2, 0.25, 0.1, 4)]
+    ("gap", "with_more", "wanted", "times"),
+    [(0.2, 0.1, 0.05, 16), (0.2, 0.05, 0.05, 4), (0.2, 0.1, 0.3, 1), (0.2, 0.25, 0.1, 4)],
 )
 def test_times_as_many_queries(gap, with_more, wanted, times):
     """A gap that halves with four times the queries falls with their root, one that quarters falls with their number."""

@@ -15,7 +15,7 @@ from mrl_viz.embedding.catalogue import package_folder
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
 from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
-from mrl_viz.errors import EncodingCancelledError, InvalidInputError, ModelUnavailableError, ShapeError
+from mrl_viz.errors import CancelledError, InvalidInputError, ModelUnavailableError, ShapeError
 
 TEXTS = ("The river rises in spring.", "Bread needs flour, water and time", "¿Cuánto cuesta el pan?", "", "tax " * 400)
 
@@ -164,7 +164,7 @@ def test_encode_reports_progress_and_can_be_cancelled(minilm):
     minilm.encode(["bread"] * 100, progress=lambda done, total: reports.append((done, total)))
     assert reports == [(64, 100), (100, 100)]
     answers = iter([False, True])
-    with pytest.raises(EncodingCancelledError, match="stopped after 64 of 100 texts"):
+    with pytest.raises(CancelledError, match="stopped after 64 of 100 texts"):
         minilm.encode(["bread"] * 100, cancelled=lambda: next(answers))
 
 
@@ -288,5 +288,5 @@ def test_precomputed_encoder_reports_progress_and_can_be_cancelled():
     reports = []
     encoder.encode(["a", "b"], progress=lambda done, total: reports.append((done, total)))
     assert reports == [(2, 2)]
-    with pytest.raises(EncodingCancelledError, match="stopped after 0 of 2 texts"):
+    with pytest.raises(CancelledError, match="stopped after 0 of 2 texts"):
         encoder.encode(["a", "b"], cancelled=lambda: True)

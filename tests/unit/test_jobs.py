@@ -45,7 +45,10 @@ def prepared(folder, model, launched=0.0, **changes):
     folder.mkdir(parents=True)
     config = TrainingConfig(model=model, **{"dims": (2, 4), "epochs": 3, "batch_size": 4} | changes)
     write_json(folder / "data.json", DATA.to_dict())
-    write_json(folder / "job.json", {"name": "a job", "created": "2026-01-01T00:00:00+00:00", "config": config.to_dict(), "data_code": "mine"})
+    write_json(
+        folder / "job.json",
+        {"name": "a job", "created": "2026-01-01T00:00:00+00:00", "config": config.to_dict(), "data_code": "mine"},
+    )
     write_json(folder / "attempt.json", {"id": "one", "launched": launched, "log_bytes": 0})
     return folder
 
@@ -56,7 +59,9 @@ def test_a_job_that_ran_is_done_and_has_its_result(job):
     run_job(job)
     status = job_status(job)
     assert (status.state, status.done, status.total, status.message, status.data_code) == ("done", 6, 6, "", "mine")
-    assert [(epoch.run, epoch.epoch) for epoch in status.epochs] == [(run, n) for run in ("matryoshka", "plain") for n in (1, 2, 3)]
+    assert [(epoch.run, epoch.epoch) for epoch in status.epochs] == [
+        (run, n) for run in ("matryoshka", "plain") for n in (1, 2, 3)
+    ]
     assert job_result(job).model_folder().is_dir() and job_result(job).config == status.config
     assert not (job / "reserve").exists()
     with pytest.raises(InvalidInputError, match="`a job` is done; only"):
@@ -112,13 +117,23 @@ def test_states_are_read_off_the_folder(tmp_path, model, monkeypatch):
     (folder / "log.txt").write_text("a warning\n")
     assert job_status(folder).message == ""
     (folder / "log.txt").write_text("Traceback (most recent call last):\n  ...\nMemoryError: too much\n")
-    assert job_status(folder).takeaway() == "a job was interrupted after 0 of 6 epochs (MemoryError: too much); resume it to go on from there."
+    assert (
+        job_status(folder).takeaway()
+        == "a job was interrupted after 0 of 6 epochs (MemoryError: too much); resume it to go on from there."
+    )
     assert cancel_job(folder).state == "cancelled"
 
 
 def test_half_a_line_of_progress_is_passed_over(job):
     """A kill in the middle of a line loses that epoch only; an epoch that was repeated counts once, the last time."""
-    row = {"run": "matryoshka", "epoch": 1, "n_epochs": 3, "dims": [2, 4, 16], "losses": [3.0, 2.0, None], "seconds": 1.0}
+    row = {
+        "run": "matryoshka",
+        "epoch": 1,
+        "n_epochs": 3,
+        "dims": [2, 4, 16],
+        "losses": [3.0, 2.0, None],
+        "seconds": 1.0,
+    }
     lines = [json.dumps(row), json.dumps(row | {"losses": [1.0, 1.0, 1.0]}), json.dumps(row | {"epoch": 2})[:40]]
     (job / "progress.jsonl").write_text("\n".join(lines))
     (epoch,) = job_status(job).epochs

@@ -56,7 +56,11 @@ def test_headline_compares_with_the_smallest_single_width_that_is_as_good(result
         if result.separate_dim:
             level = result.dims.index(result.separate_dim)
             fixed = result.cascades["separate"].fixed_accuracy
-            assert fixed[level][0] >= result.cascade.accuracy[0] > max([pair[0] for pair in fixed[:level]], default=0) - 1e-12
+            assert (
+                fixed[level][0]
+                >= result.cascade.accuracy[0]
+                > max([pair[0] for pair in fixed[:level]], default=0) - 1e-12
+            )
         assert result.saving < PROMISED_SAVING and "promise holds" not in result.takeaway()
         assert f"{len(result.classes)} classes" in result.takeaway()
 

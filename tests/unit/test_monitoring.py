@@ -26,7 +26,9 @@ def test_all_texts_give_the_overlap_of_the_sweep(embedded):
     result = check_deployed_plan(rows, 64, target=0.4, n_queries=1000, seed=3)
     overlap = neighbor_overlap(nested_sweep(rows, dims=[64], k=10), seed=3)
     assert result.n_queries == 205
-    assert (result.overlap, result.low, result.high) == pytest.approx((overlap.overlap[0], overlap.overlap_low[0], overlap.overlap_high[0]))
+    assert (result.overlap, result.low, result.high) == pytest.approx(
+        (overlap.overlap[0], overlap.overlap_low[0], overlap.overlap_high[0])
+    )
 
 
 def test_the_full_width_keeps_everything(embedded):
@@ -38,7 +40,9 @@ def test_the_full_width_keeps_everything(embedded):
 
 def test_a_plan_is_monitored_as_deployed(embedded):
     """Precision and rerank count: binary loses, and a rerank of all texts wins everything back."""
-    float32, binary = (check_deployed_plan(embedded, plan, target=0.9, seed=0).overlap for plan in (Plan(64), Plan(64, "binary")))
+    float32, binary = (
+        check_deployed_plan(embedded, plan, target=0.9, seed=0).overlap for plan in (Plan(64), Plan(64, "binary"))
+    )
     assert binary < float32 < 1
     assert check_deployed_plan(embedded, Plan(8, "binary", rerank=((480, 256),)), target=0.9).overlap == 1
 

@@ -18,8 +18,8 @@ from mrl_viz.embedding.encoders import load_encoder, openai_compatible
 from mrl_viz.embedding.encoders.api import Backoff, estimate_cost
 from mrl_viz.errors import (
     ApiError,
+    CancelledError,
     DimensionError,
-    EncodingCancelledError,
     InvalidInputError,
     ModelUnavailableError,
     OptionalDependencyError,
@@ -384,10 +384,10 @@ def test_encode_halves_a_batch_the_server_finds_too_large(server, load, wordllam
 
 def test_encode_stops_between_batches_and_while_waiting(server, load, waits):
     """`cancelled` is asked before each request and during each wait."""
-    with pytest.raises(EncodingCancelledError, match="after 4 of 12 texts"):
+    with pytest.raises(CancelledError, match="after 4 of 12 texts"):
         load(batch_size=4).encode(TEXTS, cancelled=lambda: len(server.bodies) == 1)
     server.fault = refuse(429, headers={"Retry-After": "50"})
-    with pytest.raises(EncodingCancelledError, match="waiting for the server"):
+    with pytest.raises(CancelledError, match="waiting for the server"):
         load().encode(TEXTS, cancelled=lambda: sum(waits) > 2)
     assert sum(waits) < 4
 

@@ -40,7 +40,9 @@ def test_overlap_equals_set_intersection():
 def test_full_width_agrees_with_itself():
     """m = D: everything survives, interval included."""
     result = neighbor_overlap(SWEEP)
-    assert (result.overlap[-1], result.overlap_low[-1], result.overlap_high[-1], result.rbo[-1]) == pytest.approx((1,) * 4)
+    assert (result.overlap[-1], result.overlap_low[-1], result.overlap_high[-1], result.rbo[-1]) == pytest.approx(
+        (1,) * 4
+    )
     assert result.corrected[-1] == pytest.approx(1)
 
 

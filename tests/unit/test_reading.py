@@ -243,9 +243,7 @@ def test_read_upload_notes_judgements_of_unknown_documents(beir):
     beir["qrels/test.tsv"] += b"q1\tnowhere\t1\nnobody\td1\t1\n"
     corpus = read_upload("b.zip", zipped(beir))
     assert corpus.qrels == {"q1": {"d1": 2}, "q2": {"d2": 2}}
-    assert corpus.check.notes == (
-        "2 relevance judgements name a query or text that is not here; they are left out.",
-    )
+    assert corpus.check.notes == ("2 relevance judgements name a query or text that is not here; they are left out.",)
 
 
 @pytest.mark.parametrize("left_out", ["queries.jsonl", "qrels/test.tsv"])

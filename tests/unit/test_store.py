@@ -17,7 +17,7 @@ from mrl_viz.embedding import store
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
 from mrl_viz.embedding.store import EmbeddingStore
-from mrl_viz.errors import DimensionError, EncodingCancelledError, StoreError
+from mrl_viz.errors import CancelledError, DimensionError, StoreError
 
 TEXTS = [f"text number {n} about {topic}" for n in range(40) for topic in ("rivers", "bread", "tax")]
 SMALL_BATCH = 16
@@ -281,7 +281,7 @@ def test_embed_reports_progress_over_all_distinct_texts(tmp_path, encoder, small
 def test_embed_cancelled_keeps_finished_batches(tmp_path, encoder, small_batches):
     """After a stop, the batches before it are not encoded again."""
     answers = iter([False, False, False, True])
-    with pytest.raises(EncodingCancelledError, match="48 of 120 texts are stored"):
+    with pytest.raises(CancelledError, match="48 of 120 texts are stored"):
         EmbeddingStore(tmp_path).embed(encoder, TEXTS, cancelled=lambda: next(answers))
     encoder.asked.clear()
     EmbeddingStore(tmp_path).embed(encoder, TEXTS)

@@ -10,7 +10,7 @@ import pytest
 
 from mrl_viz import figures
 from mrl_viz.embedding.encoders import load_encoder
-from mrl_viz.errors import DataFormatError, EncodingCancelledError, InvalidInputError, StoreError
+from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, StoreError
 from mrl_viz.training.card import repeat_code
 from mrl_viz.training.data import labelled_data, paired_data
 from mrl_viz.training.loop import TrainingConfig
@@ -110,7 +110,11 @@ def test_the_classic_picture_is_found_where_it_is_and_only_there(data):
     expected = score(front, (4,)).mean() - score(end, (4,)).mean()
     assert classic.gain[classic.dims.index(4)] == pytest.approx(expected)
     opposite = compare_twins(end, front, score, dims=(4, 8, 16), measure=measure)
-    assert not opposite.is_classic and "the plain twin is better" in opposite.takeaway() and "worse at" in opposite.gain_takeaway()
+    assert (
+        not opposite.is_classic
+        and "the plain twin is better" in opposite.takeaway()
+        and "worse at" in opposite.gain_takeaway()
+    )
     lost = compare_twins(np.hstack([front[:, :16], end[::-1, :16] * 9]), end, score, dims=(4, 8, 16), measure=measure)
     assert not lost.is_classic and "shows only in part" in lost.takeaway()
 
@@ -129,7 +133,9 @@ def test_a_comparison_survives_json(finished):
 def test_a_finished_run_leaves_two_models_and_no_checkpoints(finished):
     """Each epoch of both runs was reported; the folder has two models with cards, and the comparison."""
     run, seen = finished
-    assert [(epoch.run, epoch.epoch) for epoch in seen] == [(name, n) for name in ("matryoshka", "plain") for n in (1, 2, 3)]
+    assert [(epoch.run, epoch.epoch) for epoch in seen] == [
+        (name, n) for name in ("matryoshka", "plain") for n in (1, 2, 3)
+    ]
     assert seen[0].dims == (2, 4, 16) and seen[-1].dims == (16,)
     assert sorted(os.listdir(run.folder)) == ["comparison.json", "matryoshka", "plain"]
     card = (run.model_folder() / "README.md").read_text()
@@ -164,7 +170,7 @@ def test_a_stopped_pair_goes_on(finished, model, data, tmp_path):
     """Stopped while the twin trains and called again: the Matryoshka model is not trained twice, the result is the same."""
     run, _ = finished
     seen = []
-    with pytest.raises(EncodingCancelledError, match="of the plain model"):
+    with pytest.raises(CancelledError, match="of the plain model"):
         train_twins(model, data, CONFIG, tmp_path, progress=seen.append, cancelled=lambda: len(seen) == 4)
     resumed = train_twins(model, data, CONFIG, tmp_path, progress=seen.append)
     assert [epoch.run for epoch in seen].count("matryoshka") == 3
@@ -184,7 +190,9 @@ def test_a_full_disk_loses_nothing(finished, model, data, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, hard))  # the smallest model has 1,688 bytes of weights
     seen = []
     try:
-        with pytest.raises(StoreError, match=r"cannot be written .*free some space or choose another folder, then resume"):
+        with pytest.raises(
+            StoreError, match=r"cannot be written .*free some space or choose another folder, then resume"
+        ):
             train_twins(model, data, CONFIG, tmp_path, progress=seen.append)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mrl_viz.errors import ApiError, EncodingCancelledError, InvalidInputError
+from mrl_viz.errors import ApiError, CancelledError, InvalidInputError
 from mrl_viz.truncation import FloatMatrix
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Backoff:
         Raises
         ------
         ApiError : no attempt succeeded, or the server asks to wait longer than `longest_s`.
-        EncodingCancelledError : `cancelled` returned true during a wait.
+        CancelledError : `cancelled` returned true during a wait.
         """
         attempt = 0
         while True:
@@ -145,7 +145,7 @@ class Backoff:
         """Sleep, in short steps when somebody may cancel."""
         while seconds > 0:
             if cancelled is not None and cancelled():
-                raise EncodingCancelledError("Embedding was stopped while waiting for the server.")
+                raise CancelledError("Embedding was stopped while waiting for the server.")
             step = seconds if cancelled is None else min(seconds, CANCEL_POLL_S)
             self.sleep(step)
             seconds -= step
@@ -186,7 +186,7 @@ def encode_in_batches(
     Raises
     ------
     InvalidInputError : a text that UTF-8 cannot hold.
-    EncodingCancelledError : `cancelled` returned true between batches.
+    CancelledError : `cancelled` returned true between batches.
     """
     broken = next((row for row, text in enumerate(texts) if not _is_utf8(text)), None)
     if broken is not None:
@@ -195,7 +195,7 @@ def encode_in_batches(
     done = 0
     for batch in _batches(texts, max_texts, max_tokens):
         if cancelled is not None and cancelled():
-            raise EncodingCancelledError(f"Embedding was stopped after {done} of {len(texts)} texts.")
+            raise CancelledError(f"Embedding was stopped after {done} of {len(texts)} texts.")
         rows[batch] = ask([texts[row] for row in batch])
         done = batch[-1] + 1
         if progress is not None:

@@ -92,7 +92,7 @@ class TitanEncoder:
         ------
         ApiError : the service refuses, answers wrongly or not at all, after the attempts `backoff` allows.
         ModelUnavailableError : credentials or model are refused. InvalidInputError : a text that UTF-8 cannot hold.
-        EncodingCancelledError : `cancelled` returned true between batches or while waiting.
+        CancelledError : `cancelled` returned true between batches or while waiting.
         """
         with ThreadPoolExecutor(self.concurrency) as pool:
 

@@ -113,7 +113,7 @@ class OpenAICompatibleEncoder:
         ------
         ApiError : the server refuses, answers wrongly or not at all, after the attempts `backoff` allows.
         ModelUnavailableError : the key or the model is refused. InvalidInputError : a text that UTF-8 cannot hold.
-        EncodingCancelledError : `cancelled` returned true between batches or while waiting.
+        CancelledError : `cancelled` returned true between batches or while waiting.
         """
         return encode_in_batches(
             texts, full_dim=self.full_dim, max_texts=self.batch_size, max_tokens=BATCH_TOKENS,

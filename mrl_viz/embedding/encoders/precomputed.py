@@ -12,7 +12,7 @@ import numpy as np
 from mrl_viz.data.corpus import sample_data_folder
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.encoders import Kind
-from mrl_viz.errors import EncodingCancelledError, InvalidInputError, ShapeError
+from mrl_viz.errors import CancelledError, InvalidInputError, ShapeError
 from mrl_viz.truncation import FloatMatrix, check_embeddings
 
 # The sample's vectors by the default model, so that a first visit loads no model.
@@ -73,10 +73,10 @@ class PrecomputedEncoder:
 
         Raises
         ------
-        InvalidInputError : a text whose vector is not known. EncodingCancelledError : `cancelled` returned true.
+        InvalidInputError : a text whose vector is not known. CancelledError : `cancelled` returned true.
         """
         if cancelled is not None and cancelled():
-            raise EncodingCancelledError(f"Embedding was stopped after 0 of {len(texts)} texts.")
+            raise CancelledError(f"Embedding was stopped after 0 of {len(texts)} texts.")
         n_unknown = sum(text not in self.rows for text in texts)
         if n_unknown:
             raise InvalidInputError(
@@ -101,7 +101,9 @@ def shipped_encoder(name: str, texts: Sequence[str]) -> PrecomputedEncoder | Non
     from safetensors import safe_open
 
     with safe_open(path, framework="np") as file:
-        known = tuple(bytes(row).decode() for row in np.split(file.get_tensor("texts"), file.get_tensor("text_ends")[:-1]))
+        known = tuple(
+            bytes(row).decode() for row in np.split(file.get_tensor("texts"), file.get_tensor("text_ends")[:-1])
+        )
         if not set(texts) <= set(known):
             return None
         return PrecomputedEncoder(card.name, known, file.get_tensor("embeddings"), card.matryoshka_dims)

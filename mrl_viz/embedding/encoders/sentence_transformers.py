@@ -16,7 +16,7 @@ import numpy as np
 
 from mrl_viz.embedding.catalogue import ModelCard, find_card, hub_folder, package_folder
 from mrl_viz.embedding.encoders import Kind
-from mrl_viz.errors import EncodingCancelledError, ModelUnavailableError
+from mrl_viz.errors import CancelledError, ModelUnavailableError
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ class SentenceTransformerEncoder:
 
         Raises
         ------
-        EncodingCancelledError : `cancelled` returned true between batches.
+        CancelledError : `cancelled` returned true between batches.
         """
         prompt = self.query_prompt if kind == "query" else self.document_prompt
         rows = np.empty((len(texts), self.full_dim), dtype=np.float32)
         with self._lock:
             for start in range(0, len(texts), self.batch_size):
                 if cancelled is not None and cancelled():
-                    raise EncodingCancelledError(f"Embedding was stopped after {start} of {len(texts)} texts.")
+                    raise CancelledError(f"Embedding was stopped after {start} of {len(texts)} texts.")
                 batch = _readable(texts[start : start + self.batch_size])
                 # An empty prompt must be passed as such: None would take the model's own default prompt.
                 rows[start : start + len(batch)] = self.model.encode(
@@ -80,7 +80,9 @@ class SentenceTransformerEncoder:
         """Tokens of each text, before any cut."""
         tokenizer = self.model.tokenizer
         if hasattr(tokenizer, "encode_batch"):
-            return [len(encoding.ids) for encoding in tokenizer.encode_batch(_readable(texts), add_special_tokens=False)]
+            return [
+                len(encoding.ids) for encoding in tokenizer.encode_batch(_readable(texts), add_special_tokens=False)
+            ]
         return [len(ids) for ids in tokenizer(_readable(texts), truncation=False)["input_ids"]] if texts else []
 
 
