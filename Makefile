@@ -1,8 +1,11 @@
 # One command per verb; CI runs the same ones. Assumes Python 3.11 or newer and make, nothing else.
 PYTHON ?= python3
 PORT ?= 8501
+# Where torch comes from; empty: the index that pip uses anyway. On Linux, PyTorch's own CPU index saves gigabytes of CUDA packages.
+TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One worker a core, one thread a worker.
 WORKERS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 UNIT := tests/unit tests/property tests/test_architecture.py
@@ -13,7 +16,7 @@ app: $(VENV)/.app
 	$(BIN)/python -m mrl_viz app --port $(PORT) $(if $(filter 1,$(HEADLESS)),--headless)
 
 # The app and the browser come after the rest, alone: they wait for the clock, the others for the processor.
-test: $(VENV)/.test
+test: $(VENV)/.browser
 	$(WORKERS) $(UNIT) tests/reference; status=$$?; $(BIN)/python -m pytest tests/app tests/browser && exit $$status
 
 test-unit: $(VENV)/.test
@@ -35,15 +38,19 @@ bench: $(VENV)/.test
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
-# The stamps make a second run install nothing. torch goes first so that nothing else pulls a larger build of it.
-$(VENV)/.app: requirements.txt pyproject.toml
+# The stamps make a second run install nothing. torch goes first so that nothing else pulls another build of it.
+$(VENV)/.app: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mrl_viz needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.txt)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(INSTALL) --requirement requirements.txt --editable '.[demo]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.app requirements-test.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	$(INSTALL) --requirement requirements-test.txt
+	touch $@
+
+# A browser where there is none: Playwright's own, else the system's; without one the browser tests skip and say so.
+$(VENV)/.browser: $(VENV)/.test
+	$(BIN)/python tests/browser/bring_chromium.py
 	touch $@

@@ -1,7 +1,6 @@
 """A real server and a real browser; without a chromium the tests skip and say so."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.bring_chromium import find_chromium
+
 ROOT = Path(__file__).parent.parent.parent
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = find_chromium()
 START_TIMEOUT_S = 120
 
 
 def pytest_collection_modifyitems(items):
     """Every test here needs the browser; one that fails is run once more, since a busy machine may be late, and shows as R."""
-    skip = pytest.mark.skip(
-        reason="no chromium is installed; the browser tests need one (Debian: apt install chromium)"
-    )
+    skip = pytest.mark.skip(reason="no chromium is here; `make test` tries to bring one, see what it printed")
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(skip if CHROMIUM is None else pytest.mark.flaky(reruns=1))
