@@ -8,11 +8,10 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 from mrl_viz.errors import InvalidInputError, MrlVizError
+from mrl_viz.home import home
 
-APP = Path(__file__).parent.parent / "app.py"
 START_TIMEOUT_S = 60
 
 
@@ -24,17 +23,16 @@ def launch(*, port: int = 8501, headless: bool = False) -> int:
 
     Raises
     ------
-    InvalidInputError : `port` outside 1..65535. MrlVizError : app.py is not beside the package.
+    InvalidInputError : `port` outside 1..65535. MrlVizError : app.py is missing.
     """
     if not 1 <= port <= 65535:
         raise InvalidInputError(f"`port` is {port}; choose 1 to 65535.")
-    if not APP.exists():
-        raise MrlVizError(
-            "`app.py` is not beside the package; start the app from the project's folder with `make app`."
-        )
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
+    app = home() / "app.py"
+    if not app.is_file():
+        raise MrlVizError(f"`{app}` is missing; install mrl_viz again, or run `make app` in the project's folder.")
+    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(port)]
     command += ["--server.headless", "true" if headless else "false"]
-    server = subprocess.Popen(command, cwd=APP.parent, env=os.environ | {"TOKENIZERS_PARALLELISM": "false"})
+    server = subprocess.Popen(command, cwd=app.parent, env=os.environ | {"TOKENIZERS_PARALLELISM": "false"})
     threading.Thread(target=_visit, args=(port, server), daemon=True).start()
     try:
         return server.wait()

@@ -85,6 +85,26 @@ def default_dims(full_dim: int, matryoshka_dims: Iterable[int] | None = None) ->
     return tuple(sorted(dims))
 
 
+def parse_dims(text: str, full_dim: int, matryoshka_dims: Iterable[int] | None = None) -> tuple[int, ...]:
+    """The widths of a comma-separated list, of `all`, or the default ones for an empty text.
+
+    Raises
+    ------
+    DimensionError : an entry is not a whole number in 1..full_dim.
+    """
+    if not text.strip():
+        return default_dims(full_dim, matryoshka_dims)
+    if text.strip().lower() == "all":
+        return tuple(range(1, full_dim + 1))
+    dims = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            dims.append(int(part))
+        except ValueError as error:
+            raise DimensionError(f"`dims` has {part!r}, not a whole number; choose 1 to {full_dim}.") from error
+    return check_dims(dims, full_dim)
+
+
 def truncate(embeddings: npt.ArrayLike, dim: int) -> FloatMatrix:
     """The first `dim` coordinates of each row, as a new array of shape (n_items, dim), not rescaled.
 

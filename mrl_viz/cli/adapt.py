@@ -104,8 +104,9 @@ def _adapt(args: argparse.Namespace) -> int:
     from mrl_viz.adaptor.adaptor import one_thread
     from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
     from mrl_viz.adaptor.folder import adaptor_card
-    from mrl_viz.cli.main import parse_dims, progress_bar, read_source, write_json
+    from mrl_viz.cli.main import progress_bar, read_source, write_json
     from mrl_viz.embedding.embedded import embed
+    from mrl_viz.truncation import parse_dims
 
     needs_judgements = args.qrels or args.method == "search"
     corpus = read_source(args)

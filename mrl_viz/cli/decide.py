@@ -74,11 +74,12 @@ def add_verbs(verbs: Any, add_source: AddSource) -> None:
 
 
 def _recommend(args: argparse.Namespace) -> int:
-    from mrl_viz.cli.main import parse_dims, progress_bar, read_source, write_json
+    from mrl_viz.cli.main import progress_bar, read_source, write_json
     from mrl_viz.decide import Crowding, crowding, decision_record, recommend
     from mrl_viz.decide.choose import check_limits
     from mrl_viz.embedding.embedded import embed
     from mrl_viz.errors import EmptyInputError
+    from mrl_viz.truncation import parse_dims
 
     if args.record and Path(args.record).suffix not in (".json", ".md"):
         raise InvalidInputError(f"`--record` is {args.record!r}; give a file name that ends in .json or .md.")

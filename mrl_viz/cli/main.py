@@ -12,10 +12,9 @@ from typing import Any
 
 from mrl_viz.cli.adapt import add_adapt, learned_maps, split_arrangements
 from mrl_viz.cli.decide import add_verbs
-from mrl_viz.errors import DimensionError, InvalidInputError, MrlVizError
+from mrl_viz.errors import InvalidInputError, MrlVizError
 
 BAR_WIDTH = 30
-API_PREFIXES = ("openai:", "bedrock:")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,10 +124,10 @@ def _add_source(parser: argparse.ArgumentParser, *, with_model: bool = True) -> 
 
 def _announce_cost(model: str, texts: Sequence[str], price_per_million: float) -> None:
     """What an API model is about to be sent, on stderr; nothing for models on this machine."""
-    if not model.startswith(API_PREFIXES):
-        return
-    from mrl_viz.embedding.encoders.api import estimate_cost
+    from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
 
+    if not is_paid(model):
+        return
     estimate = estimate_cost(texts, price_per_million)
     price = f", about {estimate.cost:.4f} (at most {estimate.cost_at_most:.4f})" if price_per_million else ""
     print(f"{model}: up to {estimate.n_texts} texts, about {estimate.tokens:,} tokens{price}", file=sys.stderr)
@@ -157,34 +156,13 @@ def write_json(path: str | None, data: dict[str, Any]) -> None:
         Path(path).write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def parse_dims(text: str, full_dim: int, matryoshka_dims: Sequence[int] | None = None) -> tuple[int, ...]:
-    """The widths of a comma-separated list, of `all`, or the default ones for an empty text.
-
-    Raises
-    ------
-    DimensionError : an entry is not a whole number in 1..full_dim.
-    """
-    from mrl_viz.truncation import check_dims, default_dims
-
-    if not text.strip():
-        return default_dims(full_dim, matryoshka_dims)
-    if text.strip().lower() == "all":
-        return tuple(range(1, full_dim + 1))
-    dims = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            dims.append(int(part))
-        except ValueError as error:
-            raise DimensionError(f"`dims` has {part!r}, not a whole number; choose 1 to {full_dim}.") from error
-    return check_dims(dims, full_dim)
-
-
 def _sweep(args: argparse.Namespace) -> int:
     from mrl_viz.analysis import analyse
     from mrl_viz.arrangements import check_arrangements
     from mrl_viz.data.reading import read_queries
     from mrl_viz.embedding.embedded import embed
     from mrl_viz.tasks.evaluation import analyse_controls
+    from mrl_viz.truncation import parse_dims
 
     plain_names, folders = split_arrangements(args.arrangements)
     names = check_arrangements(plain_names or ["prefix"])
@@ -238,6 +216,7 @@ def _sweep(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from mrl_viz.embedding.embedded import embed
     from mrl_viz.tasks.evaluation import evaluate
+    from mrl_viz.truncation import parse_dims
 
     corpus = read_source(args)
     embedded = embed(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding"))
@@ -270,6 +249,7 @@ def _compare(args: argparse.Namespace) -> int:
     from mrl_viz.embedding.embedded import embed
     from mrl_viz.embedding.encoders import load_encoder
     from mrl_viz.export import comparison_report
+    from mrl_viz.truncation import parse_dims
 
     corpus = read_source(args)
     embedded, speeds = [], {}

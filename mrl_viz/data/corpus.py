@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.home import home
 from mrl_viz.truncation import FloatMatrix, check_embeddings
 
 # Beyond these a laptop's browser and memory suffer; the error says to split or to use --limit.
@@ -267,5 +268,5 @@ def with_retrieval(
 
 
 def sample_data_folder() -> Path:
-    """Where the sample data lie: beside the package."""
-    return Path(__file__).parents[2] / "sample_data"
+    """Where the sample data lie."""
+    return home() / "sample_data"

@@ -7,7 +7,6 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz.cli.main import API_PREFIXES
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.decide import (
     Candidates,
@@ -22,6 +21,7 @@ from mrl_viz.decide import (
 )
 from mrl_viz.decide.candidates import DTYPES
 from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
 from mrl_viz.ui.charts import plain
@@ -85,7 +85,7 @@ def vectors_for(workspace: Workspace, metric: str) -> Embedded:
     """The data's vectors, with its own queries where the metric is about queries."""
     if not workspace.corpus.query_texts or metric.startswith(("accuracy", "spearman")):
         return workspace.embedded
-    if workspace.model.startswith(API_PREFIXES) and metric.startswith("overlap"):
+    if is_paid(workspace.model) and metric.startswith("overlap"):
         return workspace.embedded  # texts search for each other: queries would cost money
     refuse_paid_models(workspace.model)
     return _with_queries(workspace.embedded.fingerprint, workspace.corpus, workspace.model)

@@ -12,8 +12,8 @@ import numpy as np
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
-from mrl_viz.cli.main import API_PREFIXES
 from mrl_viz.embedding.encoders import Encoder, Kind, load_encoder
+from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.anatomy import (
@@ -103,7 +103,7 @@ def compared_pair(workspace: Workspace, vector: FloatMatrix, result: Analysis | 
 def api_short(workspace: Workspace, text: str, vector: FloatMatrix) -> ShortVectorAgreement | None:
     """The API's own short vector against the full one cut here, on request; None for models on this machine."""
     model, dim = workspace.model, workspace.focus_dim
-    if not model.startswith(API_PREFIXES) or workspace.corpus.embeddings is not None:
+    if not is_paid(model) or workspace.corpus.embeddings is not None:
         return None
     if not st.button(f"Ask the API for {dim} dims of this text", key="ask_short"):
         return None
@@ -278,7 +278,7 @@ def map_folder() -> Path:
 
 def refuse_paid_models(model: str) -> None:
     """Raise InvalidInputError for an API model in the app, unless the machine's owner allows it: it spends the owner's money."""
-    if model.startswith(API_PREFIXES) and os.environ.get("MRL_VIZ_ALLOW_API") != "1":
+    if is_paid(model) and os.environ.get("MRL_VIZ_ALLOW_API") != "1":
         raise InvalidInputError(
             f"`{model}` is a paid API; the owner of this machine allows it with MRL_VIZ_ALLOW_API=1."
         )

@@ -9,11 +9,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mrl_viz.analysis import Analysis, analyse
-from mrl_viz.cli.main import API_PREFIXES
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.data.reading import sample_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
-from mrl_viz.embedding.encoders.api import estimate_cost
+from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
 from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks, neighbor_overlap
 from mrl_viz.measures.lists import neighbor_ranks as ranks_of
 from mrl_viz.sweep import nested_sweep
@@ -50,7 +49,7 @@ def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
 def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     if corpus.embeddings is not None or (corpus is sample() and model == DEFAULT_MODEL):
         return embed(corpus, model, queries=())
-    if model.startswith(API_PREFIXES):
+    if is_paid(model):
         _ask_to_pay(corpus, model, area)
     with area.container(border=True):
         st.markdown(f"Embedding {corpus.n_items:,} texts; what is finished is kept, even when this page is closed.")

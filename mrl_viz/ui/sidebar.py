@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mrl_viz.cli.main import parse_dims
 from mrl_viz.data.corpus import Corpus
+from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.adaptor import ADAPTED_KEY
 from mrl_viz.ui.charts import errors_shown
 from mrl_viz.ui.explore import refuse_paid_models

@@ -10,7 +10,6 @@ from typing import get_args
 import streamlit as st
 
 from mrl_viz import figures
-from mrl_viz.cli.main import parse_dims
 from mrl_viz.errors import InvalidInputError, MrlVizError
 from mrl_viz.training.card import repeat_code
 from mrl_viz.training.data import SOURCES, Source, Split, TrainingData, check_batch, training_data
@@ -27,6 +26,7 @@ from mrl_viz.training.jobs import (
 )
 from mrl_viz.training.loop import BASES, SCHEDULES, Base, Schedule, TrainingConfig, check_config
 from mrl_viz.training.twins import TwinRun
+from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import chart, plain
 from mrl_viz.ui.results import DEFAULT_MODEL, sample
 from mrl_viz.ui.workspace import Workspace

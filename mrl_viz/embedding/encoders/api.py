@@ -30,8 +30,15 @@ UNREACHABLE_ATTEMPTS = 3
 # How often a waiting call asks whether it was cancelled, seconds.
 CANCEL_POLL_S = 0.5
 SAID_CHARACTERS = 200
+# What the names of models behind an API begin with; their calls are paid by the key's owner.
+PAID = ("openai:", "bedrock:")
 # Jitter keeps parallel calls from coming back in step; it changes no result, so it needs no seed.
 _JITTER = random.SystemRandom()
+
+
+def is_paid(model: str) -> bool:
+    """Whether a model's name is that of an API, whose calls cost its key's owner money."""
+    return model.strip().startswith(PAID)
 
 
 @dataclass(frozen=True)
