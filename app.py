@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from mrl_viz import ui
+from mrl_viz.ui.sidebar import sidebar
 
 st.set_page_config(page_title="mrl_viz", page_icon="docs/icon.png", layout="wide")
 
@@ -42,5 +42,5 @@ page = st.navigation(
     },
     expanded=True,  # above a dozen pages Streamlit would hide the last ones
 )
-ui.sidebar()
+sidebar()
 page.run()

@@ -16,8 +16,7 @@ from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformer
 from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.ui.background import Report, begin, finished, task
 from mrl_viz.ui.charts import plain
-from mrl_viz.ui.explore import encoder_of, refuse_paid_models
-from mrl_viz.ui.results import ENCODING
+from mrl_viz.ui.models import ENCODING, encoder_of, refuse_paid_models
 from mrl_viz.ui.workspace import Workspace
 
 METHOD_NAMES: dict[AdaptorMethod, str] = {

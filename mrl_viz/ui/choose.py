@@ -25,8 +25,8 @@ from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
 from mrl_viz.ui.charts import plain
-from mrl_viz.ui.explore import refuse_paid_models
-from mrl_viz.ui.results import ENCODING, PROGRESS_EVERY_S
+from mrl_viz.ui.models import ENCODING, refuse_paid_models
+from mrl_viz.ui.results import PROGRESS_EVERY_S
 from mrl_viz.ui.workspace import Workspace
 
 MEASURED_KEY, GROWN_KEY = "measured_plans", "crowding_of_plans"

@@ -10,8 +10,7 @@ from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, enco
 from mrl_viz.embedding.catalogue import CATALOGUE, is_available
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.export import comparison_report
-from mrl_viz.ui.explore import encoder_of, refuse_paid_models
-from mrl_viz.ui.results import ENCODING
+from mrl_viz.ui.models import ENCODING, encoder_of, refuse_paid_models
 from mrl_viz.ui.selection import current_item, shortened
 from mrl_viz.ui.workspace import Workspace
 

@@ -13,7 +13,7 @@ from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, analyse_controls, available_tasks, evaluate
 from mrl_viz.ui.adaptor import session_adaptor
-from mrl_viz.ui.results import ENCODING
+from mrl_viz.ui.models import ENCODING
 from mrl_viz.ui.workspace import Workspace
 
 # Thirteen sweeps of this many texts take about as long as a page may; more are measured on request.

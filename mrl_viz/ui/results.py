@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import streamlit as st
@@ -16,10 +15,9 @@ from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
 from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks, neighbor_overlap
 from mrl_viz.measures.lists import neighbor_ranks as ranks_of
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.ui.models import ENCODING
 from mrl_viz.ui.workspace import Workspace
 
-# One encoding at a time: models are not thread-safe and two cores gain nothing from two at once.
-ENCODING = threading.Lock()
 DEFAULT_MODEL = "wordllama"
 EMBEDDED_KEY, STOPPED_KEY, AGREED_KEY = "embedded_corpora", "stopped_embedding", "agreed_to_pay"
 # A session's corpora and models in memory; the others come back from the store.

@@ -17,7 +17,7 @@ from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
 from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import plain
-from mrl_viz.ui.explore import encode_one
+from mrl_viz.ui.models import encode_one
 from mrl_viz.ui.selection import current_item, shortened
 from mrl_viz.ui.workspace import Workspace
 

@@ -8,7 +8,7 @@ from mrl_viz.data.corpus import Corpus
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.adaptor import ADAPTED_KEY
 from mrl_viz.ui.charts import errors_shown
-from mrl_viz.ui.explore import refuse_paid_models
+from mrl_viz.ui.models import refuse_paid_models
 from mrl_viz.ui.results import DEFAULT_MODEL, embedded, result_or_none, sample
 from mrl_viz.ui.selection import selection_panel
 from mrl_viz.ui.workspace import WORKSPACE_KEY, Workspace, own_corpus

@@ -36,7 +36,7 @@ def use_corpus(corpus: Corpus) -> None:
     st.session_state["next_data"] = "mine"
 
 
-def workspace() -> Workspace:
+def current_workspace() -> Workspace:
     """The current workspace."""
     current: Workspace = st.session_state[WORKSPACE_KEY]
     return current
@@ -44,7 +44,7 @@ def workspace() -> Workspace:
 
 def require_workspace() -> Workspace:
     """The current workspace; a helpful message instead of the page when there are too few texts to compare."""
-    current = workspace()
+    current = current_workspace()
     if current.corpus.n_items < 2:
         st.info(
             "There is one text only. Neighbors need at least two: add more on the Start page.", icon=":material/info:"

@@ -2,25 +2,29 @@
 
 import streamlit as st
 
-from mrl_viz import figures, ui
+from mrl_viz import figures
+from mrl_viz.ui import compare as page
+from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
+from mrl_viz.ui.code import COMPARE_CODE
+from mrl_viz.ui.workspace import require_workspace
 
 st.title("Which model at which width, per byte?")
-workspace = ui.require_workspace()
-models = ui.choose_models(workspace)
+workspace = require_workspace()
+models = page.choose_models(workspace)
 if models is None:
     st.stop()
-with ui.errors_shown():
-    comparison = ui.comparison(workspace, models)
+with errors_shown():
+    comparison = page.comparison(workspace, models)
 if comparison is None:
     st.stop()
-st.markdown(f"**{ui.plain(comparison.takeaway())}**")
+st.markdown(f"**{plain(comparison.takeaway())}**")
 for note in comparison.notes:
-    st.caption(ui.plain(note))
-ui.table(comparison.model_rows(), key="compared")
+    st.caption(plain(note))
+table(comparison.model_rows(), key="compared")
 
 if comparison.metric is not None:
     st.subheader("Task quality against bytes per vector")
-    ui.chart(
+    chart(
         figures.quality_per_byte(comparison),
         key="quality_per_byte",
         takeaway=comparison.takeaway(),
@@ -31,23 +35,23 @@ st.caption(
     "Overlap with a model's own full-width neighbors says what truncation loses, not which model is better: a model that agrees "
     "with itself may be consistently wrong. Models are ranked by task quality only."
 )
-ui.chart(
+chart(
     figures.overlap_per_byte(comparison),
     key="overlap_per_byte",
     takeaway=comparison.self_takeaway(),
     rows=comparison.rows(),
 )
 st.subheader("Do the models agree with each other?")
-ui.chart(
+chart(
     figures.n2o_heatmap(comparison),
     key="n2o",
     takeaway=comparison.agreement_takeaway(),
     rows=comparison.agreement_rows(),
 )
-side = ui.side_by_side(workspace, comparison)
+side = page.side_by_side(workspace, comparison)
 if side is not None:
     st.subheader("One text's neighbors side by side")
-    st.caption(ui.plain(side.takeaway()))
-    ui.table(ui.side_rows(workspace, side), key="side_by_side")
-ui.report_button(comparison)
-ui.code_shown(ui.COMPARE_CODE)
+    st.caption(plain(side.takeaway()))
+    table(page.side_rows(workspace, side), key="side_by_side")
+page.report_button(comparison)
+code_shown(COMPARE_CODE)

@@ -2,41 +2,47 @@
 
 import streamlit as st
 
-from mrl_viz import figures, ui
+from mrl_viz import figures
+from mrl_viz.ui import anatomy as page
+from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.code import ANATOMY_CODE, PAIR_CODE
+from mrl_viz.ui.results import result_or_none
+from mrl_viz.ui.workspace import current_workspace
 
 st.title("What does truncating do to one vector?")
-workspace, focus = ui.workspace(), ui.workspace().focus_dim
-with ui.errors_shown():
-    text, vector, anatomy = ui.anatomy_of(workspace)
-    result = ui.result_or_none(workspace)
-ui.full_text(text)
+workspace = current_workspace()
+focus = workspace.focus_dim
+with errors_shown():
+    text, vector, anatomy = page.anatomy_of(workspace)
+    result = result_or_none(workspace)
+page.full_text(text)
 
 st.subheader("The coordinates, cut and renormalised")
-ui.chart(figures.coordinate_strip(anatomy, focus), key="strip", takeaway=anatomy.takeaway(), rows=anatomy.rows())
+chart(figures.coordinate_strip(anatomy, focus), key="strip", takeaway=anatomy.takeaway(), rows=anatomy.rows())
 
 st.subheader("A doll in a doll for each width")
-ui.chart(figures.nested_dolls(anatomy, focus), key="dolls", takeaway=anatomy.dolls_takeaway(), rows=anatomy.rows())
+chart(figures.nested_dolls(anatomy, focus), key="dolls", takeaway=anatomy.dolls_takeaway(), rows=anatomy.rows())
 
 st.subheader("The norm before and after renormalising")
-ui.chart(figures.prefix_norms(anatomy, focus), key="norms", takeaway=anatomy.norms_takeaway(), rows=anatomy.rows())
-ui.code_shown(ui.ANATOMY_CODE)
+chart(figures.prefix_norms(anatomy, focus), key="norms", takeaway=anatomy.norms_takeaway(), rows=anatomy.rows())
+code_shown(ANATOMY_CODE)
 
 st.subheader("Two texts at every width, with and without renormalising")
 st.write(
     "A search that computes dot products of cut vectors without bringing their length back to 1 does not compute cosines. It is "
     "the most reported mistake with truncated embeddings: scores shrink, differently for every text, and the order changes."
 )
-with ui.errors_shown():
-    other, pair = ui.compared_pair(workspace, vector, result)
-ui.full_text(other)
-ui.chart(figures.pair_curve(pair, focus), key="pair", takeaway=pair.takeaway(), rows=pair.rows())
-ui.code_shown(ui.PAIR_CODE)
+with errors_shown():
+    other, pair = page.compared_pair(workspace, vector, result)
+page.full_text(other)
+chart(figures.pair_curve(pair, focus), key="pair", takeaway=pair.takeaway(), rows=pair.rows())
+code_shown(PAIR_CODE)
 
-with ui.errors_shown():
-    short = ui.api_short(workspace, text, vector)
+with errors_shown():
+    short = page.api_short(workspace, text, vector)
 if short is not None:
     st.subheader("The API's short vector against the full one cut here")
-    ui.chart(figures.short_vectors(short), key="short", takeaway=short.takeaway(), rows=short.rows())
+    chart(figures.short_vectors(short), key="short", takeaway=short.takeaway(), rows=short.rows())
     st.caption(
         "Agreement shows that the API cuts and renormalises as we do. It says nothing about what truncation loses."
     )

@@ -2,62 +2,69 @@
 
 import streamlit as st
 
-from mrl_viz import figures, ui
+from mrl_viz import figures
+from mrl_viz.ui import evidence
+from mrl_viz.ui import neighbors as page
+from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain
+from mrl_viz.ui.code import BUMP_CODE, BY_K_CODE, CONTROLS_CODE, OVERLAP_CODE, PER_ITEM_CODE
+from mrl_viz.ui.results import analysis, every_width, neighbor_ranks
+from mrl_viz.ui.selection import chosen_in_chart
+from mrl_viz.ui.workspace import require_workspace
 
 st.title("Do neighbors survive?")
-workspace = ui.require_workspace()
+workspace = require_workspace()
 focus, trained = workspace.focus_dim, workspace.embedded.matryoshka_dims or ()
-with ui.errors_shown():
-    result = ui.analysis(workspace.embedded, workspace.dims, workspace.k)
-    overlap = ui.every_width(workspace.embedded, workspace.k) if ui.every_width_wanted() else result.overlap
+with errors_shown():
+    result = analysis(workspace.embedded, workspace.dims, workspace.k)
+    overlap = every_width(workspace.embedded, workspace.k) if page.every_width_wanted() else result.overlap
 
-ui.chart(
+chart(
     figures.overlap_curve(overlap, focus, trained),
     key="overlap_curve",
     takeaway=overlap.takeaway(),
     rows=overlap.rows(),
 )
-ui.code_shown(ui.OVERLAP_CODE)
+code_shown(OVERLAP_CODE)
 
 st.subheader("Is it really Matryoshka?")
-with ui.errors_shown():
-    controls = ui.controls(workspace)
+with errors_shown():
+    controls = evidence.controls(workspace)
 if controls is not None:
-    st.markdown(f"**{ui.plain(controls.takeaway())}**")
-    ui.chart(
+    st.markdown(f"**{plain(controls.takeaway())}**")
+    chart(
         figures.controls_curve(controls, focus, trained), key="controls_curve", takeaway=controls.takeaway(),
-        rows=ui.control_rows(controls),
+        rows=evidence.control_rows(controls),
     )  # fmt: skip
     for note in controls.notes:
-        st.caption(ui.plain(note))
+        st.caption(plain(note))
     if controls.nestedness is not None:
-        ui.chart(
+        chart(
             figures.nestedness_bars(controls.nestedness), key="nestedness", takeaway=controls.nestedness.takeaway(),
             rows=controls.nestedness.rows(),
         )  # fmt: skip
-    ui.code_shown(ui.CONTROLS_CODE)
+    code_shown(CONTROLS_CODE)
 
 st.subheader("At every list length")
-ui.chart(
+chart(
     figures.overlap_by_k(result.overlap), key="overlap_by_k", takeaway=result.overlap.k_takeaway(focus),
     rows=result.overlap.k_rows(),
 )  # fmt: skip
-ui.code_shown(ui.BY_K_CODE)
+code_shown(BY_K_CODE)
 
 st.subheader(f"Which texts? At {focus} dims")
-item = ui.extremes(workspace, result)
-ui.chart(
+item = page.extremes(workspace, result)
+chart(
     figures.per_item_strip(result.overlap, focus, workspace.corpus.texts, item), key="per_item",
-    takeaway=result.overlap.item_takeaway(focus), rows=ui.item_rows(workspace, result),
-    on_select=ui.chosen_in_chart("per_item"),
+    takeaway=result.overlap.item_takeaway(focus), rows=page.item_rows(workspace, result),
+    on_select=chosen_in_chart("per_item"),
 )  # fmt: skip
-ui.code_shown(ui.PER_ITEM_CODE)
-ui.change_cards(workspace, result, item)
+code_shown(PER_ITEM_CODE)
+page.change_cards(workspace, result, item)
 
 st.subheader("Where this text's neighbors go")
-ranks = ui.neighbor_ranks(result, item)
-ui.chart(
-    figures.neighbor_bump(ranks, ui.texts_of(workspace, ranks.neighbors), workspace.k), key="bump",
+ranks = neighbor_ranks(result, item)
+chart(
+    figures.neighbor_bump(ranks, page.texts_of(workspace, ranks.neighbors), workspace.k), key="bump",
     takeaway=ranks.takeaway(), rows=ranks.rows(),
 )  # fmt: skip
-ui.code_shown(ui.BUMP_CODE)
+code_shown(BUMP_CODE)

@@ -2,42 +2,46 @@
 
 import streamlit as st
 
-from mrl_viz import figures, ui
+from mrl_viz import figures
+from mrl_viz.ui import search as page
+from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
+from mrl_viz.ui.code import SHORTLIST_CODE
+from mrl_viz.ui.workspace import require_workspace
 
 st.title("What would a search return at each width?")
-workspace = ui.require_workspace()
-with ui.errors_shown():
-    query = ui.choose_query(workspace)
-    rows = ui.results_side_by_side(workspace, query)
-    takeaway = ui.search_takeaway(workspace, query)
-st.caption(ui.plain(f"{takeaway} Arrows compare with the rank at full width."))
-ui.table(rows, key="search_results")
+workspace = require_workspace()
+with errors_shown():
+    query = page.choose_query(workspace)
+    rows = page.results_side_by_side(workspace, query)
+    takeaway = page.search_takeaway(workspace, query)
+st.caption(plain(f"{takeaway} Arrows compare with the rank at full width."))
+table(rows, key="search_results")
 
 st.subheader("Shortlist at a small width, rerank at a large one")
-with ui.errors_shown():
-    plan = ui.design(workspace)
-    curve = ui.curve_of(workspace, plan)
-    miss = ui.miss_of(workspace, query, plan)
-st.markdown(f"**{ui.plain(plan.takeaway())}**")
-ui.table(plan.rows(), key="stages")
+with errors_shown():
+    plan = page.design(workspace)
+    curve = page.curve_of(workspace, plan)
+    miss = page.miss_of(workspace, query, plan)
+st.markdown(f"**{plain(plan.takeaway())}**")
+table(plan.rows(), key="stages")
 st.caption(
     "Measured with up to 200 of your own texts as queries, each finding itself too. Multiply-adds are not latency: both are shown."
 )
-ui.chart(
+chart(
     figures.shortlist_overlap(curve, plan.stages[0][1]),
     key="shortlist_curve",
     takeaway=curve.takeaway(),
     rows=curve.rows(),
 )
 st.info(
-    ui.plain(miss.takeaway() if miss else "For this query the plan returns every full-width result."),
+    plain(miss.takeaway() if miss else "For this query the plan returns every full-width result."),
     icon=":material/search:",
 )
-ui.code_shown(ui.SHORTLIST_CODE)
+code_shown(SHORTLIST_CODE)
 
 st.subheader("Within a latency budget")
-with ui.errors_shown():
-    answer = ui.latency_dial(workspace, query)
+with errors_shown():
+    answer = page.latency_dial(workspace, query)
 if answer is not None:
-    st.markdown(f"**{ui.plain(answer.takeaway())}**")
-    ui.table(ui.adaptive_rows(workspace, answer), key="adaptive_results")
+    st.markdown(f"**{plain(answer.takeaway())}**")
+    table(page.adaptive_rows(workspace, answer), key="adaptive_results")

@@ -2,13 +2,18 @@
 
 import streamlit as st
 
-from mrl_viz import figures, ui
+from mrl_viz import figures
+from mrl_viz.ui import space as page
+from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.code import SPACE_CODE
+from mrl_viz.ui.results import analysis
+from mrl_viz.ui.workspace import require_workspace
 
 st.title("What happens to the space as a whole?")
-workspace = ui.require_workspace()
-with ui.errors_shown():
-    result = ui.analysis(workspace.embedded, workspace.dims, workspace.k)
-    agreement, geometry, hubs = ui.space(workspace, result)
+workspace = require_workspace()
+with errors_shown():
+    result = analysis(workspace.embedded, workspace.dims, workspace.k)
+    agreement, geometry, hubs = page.space(workspace, result)
 focus = workspace.focus_dim
 
 st.subheader("Is it still the same space?")
@@ -17,7 +22,7 @@ st.write(
     "their order. Both may stay near 1 while the *nearest* neighbors change: they are dominated by the many distant pairs. For "
     "search, trust the overlap on the Neighbors page."
 )
-ui.chart(
+chart(
     figures.space_agreement_curves(agreement, focus),
     key="agreement",
     takeaway=agreement.takeaway(),
@@ -29,12 +34,12 @@ st.write(
     "The participation ratio counts the directions that share the variance; where it stops growing, more coordinates add little. "
     "Anisotropy is the mean cosine of two different texts: the higher it is, the less a similarity says by itself."
 )
-ui.chart(figures.geometry_curves(geometry, focus), key="geometry", takeaway=geometry.takeaway(), rows=geometry.rows())
+chart(figures.geometry_curves(geometry, focus), key="geometry", takeaway=geometry.takeaway(), rows=geometry.rows())
 
 st.subheader("Who is everybody's neighbor?")
 st.write(
     "Hubs are texts that turn up in many lists, anti-hubs in none: a search can never return the latter near the top. "
     "Skewness 0 is even; above 1 there are clear hubs."
 )
-ui.chart(figures.hubness_curves(hubs, focus), key="hubness", takeaway=hubs.takeaway(), rows=hubs.rows())
-ui.code_shown(ui.SPACE_CODE)
+chart(figures.hubness_curves(hubs, focus), key="hubness", takeaway=hubs.takeaway(), rows=hubs.rows())
+code_shown(SPACE_CODE)

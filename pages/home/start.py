@@ -2,15 +2,21 @@
 
 import streamlit as st
 
-from mrl_viz import figures, ui
+from mrl_viz import figures
+from mrl_viz.ui import neighbors as page
+from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.code import OVERLAP_CODE
+from mrl_viz.ui.results import analysis
+from mrl_viz.ui.sources import choose_data, data_check, model_card
+from mrl_viz.ui.workspace import require_workspace
 
 st.title("What does each embedding width keep?")
-workspace = ui.require_workspace()
-with ui.errors_shown():
-    result = ui.analysis(workspace.embedded, workspace.dims, workspace.k)
+workspace = require_workspace()
+with errors_shown():
+    result = analysis(workspace.embedded, workspace.dims, workspace.k)
 
-ui.headline(result)
-ui.chart(
+page.headline(result)
+chart(
     figures.overlap_curve(result.overlap, workspace.focus_dim, workspace.embedded.matryoshka_dims or ()),
     key="start_overlap_curve",
     takeaway=result.overlap.takeaway(),
@@ -18,13 +24,13 @@ ui.chart(
 )
 
 st.subheader("Your own texts")
-ui.choose_data()
+choose_data()
 
 left, right = st.columns([3, 2])
 with left:
     st.subheader("Data check")
-    ui.data_check(workspace)
+    data_check(workspace)
 with right:
     st.subheader("Model")
-    ui.model_card(workspace)
-ui.code_shown(ui.OVERLAP_CODE)
+    model_card(workspace)
+code_shown(OVERLAP_CODE)

@@ -2,18 +2,21 @@
 
 import streamlit as st
 
-from mrl_viz import figures, ui
+from mrl_viz import figures
+from mrl_viz.ui import training as page
+from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.workspace import require_workspace
 
 st.title("How do nested losses make a model truncatable?")
-workspace = ui.require_workspace()
+workspace = require_workspace()
 st.markdown(
     "A **Matryoshka loss** is the usual loss, computed on several prefixes of the same vector and added up. Whatever the short prefixes need "
     "must then stand at the front. Its **plain twin** starts from the same numbers, sees the same batches and takes the same steps, but has the "
     "loss at full width only. What the two differ in is what nesting does."
 )
-chosen = ui.choose_training(workspace)
+chosen = page.choose_training(workspace)
 if chosen is not None:
-    ui.start_button(workspace, chosen)
+    page.start_button(workspace, chosen)
 with st.expander("What the schedules do"):
     st.markdown(
         "- **All widths in every step**: the original. Every step pays for every width.\n"
@@ -25,23 +28,23 @@ with st.expander("What the schedules do"):
     )
 
 st.divider()
-status = ui.choose_run()
+status = page.choose_run()
 if status is None:
     st.stop()
-ui.watch(status)
-with ui.errors_shown():
-    run = ui.twin_run(status)
+page.watch(status)
+with errors_shown():
+    run = page.twin_run(status)
 if run is None:
     st.stop()
 st.subheader("The Matryoshka model against its plain twin")
-ui.twin_numbers(run)
+page.twin_numbers(run)
 comparison = run.comparison
 st.caption(
     f"{comparison.measure} on {comparison.n_items} held-out items that neither model was trained on; intervals are 95 % over them. Hollow "
     "markers: the two differ at 5 %, Holm-adjusted over the widths."
 )
-ui.chart(figures.twin_curves(comparison), key="twin_curves", takeaway=comparison.takeaway(), rows=comparison.rows())
-ui.chart(figures.twin_gain(comparison), key="twin_gain", takeaway=comparison.gain_takeaway(), rows=comparison.rows())
+chart(figures.twin_curves(comparison), key="twin_curves", takeaway=comparison.takeaway(), rows=comparison.rows())
+chart(figures.twin_gain(comparison), key="twin_gain", takeaway=comparison.gain_takeaway(), rows=comparison.rows())
 st.subheader("Take it with you")
-ui.take_away(run)
-ui.code_shown(ui.training_code(status, run))
+page.take_away(run)
+code_shown(page.training_code(status, run))

@@ -1,0 +1,85 @@
+"""Parts of the Map page: what colours mean, and the maps, kept beside the embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from mrl_viz.analysis import Analysis
+from mrl_viz.embedding.store import EmbeddingStore
+from mrl_viz.projection import MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
+from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui.workspace import Workspace
+
+UMAP_SEED = 0
+
+
+ColorBy = Literal["none", "label", "overlap lost", "displacement"]
+
+
+def map_colors(workspace: Workspace) -> tuple[ColorBy, list[str | None] | None]:
+    """What the points' colour means: a label column, overlap lost, or displacement beyond the neighbors'."""
+    columns = list(workspace.corpus.labels)
+    chosen = st.segmented_control(
+        "Colour", [*columns, "overlap lost", "displacement"], default=(columns or ["overlap lost"])[0], key="map_color",
+        required=True,
+    )  # fmt: skip
+    if chosen in columns:
+        return "label", list(workspace.corpus.labels[chosen])
+    return ("displacement", None) if chosen == "displacement" else ("overlap lost", None)
+
+
+def map_dims(workspace: Workspace) -> tuple[int, ...]:
+    """The widths that have a map: the measured ones, thinned out evenly when there are too many, with the focus and full width."""
+    dims = workspace.dims
+    if len(dims) <= MOST_WIDTHS:
+        return dims
+    step = -(-len(dims) // (MOST_WIDTHS - 2))
+    return tuple(sorted({*dims[::step], workspace.focus_dim, dims[-1]}))
+
+
+@st.cache_resource(max_entries=4, scope="session", show_spinner="Projecting every width…")
+def _pca(fingerprint: str, dims: tuple[int, ...], k: int, _rows: FloatMatrix, _result: Analysis) -> WidthMaps:
+    return pca_maps(_rows, dims, k=k, sweep=_result.sweep)
+
+
+def pca(workspace: Workspace, result: Analysis) -> WidthMaps:
+    """Every width on one basis."""
+    dims = map_dims(workspace)
+    if dims != workspace.dims:
+        return pca_maps(workspace.embedded.matrix, dims, k=workspace.k)
+    return _pca(workspace.embedded.fingerprint, dims, workspace.k, workspace.embedded.matrix, result)
+
+
+def umap(workspace: Workspace) -> WidthMaps | None:
+    """UMAP of every width: a kept one at once, else a button that draws it with progress; None until there is one."""
+    dims, folder = map_dims(workspace), map_folder()
+    key = map_key(workspace.embedded.fingerprint, method="umap", dims=dims, k=workspace.k, seed=UMAP_SEED)
+    kept = load_map(folder, key)
+    if kept is not None:
+        return kept
+    st.info(
+        f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, 5000):,} texts: from seconds to minutes, and ten "
+        "more seconds the first time. The result is kept.", icon=":material/info:",
+    )  # fmt: skip
+    if not st.button("Draw UMAP", key="draw_umap", type="primary"):
+        return None
+    area = st.empty()
+    with area.container(border=True):
+        bar = st.progress(0.0, text="Preparing the first map…")
+        st.button("Stop", key="stop_umap")
+
+    def progress(done: int, total: int) -> None:
+        bar.progress(done / total, text=f"{done} of {total} maps")
+
+    maps = umap_maps(workspace.embedded.matrix, dims, k=workspace.k, seed=UMAP_SEED, progress=progress)
+    save_map(maps, folder, key)
+    area.empty()
+    st.rerun()
+
+
+def map_folder() -> Path:
+    """Where maps are kept: beside the embeddings."""
+    return EmbeddingStore().folder / "maps"

@@ -1,0 +1,117 @@
+"""Parts of the Similarity page: cached results, choosers, and rows with texts instead of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from mrl_viz.analysis import Analysis
+from mrl_viz.measures.matrices import Order, SimilarityMatrices, similarity_matrices
+from mrl_viz.measures.movers import FlippedTriples, RelativeMovers, flipped_triples, relative_movers
+from mrl_viz.measures.similarity import (
+    SimilarityBand,
+    SimilarityDensity,
+    ThresholdMeaning,
+    similarity_band,
+    similarity_density,
+    threshold_meaning,
+)
+from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui.selection import current_item, selection, shortened
+from mrl_viz.ui.workspace import Workspace
+
+CELL_CHARACTERS = 120
+
+
+N_PAIRS = 4
+
+
+def chosen_pairs(workspace: Workspace, result: Analysis) -> tuple[tuple[int, int], ...]:
+    """All pairs of the selected texts, or one text with its nearest neighbors at full width."""
+    chosen = selection(workspace)[: N_PAIRS - 1]
+    if len(chosen) > 1:
+        return tuple((a, b) for n, a in enumerate(chosen) for b in chosen[n + 1 :])
+    item = current_item(workspace)
+    return tuple((item, int(other)) for other in result.sweep.indices[-1, item, :N_PAIRS])
+
+
+def pair_texts(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
+    """The two texts of each pair."""
+    return [(workspace.corpus.texts[a], workspace.corpus.texts[b]) for a, b in pairs]
+
+
+def choose_order(workspace: Workspace) -> tuple[Order, str | None]:
+    """How the heat maps are ordered: by cluster, by a label column, or as given."""
+    columns = list(workspace.corpus.labels)
+    chosen = st.segmented_control(
+        "Order", ["cluster", *columns, "as given"], default="cluster", key="matrix_order", required=True
+    )
+    if chosen in columns:
+        return "label", chosen
+    return ("given", None) if chosen == "as given" else ("cluster", None)
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner="Comparing pairs…")
+def _band(
+    fingerprint: str, dims: tuple[int, ...], pairs: tuple[tuple[int, int], ...], _rows: FloatMatrix
+) -> SimilarityBand:
+    return similarity_band(_rows, dims=dims, pairs=pairs)
+
+
+def band(workspace: Workspace, pairs: tuple[tuple[int, int], ...]) -> SimilarityBand:
+    """Cosine against width for chosen pairs over the band of all."""
+    return _band(workspace.embedded.fingerprint, workspace.dims, pairs, workspace.embedded.matrix)
+
+
+@st.cache_resource(max_entries=24, scope="session", show_spinner="Comparing pairs…")
+def _at_width(
+    fingerprint: str, dim: int, _rows: FloatMatrix
+) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
+    return similarity_density(_rows, dim=dim), relative_movers(_rows, dim=dim), flipped_triples(_rows, dim=dim)
+
+
+def at_focus(workspace: Workspace) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
+    """Density, movers and flips at the focus width."""
+    return _at_width(workspace.embedded.fingerprint, workspace.focus_dim, workspace.embedded.matrix)
+
+
+@st.cache_resource(max_entries=24, scope="session", show_spinner="Ordering texts…")
+def _matrices(
+    fingerprint: str, dim: int, order: Order, column: str | None, _rows: FloatMatrix, _labels: tuple[str, ...] | None
+) -> SimilarityMatrices:
+    return similarity_matrices(_rows, dim=dim, order=order, labels=_labels)
+
+
+def matrices(workspace: Workspace, order: Order, column: str | None) -> SimilarityMatrices:
+    """Full, truncated and difference heat maps' data."""
+    labels = tuple(value or "(none)" for value in workspace.corpus.labels[column]) if column else None
+    rows = workspace.embedded.matrix
+    return _matrices(workspace.embedded.fingerprint, workspace.focus_dim, order, column, rows, labels)
+
+
+@st.cache_resource(max_entries=24, scope="session", show_spinner=False)
+def _threshold(fingerprint: str, dims: tuple[int, ...], threshold: float, _rows: FloatMatrix) -> ThresholdMeaning:
+    return threshold_meaning(_rows, dims=dims, threshold=threshold)
+
+
+def threshold(workspace: Workspace) -> ThresholdMeaning:
+    """What a fixed threshold, chosen by a slider, keeps at each width."""
+    value = st.slider("Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params")
+    return _threshold(workspace.embedded.fingerprint, workspace.dims, value, workspace.embedded.matrix)
+
+
+def mover_rows(workspace: Workspace, movers: RelativeMovers) -> list[dict[str, Any]]:
+    """The biggest movers with their texts."""
+    return [_with_texts(workspace, row, ("left", "right")) for row in movers.rows()]
+
+
+def flip_rows(workspace: Workspace, flips: FlippedTriples) -> list[dict[str, Any]]:
+    """The clearest rank flips with their texts."""
+    return [_with_texts(workspace, row, ("text", "a", "b")) for row in flips.rows()]
+
+
+def _with_texts(workspace: Workspace, row: dict[str, float], names: Sequence[str]) -> dict[str, Any]:
+    texts = {name: shortened(workspace.corpus.texts[int(row[name])], CELL_CHARACTERS) for name in names}
+    return texts | {name: round(value, 4) for name, value in row.items() if name not in names}
