@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError, StoreError
-from mrl_viz.measures.maps import Indices, align, map_quality, procrustes_disparity, shared_entries
+from mrl_viz.measures.lists import Indices, shared_share
+from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize, truncate_and_normalize
 
@@ -346,7 +347,7 @@ def _assemble(
     steps = np.linalg.norm(np.diff(wide, axis=0), axis=2).mean(axis=1) / radius
     moves = wide - full
     beyond = moves - moves[:, neighbors[-1]].mean(axis=2)
-    lost = [1 - shared_entries(found, neighbors[-1]).mean(axis=1) for found in neighbors]
+    lost = 1 - shared_share(neighbors, neighbors[-1])
     return WidthMaps(
         method=method, dims=dims, k=int(k), seed=int(seed), n_items=n_items, n_judged=len(judged), items=items,
         positions=positions,
@@ -354,7 +355,7 @@ def _assemble(
         kept_in_map=tuple(q.kept_in_map for q in quality),
         disparity=(*(procrustes_disparity(full, other) for other in wide[:-1]), 0.0), movement=(*steps.tolist(), 0.0),
         explained=explained, seed_disparity=seed_disparity, restart_disparity=restart_disparity,
-        overlap_lost=np.stack(lost).astype(np.float32),
+        overlap_lost=lost.astype(np.float32),
         relative_displacement=(np.linalg.norm(beyond, axis=2) / radius).astype(np.float32),
     )  # fmt: skip
 

@@ -62,15 +62,20 @@ class Sweep:
         return self.k / (self.n_items - self.is_self)
 
     def at(self, dim: int) -> int:
-        """Position of a swept width on the first axis.
+        """Position of a swept width on the first axis; see `level_of`."""
+        return level_of(dim, self.dims)
 
-        Raises
-        ------
-        InvalidInputError : that width was not swept.
-        """
-        if dim not in self.dims:
-            raise InvalidInputError(f"`dim` is {dim}, which was not swept; choose one of {list(self.dims)}.")
-        return self.dims.index(dim)
+
+def level_of(dim: int, dims: tuple[int, ...]) -> int:
+    """Position of a width among those swept.
+
+    Raises
+    ------
+    InvalidInputError : that width was not swept.
+    """
+    if dim not in dims:
+        raise InvalidInputError(f"`dim` is {dim}, which was not swept; choose one of {list(dims)}.")
+    return dims.index(dim)
 
 
 def nested_sweep(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mrl_viz.adaptor.adaptor import Adaptor, AdaptorSettings
 from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.lists import ranks_in, shared_share
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import FloatMatrix
 
@@ -208,8 +209,8 @@ def choose_turn(
         left, _, right = np.linalg.svd(part)  # the nearest rotation: rounding must not change lengths
         matrix = (left @ right @ rotation).astype(np.float32) if 0 < share < 1 else (learnt if share else rotation)
         sweep = nested_sweep(corpus @ matrix.T, check @ matrix.T, dims=below, k=settings.k)
-        kept = np.array([(sweep.indices[sweep.at(dim)][:, :, None] == truth[:, None, :]).sum() for dim in below])
-        kept = kept / truth.size
+        # As counts of one total, so that equally good shares compare as equal.
+        kept = (ranks_in(sweep.indices[[sweep.at(dim) for dim in below]], truth) >= 0).mean(axis=(1, 2))
         baseline = kept if baseline is None else baseline
         if (kept >= baseline).all() and kept.mean() > best[0]:
             best = (float(kept.mean()), share, matrix)
@@ -260,8 +261,7 @@ def overlap_with(
 ) -> npt.NDArray[np.float64]:
     """Share of each row's true neighbors among its k nearest at each width, shape (n_dims, n_rows)."""
     sweep = nested_sweep(mapped, dims=dims, k=k)
-    levels = [sweep.indices[sweep.at(dim)] for dim in dims]
-    return np.stack([(found[:, :, None] == truth[:, None, :]).sum(axis=(1, 2)) / k for found in levels])
+    return shared_share(sweep.indices[[sweep.at(dim) for dim in dims]], truth)
 
 
 def ranking_quality(

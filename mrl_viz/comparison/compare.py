@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.comparison.neighbors import Lists, neighbor_lists, shared_share
+from mrl_viz.comparison.neighbors import Lists, neighbor_lists
 from mrl_viz.comparison.quality import Floats, Judge, choose_judge
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean, bootstrap_paired
+from mrl_viz.measures.lists import shared_share
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
 from mrl_viz.sweep import check_k
@@ -231,7 +232,7 @@ def _measure_model(
     """float32 lists (n_dims, n_rows, k); overlap (n_points, n_rows), quality (n_points, n_judged), dtype by dtype."""
     queries = (one.matrix if one.queries is None or own is not None else one.queries)[rows]
     lists = neighbor_lists(one.matrix, queries, own, dims, k)
-    shares = [shared_share(found, lists[-1]) for found in lists]
+    shares = list(shared_share(lists, lists[-1]))
     values = [judge.measure(one.matrix, one, dims)] if judge else []
     step()
     for dtype in DTYPES[1:]:

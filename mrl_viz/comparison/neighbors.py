@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from mrl_viz.comparison.results import ModelComparison
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.lists import NeighborChanges, neighbor_changes
-from mrl_viz.sweep import Sweep, nested_sweep
+from mrl_viz.measures.lists import NeighborChanges, neighbor_changes, without_own
+from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims
 
-Lists = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
+Lists = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -104,11 +103,7 @@ def neighbors_side_by_side(comparison: ModelComparison, item: int, dim: int) -> 
         dims = tuple(sorted({min(dim, one.full_dim), one.full_dim}))
         query = (one.matrix if own is not None or one.queries is None else one.queries)[item : item + 1]
         lists = neighbor_lists(one.matrix, query, own, dims, comparison.k)
-        # Ranks are all that is looked at; the cosines stay behind.
-        sweep = Sweep(
-            dims, one.full_dim, comparison.k, len(one.matrix), own is not None, lists, np.zeros(lists.shape, np.float32)
-        )
-        changes = replace(neighbor_changes(sweep, 0, dims[0]), item=item)
+        changes = replace(neighbor_changes(lists, dims, 0, dims[0]), item=item)
         found.append(ModelNeighbors(model.name, dims[0], one.full_dim, changes))
         here.append(set(lists[0, 0].tolist()))
         full.append(set(lists[-1, 0].tolist()))
@@ -132,14 +127,4 @@ def neighbor_lists(
     """The k nearest stored vectors of each query at each width, (n_dims, n_queries, k), without its `own` row."""
     if own is None:
         return nested_sweep(stored, queries, dims=dims, k=k).indices
-    lists = nested_sweep(stored, queries, dims=dims, k=k + 1).indices
-    is_own = lists == own[:, None]
-    # A row that is not among its own k + 1 nearest, as duplicates and coarse codes make it, leaves the last one out.
-    is_own[..., -1] |= ~is_own.any(axis=-1)
-    return np.asarray(lists[~is_own].reshape(*lists.shape[:2], k))
-
-
-def shared_share(lists: Lists, others: Lists) -> Floats:
-    """The share of each list that is in its counterpart too, (n_queries,)."""
-    merged = np.sort(np.concatenate([lists, others], axis=1), axis=1)
-    return np.asarray((np.diff(merged, axis=1) == 0).sum(axis=1) / lists.shape[1])
+    return without_own(nested_sweep(stored, queries, dims=dims, k=k + 1).indices, own)

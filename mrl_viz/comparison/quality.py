@@ -12,8 +12,9 @@ from mrl_viz.comparison.neighbors import neighbor_lists
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.sweep import Sweep, pair_similarities
-from mrl_viz.tasks.classes import N_NEIGHBORS, Classes, classes_from_labels, knn_correct
+from mrl_viz.measures.lists import knn_correct
+from mrl_viz.sweep import pair_similarities
+from mrl_viz.tasks.classes import N_NEIGHBORS, Classes, classes_from_labels
 from mrl_viz.tasks.evaluation import available_tasks
 from mrl_viz.tasks.pairs import FEWEST_PAIRS, correlation, mean_ranks
 from mrl_viz.tasks.retrieval import METRICS, retrieval_scores
@@ -133,9 +134,7 @@ def _classification(source: Corpus, seed: int, notes: list[str]) -> Judge:
     def measure(stored: FloatMatrix, one: Embedded, dims: Sequence[int]) -> Floats:
         queries = one.matrix[rows, : stored.shape[1]]
         lists = neighbor_lists(stored[rows], queries, own, dims, k)
-        # Votes need the lists only; the cosines stay behind.
-        sweep = Sweep(tuple(dims), stored.shape[1], k, len(rows), True, lists, np.zeros(lists.shape, np.float32))
-        return knn_correct(sweep, codes, n_neighbors=k)
+        return knn_correct(lists, codes, codes)
 
     return Judge("classification", f"knn_accuracy:{column}", len(rows), measure)
 

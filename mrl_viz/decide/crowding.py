@@ -13,6 +13,7 @@ from mrl_viz.decide.bounds import Floats
 from mrl_viz.decide.metrics import Target, find_target, parse_metric
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.measures.estimate import N_RESAMPLES, bootstrap_mean, resample_counts
+from mrl_viz.measures.lists import shared_share, without_own
 from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.plan import Plan, build_plan
 
@@ -220,7 +221,6 @@ def _overlap(plan: Plan, target: Target, rows: npt.NDArray[np.int64], k: int) ->
         indices = build_plan(each, part).search(target.queries, depth).indices
         found = np.where(indices < 0, -1, rows[indices])  # -1: an approximate index found fewer
         if target.own is not None:
-            order = np.argsort(found == target.own[:, None], axis=1, kind="stable")[:, :k]
-            found = np.take_along_axis(found, order, axis=1)
+            found = without_own(found, target.own)
         lists.append(found)
-    return np.asarray((lists[0][:, :, None] == lists[1][:, None, :]).any(axis=1).mean(axis=1))
+    return shared_share(*lists)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.decide.bounds import Floats
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.sweep import Sweep
-from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels, knn_correct
+from mrl_viz.measures.lists import knn_correct, shares_by_length, without_own
+from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels
 from mrl_viz.tasks.pairs import mean_ranks
 from mrl_viz.truncation import FloatMatrix
 
@@ -25,7 +25,7 @@ AT_K = ("overlap", "ndcg", "recall", "mrr")
 # More queries than this make no interval that matters shorter, and every plan searches for all of them.
 MOST_QUERIES = 1000
 
-Lists = npt.NDArray[np.int32]
+Lists = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -82,26 +82,11 @@ class Target:
 
     def values(self, found: Lists, full: Lists, ks: Sequence[int]) -> Floats:
         """Each query's value at every list length, shape (n_ks, n_queries), from its results and those at full width."""
-        if self.codes is not None:
-            return self._votes(found)[None]
+        if self.codes is not None and self.own is not None:
+            return knn_correct(found, self.codes, self.codes[self.own])[None]
         if self.metric.kind == "overlap":
-            match = found[:, :, None] == full[:, None, :]
-            shared = np.diagonal(match.cumsum(axis=1).cumsum(axis=2), axis1=1, axis2=2)
-            return np.stack([shared[:, k - 1] / k for k in ks])
+            return shares_by_length(found, full)[:, np.array(ks) - 1].T
         return graded_values(self.metric.kind, found, self.grades, ks)
-
-    def _votes(self, found: Lists) -> Floats:
-        codes, own = self.codes, self.own
-        if codes is None or own is None:
-            raise InvalidInputError("`codes` are missing; choose another metric than accuracy.")
-        # One row per text is what `knn_correct` reads; texts that are no query get any list, and are not looked at.
-        indices = np.zeros((1, len(codes) + 1, found.shape[1]), dtype=np.int32)
-        indices[0, own] = found
-        # -1, nothing found, counts as an item behind the last, alone in its class.
-        codes = np.append(codes, codes.max() + 1)
-        full_dim = self.corpus.shape[1]
-        sweep = Sweep((full_dim,), full_dim, found.shape[1], len(codes), True, indices, indices.astype(np.float32))
-        return np.asarray(knn_correct(sweep, codes, n_neighbors=found.shape[1])[0, own])
 
 
 def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
@@ -133,10 +118,7 @@ def search_lists(built: PlannedIndex, queries: FloatMatrix, own: npt.NDArray[np.
     """
     if own is None:
         return built.search(queries, depth).indices
-    found = built.search(queries, depth + 1).indices
-    # A text that exact duplicates pushed out of its own list loses the last entry instead.
-    order = np.argsort(found == own[:, None], axis=1, kind="stable")[:, :depth]
-    return np.asarray(np.take_along_axis(found, order, axis=1))
+    return without_own(built.search(queries, depth + 1).indices, own)
 
 
 def graded_values(kind: str, found: Lists, grades: Sequence[Mapping[int, int]], ks: Sequence[int]) -> Floats:

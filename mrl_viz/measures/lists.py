@@ -1,4 +1,8 @@
-"""Do neighbors survive truncation? Overlap, Jaccard, RBO, top-1 agreement and rank displacement against full width."""
+"""Neighbor lists: what two share, a list without its own item, votes; and what truncation leaves of them.
+
+Lists are `indices` of shape (n_queries, k) or (n_dims, n_queries, k), best first, no item twice in a list; -1 stands for
+nothing found.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,85 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import InvalidInputError
+from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean
-from mrl_viz.sweep import Sweep, cosine_matrices
+from mrl_viz.sweep import Sweep, cosine_matrices, level_of
 
 # RBO weight of the next rank: 0.9 puts about 86 % of the weight on the first ten.
 RBO_PERSISTENCE = 0.9
-# Queries compared at once: (CHUNK, k, k) booleans stay small.
-CHUNK = 4096
 # The share of neighbors that the sentence of `meaning` asks for.
 MOST_KEPT = 0.8
+
+Indices = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.float64]
+
+
+def ranks_in(lists: Indices, others: Indices) -> npt.NDArray[np.int32]:
+    """Where each entry of `lists` stands in its counterpart among `others`, from 0; -1 where it is not there.
+
+    Parameters
+    ----------
+    lists : (..., n_queries, k)
+    others : lists of the same queries, broadcast against `lists`; they may be longer or shorter
+    """
+    ranks = np.full(np.broadcast_shapes(lists.shape[:-1], others.shape[:-1]) + lists.shape[-1:], -1, dtype=np.int32)
+    for rank in range(others.shape[-1]):
+        np.copyto(ranks, rank, where=lists == others[..., rank, None])
+    np.copyto(ranks, -1, where=lists < 0)
+    return ranks
+
+
+def shared_share(lists: Indices, others: Indices) -> Floats:
+    """The share |A∩B|/k of each list (..., n_queries, k) that is in its counterpart, shape (..., n_queries), in [0, 1]."""
+    return np.asarray((ranks_in(lists, others) >= 0).mean(axis=-1))
+
+
+def shares_by_length(lists: Indices, others: Indices) -> Floats:
+    """The share that the first 1, 2, ..., k entries of both lists have in common, shape (..., n_queries, k)."""
+    k = lists.shape[-1]
+    ranks = ranks_in(lists, others[..., :k])
+    lengths = np.arange(1, k + 1)
+    # An entry is shared from the length on at which both lists have it.
+    reached = np.where(ranks < 0, k, np.maximum(ranks, lengths - 1)).reshape(-1, k)
+    rows = np.arange(len(reached))[:, None] * (k + 1)
+    counts = np.bincount((reached + rows).ravel(), minlength=len(reached) * (k + 1)).reshape(-1, k + 1)
+    return np.asarray(counts[:, :k].cumsum(axis=1).reshape(ranks.shape) / lengths)
+
+
+def without_own(lists: Indices, own: npt.NDArray[np.int64]) -> Indices:
+    """Lists (..., n_queries, k + 1) without each query's `own` item (n_queries,), shape (..., n_queries, k).
+
+    An item that exact duplicates or coarse codes pushed out of its own list loses the last entry instead.
+    """
+    is_own = lists == own[:, None]
+    is_own[..., -1] |= ~is_own.any(axis=-1)
+    return np.asarray(lists[~is_own].reshape(*lists.shape[:-1], lists.shape[-1] - 1))
+
+
+def knn_correct(lists: Indices, codes: npt.NDArray[np.int64], own: npt.NDArray[np.int64]) -> Floats:
+    """Whether the class that most of a list's items have is the query's own: 0 or 1, shape (..., n_queries).
+
+    Parameters
+    ----------
+    lists : (..., n_queries, k), every entry votes; -1, nothing found, votes for a class of its own
+    codes, own : int64 of shape (n_items,) and (n_queries,), class of each item and query, from 0; of classes with equally
+        many votes the first in order is taken
+
+    Raises
+    ------
+    ShapeError : `codes` has no entry for an item of the lists.
+
+    Source: Cover & Hart 1967; tie rule as in sklearn's KNeighborsClassifier.
+    """
+    if lists.max(initial=-1) >= len(codes):
+        raise ShapeError(
+            f"`codes` has {len(codes)} labels but the lists name item {lists.max()}; give one label an item."
+        )
+    votes = np.append(codes, codes.max() + 1)[lists]
+    support = np.stack([(votes == vote[..., None]).sum(axis=-1) for vote in np.moveaxis(votes, -1, 0)], axis=-1)
+    is_most = support == support.max(axis=-1, keepdims=True)
+    winner = np.where(is_most, votes, np.iinfo(np.int64).max).min(axis=-1)
+    return np.asarray(winner == own, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -161,29 +234,18 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
     n_dims, n_queries, k = sweep.indices.shape
     full = sweep.indices[-1]
     per_item = np.empty((n_dims, n_queries), dtype=np.float32)
-    by_k, jaccard, rbo, top1, displacement = np.empty((n_dims, k)), *(np.empty(n_dims) for _ in range(4))
-    depths = np.arange(1, k + 1)
-    for level in range(n_dims):
-        agreement_sum, rbo_sum, moved, kept = np.zeros(k), 0.0, 0.0, 0
-        for start in range(0, n_queries, CHUNK):
-            rows = slice(start, start + CHUNK)
-            match = sweep.indices[level, rows, :, None] == full[rows, None, :]
-            # Shared items of the first d ranks of both lists, for every d.
-            shared = np.diagonal(match.cumsum(axis=1).cumsum(axis=2), axis1=1, axis2=2)
-            agreement = shared / depths
-            per_item[level, rows] = agreement[:, -1]
-            agreement_sum += agreement.sum(axis=0)
-            weights = (1 - RBO_PERSISTENCE) / RBO_PERSISTENCE * RBO_PERSISTENCE**depths
-            rbo_sum += float((agreement @ weights + agreement[:, -1] * RBO_PERSISTENCE**k).sum())
-            _, rank_here, rank_full = np.nonzero(match)
-            moved += float(np.abs(rank_here - rank_full).sum())
-            kept += len(rank_here)
-        by_k[level] = agreement_sum / n_queries
-        overlap = per_item[level].astype(np.float64)
+    by_k, jaccard, rbo, displacement = np.empty((n_dims, k)), *(np.empty(n_dims) for _ in range(3))
+    weights = (1 - RBO_PERSISTENCE) / RBO_PERSISTENCE * RBO_PERSISTENCE ** np.arange(1, k + 1)
+    for level, lists in enumerate(sweep.indices):
+        agreement = shares_by_length(lists, full)
+        overlap = agreement[:, -1]
+        per_item[level] = overlap
+        by_k[level] = agreement.mean(axis=0)
         jaccard[level] = (overlap / (2 - overlap)).mean()
-        rbo[level] = rbo_sum / n_queries
-        top1[level] = by_k[level, 0]
-        displacement[level] = moved / kept if kept else 0.0
+        rbo[level] = (agreement @ weights + overlap * RBO_PERSISTENCE**k).mean()
+        ranks = ranks_in(lists, full)
+        moved = np.abs(ranks - np.arange(k))[ranks >= 0]
+        displacement[level] = moved.mean() if len(moved) else 0.0
     low, high = bootstrap_mean(per_item, seed=seed)
     mean = by_k[:, -1]
     chance = sweep.chance
@@ -200,23 +262,29 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
         corrected=_floats(corrected),
         jaccard=_floats(jaccard),
         rbo=_floats(rbo),
-        top1_agreement=_floats(top1),
+        top1_agreement=_floats(by_k[:, 0]),
         rank_displacement=_floats(displacement),
         by_k=by_k,
         per_item=per_item,
     )
 
 
-def neighbor_changes(sweep: Sweep, item: int, dim: int) -> NeighborChanges:
+def neighbor_changes(indices: Indices, dims: tuple[int, ...], item: int, dim: int) -> NeighborChanges:
     """The neighbors of one query that stay, leave and enter when the width goes from full to `dim`.
+
+    Parameters
+    ----------
+    indices : (n_dims, n_queries, k), the lists at `dims`, of which the last is the full width
 
     Raises
     ------
-    InvalidInputError : `item` is not a query, or `dim` was not swept.
+    InvalidInputError : `item` is not a query, or `dim` not among `dims`.
     """
-    _check_item(item, sweep.n_queries)
-    here = {int(j): rank for rank, j in enumerate(sweep.indices[sweep.at(dim), item], start=1)}
-    full = {int(j): rank for rank, j in enumerate(sweep.indices[-1, item], start=1)}
+    _check_item(item, indices.shape[1])
+    here, full = (
+        {int(j): rank for rank, j in enumerate(lists[item], start=1)}
+        for lists in (indices[level_of(dim, dims)], indices[-1])
+    )
     return NeighborChanges(
         item=item,
         dim=dim,

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
+from mrl_viz.measures.lists import Indices, ranks_in, shared_share, without_own
 from mrl_viz.sweep import check_k
 from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
-
-Indices = npt.NDArray[np.integer[Any]]
 
 # Entries of a block of all-pairs comparisons: 4 MB of float64.
 BLOCK = 500_000
@@ -86,16 +85,16 @@ def map_quality(
     chunk = max(1, BLOCK // n_items)
     for first in range(0, len(judged), chunk):
         own = judged[first : first + chunk]
-        common = shared_entries(on_map[own], neighbors[own])
+        common = ranks_in(on_map[own], neighbors[own]) >= 0
         ranks = _ranks(unit[own] @ unit.T, own, on_map[own])
         false_ranks += int(np.where(common, 0, np.maximum(ranks - k, 0)).sum())
-        common = shared_entries(neighbors[own], on_map[own])
+        common = ranks_in(neighbors[own], on_map[own]) >= 0
         squares = (places[own, :1] - places[:, 0]) ** 2 + (places[own, 1:] - places[:, 1]) ** 2
         ranks = _ranks(-squares, own, neighbors[own])
         missed_ranks += int(np.where(common, 0, np.maximum(ranks - k, 0)).sum())
     worst = k * (2 * n_items - 3 * k - 1) if 2 * k < n_items else (n_items - k) * (n_items - k - 1)
     scale = 2 / (len(judged) * worst) if worst else 0.0
-    kept = float(shared_entries(neighbors, on_map).mean())
+    kept = float(shared_share(neighbors, on_map).mean())
     return MapQuality(max(0.0, 1 - scale * false_ranks), max(0.0, 1 - scale * missed_ranks), kept, len(judged))
 
 
@@ -128,19 +127,8 @@ def picture_neighbors(positions: npt.ArrayLike, k: int) -> npt.NDArray[np.int64]
         reach = distances[members[0], min(k, n_items - 1)] * (1 + 1e-9)
         near = np.sort(np.asarray(tree.query_ball_point(spot, reach), dtype=np.int64))
         near = near[np.argsort(((places[near] - spot) ** 2).sum(axis=1), kind="stable")][: k + 1]
-        lists = np.broadcast_to(near, (len(members), len(near)))
-        is_own = lists == members[:, None]
-        is_own[~is_own.any(axis=1), -1] = True  # behind k + 1 points on its own spot: the last one goes
-        result[members] = lists[~is_own].reshape(len(members), k)
+        result[members] = without_own(np.broadcast_to(near, (len(members), len(near))), members)
     return result
-
-
-def shared_entries(lists: Indices, others: Indices) -> npt.NDArray[np.bool_]:
-    """Which entries of each list (n, k) are in the row's other list."""
-    shared = np.zeros(lists.shape, dtype=bool)
-    for column in others.T:
-        shared |= lists == column[:, None]
-    return shared
 
 
 def _ranks(closeness: FloatMatrix, own: Indices, members: Indices) -> npt.NDArray[np.int64]:

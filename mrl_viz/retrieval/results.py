@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.lists import shared_share
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,7 @@ def recall_vs_full(found: npt.ArrayLike, full: npt.ArrayLike, *, seed: int = 0) 
     if full.size == 0:
         raise EmptyInputError("`full` is empty; search with at least one query and `k` of 1 or more.")
     k = full.shape[1]
-    shared = (found[:, :k, None] == full[:, None, :]).any(axis=1)
-    per_query = shared.mean(axis=1)
+    per_query = shared_share(found[:, :k], full)
     mean = float(per_query.mean())
     low, high = bootstrap_mean(per_query, seed=seed)
     return RecallVsFull(k, mean, min(float(low[0]), mean), max(float(high[0]), mean), per_query)

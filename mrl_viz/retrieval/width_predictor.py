@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.lists import shared_share
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 
@@ -68,7 +69,8 @@ def smallest_sufficient_widths(sweep: Sweep, target: float) -> npt.NDArray[np.in
     InvalidInputError : `target` outside (0, 1].
     """
     _check_share("target", target)
-    enough = _overlaps(sweep) >= target - 1e-9  # a mean of k shares may fall just short of the target it equals
+    # A mean of k shares may fall just short of the target it equals.
+    enough = shared_share(sweep.indices, sweep.indices[-1]) >= target - 1e-9
     return np.asarray(np.asarray(sweep.dims)[enough.argmax(axis=0)])
 
 
@@ -194,7 +196,8 @@ def compare_widths(
             f"{predictor.full_dim}; use one model."
         )
     chosen = predictor._choose(_features(sweep, rows, sweep.dims))
-    overlaps, dims, positions = _overlaps(sweep), np.asarray(sweep.dims), np.arange(len(rows))
+    overlaps = shared_share(sweep.indices, sweep.indices[-1])
+    dims, positions = np.asarray(sweep.dims), np.arange(len(rows))
     predicted = overlaps[np.searchsorted(dims, chosen), positions]
     needed = smallest_sufficient_widths(sweep, predictor.target)
     mean_dim = float(chosen.mean())
@@ -220,12 +223,6 @@ def compare_widths(
         share_sufficient=float((predicted >= predictor.target - 1e-9).mean()),
         chosen=chosen,
     )
-
-
-def _overlaps(sweep: Sweep) -> npt.NDArray[np.float64]:
-    """Overlap@k with full width, shape (n_dims, n_queries)."""
-    full = sweep.indices[-1]
-    return np.array([(level[:, :, None] == full[:, None, :]).any(axis=1).mean(axis=1) for level in sweep.indices])
 
 
 def _features(sweep: Sweep, rows: FloatMatrix, dims: tuple[int, ...]) -> npt.NDArray[np.float64]:

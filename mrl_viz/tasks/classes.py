@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.sweep import Sweep
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
 # As many as sklearn's KNeighborsClassifier votes with; small classes still have that many members.
@@ -80,41 +79,6 @@ def classes_from_labels(labels: Sequence[str | None], name: str = "labels") -> C
         n_unlabelled=len(labels) - len(labelled),
         n_single=int((~is_kept).sum()),
     )
-
-
-def knn_correct(sweep: Sweep, codes: npt.NDArray[np.int64], *, n_neighbors: int = N_NEIGHBORS) -> Floats:
-    """Whether the majority of each item's nearest neighbors has its class, at every width.
-
-    Parameters
-    ----------
-    sweep : of the labelled items against themselves, k >= n_neighbors
-    codes : int64 of shape (n_items,), class of each item
-    n_neighbors : how many vote
-
-    Returns
-    -------
-    ndarray of shape (n_dims, n_items), 0 or 1; of classes with equally many votes the first in order is taken
-
-    Raises
-    ------
-    ShapeError : the sweep is of other items. InvalidInputError : it has fewer neighbors than vote.
-
-    Source: Cover & Hart 1967; tie rule as in sklearn's KNeighborsClassifier.
-    """
-    if not sweep.is_self or sweep.n_items != len(codes):
-        raise ShapeError(
-            f"`codes` has {len(codes)} labels for a sweep of {sweep.n_items} items; sweep the labelled items alone."
-        )
-    if not 1 <= n_neighbors <= sweep.k:
-        raise InvalidInputError(f"`n_neighbors` is {n_neighbors} but the sweep has {sweep.k}; choose 1 to {sweep.k}.")
-    correct = np.empty((len(sweep.dims), len(codes)))
-    for level, lists in enumerate(sweep.indices):
-        votes = codes[lists[:, :n_neighbors]]
-        support = (votes[:, :, None] == votes[:, None, :]).sum(axis=2)
-        is_most = support == support.max(axis=1, keepdims=True)
-        winner = np.where(is_most, votes, np.iinfo(np.int64).max).min(axis=1)
-        correct[level] = winner == codes
-    return correct
 
 
 def few_shot_correct(

@@ -14,13 +14,13 @@ from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS, LearnedMap
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.controls import ControlComparison, compare_arrangements
 from mrl_viz.measures.estimate import PairedIntervals, bootstrap_paired, is_too_wide, paired_tests
+from mrl_viz.measures.lists import knn_correct
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.classes import (
     N_NEIGHBORS,
     Classes,
     classes_from_labels,
     few_shot_correct,
-    knn_correct,
     silhouette,
 )
 from mrl_viz.tasks.pairs import pair_correlations
@@ -314,7 +314,7 @@ def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progre
                 notes.append(f"`{column}`: {n} texts {what} are left out.")
         n_neighbors = min(N_NEIGHBORS, len(rows) - 1)
         sweep = nested_sweep(rows, dims=dims, k=n_neighbors)
-        add(f"knn_accuracy:{column}", knn_correct(sweep, codes, n_neighbors=n_neighbors))
+        add(f"knn_accuracy:{column}", knn_correct(sweep.indices, codes, codes))
         add(f"logistic_accuracy:{column}", _logistic(column, rows, codes, dims, seed, notes))
         for n_shots in SHOTS:
             values = few_shot_correct(rows, codes, dims=dims, n_shots=n_shots, seed=seed)

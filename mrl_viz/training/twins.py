@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, InvalidInputError
 from mrl_viz.measures.estimate import bootstrap_mean, holm
+from mrl_viz.measures.lists import knn_correct
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.classes import N_NEIGHBORS
 from mrl_viz.tasks.retrieval import retrieval_scores
@@ -261,10 +262,8 @@ def held_out_score(data: TrainingData) -> tuple[str, Callable[[FloatMatrix, tupl
         sweep = nested_sweep(
             embeddings[known], None if data.has_unseen_classes else embeddings[held_out], dims=dims, k=k
         )
-        votes = codes[known][sweep.indices[[sweep.dims.index(dim) for dim in dims]]]
-        support = (votes[..., :, None] == votes[..., None, :]).sum(axis=-1)
-        winner = np.where(support == support.max(axis=-1, keepdims=True), votes, np.iinfo(np.int64).max).min(axis=-1)
-        return np.asarray(winner == codes[held_out], dtype=np.float64)
+        lists = sweep.indices[[sweep.at(dim) for dim in dims]]
+        return knn_correct(lists, codes[known], codes[held_out])
 
     return KNN, accuracy
 

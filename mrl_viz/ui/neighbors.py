@@ -75,7 +75,7 @@ def extremes(workspace: Workspace, result: Analysis) -> int:
 
 def change_cards(workspace: Workspace, result: Analysis, item: int) -> None:
     """The chosen text, and its neighbors in three parts: kept, lost, gained."""
-    changes = neighbor_changes(result.sweep, item, workspace.focus_dim)
+    changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
     st.markdown("**The text** (choose another above, in the picture, or by Find a text)")
     st.text(shortened(workspace.corpus.texts[item], 4 * CARD_CHARACTERS))
     st.caption(plain(changes.takeaway()))

@@ -91,7 +91,7 @@ def selection_panel(workspace: Workspace, result: Analysis | None) -> None:
     st.button("Clear the selection", key="clear_selection", on_click=select, width="stretch")
     if result is None:
         return
-    changes = neighbor_changes(result.sweep, item, workspace.focus_dim)
+    changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
     for name, entries in (("Kept", changes.kept), ("Lost", changes.lost), ("Gained", changes.gained)):
         with st.expander(f"{name} at {workspace.focus_dim} dims: {len(entries)}"):
             for neighbor, before, after in entries:

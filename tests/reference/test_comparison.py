@@ -323,7 +323,7 @@ def test_side_by_side_is_each_models_own_change(real, among_texts):
     lists = []
     for model, one in zip(seen.models, real):
         sweep = nested_sweep(one.matrix, dims=[64], k=K)
-        assert model.changes == neighbor_changes(sweep, 7, 64)
+        assert model.changes == neighbor_changes(sweep.indices, sweep.dims, 7, 64)
         lists.append([set(sweep.indices[level, 7].tolist()) for level in (0, -1)])
     assert set(seen.shared) == lists[0][0] & lists[1][0] and set(seen.shared_full) == lists[0][1] & lists[1][1]
     texts = real[0].corpus.texts
@@ -344,7 +344,7 @@ def test_side_by_side_of_a_query(real, compared):
     seen = neighbors_side_by_side(compared, 2, 64)
     for model, one in zip(seen.models, real):
         sweep = nested_sweep(one.matrix, one.queries, dims=[64], k=K)
-        assert model.changes == neighbor_changes(sweep, 2, 64)
+        assert model.changes == neighbor_changes(sweep.indices, sweep.dims, 2, 64)
     assert "of this query" in seen.takeaway()
     with pytest.raises(InvalidInputError, match="queries; choose 0"):
         neighbors_side_by_side(compared, -1, 64)

@@ -8,8 +8,9 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.measures.lists import knn_correct
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.tasks.classes import classes_from_labels, few_shot_correct, knn_correct, silhouette
+from mrl_viz.tasks.classes import classes_from_labels, few_shot_correct, silhouette
 from mrl_viz.tasks.evaluation import logistic_correct
 from mrl_viz.truncation import normalize, truncate_and_normalize
 
@@ -22,7 +23,7 @@ DIMS = (3, 12)
 @pytest.mark.parametrize("n_neighbors", [1, 4, 5])
 def test_knn_equals_sklearn_with_each_item_left_out(n_neighbors):
     """The vote over the sweep's lists is KNeighborsClassifier's on the other items, tied votes included."""
-    correct = knn_correct(nested_sweep(ROWS, dims=DIMS, k=6), CODES, n_neighbors=n_neighbors)
+    correct = knn_correct(nested_sweep(ROWS, dims=DIMS, k=6).indices[..., :n_neighbors], CODES, CODES)
     for level, dim in enumerate(DIMS):
         unit = truncate_and_normalize(ROWS, dim)
         for item in range(45):
@@ -109,11 +110,10 @@ def test_singles_and_unlabelled_items_are_left_out_and_counted():
         (lambda: classes_from_labels(["a", "a", "b"]), InvalidInputError, "2 classes, 1 of them with two texts"),
         (lambda: classes_from_labels([None, None]), InvalidInputError, "0 classes"),
         (
-            lambda: knn_correct(nested_sweep(ROWS, dims=[3], k=3), CODES),
-            InvalidInputError,
-            "`n_neighbors` is 5 but the sweep has 3",
+            lambda: knn_correct(nested_sweep(ROWS, dims=[3], k=5).indices, CODES[:9], CODES),
+            ShapeError,
+            "9 labels but the lists name item 44",
         ),
-        (lambda: knn_correct(nested_sweep(ROWS, dims=[3], k=5), CODES[:9]), ShapeError, "9 labels for a sweep of 45"),
         (lambda: few_shot_correct(ROWS, CODES, dims=[3], n_shots=0), InvalidInputError, "`n_shots` is 0"),
         (lambda: silhouette(ROWS, CODES[:9], dims=[3]), ShapeError, "9 labels for 45 items"),
         (lambda: silhouette(ROWS, np.zeros(45, int), dims=[3]), InvalidInputError, "two classes or more"),
