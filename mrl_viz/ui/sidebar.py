@@ -11,7 +11,7 @@ from mrl_viz.ui.charts import errors_shown
 from mrl_viz.ui.models import refuse_paid_models
 from mrl_viz.ui.results import DEFAULT_MODEL, embedded, result_or_none, sample
 from mrl_viz.ui.selection import selection_panel
-from mrl_viz.ui.workspace import WORKSPACE_KEY, Workspace, own_corpus
+from mrl_viz.ui.workspace import WORKSPACE_KEY, Source, Workspace, own_corpus, own_source
 
 DEFAULT_K = 10
 MOST_K = 50
@@ -48,7 +48,8 @@ def sidebar() -> None:
         k = _slider_k(most_k)
         with first:
             focus = _focus(dims, vectors.matryoshka_dims or ())
-        workspace = Workspace(corpus, vectors, dims, k, focus, model)
+        source = own_source() if corpus is own else Source("sample")
+        workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
         st.session_state[WORKSPACE_KEY] = workspace
         with errors_shown():
             selection_panel(workspace, result_or_none(workspace))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from mrl_viz.data.corpus import Corpus, DataCheck, corpus_from_texts, with_texts
 from mrl_viz.data.reading import read_upload, table_columns
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.ui.charts import errors_shown, plain
-from mrl_viz.ui.workspace import Workspace, own_corpus, use_corpus
+from mrl_viz.ui.workspace import Source, Workspace, own_corpus, use_corpus
 
 TABLE_TYPES = (".csv", ".tsv", ".jsonl", ".parquet")
 UPLOAD_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet", "zip", "npy", "npz", "safetensors"]
@@ -29,8 +31,8 @@ def choose_data() -> None:
         _upload()
 
 
-def _use(corpus: Corpus) -> None:
-    use_corpus(corpus)
+def _use(corpus: Corpus, source: Source) -> None:
+    use_corpus(corpus, source)
     st.rerun()
 
 
@@ -42,7 +44,7 @@ def _paste() -> None:
     if pressed:
         with errors_shown():
             corpus = corpus_from_texts((text or "").splitlines(), name="Pasted texts", keep_duplicates=keep)
-        _use(corpus)
+        _use(corpus, Source(keep_duplicates=keep, is_saved=False))
 
 
 def _edit() -> None:
@@ -61,7 +63,7 @@ def _edit() -> None:
     if st.button("Use the edited texts", key="use_edited"):
         with errors_shown():
             corpus = corpus_from_texts([str(value or "") for value in edited["text"]], name="Edited texts")
-        _use(corpus)
+        _use(corpus, Source(is_saved=False))
 
 
 def _upload() -> None:
@@ -78,11 +80,12 @@ def _upload() -> None:
         )
         keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
         corpus = _read(file.file_id, name, text_column, label_column, keep, content)
+        source = Source(name, text_column, label_column, keep)
         if corpus.embeddings is not None:
-            corpus = _add_texts(corpus)
+            corpus, source = _add_texts(corpus, source)
     check_shown(corpus.check)
     if st.button("Use this file", key="use_upload", type="primary"):
-        _use(corpus)
+        _use(corpus, source)
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Reading…")
@@ -107,12 +110,13 @@ def _choose_columns(name: str, content: bytes) -> tuple[str | None, str | None]:
     return (None if text == AUTOMATIC else text), (None if label == AUTOMATIC else label)
 
 
-def _add_texts(corpus: Corpus) -> Corpus:
+def _add_texts(corpus: Corpus, source: Source) -> tuple[Corpus, Source]:
     """Ready vectors with the texts of a second file, where one is given."""
     file = st.file_uploader("Texts of these vectors, in the same order (optional)", type=TEXT_TYPES, key="vector_texts")
     if file is None:
-        return corpus
-    return with_texts(corpus, read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1).texts)
+        return corpus, source
+    texts = read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1).texts
+    return with_texts(corpus, texts), replace(source, texts_file=file.name)
 
 
 def data_check(workspace: Workspace) -> None:

@@ -9,7 +9,24 @@ import streamlit as st
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.embedding.embedded import Embedded
 
-CORPUS_KEY, WORKSPACE_KEY = "own_corpus", "workspace"
+CORPUS_KEY, SOURCE_KEY, WORKSPACE_KEY = "own_corpus", "own_source", "workspace"
+PASTED = "texts.txt"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the texts came from, as a user would read them again: a file's name and what was chosen for it.
+
+    `texts_file` : the file of the texts of ready vectors. `is_saved` : whether the file is the user's own, not one she
+    would have to make of what she pasted.
+    """
+
+    file: str = PASTED
+    text_column: str | None = None
+    label_column: str | None = None
+    keep_duplicates: bool = False
+    texts_file: str | None = None
+    is_saved: bool = True
 
 
 @dataclass(frozen=True)
@@ -22,6 +39,7 @@ class Workspace:
     k: int
     focus_dim: int
     model: str
+    source: Source
 
 
 def own_corpus() -> Corpus | None:
@@ -30,9 +48,15 @@ def own_corpus() -> Corpus | None:
     return corpus
 
 
-def use_corpus(corpus: Corpus) -> None:
+def own_source() -> Source:
+    """Where that corpus came from."""
+    source: Source = st.session_state.get(SOURCE_KEY, Source(is_saved=False))
+    return source
+
+
+def use_corpus(corpus: Corpus, source: Source) -> None:
     """Make a corpus the session's own and show it from the next run on."""
-    st.session_state[CORPUS_KEY] = corpus
+    st.session_state[CORPUS_KEY], st.session_state[SOURCE_KEY] = corpus, source
     st.session_state["next_data"] = "mine"
 
 
