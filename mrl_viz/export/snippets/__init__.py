@@ -4,41 +4,45 @@ Every snippet is a whole program with two functions, `build(vectors, ...)` and `
 model's output at full width and do the plan's work themselves: the step before the slice that the model card asks for,
 the slice, the renormalisation, the codes, the index, the rerank. What a store cannot do as planned is said in a note,
 in the program and beside it. The tests run the stores that install with pip, exactly as shown here.
+Each store is one Jinja template: what it is called, what it needs, its notes, its code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+import textwrap
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.errors import DimensionError, InvalidInputError
-from mrl_viz.export.snippets.databases import milvus, pgvector, qdrant
-from mrl_viz.export.snippets.embedded import faiss, lancedb, sqlite_vec
-from mrl_viz.export.snippets.parts import Need, Part, joined, prelude
-from mrl_viz.export.snippets.servers import elasticsearch, vespa, weaviate
+from mrl_viz.result import Result
+from mrl_viz.retrieval.ann import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES, pq_parts
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import check_dims
 
-# In the order in which they are shown: embedded libraries first, then servers.
-_TARGETS: dict[str, Callable[[Need], Part]] = {
-    "faiss": faiss,
-    "pgvector": pgvector,
-    "qdrant": qdrant,
-    "lancedb": lancedb,
-    "sqlite-vec": sqlite_vec,
-    "milvus": milvus,
-    "weaviate": weaviate,
-    "elasticsearch": elasticsearch,
-    "vespa": vespa,
-}
-TARGETS = tuple(_TARGETS)
+# In the order in which they are shown: embedded libraries first, then servers. Each has its template of that name.
+TARGETS = ("faiss", "pgvector", "qdrant", "lancedb", "sqlite-vec", "milvus", "weaviate", "elasticsearch", "vespa")
 PRE_TRUNCATION = ("none", "layer_norm")
+LINE_LENGTH = 100
+# What several templates say alike.
+PHRASES = {
+    "hamming_note": "Binary vectors are compared with the query's own bits (Hamming distance); the plan was measured with a "
+    "float query, which finds more.",
+    "not_run": "This needs a {} server, which does not install with pip: the code was not tried.",
+    "bit_score": "1 - 2 x differing bits / DIM",
+    # How many lists an inverted index gets: faiss's usual 4·sqrt(n), with enough vectors in each.
+    "n_lists": "n_lists = max(1, min(int(4 * len(rows) ** 0.5), len(rows) // 39))",
+    "links": HNSW_LINKS,
+    "build_candidates": HNSW_BUILD_CANDIDATES,
+    "search_candidates": HNSW_SEARCH_CANDIDATES,
+}
 
 
 @dataclass(frozen=True)
-class DeploymentSnippet:
+class DeploymentSnippet(Result):
     """A plan as a program for one vector store.
 
     `target` : one of `TARGETS`; `title` : its name. `language` : of the code, for highlighting.
@@ -54,10 +58,6 @@ class DeploymentSnippet:
     install: str
     executed: bool
     notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self) | {"notes": list(self.notes)}
 
     def takeaway(self) -> str:
         """One sentence: whether it was run, and what is different."""
@@ -98,20 +98,44 @@ def deployment_snippets(
         pre_truncation = card.pre_truncation if card else "none"
     if pre_truncation not in PRE_TRUNCATION:
         raise InvalidInputError(f"`pre_truncation` is {pre_truncation!r}; choose one of {list(PRE_TRUNCATION)}.")
-    need = Need(
-        plan=plan,
-        model=model,
-        full_dim=full_dim,
-        pre_truncation=pre_truncation,
-        query_prompt=(card.query_prompt if card else "") if query_prompt is None else query_prompt,
-        document_prompt=(card.document_prompt if card else "") if document_prompt is None else document_prompt,
+    facts = PHRASES | {
+        "plan": plan,
+        "code": plan.dtype if plan.kind == "exact" else plan.kind,
+        "rerank": plan.rerank,
+        "first": "RERANK[0][0]" if plan.rerank else "k",
+        "wide_dims": list(dict.fromkeys(dim for _, dim in plan.rerank)),
+        "passes": [("short", "DIM"), *((f"at_{dim}", dim) for _, dim in plan.rerank)],
+        "pq_parts": pq_parts(plan.dim),
+        "model": model,
+        "full_dim": full_dim,
+        "pre_truncation": pre_truncation,
+        "query_prompt": (card.query_prompt if card else "") if query_prompt is None else query_prompt,
+        "document_prompt": (card.document_prompt if card else "") if document_prompt is None else document_prompt,
+    }
+    return tuple(_snippet(target, facts) for target in TARGETS)
+
+
+def _snippet(target: str, facts: dict[str, Any]) -> DeploymentSnippet:
+    """The program of one target: its template holds both the code and what is said about it."""
+    said: Any = _templates().get_template(f"{target}.j2").make_module(facts)
+    return DeploymentSnippet(target, said.title, "python", str(said), said.install, said.executed, tuple(said.notes))
+
+
+@cache
+def _templates() -> Environment:
+    loader = PackageLoader("mrl_viz.export.snippets")
+    made = Environment(
+        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    return tuple(_snippet(target, make(need), need) for target, make in _TARGETS.items())
+    made.filters["literal"] = _literal
+    made.filters["wrapped"] = lambda text, indent="": "\n".join(
+        textwrap.wrap(text, LINE_LENGTH, subsequent_indent=indent)
+    )
+    made.filters["imports_first"] = lambda lines: sorted(lines, key=lambda line: (line.startswith("from"), line))
+    return made
 
 
-def _snippet(target: str, part: Part, need: Need) -> DeploymentSnippet:
-    """The program of one target: what all share, then its own."""
-    notes = tuple(dict.fromkeys(part.notes))
-    part = replace(part, notes=notes)
-    code = joined(prelude(need, part), *part.blocks)
-    return DeploymentSnippet(target, part.title, "python", code, part.install, part.executed, notes)
+def _literal(text: str) -> str:
+    """A string as Python code, whatever is in it."""
+    plain = text.isascii() and text.isprintable() and not set(text) & {'"', "\\"}
+    return f'"{text}"' if plain else repr(text)
