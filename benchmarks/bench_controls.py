@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mrl_viz.measures.controls import compare_arrangements
-from mrl_viz.measures.estimate import bootstrap_paired
+from mrl_viz.measures.estimate import paired_bootstrap
 from mrl_viz.measures.hubness import geometry
 from mrl_viz.tasks.pairs import pair_correlations
 
@@ -54,7 +54,7 @@ def main() -> None:
         f"prefix, suffix, SVD, 10 random draws: {N_ITEMS:,} x {FULL_DIM}, {len(DIMS)} widths (bar 4 s)":
             lambda: compare_arrangements(rows, dims=DIMS),
         f"paired bootstrap: {N_RESAMPLES:,} resamples of {N_QUERIES:,} queries x {len(DIMS)} widths (bar 1 s)":
-            lambda: bootstrap_paired(values, n_resamples=N_RESAMPLES),
+            lambda: paired_bootstrap(values, n_resamples=N_RESAMPLES),
         f"Spearman and Pearson with intervals: {N_ITEMS // 2:,} pairs, {len(DIMS)} widths":
             lambda: pair_correlations(rows[::2], rows[1::2], np.arange(N_ITEMS // 2), dims=DIMS),
         f"anisotropy and participation ratio: {N_ITEMS:,} x {FULL_DIM}, {len(DIMS)} widths":

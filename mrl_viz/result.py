@@ -1,4 +1,4 @@
-"""What every result has in common: its fields as plain data."""
+"""What every result has in common: its fields as plain data, and its records, one per width."""
 
 from __future__ import annotations
 
@@ -13,15 +13,41 @@ class Result:
     """A frozen dataclass that can be written down: the base of every result.
 
     `_also` : properties that `to_dict` adds to the fields. `_without` : fields it leaves out, such as large arrays.
+    `_is_flat` : as a field it becomes one entry per field of its own, as `Estimate` does: `name`, `name`_low, `name`_high.
     """
 
     _also: ClassVar[tuple[str, ...]] = ()
     _without: ClassVar[tuple[str, ...]] = ()
+    _is_flat: ClassVar[bool] = False
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data: numbers, strings, None, tuples, lists and dicts of them."""
         names = [field.name for field in fields(self) if field.name not in self._without]  # type: ignore[arg-type]
-        return {name: plain(getattr(self, name)) for name in (*names, *self._also)}
+        if self._is_flat:
+            return {name: plain(getattr(self, name)) for name in names}
+        return flat({name: getattr(self, name) for name in (*names, *self._also)})
+
+    def records(self, *names: str, **columns: Any) -> list[dict[str, Any]]:
+        """One record per width of `dims`, of fields and other columns that have one entry per width."""
+        table = {name: getattr(self, name) for name in ("dims", *names)} | columns
+        keys = ["dim", *list(table)[1:]]
+        return [flat(dict(zip(keys, row))) for row in zip(*table.values(), strict=True)]
+
+
+def flat(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data by name; a flat result, or a sequence of them, becomes one entry per field of its own."""
+    data: dict[str, Any] = {}
+    for name, value in named.items():
+        items = value if isinstance(value, (tuple, list)) else (value,)
+        kind = next((type(item) for item in items if isinstance(item, Result) and item._is_flat), None)
+        if kind is None:
+            data[name] = plain(value)
+            continue
+        first, *others = (field.name for field in fields(kind))  # type: ignore[arg-type]
+        for key, part in ((name, first), *((f"{name}_{other}", other) for other in others)):
+            column = tuple(None if item is None else plain(getattr(item, part)) for item in items)
+            data[key] = column if items is value else column[0]
+    return data
 
 
 def plain(value: Any) -> Any:

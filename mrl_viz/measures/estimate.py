@@ -1,15 +1,16 @@
-"""Bootstrap intervals over texts or queries, paired between widths, and paired tests against the full width."""
+"""A value with its interval: bootstrap over texts or queries, paired between widths, and paired tests with Holm."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.result import Result
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -22,25 +23,52 @@ TOO_WIDE = 0.1
 Floats = npt.NDArray[np.float64]
 
 
-def bootstrap_mean(
+@dataclass(frozen=True)
+class Estimate(Result):
+    """A value and its interval, low <= value <= high; 95 % unless said otherwise.
+
+    As a field of another result it is written as `name`, `name`_low and `name`_high, and so is one per width.
+    Formatting one formats all three: f"{estimate:.2f}" is "0.50 [0.45, 0.55]".
+    """
+
+    _is_flat = True
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_too_wide(self) -> bool:
+        """Whether the interval of a share or score in [0, 1] is too long to choose a width by."""
+        return self.high - self.low > TOO_WIDE
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def columns(estimates: Sequence[Estimate]) -> tuple[Floats, Floats, Floats]:
+    """Values, lower and upper ends of several estimates, each of shape (n_estimates,), for a picture."""
+    table = np.array([(estimate.value, estimate.low, estimate.high) for estimate in estimates], dtype=np.float64)
+    value, low, high = table.reshape(-1, 3).T
+    return value, low, high
+
+
+def bootstrap(
     values: npt.NDArray[np.floating[Any]],
     *,
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
     confidence: float = CONFIDENCE,
-) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval of each row's mean, the same resamples for every row (paired between widths).
+) -> tuple[Estimate, ...]:
+    """Each row's mean with its percentile bootstrap interval, the same resamples for every row (paired between widths).
 
     Parameters
     ----------
-    values : ndarray of shape (n_rows, n_items), one value per item and width
+    values : ndarray of shape (n_rows, n_items), one value per item and width, or (n_items,) for one row; differences of
+        two measurements of the same items give the paired interval of their difference
     seed : of the resampling
     n_resamples : how many
     confidence : coverage in (0, 1)
-
-    Returns
-    -------
-    low, high : ndarrays of shape (n_rows,)
 
     Raises
     ------
@@ -50,60 +78,41 @@ def bootstrap_mean(
     """
     values = _check_values(values)
     _check_resampling(n_resamples, confidence)
-    low, high = _percentiles(_resampled_means(values, seed, n_resamples), confidence)
-    return low, high
+    return _estimates(values.mean(axis=1), _resampled_means(values, seed, n_resamples), confidence)
 
 
 @dataclass(frozen=True)
-class PairedIntervals:
-    """Means of several rows (widths), and how they stand to one baseline row, each with its interval.
+class PairedEstimate(Result):
+    """One row's (width's) mean, and how it stands to that of the baseline row.
 
-    One entry per row. `value`, `low`, `high` : the mean. `difference`… : value - baseline's value.
-    `retention`… : value / baseline's value; None where the baseline is not above 0, since a share of it means nothing.
+    `difference` : value - baseline's value. `retention` : value / baseline's value; None where the baseline is not
+    above 0, since a share of it means nothing.
     """
 
-    value: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    difference: tuple[float, ...]
-    difference_low: tuple[float, ...]
-    difference_high: tuple[float, ...]
-    retention: tuple[float | None, ...]
-    retention_low: tuple[float | None, ...]
-    retention_high: tuple[float | None, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
-
-    def takeaway(self) -> str:
-        """One sentence: the largest drop below the baseline."""
-        worst = int(np.argmin(self.difference))
-        return (
-            f"The largest drop is {self.difference[worst]:+.3f} "
-            f"[{self.difference_low[worst]:+.3f}, {self.difference_high[worst]:+.3f}]."
-        )
+    mean: Estimate
+    difference: Estimate
+    retention: Estimate | None
 
 
-def bootstrap_paired(
+def paired_bootstrap(
     values: npt.NDArray[np.floating[Any]],
     *,
     baseline: int = -1,
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
     confidence: float = CONFIDENCE,
-) -> PairedIntervals:
-    """Intervals of each row's mean, and of its difference from and share of the baseline row, from common resamples.
+) -> tuple[PairedEstimate, ...]:
+    """Each row's mean, its difference from and its share of the baseline row, from common resamples.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_items)
     baseline : row compared with, the last (full width) by default
-    seed, n_resamples, confidence : as in `bootstrap_mean`
+    seed, n_resamples, confidence : as in `bootstrap`
 
     Raises
     ------
-    EmptyInputError, InvalidInputError : as in `bootstrap_mean`; `baseline` is no row.
+    EmptyInputError, InvalidInputError : as in `bootstrap`; `baseline` is no row.
 
     Source: Efron & Tibshirani 1993, "An introduction to the bootstrap", chapter 13; paired by resampling items, not
     values.
@@ -111,35 +120,22 @@ def bootstrap_paired(
     values = _check_values(values)
     _check_resampling(n_resamples, confidence)
     baseline = _check_baseline(baseline, len(values))
-    return intervals_from_resamples(
-        values.mean(axis=1), _resampled_means(values, seed, n_resamples), baseline=baseline, confidence=confidence
-    )
+    resampled = _resampled_means(values, seed, n_resamples)
+    return paired_from_resamples(values.mean(axis=1), resampled, baseline=baseline, confidence=confidence)
 
 
-def intervals_from_resamples(
+def paired_from_resamples(
     observed: Floats, resampled: Floats, *, baseline: int = -1, confidence: float = CONFIDENCE
-) -> PairedIntervals:
-    """`PairedIntervals` of any statistic, from its observed (n_rows,) and resampled values (n_resamples, n_rows)."""
+) -> tuple[PairedEstimate, ...]:
+    """`paired_bootstrap` of any statistic, from its observed (n_rows,) and resampled values (n_resamples, n_rows)."""
     base = resampled[:, [baseline]]
-    low, high = _percentiles(resampled, confidence)
-    change_low, change_high = _percentiles(resampled - base, confidence)
-    kept: tuple[tuple[float | None, ...], ...] = ((None,) * len(observed),) * 3
     positive = base[:, 0] > 0
+    retention: tuple[Estimate | None, ...] = (None,) * len(observed)
     if observed[baseline] > 0 and positive.any():
-        share_low, share_high = _percentiles(resampled[positive] / base[positive], confidence)
-        kept = tuple(tuple(row.tolist()) for row in (observed / observed[baseline], share_low, share_high))
-    return PairedIntervals(
-        # The percentile interval of a skewed statistic can miss the observed value; a picture of that only confuses.
-        value=tuple(observed.tolist()),
-        low=tuple(np.minimum(low, observed).tolist()),
-        high=tuple(np.maximum(high, observed).tolist()),
-        difference=tuple((observed - observed[baseline]).tolist()),
-        difference_low=tuple(change_low.tolist()),
-        difference_high=tuple(change_high.tolist()),
-        retention=kept[0],
-        retention_low=kept[1],
-        retention_high=kept[2],
-    )
+        retention = _estimates(observed / observed[baseline], resampled[positive] / base[positive], confidence)
+    means = _estimates(observed, resampled, confidence)
+    differences = _estimates(observed - observed[baseline], resampled - base, confidence)
+    return tuple(map(PairedEstimate, means, differences, retention))
 
 
 def paired_tests(values: npt.NDArray[np.floating[Any]], *, baseline: int = -1) -> Floats:
@@ -152,33 +148,49 @@ def paired_tests(values: npt.NDArray[np.floating[Any]], *, baseline: int = -1) -
 
     Returns
     -------
-    ndarray of shape (n_rows,), in [0, 1]; 1 for the baseline, for rows equal to it, and when there is one item only.
+    ndarray of shape (n_rows,), in [0, 1]; 1 for the baseline
 
     Raises
     ------
     EmptyInputError : no items. InvalidInputError : `baseline` is no row.
+    """
+    values = _check_values(values)
+    baseline = _check_baseline(baseline, len(values))
+    others = np.arange(len(values)) != baseline
+    result = np.ones(len(values))
+    result[others] = difference_tests(values[others] - values[baseline])
+    return result
+
+
+def difference_tests(differences: npt.NDArray[np.floating[Any]]) -> Floats:
+    """Two-sided p-values of a paired t-test per row of differences, Holm-adjusted over the rows.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (n_rows, n_items), between two measurements of the same items
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), in [0, 1]; 1 for rows of zeros, and when there is one item only
+
+    Raises
+    ------
+    EmptyInputError : no items.
 
     Source: Smucker, Allan & Carterette 2007, "A comparison of statistical significance tests for information retrieval
     evaluation": the t-test agrees with the bootstrap and randomisation; Wilcoxon and sign tests do not.
     """
-    from scipy.stats import ttest_rel
+    from scipy.stats import ttest_1samp
 
-    values = _check_values(values)
-    baseline = _check_baseline(baseline, len(values))
-    result = np.ones(len(values))
-    others = np.arange(len(values)) != baseline
-    if values.shape[1] < 2 or not others.any():
-        return result
-    changes = values - values[baseline]
+    changes = _check_values(differences)
+    if changes.shape[1] < 2:
+        return np.ones(len(changes))
     varies = np.ptp(changes, axis=1) > 0
     # The same change for every item has no spread to test with: it is certain unless it is 0.
     raw = np.where(changes[:, 0] != 0, 0.0, 1.0)
     if varies.any():
-        raw[varies] = ttest_rel(
-            values[varies], np.broadcast_to(values[baseline], (varies.sum(), values.shape[1])), axis=1
-        ).pvalue
-    result[others] = holm(raw[others])
-    return result
+        raw[varies] = ttest_1samp(changes[varies], 0, axis=1).pvalue
+    return holm(raw)
 
 
 def holm(p_values: npt.ArrayLike) -> Floats:
@@ -208,11 +220,6 @@ def holm(p_values: npt.ArrayLike) -> Floats:
     return adjusted
 
 
-def is_too_wide(low: float, high: float) -> bool:
-    """Whether an interval of a share or score in [0, 1] is too long to choose a width by."""
-    return high - low > TOO_WIDE
-
-
 def resample_counts(n_items: int, *, seed: int, n_resamples: int) -> Iterator[npt.NDArray[np.int64]]:
     """How often each item is drawn in each resample, in slabs of shape (n, n_items) that make up `n_resamples`."""
     rng = np.random.default_rng(seed)
@@ -231,10 +238,13 @@ def _resampled_means(values: Floats, seed: int, n_resamples: int) -> Floats:
     return np.asarray(np.concatenate([counts.astype(np.float64) @ values.T for counts in slabs]) / n_items)
 
 
-def _percentiles(resampled: Floats, confidence: float) -> tuple[Floats, Floats]:
+def _estimates(observed: Floats, resampled: Floats, confidence: float) -> tuple[Estimate, ...]:
+    """Observed values (n_rows,) with the percentiles of resampled ones (n_resamples, n_rows)."""
     tail = 50 * (1 - confidence)
     low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
-    return low, high
+    # The percentile interval of a skewed statistic can miss the observed value; a picture of that only confuses.
+    ends = (observed, np.minimum(low, observed), np.maximum(high, observed))
+    return tuple(map(Estimate, *(end.tolist() for end in ends)))
 
 
 def _check_values(values: npt.NDArray[np.floating[Any]]) -> Floats:
@@ -255,3 +265,49 @@ def _check_baseline(baseline: int, n_rows: int) -> int:
     if not -n_rows <= baseline < n_rows:
         raise InvalidInputError(f"`baseline` is {baseline} but there are {n_rows} rows; choose 0 to {n_rows - 1}.")
     return baseline % n_rows
+
+
+# The shapes before `Estimate`, for the rooms that still read them.
+
+
+@dataclass(frozen=True)
+class PairedIntervals(Result):
+    """The columns of `PairedEstimate`s."""
+
+    value: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    difference: tuple[float, ...]
+    difference_low: tuple[float, ...]
+    difference_high: tuple[float, ...]
+    retention: tuple[float | None, ...]
+    retention_low: tuple[float | None, ...]
+    retention_high: tuple[float | None, ...]
+
+
+def bootstrap_mean(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> tuple[Floats, Floats]:
+    """Both ends of `bootstrap`."""
+    _, low, high = columns(bootstrap(values, seed=seed))
+    return low, high
+
+
+def bootstrap_paired(values: npt.NDArray[np.floating[Any]], *, baseline: int = -1, seed: int = 0) -> PairedIntervals:
+    """The columns of `paired_bootstrap`."""
+    return _paired_intervals(paired_bootstrap(values, baseline=baseline, seed=seed))
+
+
+def intervals_from_resamples(observed: Floats, resampled: Floats) -> PairedIntervals:
+    """The columns of `paired_from_resamples`."""
+    return _paired_intervals(paired_from_resamples(observed, resampled))
+
+
+def _paired_intervals(rows: tuple[PairedEstimate, ...]) -> PairedIntervals:
+    kept = [row.retention for row in rows]
+    parts = [columns([getattr(row, name) for row in rows]) for name in ("mean", "difference")]
+    shares = [tuple(None if e is None else getattr(e, end) for e in kept) for end in ("value", "low", "high")]
+    return PairedIntervals(*(tuple(column.tolist()) for part in parts for column in part), *shares)
+
+
+def is_too_wide(low: float, high: float) -> bool:
+    """See `Estimate.is_too_wide`."""
+    return high - low > TOO_WIDE

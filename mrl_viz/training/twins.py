@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, InvalidInputError
-from mrl_viz.measures.estimate import bootstrap_mean, holm
+from mrl_viz.measures.estimate import bootstrap_mean, difference_tests
 from mrl_viz.measures.lists import knn_correct
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.classes import N_NEIGHBORS
@@ -199,8 +199,6 @@ def compare_twins(
 
     Source: own definition; the 8.3 % after the sentence-transformers documentation of MatryoshkaLoss.
     """
-    from scipy.stats import ttest_rel
-
     given = {"matryoshka": matryoshka, "plain": plain} | ({} if before is None else {"before": before})
     arrays = {name: check_embeddings(rows, name) for name, rows in given.items()}
     if len({rows.shape for rows in arrays.values()}) > 1:
@@ -219,13 +217,9 @@ def compare_twins(
     narrow = [level for level, dim in enumerate(checked) if dim <= max(full_dim * CLASSIC_SHARE, checked[0])]
     pooled = np.vstack([difference, difference[narrow].mean(axis=0)])
     low, high = bootstrap_mean(pooled, seed=seed)
-    varies = np.ptp(difference, axis=1) > 0
-    p_values = np.where(difference[:, 0] != 0, 0.0, 1.0)
-    if varies.any() and difference.shape[1] > 1:
-        p_values[varies] = ttest_rel(values["matryoshka"][varies], values["plain"][varies], axis=1).pvalue
     return TwinComparison(
         measure=measure, dims=checked, n_items=difference.shape[1], small_dim=small_dim, curves=tuple(curves),
-        gain=_floats(difference.mean(axis=1)), gain_low=_floats(low[:-1]), gain_high=_floats(high[:-1]), p_holm=_floats(holm(p_values)),
+        gain=_floats(difference.mean(axis=1)), gain_low=_floats(low[:-1]), gain_high=_floats(high[:-1]), p_holm=_floats(difference_tests(difference)),
         narrow_dims=tuple(checked[level] for level in narrow), narrow_gain=(float(pooled[-1].mean()), float(low[-1]), float(high[-1])),
     )  # fmt: skip
 

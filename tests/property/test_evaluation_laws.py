@@ -7,7 +7,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from mrl_viz.arrangements import random_arrangements, suffix_arrangement, svd_arrangement
 from mrl_viz.measures.controls import compare_arrangements
-from mrl_viz.measures.estimate import bootstrap_paired, holm
+from mrl_viz.measures.estimate import Estimate, bootstrap, holm, paired_bootstrap
 from mrl_viz.measures.space import linear_cka, space_agreement
 from mrl_viz.sweep import cosine_matrices
 from mrl_viz.tasks.pairs import _CountedRanks, _weighted_correlations, pair_correlations
@@ -73,11 +73,12 @@ def test_same_seed_same_bytes():
 def test_paired_intervals_hold_their_values_and_the_baseline_differs_by_nothing(seed, n_items, n_rows):
     """low <= value <= high; the baseline differs by 0 and keeps all; the interval of a constant row is a point."""
     values = np.random.default_rng(seed).random((n_rows, n_items)) + 0.01
-    result = bootstrap_paired(values, n_resamples=50)
-    assert all(low <= value <= high for low, value, high in zip(result.low, result.value, result.high))
-    assert (result.difference[-1], result.difference_low[-1], result.retention[-1]) == (0, 0, 1)
-    constant = bootstrap_paired(np.full((1, n_items), 0.5), n_resamples=50)
-    assert (constant.low, constant.high) == ((0.5,), (0.5,))
+    result = paired_bootstrap(values, n_resamples=50)
+    for row in result:
+        assert all(one.low <= one.value <= one.high for one in (row.mean, row.difference, row.retention))
+    assert (result[-1].difference, result[-1].retention) == (Estimate(0, 0, 0), Estimate(1, 1, 1))
+    (constant,) = bootstrap(np.full((1, n_items), 0.5), n_resamples=50)
+    assert constant == Estimate(0.5, 0.5, 0.5)
 
 
 @settings(max_examples=50, deadline=None)

@@ -18,7 +18,15 @@ from mrl_viz.measures.controls import (
     nestedness,
     overlap_per_query,
 )
-from mrl_viz.measures.estimate import bootstrap_mean, bootstrap_paired, holm, paired_tests
+from mrl_viz.measures.estimate import (
+    Estimate,
+    bootstrap,
+    columns,
+    difference_tests,
+    holm,
+    paired_bootstrap,
+    paired_tests,
+)
 from mrl_viz.measures.hubness import geometry, hubness
 from mrl_viz.measures.lists import neighbor_overlap
 from mrl_viz.measures.space import linear_cka, space_agreement
@@ -178,26 +186,26 @@ def test_control_figures_show_every_line(nested):
 def test_paired_bootstrap_is_the_bootstrap_of_the_differences():
     """Difference intervals are those of the per-item differences under the same resamples."""
     values = RNG.random((3, 60))
-    paired = bootstrap_paired(values, seed=5)
-    low, high = bootstrap_mean(values - values[-1], seed=5)
-    np.testing.assert_allclose(paired.difference_low, low, atol=1e-12)
-    np.testing.assert_allclose(paired.difference_high, high, atol=1e-12)
-    np.testing.assert_allclose(paired.low, bootstrap_mean(values, seed=5)[0], atol=1e-12)
-    assert paired.retention[-1] == paired.retention_low[-1] == paired.retention_high[-1] == 1
-    np.testing.assert_allclose(paired.retention, values.mean(axis=1) / values[-1].mean())
-    assert "largest drop" in paired.takeaway() and paired.to_dict()["value"][0] == pytest.approx(values[0].mean())
+    paired = paired_bootstrap(values, seed=5)
+    np.testing.assert_allclose(
+        columns([row.difference for row in paired]), columns(bootstrap(values - values[-1], seed=5)), atol=1e-12
+    )
+    assert tuple(row.mean for row in paired) == bootstrap(values, seed=5)
+    assert paired[-1].retention == Estimate(1, 1, 1)
+    shares, _, _ = columns([row.retention for row in paired])
+    np.testing.assert_allclose(shares, values.mean(axis=1) / values[-1].mean())
 
 
 def test_pairing_makes_the_interval_of_a_difference_short():
     """Rows that move together differ by an almost constant amount, whatever the spread over items."""
     base = RNG.random(200)
-    paired = bootstrap_paired(np.array([base - 0.1, base]))
-    assert paired.difference_high[0] - paired.difference_low[0] < 1e-9 < paired.high[0] - paired.low[0]
+    lower, _ = paired_bootstrap(np.array([base - 0.1, base]))
+    assert lower.difference.high - lower.difference.low < 1e-9 < lower.mean.high - lower.mean.low
 
 
 def test_retention_of_nothing_is_none():
     """A baseline that is not above 0 has no shares."""
-    assert bootstrap_paired(np.array([[0.2, 0.1], [0.0, -0.1]])).retention == (None, None)
+    assert [row.retention for row in paired_bootstrap(np.array([[0.2, 0.1], [0.0, -0.1]]))] == [None, None]
 
 
 def test_paired_tests_are_scipys_with_holm():
@@ -233,10 +241,12 @@ def test_degenerate_tests_have_values():
     assert paired_tests(same).tolist() == [1, 1]
     assert paired_tests(np.array([[1.0], [0.0]])).tolist() == [1, 1]
     assert paired_tests(np.array([[1.5, 2.5, 3.5], [1.0, 2.0, 3.0]])).tolist() == [0, 1]
+    assert difference_tests(np.array([[0.0, 0.0], [0.5, 0.5]])).tolist() == [1, 0]
+    assert difference_tests(np.array([0.5])).tolist() == [1]
     with pytest.raises(EmptyInputError, match="no items"):
-        bootstrap_paired(np.empty((2, 0)))
+        paired_bootstrap(np.empty((2, 0)))
     with pytest.raises(InvalidInputError, match="`baseline` is 2 but there are 2 rows"):
-        bootstrap_paired(np.ones((2, 3)), baseline=2)
+        paired_bootstrap(np.ones((2, 3)), baseline=2)
 
 
 def test_cka_and_rsa_equal_their_definitions():

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.drift import similarity_drift
-from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.estimate import bootstrap, columns
 from mrl_viz.truncation import prefix_energy, truncate_and_normalize
 
 CORPUS = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
@@ -43,7 +43,8 @@ def test_constant_vectors_give_numbers():
 def test_bootstrap_covers_like_the_normal_interval():
     """For many items the percentile interval is mean ± 1.96 standard errors."""
     values = np.random.default_rng(2).normal(size=(2, 900))
-    low, high = bootstrap_mean(values)
+    value, low, high = columns(bootstrap(values))
+    np.testing.assert_array_equal(value, values.mean(axis=1))
     error = values.std(axis=1) / 30
     np.testing.assert_allclose(low, values.mean(axis=1) - 1.96 * error, atol=0.012)
     np.testing.assert_allclose(high, values.mean(axis=1) + 1.96 * error, atol=0.012)
@@ -52,19 +53,19 @@ def test_bootstrap_covers_like_the_normal_interval():
 def test_bootstrap_is_paired_and_seeded():
     """Equal rows get equal intervals, and the same seed the same bytes."""
     values = np.tile(np.random.default_rng(3).random(50), (2, 1))
-    low, high = bootstrap_mean(values, seed=7)
-    assert low[0] == low[1] and high[0] == high[1]
-    np.testing.assert_array_equal(low, bootstrap_mean(values, seed=7)[0])
+    first, second = bootstrap(values, seed=7)
+    assert first == second
+    assert bootstrap(values, seed=7) == (first, second)
 
 
 def test_bootstrap_refuses_nonsense():
     """No items, no confidence, no resamples: one clear error each."""
     with pytest.raises(EmptyInputError, match="no items"):
-        bootstrap_mean(np.empty((2, 0)))
+        bootstrap(np.empty((2, 0)))
     with pytest.raises(InvalidInputError, match="`confidence` is 95"):
-        bootstrap_mean(np.ones((1, 3)), confidence=95)
+        bootstrap(np.ones((1, 3)), confidence=95)
     with pytest.raises(InvalidInputError, match="`n_resamples` is 0"):
-        bootstrap_mean(np.ones((1, 3)), n_resamples=0)
+        bootstrap(np.ones((1, 3)), n_resamples=0)
 
 
 def test_energy_is_the_share_of_squared_norm():

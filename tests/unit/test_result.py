@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mrl_viz.measures.estimate import Estimate
 from mrl_viz.result import Result
 
 
@@ -51,3 +52,27 @@ def test_to_dict_shares_nothing_with_the_result():
     result = Outer((8,), np.array([1.0]), np.float32(1), Inner(0.0), {"a": [1]})
     result.to_dict()["by_name"]["a"].append(2)
     assert result.by_name == {"a": [1]}
+
+
+@dataclass(frozen=True)
+class Curve(Result):
+    dims: tuple[int, ...]
+    overlap: tuple[Estimate, ...]
+    kept: tuple[Estimate | None, ...]
+    best: Estimate
+
+
+def test_estimates_are_three_entries_of_the_record_they_are_in():
+    """An estimate, or one per width, is written as name, name_low and name_high; in a record per width too."""
+    curve = Curve((4, 8), (Estimate(0.5, 0.4, 0.6), Estimate(1, 1, 1)), (None, Estimate(1, 0, 2)), Estimate(3, 2, 4))
+    assert curve.to_dict() == {
+        "dims": (4, 8),
+        "overlap": (0.5, 1), "overlap_low": (0.4, 1), "overlap_high": (0.6, 1),
+        "kept": (None, 1), "kept_low": (None, 0), "kept_high": (None, 2),
+        "best": 3, "best_low": 2, "best_high": 4,
+    }  # fmt: skip
+    assert curve.records("overlap", name="ab")[0] == {
+        "dim": 4, "overlap": 0.5, "overlap_low": 0.4, "overlap_high": 0.6, "name": "a",
+    }  # fmt: skip
+    assert f"{curve.overlap[0]:.2f}" == "0.50 [0.40, 0.60]"
+    assert Estimate(0.5, 0.4, 0.6).to_dict() == {"value": 0.5, "low": 0.4, "high": 0.6}
