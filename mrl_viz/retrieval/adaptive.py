@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.result import Result
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import TIMED_RUNS, PlanMeasurement, measure_plan
 from mrl_viz.retrieval.plan import Plan, PlannedIndex
@@ -25,7 +26,7 @@ WIDENING_SHORTLIST = 200
 
 
 @dataclass(frozen=True)
-class AdaptiveResult:
+class AdaptiveResult(Result):
     """An answer within a budget.
 
     `result` : the items found. `used` : the plan and what it measured when the index was built.
@@ -36,15 +37,6 @@ class AdaptiveResult:
     used: PlanMeasurement
     max_latency_ms: float
     slowest_ms: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {
-            "result": self.result.to_dict(),
-            "used": self.used.to_dict(),
-            "max_latency_ms": self.max_latency_ms,
-            "slowest_ms": self.slowest_ms,
-        }
 
     def takeaway(self) -> str:
         """One sentence: the plan used, its time, and the budget."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.result import Result
 from mrl_viz.truncation import check_dims
 
 # Bits of one coordinate.
@@ -22,12 +22,14 @@ Stages = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
-class RetrievalCost:
+class RetrievalCost(Result):
     """The cost of one query; scores only, not the selection of the best.
 
     `multiply_adds` : per query; `exact_multiply_adds` : of exact search at full width.
     `bytes_read` : vector bytes per query. `formula` : how `multiply_adds` comes about.
     """
+
+    _also = ("speedup",)
 
     multiply_adds: int
     exact_multiply_adds: int
@@ -39,53 +41,10 @@ class RetrievalCost:
         """How many times fewer multiply-adds than exact search at full width; not a latency."""
         return self.exact_multiply_adds / self.multiply_adds
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields and the speedup as plain data."""
-        return asdict(self) | {"speedup": self.speedup}
-
     def takeaway(self) -> str:
         """One sentence: multiply-adds, and how many times fewer than exact search."""
         fewer = f"{self.speedup:.1f}x fewer than exact search at full width"
         return f"One query takes {self.multiply_adds:,} multiply-adds, {fewer}."
-
-
-def exact_cost(n_items: int, dim: int, full_dim: int | None = None, *, dtype: str = "float32") -> RetrievalCost:
-    """The cost of scoring every item at one width; `full_dim` is what to compare with, `dim` when None.
-
-    Raises
-    ------
-    EmptyInputError : no items. DimensionError, InvalidInputError : a width or dtype that cannot be.
-    """
-    return funnel_cost(n_items, ((dim, n_items),), full_dim or dim, dtype=dtype)
-
-
-def shortlist_cost(
-    n_items: int,
-    *,
-    shortlist_dim: int,
-    shortlist_size: int,
-    rerank_dim: int,
-    full_dim: int | None = None,
-    dtype: str = "float32",
-) -> RetrievalCost:
-    """The cost of shortlist + rerank, n_items·shortlist_dim + shortlist_size·rerank_dim multiply-adds.
-
-    Parameters
-    ----------
-    n_items : size of the corpus
-    shortlist_dim, rerank_dim : widths of the first pass and of the rerank
-    shortlist_size : items reranked
-    full_dim : exact search to compare with, `rerank_dim` when None
-    dtype : of the first pass, one of float32, float16, int8, binary; the rerank reads float32
-
-    Raises
-    ------
-    EmptyInputError : no items. DimensionError : widths out of order or range. InvalidInputError : other arguments.
-
-    Source: adaptive retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
-    """
-    stages = ((shortlist_dim, shortlist_size), (rerank_dim, shortlist_size))
-    return funnel_cost(n_items, stages, full_dim or rerank_dim, dtype=dtype)
 
 
 def funnel_cost(
@@ -200,8 +159,10 @@ def _fitted(stages: list[tuple[int, int]], k: int, n_items: int | None) -> Stage
 
 
 @dataclass(frozen=True)
-class StorageCost:
+class StorageCost(Result):
     """Bytes that a corpus takes: the searched codes, a float32 copy to rerank from, an HNSW graph."""
+
+    _also = ("total_bytes",)
 
     n_items: int
     code_bytes: int
@@ -213,10 +174,6 @@ class StorageCost:
     def total_bytes(self) -> int:
         """All three together."""
         return self.code_bytes + self.rerank_bytes + self.graph_bytes
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields and the total as plain data."""
-        return asdict(self) | {"total_bytes": self.total_bytes}
 
     def takeaway(self) -> str:
         """One sentence: gigabytes in all, and bytes per vector."""

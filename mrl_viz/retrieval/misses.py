@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.result import Result
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.shortlist import funnel_search, laid_out_stages, rerank
 
 
 @dataclass(frozen=True)
-class MissExplanation:
+class MissExplanation(Result):
     """Where one wanted item was lost on the way.
 
     `stages` : the schedule, (dim, keep). `ranks` : the item's rank among all items at each stage's width, from 1.
@@ -23,6 +23,8 @@ class MissExplanation:
     `widened` : the stages with the least longer lists that find it, the last keep unchanged; None when no longer lists
     do, because enough of what they bring along beats it at the last width.
     """
+
+    _also = ("smallest_shortlist",)
 
     item: int
     stages: tuple[tuple[int, int], ...]
@@ -35,10 +37,6 @@ class MissExplanation:
     def smallest_shortlist(self) -> int | None:
         """The smallest first list that finds the item (later lists as in `widened`); None without `widened`."""
         return None if self.widened is None else max(self.stage_ranks[0], *(keep for _, keep in self.widened[1:]), 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields and the smallest shortlist as plain data."""
-        return asdict(self) | {"smallest_shortlist": self.smallest_shortlist}
 
     def takeaway(self) -> str:
         """One sentence: found, or where it was lost and which shortlist finds it."""

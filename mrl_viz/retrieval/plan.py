@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError, MrlVizError
+from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import ANN_KINDS, HNSW_LINKS, AnnIndex, pq_parts
 from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, bytes_per_vector, check_count, funnel_cost, storage_cost
 from mrl_viz.retrieval.index import PrefixIndex
@@ -20,7 +21,7 @@ KINDS = ("exact", *ANN_KINDS)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Result):
     """How to search, independent of the data.
 
     `dim` : width of the first pass. `dtype` : of its vectors; approximate kinds take float32 (PQ makes its own codes).
@@ -78,7 +79,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data, ready for JSON."""
-        return asdict(self) | {"rerank": [list(pair) for pair in self.rerank]}
+        return super().to_dict() | {"rerank": [list(pair) for pair in self.rerank]}
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.result import Result
 from mrl_viz.retrieval.cost import bytes_per_vector
 from mrl_viz.retrieval.index import SCORES_AT_ONCE, checked_queries
 from mrl_viz.retrieval.results import SearchResult, StageTrace
@@ -32,7 +33,7 @@ WORD_BITS, LOOKUP_BITS = 64, 16
 
 
 @dataclass(frozen=True)
-class Quantizer:
+class Quantizer(Result):
     """How the renormalised `dim`-prefix becomes codes, fitted on a calibration split.
 
     `low`, `step` : float32 of shape (dim,), the value of the lowest int8 code and the distance between codes; empty for
@@ -48,10 +49,6 @@ class Quantizer:
     def bytes_per_vector(self) -> int:
         """Bytes of one coded vector."""
         return bytes_per_vector(self.dim, self.dtype)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return {"dim": self.dim, "dtype": self.dtype, "low": self.low.tolist(), "step": self.step.tolist()}
 
     def encode(self, embeddings: npt.ArrayLike) -> Codes:
         """Codes of shape (n_items, dim), or (n_items, ceil(dim/8)) uint8 for binary: slice, renormalise, quantise.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +10,11 @@ import numpy.typing as npt
 from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean
 from mrl_viz.measures.lists import shared_share
+from mrl_viz.result import Result
 
 
 @dataclass(frozen=True)
-class StageTrace:
+class StageTrace(Result):
     """What one stage of a search did, per query.
 
     `dim` : its width; `n_scored`, `n_kept` : items in and out.
@@ -22,6 +22,8 @@ class StageTrace:
     `milliseconds` : measured, mean over the queries.
     `survivors` : int32 of shape (n_queries, n_kept), best first.
     """
+
+    _without = ("survivors",)
 
     dim: int
     n_scored: int
@@ -31,15 +33,9 @@ class StageTrace:
     milliseconds: float
     survivors: npt.NDArray[np.int32]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data, without the survivors."""
-        fields = asdict(self)
-        fields.pop("survivors")
-        return fields
-
 
 @dataclass(frozen=True)
-class SearchResult:
+class SearchResult(Result):
     """The k best items of every query and how they were found.
 
     `indices` : int32 of shape (n_queries, k), best first, ties to the lower index; -1 where an approximate index
@@ -47,6 +43,8 @@ class SearchResult:
     `similarities` : float32 of the same shape, at the width (and dtype) of the last stage.
     `stages` : one trace per stage.
     """
+
+    _also = ("milliseconds", "multiply_adds", "bytes_read")
 
     indices: npt.NDArray[np.int32]
     similarities: npt.NDArray[np.float32]
@@ -74,17 +72,6 @@ class SearchResult:
         counts = [stage.bytes_read for stage in self.stages]
         return None if None in counts else sum(count for count in counts if count)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {
-            "indices": self.indices.tolist(),
-            "similarities": self.similarities.tolist(),
-            "stages": [stage.to_dict() for stage in self.stages],
-            "milliseconds": self.milliseconds,
-            "multiply_adds": self.multiply_adds,
-            "bytes_read": self.bytes_read,
-        }
-
     def takeaway(self) -> str:
         """One sentence: the stages and the measured time."""
         path = ", then ".join(f"{stage.n_scored:,} items at {stage.dim} dims" for stage in self.stages)
@@ -92,12 +79,15 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
-class RecallVsFull:
+class RecallVsFull(Result):
     """Share of the exact full-width top k that a search found: overlap@k with full width, not recall of relevant items.
 
     `mean`, `low`, `high` : over queries, with the 95 % bootstrap interval, in [0, 1].
     `per_query` : float64 of shape (n_queries,).
     """
+
+    _also = ("n_queries",)
+    _without = ("per_query",)
 
     k: int
     mean: float
@@ -105,11 +95,10 @@ class RecallVsFull:
     high: float
     per_query: npt.NDArray[np.float64]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The summary as plain data, without the per-query values."""
-        fields = asdict(self)
-        fields.pop("per_query")
-        return fields | {"n_queries": len(self.per_query)}
+    @property
+    def n_queries(self) -> int:
+        """How many queries were searched for."""
+        return len(self.per_query)
 
     def takeaway(self) -> str:
         """One sentence: the share found and its interval."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.result import Result
 from mrl_viz.retrieval.cost import check_count, check_stages
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.results import SearchResult, StageTrace
@@ -128,13 +128,15 @@ def laid_out_stages(index: PrefixIndex, stages: Iterable[tuple[int, int]]) -> tu
 
 
 @dataclass(frozen=True)
-class ShortlistCurve:
+class ShortlistCurve(Result):
     """Overlap@k of shortlist + full-width rerank with exact full-width search, for every shortlist size.
 
     `sizes` : shortlist sizes; `overlap`, `overlap_low`, `overlap_high` : mean over queries and its 95 % bootstrap
     interval.
     `ranks` : int64 of shape (n_queries, k), rank at `shortlist_dim` of the full-width neighbors, best first.
     """
+
+    _without = ("ranks",)
 
     shortlist_dim: int
     k: int
@@ -143,12 +145,6 @@ class ShortlistCurve:
     overlap_low: tuple[float, ...]
     overlap_high: tuple[float, ...]
     ranks: npt.NDArray[np.int64]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The curve as plain data, without the ranks."""
-        fields = asdict(self)
-        fields.pop("ranks")
-        return fields
 
     def rows(self) -> list[dict[str, float]]:
         """One record per shortlist size."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean
 from mrl_viz.measures.lists import shared_share
+from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 
@@ -123,7 +124,7 @@ def fit_width_predictor(
 
 
 @dataclass(frozen=True)
-class WidthComparison:
+class WidthComparison(Result):
     """A predicted width per query beside one fixed width of the same mean cost and the oracle; on held-out queries.
 
     Widths are mean coordinates per item scored. `predicted_dim`, `predicted_overlap` : of the predictor.
@@ -133,6 +134,9 @@ class WidthComparison:
     `oracle_dim`, `oracle_overlap` : always the smallest width that suffices, which no predictor can know.
     `share_sufficient` : queries whose predicted width suffices. `chosen` : int64 of shape (n_queries,).
     """
+
+    _also = ("beats_fixed",)
+    _without = ("chosen",)
 
     dims: tuple[int, ...]
     k: int
@@ -153,12 +157,6 @@ class WidthComparison:
     def beats_fixed(self) -> bool:
         """Whether the whole interval of the gain is above 0."""
         return self.gain_low > 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The summary as plain data, without the per-query choices."""
-        fields = asdict(self)
-        fields.pop("chosen")
-        return fields | {"beats_fixed": self.beats_fixed}
 
     def takeaway(self) -> str:
         """One sentence: whether predicting a width per query is better than a fixed one of the same cost."""

@@ -6,8 +6,8 @@ import pytest
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.retrieval.adaptive import AdaptiveIndex
 from mrl_viz.retrieval.index import PrefixIndex
-from mrl_viz.retrieval.latency import measure_latency, measure_plans, plan_grid
-from mrl_viz.retrieval.plan import Plan
+from mrl_viz.retrieval.latency import measure_latency, measure_plan
+from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.retrieval.shortlist import shortlist_search
 from mrl_viz.retrieval.width_predictor import compare_widths, fit_width_predictor, smallest_sufficient_widths
 from mrl_viz.sweep import nested_sweep
@@ -87,23 +87,22 @@ def test_adaptive_index_refuses_plans_it_cannot_hold():
         AdaptiveIndex(index, queries, plans=[])
 
 
-def test_grid_measures_every_plan():
-    """Dims x dtype in one grid: recall grows with width, bytes follow the formula, full float32 is exact."""
+def test_measured_plans_follow_width_and_formula():
+    """Over dims x dtype x kind x rerank: recall grows with width, bytes follow the formula, full float32 is exact."""
     corpus, queries = vectors()
-    plans = plan_grid([8, 32], ["float32", "binary"], kinds=["exact", "ivf"], rerank=(200, 32))
-    assert len(plans) == 2 * 3 * 2
-    done = []
-    grid = measure_plans(plans, corpus, queries[:30], n_runs=3, progress=lambda *step: done.append(step))
-    assert done[-1] == (12, 12) and len(grid.rows()) == 12
-    by_plan = {measured.plan: measured for measured in grid.measurements}
-    assert by_plan[Plan(32)].recall.mean == 1
+    firsts = [("exact", "float32"), ("exact", "binary"), ("ivf", "float32")]
+    plans = [Plan(dim, dtype, kind, steps) for dim in (8, 32) for kind, dtype in firsts for steps in ((), ((200, 32),))]
+    index = PrefixIndex(corpus, [8, 32])
+    full = index.search(queries[:30], 10).indices
+    by_plan = {
+        plan: measure_plan(build_plan(plan, corpus, prefix_index=index), queries[:30], full, n_runs=3) for plan in plans
+    }
+    assert len(by_plan) == 12
+    assert by_plan[Plan(32)].recall.mean == 1 and "100.0%" in by_plan[Plan(32)].takeaway()
     assert by_plan[Plan(8)].recall.mean < by_plan[Plan(8, rerank=((200, 32),))].recall.mean
     assert by_plan[Plan(8, "binary")].bytes_per_vector == 1
     assert by_plan[Plan(8)].nbytes == 2000 * 9 * 4
-    assert all(m.latency.p50_ms <= m.latency.p95_ms and m.latency.n_runs == 3 for m in grid.measurements)
-    assert "100.0%" in grid.takeaway()
-    with pytest.raises(EmptyInputError, match="`plans` is empty"):
-        measure_plans([], corpus, queries)
+    assert all(m.latency.p50_ms <= m.latency.p95_ms and m.latency.n_runs == 3 for m in by_plan.values())
 
 
 def test_latency_times_one_query_at_a_time():

@@ -9,10 +9,8 @@ from mrl_viz.retrieval.ann import HNSW_LINKS, AnnIndex
 from mrl_viz.retrieval.cost import (
     bytes_per_vector,
     double_and_halve,
-    exact_cost,
     funnel_cost,
     funnel_presets,
-    shortlist_cost,
     storage_cost,
 )
 from mrl_viz.retrieval.plan import Plan
@@ -22,7 +20,7 @@ IMAGENET = 1_281_167
 
 def test_imagenet_example_of_the_paper():
     """16 to 2048 dims with 200 reranked is 125.5x (the paper's 128x leaves the rerank out)."""
-    cost = shortlist_cost(IMAGENET, shortlist_dim=16, shortlist_size=200, rerank_dim=2048)
+    cost = funnel_cost(IMAGENET, ((16, 200), (2048, 200)), 2048)
     assert cost.multiply_adds == IMAGENET * 16 + 200 * 2048
     assert cost.speedup == pytest.approx(125.5, abs=0.05)
     assert "125.5x fewer" in cost.takeaway()
@@ -33,7 +31,7 @@ def test_imagenet_example_of_the_paper():
 
 def test_exact_cost_is_n_times_d():
     """Exact search multiplies every coordinate once and reads its bytes."""
-    cost = exact_cost(1000, 64, 256, dtype="int8")
+    cost = funnel_cost(1000, ((64, 1000),), 256, dtype="int8")
     assert (cost.multiply_adds, cost.bytes_read, cost.speedup) == (64_000, 64_000, 4.0)
 
 
@@ -68,7 +66,7 @@ def test_storage_matches_what_faiss_writes():
         (lambda: funnel_cost(10, ((8, 5), (4, 2)), 8), DimensionError, "from 8 dims back to 4"),
         (lambda: funnel_cost(10, ((4, 5), (8, 6)), 8), InvalidInputError, "`keep` is 6; .* 1 to 5"),
         (lambda: funnel_cost(10, ((4, 11),), 8), InvalidInputError, "`keep` is 11; .* 1 to 10"),
-        (lambda: exact_cost(10, 4, dtype="int4"), InvalidInputError, "`dtype` is 'int4'"),
+        (lambda: funnel_cost(10, ((4, 10),), 4, dtype="int4"), InvalidInputError, "`dtype` is 'int4'"),
         (lambda: storage_cost(10, 4, hnsw_links=1), InvalidInputError, "`hnsw_links` is 1"),
         (lambda: double_and_halve(64, shortlist_size=5, k=10), InvalidInputError, "`shortlist_size` is 5"),
         (lambda: Plan(64, rerank=((100, 32),)), DimensionError, "from 64 dims back to 32"),
