@@ -1,28 +1,30 @@
-"""The verbs of a decision: `recommend` a plan, `search` with it, `monitor` it in production."""
+"""The verbs of a decision: `compare` models, `recommend` a plan, `search` with it, `monitor` it in production."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mrl_viz.errors import DataFormatError, InvalidInputError
-
-if TYPE_CHECKING:
-    pass
+from mrl_viz.cli.arguments import DIMS_HELP, add_verb, embed_source, read_source
+from mrl_viz.cli.printing import progress, say, table, write_json
+from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError
 
 TEXT_CHARACTERS = 100
 PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,200@768 (200 reranked at 768 dims)"
 
-AddSource = Callable[[argparse.ArgumentParser], None]
 
+def add_verbs(verbs: Any) -> None:
+    """Add the four verbs to the parser's."""
+    compare = add_verb(verbs, "compare", _compare, "two to four models on the same texts, per byte", has_model=False)
+    compare.add_argument("--model", action="append", required=True, help="a model; give this two to four times")
+    compare.add_argument("--dims", default="", help=DIMS_HELP)
+    compare.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
+    compare.add_argument("--seed", type=int, default=0, help="of bootstrap and samples (default 0)")
+    compare.add_argument("--html", metavar="OUT", help="also write a report that any browser opens")
 
-def add_verbs(verbs: Any, add_source: AddSource) -> None:
-    """Add the three verbs to the parser's; `add_source` gives each the arguments that all share."""
-    recommend = verbs.add_parser("recommend", help="the smallest plan that meets a target, with its record")
-    add_source(recommend)
+    recommend = add_verb(verbs, "recommend", _recommend, "the smallest plan that meets a target, with its record")
     recommend.add_argument(
         "--target", type=float, default=0.95, help="share to keep, above 0 and up to 1 (default 0.95)"
     )
@@ -36,9 +38,7 @@ def add_verbs(verbs: Any, add_source: AddSource) -> None:
     recommend.add_argument(
         "--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine"
     )
-    recommend.add_argument(
-        "--dims", default="", help="widths such as 8,16,32, or `all` (default: powers of two and trained)"
-    )
+    recommend.add_argument("--dims", default="", help=DIMS_HELP)
     recommend.add_argument("--dtypes", default="float32,float16,int8,binary", help="of the searched vectors")
     recommend.add_argument(
         "--no-rerank", action="store_true", help="without a float32 copy that a shortlist is reranked from"
@@ -49,19 +49,15 @@ def add_verbs(verbs: Any, add_source: AddSource) -> None:
     )
     recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
     recommend.add_argument("--seed", type=int, default=0, help="of samples and bounds (default 0)")
-    recommend.set_defaults(verb=_recommend)
 
-    search = verbs.add_parser("search", help="the texts that a plan finds for a query")
-    add_source(search)
+    search = add_verb(verbs, "search", _search, "the texts that a plan finds for a query")
     search.add_argument("--query", required=True, help="what to search for")
     search.add_argument("--plan", metavar="PLAN", help=f"{PLAN_HELP} (default: exact full width)")
     search.add_argument("--k", type=int, default=10, help="how many (default 10)")
-    search.set_defaults(verb=_search)
 
-    monitor = verbs.add_parser(
-        "monitor", help="does the deployed plan still answer as the full width? exit code 1 if not"
+    monitor = add_verb(
+        verbs, "monitor", _monitor, "does the deployed plan still answer as the full width? exit code 1 if not"
     )
-    add_source(monitor)
     monitor.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
     monitor.add_argument("--target", type=float, help="overlap to stay above (default: the record's, else 0.95)")
     monitor.add_argument("--k", type=int, default=10, help="neighbors compared (default 10)")
@@ -70,61 +66,100 @@ def add_verbs(verbs: Any, add_source: AddSource) -> None:
     )
     monitor.add_argument("--sample", type=int, default=500, metavar="N", help="queries sampled from them (default 500)")
     monitor.add_argument("--seed", type=int, help="of the sample (default: another one every time)")
-    monitor.set_defaults(verb=_monitor)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from mrl_viz.comparison import compare_models, encode_speed
+    from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.export import comparison_report
+    from mrl_viz.truncation import parse_dims
+
+    corpus = read_source(args)
+    embedded, speeds = [], {}
+    for name in args.model:
+        embedded.append(embed_source(args, corpus, model=name))
+        if corpus.embeddings is None:
+            encoder = load_encoder(name, trust_remote_code=args.trust_remote_code)
+            speeds[encoder.name] = encode_speed(encoder.encode, corpus.texts)
+    dims = parse_dims(args.dims, max(vectors.full_dim for vectors in embedded)) if args.dims.strip() else None
+    with progress("comparing") as show:
+        result = compare_models(embedded, dims=dims, k=args.k, seed=args.seed, texts_per_second=speeds, progress=show)
+    table(
+        {
+            "model": "{p.model}",
+            "dim": "{p.dim}",
+            "dtype": "{p.dtype}",
+            "bytes": "{p.bytes_per_vector}",
+            "overlap": "{p.overlap:.4f}",
+            result.metric or "quality": "{quality}",
+            "front": "{front}",
+        },
+        (
+            {
+                "p": point,
+                "quality": "-" if point.quality is None else f"{point.quality:.4f}",
+                "front": "*" if point.is_on_front else "",
+            }
+            for point in result.points
+        ),
+    )
+    say(result.takeaway(), notes=result.notes)
+    write_json(args.json, result.to_dict())
+    if args.html:
+        Path(args.html).write_text(comparison_report(result), encoding="utf-8")
+    return 0
 
 
 def _recommend(args: argparse.Namespace) -> int:
-    from mrl_viz.cli.main import progress_bar, read_source, write_json
     from mrl_viz.decide import Crowding, crowding, decision_record, recommend
     from mrl_viz.decide.choose import check_limits
-    from mrl_viz.embedding.embedded import embed
-    from mrl_viz.errors import EmptyInputError
     from mrl_viz.truncation import parse_dims
 
     if args.record and Path(args.record).suffix not in (".json", ".md"):
         raise InvalidInputError(f"`--record` is {args.record!r}; give a file name that ends in .json or .md.")
     check_limits(args.target, args.n_vectors, args.memory_gb, args.latency_ms)
-    corpus = read_source(args)
-    embedded = embed(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding"))
+    embedded = embed_source(args, read_source(args))
     dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None
-    result = recommend(
-        embedded, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
-        latency_ms=args.latency_ms, dims=dims, dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
-        allow_rerank=not args.no_rerank, seed=args.seed, progress=progress_bar("measuring plans"),
-    )  # fmt: skip
+    with progress("measuring plans") as show:
+        result = recommend(
+            embedded, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
+            latency_ms=args.latency_ms, dims=dims, dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
+            allow_rerank=not args.no_rerank, seed=args.seed, progress=show,
+        )  # fmt: skip
     grown: Crowding | None = None
     if result.plan is not None and not args.no_crowding:
         try:
-            grown = crowding(
-                embedded,
-                result.plan,
-                k=result.k,
-                n_vectors=result.n_vectors,
-                seed=args.seed,
-                progress=progress_bar("crowding"),
-            )
+            with progress("crowding") as show:
+                grown = crowding(
+                    embedded, result.plan, k=result.k, n_vectors=result.n_vectors, seed=args.seed, progress=show
+                )
         except EmptyInputError as error:
-            print(f"note: {error}")
-    print(
-        f"{result.metric} of {result.n_queries:,} queries, {result.n_items:,} texts, {result.model}, {result.full_dim} dims"
+            say(notes=[str(error)])
+    say(
+        f"{result.metric} of {result.n_queries:,} queries, {result.n_items:,} texts, {result.model}, "
+        f"{result.full_dim} dims"
     )
-    print(f"{'':10} {'plan':52} {'quality':>8} {'at least':>9} {'bytes':>6} {'GB':>9} {'p95 ms':>8}")
     shown = [("chosen", result.chosen), *(("runner-up", row) for row in result.runners_up)]
     shown += [("nearest", result.nearest), ("in budget", result.best_within)]
-    for name, row in shown:
-        if row is not None:
-            print(
-                f"{name:10} {row.plan.label:52} {row.quality:8.1%} {row.low:9.1%} {row.bytes_per_vector:6,d} "
-                f"{row.total_gb:9.3g} {row.expected_ms:8.3g}"
-            )
-    for note in result.notes:
-        print(f"note: {note}")
+    table(
+        {
+            "": "{name}",
+            "plan": "{row.plan.label}",
+            "quality": "{row.quality:.1%}",
+            "at least": "{row.low:.1%}",
+            "bytes": "{row.bytes_per_vector:,d}",
+            "GB": "{row.total_gb:.3g}",
+            "p95 ms": "{row.expected_ms:.3g}",
+        },
+        ({"name": name, "row": row} for name, row in shown if row is not None),
+    )
+    say(notes=result.notes)
     if result.plan is not None:
         storage = result.storage(price_per_gb=args.price_per_gb)
-        print(f"{storage.takeaway()} ({storage.formula})")
+        say(f"{storage.takeaway()} ({storage.formula})")
     if grown is not None:
-        print(grown.takeaway())
-    print(result.takeaway())
+        say(grown.takeaway())
+    say(result.takeaway())
     record = decision_record(result, crowding=grown, price_per_gb=args.price_per_gb)
     if args.record:
         text = record.to_json() if args.record.endswith(".json") else record.markdown
@@ -134,20 +169,18 @@ def _recommend(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    from mrl_viz.cli.main import progress_bar, read_source, write_json
     from mrl_viz.decide import plan_from_record, plan_from_text
-    from mrl_viz.embedding.embedded import embed
     from mrl_viz.embedding.encoders import load_encoder
     from mrl_viz.retrieval.plan import Plan, build_plan
 
     if not args.query.strip():
         raise InvalidInputError("`--query` is empty; say what to search for.")
-    record = read_record(args.plan)
+    record = _read_record(args.plan)
     plan = plan_from_text(args.plan) if args.plan and record is None else None
     corpus = read_source(args)
     if corpus.embeddings is not None:
         raise InvalidInputError("`SOURCE` holds ready vectors, which no query can be typed for; give texts.")
-    embedded = embed(corpus, args.model, trust_remote_code=args.trust_remote_code, progress=progress_bar("embedding"))
+    embedded = embed_source(args, corpus)
     if record is not None:
         plan = plan_from_record(record, fingerprint=embedded.fingerprint)
     plan = plan or Plan(embedded.full_dim)
@@ -155,47 +188,41 @@ def _search(args: argparse.Namespace) -> int:
     found = build_plan(plan, embedded.matrix).search(encoder.encode([args.query.strip()], kind="query"), args.k)
     rows = [
         {"rank": rank, "id": corpus.ids[item], "similarity": float(similarity), "text": corpus.texts[item]}
-        for rank, (item, similarity) in enumerate(zip(found.indices[0], found.similarities[0]), start=1) if item >= 0
-    ]  # fmt: skip
-    for row in rows:
-        print(f"{row['rank']:3d} {row['similarity']:7.4f}  {row['id']}  {_one_line(row['text'])}")
-    print(f"{plan.label}. {found.takeaway()}")
+        for rank, (item, similarity) in enumerate(zip(found.indices[0], found.similarities[0]), start=1)
+        if item >= 0
+    ]
+    table(
+        {"rank": "{rank}", "similarity": "{similarity:.4f}", "id": "{id}", "text": "{line}"},
+        (row | {"line": _one_line(row["text"])} for row in rows),
+    )
+    say(f"{plan.label}. {found.takeaway()}")
     write_json(args.json, {"schema": 1, "model": embedded.model_dict(), "plan": plan.to_dict(), "results": rows})
     return 0
 
 
 def _monitor(args: argparse.Namespace) -> int:
-    from mrl_viz.cli.main import progress_bar, read_source, write_json
     from mrl_viz.data.reading import read_queries
     from mrl_viz.decide import plan_from_record, plan_from_text
     from mrl_viz.decide.monitoring import check_deployed_plan
-    from mrl_viz.embedding.embedded import embed
 
-    record = read_record(args.plan)
+    record = _read_record(args.plan)
     # Production data change every day, so the record's fingerprint of the texts is not asked for; its model is.
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
     target = args.target if args.target is not None else _target_of(record)
     corpus = read_source(args)
-    queries = read_queries(args.queries)[1] if args.queries else None
-    embedded = embed(
-        corpus,
-        args.model,
-        queries=queries,
-        trust_remote_code=args.trust_remote_code,
-        progress=progress_bar("embedding"),
-    )
+    embedded = embed_source(args, corpus, queries=read_queries(args.queries)[1] if args.queries else None)
     decided_for = record.get("model", {}).get("name") if record else None
     if decided_for not in (None, embedded.model):
         raise InvalidInputError(
             f"`--plan` was decided for the model {decided_for} and this is {embedded.model}; use that model."
         )
     result = check_deployed_plan(embedded, plan, target=target, k=args.k, n_queries=args.sample, seed=args.seed)
-    print(result.takeaway())
+    say(result.takeaway())
     write_json(args.json, result.to_dict())
     return 1 if result.is_below_target else 0
 
 
-def read_record(plan: str | None) -> dict[str, Any] | None:
+def _read_record(plan: str | None) -> dict[str, Any] | None:
     """The decision record in a JSON file, its own or what `recommend --json` wrote; None where `plan` is no .json name.
 
     Raises
@@ -223,6 +250,4 @@ def _target_of(record: dict[str, Any] | None) -> float:
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    # A terminal obeys control characters; a text must not.
-    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
     return line if len(line) <= TEXT_CHARACTERS else f"{line[: TEXT_CHARACTERS - 1]}…"

@@ -90,6 +90,21 @@ class Corpus:
             digest.update(np.ascontiguousarray(self.embeddings).tobytes())
         return digest.hexdigest()[:16]
 
+    def judgements_by_row(self) -> dict[int, dict[int, int]]:
+        """The relevance judgements by the rows of queries and texts: {query row: {text row: grade}}.
+
+        Raises
+        ------
+        EmptyInputError : there are none.
+        """
+        if not self.qrels:
+            raise EmptyInputError(f"`{self.name}` has no relevance judgements; give a BEIR folder, or do without them.")
+        row_of = {identifier: row for row, identifier in enumerate(self.ids)}
+        return {
+            place: {row_of[document]: grade for document, grade in self.qrels.get(query, {}).items()}
+            for place, query in enumerate(self.query_ids)
+        }
+
 
 def clean(text: str) -> str:
     """The text without surrounding space; control characters other than tab and newline become spaces."""

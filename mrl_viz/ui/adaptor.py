@@ -10,7 +10,6 @@ import streamlit as st
 
 from mrl_viz.adaptor.fit import FEWEST_ROWS, AdaptorFit, AdaptorMethod, fit_adaptor, suggested_settings
 from mrl_viz.adaptor.folder import adaptor_archive, adaptor_card, save_sentence_transformer, zipped
-from mrl_viz.cli.adapt import judgements_by_row
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 from mrl_viz.embedding.store import EmbeddingStore
@@ -80,7 +79,7 @@ def _fit(
         report(0, 1, "Embedding the queries…")
         with ENCODING:
             judged = embed(workspace.corpus, workspace.model)
-        queries, qrels = judged.queries, judgements_by_row(judged)
+        queries, qrels = judged.queries, judged.corpus.judgements_by_row()
 
     def progress(done: int, total: int, info: dict[str, Any]) -> None:
         report(

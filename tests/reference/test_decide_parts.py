@@ -107,7 +107,7 @@ def test_too_few_texts_for_crowding_say_how_many(embedded):
         crowding(vectors(20), Plan(8), k=1)
     with pytest.raises(InvalidInputError, match="`n_vectors` is 0"):
         crowding(embedded, Plan(8), n_vectors=0)
-    with pytest.raises(DimensionError):
+    with pytest.raises(DimensionError, match="`dim` is 512"):
         crowding(embedded, Plan(512))
 
 
@@ -189,13 +189,22 @@ def test_a_record_of_other_data_is_refused(decision):
 
 
 @pytest.mark.parametrize(
-    "damage", [{}, [], {"schema": 2}, {"kind": "something else"}, {"plan": {"dim": 0}}, {"plan": {"dim": 8, "colour": 1}}, {"plan": "64"}],
+    ("damage", "reason"),
+    [
+        ({}, "no decision record"),
+        ([], "no decision record"),
+        ({"schema": 2}, "no decision record"),
+        ({"kind": "something else"}, "no decision record"),
+        ({"plan": {"dim": 0}}, "makes no plan: `dim` is 0"),
+        ({"plan": {"dim": 8, "colour": 1}}, "A plan is a record with `dim`"),
+        ({"plan": "64"}, "this is '64'"),
+    ],
     ids=str,
-)  # fmt: skip
-def test_damaged_records_are_refused(decision, damage):
+)
+def test_damaged_records_are_refused(decision, damage, reason):
     """What is no record, or holds no usable plan, is one sentence."""
     record = decision_record(decision).to_dict() | damage if damage else damage
-    with pytest.raises(DataFormatError):
+    with pytest.raises(DataFormatError, match=reason):
         plan_from_record(record)
 
 
@@ -235,10 +244,21 @@ def test_a_plan_can_be_typed(text, plan):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "int8", "-4", "64,int9", "64,int8,float16", "64,5@", "64,100@32", "64,10@128,20@256", "64,int8,hnsw", "0"],
+    ("text", "reason"),
+    [
+        ("", "`plan` is ''; give a decision record"),
+        ("int8", "`plan` is 'int8'; give"),
+        ("-4", "`plan` is '-4'; give"),
+        ("64,int9", "`plan` has 'int9'; choose at most one of"),
+        ("64,int8,float16", "`plan` has 'float16'; choose at most one of"),
+        ("64,5@", "`plan` has '5@'; choose"),
+        ("64,100@32", "`rerank` goes from 64 dims back to 32"),
+        ("64,10@128,20@256", "`rerank size` is 20"),
+        ("64,int8,hnsw", "`kind` 'hnsw' works with float32"),
+        ("0", "`dim` is 0"),
+    ],
 )
-def test_texts_that_make_no_plan_are_refused(text):
+def test_texts_that_make_no_plan_are_refused(text, reason):
     """Unknown words, two precisions, widths that shrink and lists that grow are refused in one sentence."""
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError, match=reason):
         plan_from_text(text)

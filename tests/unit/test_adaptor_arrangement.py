@@ -7,7 +7,7 @@ import pytest
 
 from mrl_viz.adaptor.adaptor import Adaptor, row_keys
 from mrl_viz.adaptor.fit import FEWEST_ROWS, fit_adaptor, suggested_settings
-from mrl_viz.cli.adapt import split_arrangements
+from mrl_viz.cli.explore import split_arrangements
 from mrl_viz.cli.main import main
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.figures import controls_curve

@@ -1,0 +1,231 @@
+"""The verbs that measure: `sweep`, `evaluate`; and what they measure: `embed`, `models`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from mrl_viz.cli.arguments import DIMS_HELP, add_verb, embed_source, read_source
+from mrl_viz.cli.printing import progress, say, table, write_json
+from mrl_viz.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrl_viz.arrangements import LearnedMap
+    from mrl_viz.embedding.embedded import Embedded
+
+ADAPTOR_PREFIX, IMPORTANCE = "adaptor:", "importance"
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the four verbs to the parser's."""
+    sweep = add_verb(verbs, "sweep", _sweep, "neighbor overlap and similarity drift at every width")
+    sweep.add_argument(
+        "--queries", metavar="F", help="texts whose neighbors are looked for (BEIR: queries.jsonl is used anyway)"
+    )
+    sweep.add_argument("--dims", default="", help=DIMS_HELP)
+    sweep.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
+    sweep.add_argument("--seed", type=int, default=0, help="of the bootstrap and the drift sample (default 0)")
+    sweep.add_argument(
+        "--arrangements",
+        default="prefix",
+        help="prefix,random,suffix,svd,importance,adaptor:FOLDER: also measure these (default prefix)",
+    )
+
+    evaluate = add_verb(verbs, "evaluate", _evaluate, "task quality at every width, where the data have labels")
+    evaluate.add_argument("--dims", default="", help=DIMS_HELP)
+    evaluate.add_argument(
+        "--task", choices=("retrieval", "pairs", "classification"), help="default: the first the data have labels for"
+    )
+    evaluate.add_argument("--binary-qrels", action="store_true", help="count every positive relevance grade as 1")
+    evaluate.add_argument("--seed", type=int, default=0, help="of bootstrap, folds and examples (default 0)")
+
+    embed = add_verb(verbs, "embed", _embed, "write the embeddings of a source as .npy")
+    embed.add_argument("--out", required=True, metavar="FILE.npy", help="where the float32 matrix goes")
+    embed.add_argument(
+        "--dim", type=int, help="keep this many coordinates, renormalised (default: the full width, as encoded)"
+    )
+
+    models = verbs.add_parser("models", help="the catalogue of known models")
+    models.add_argument("--json", metavar="OUT", help="also write it as data")
+    models.set_defaults(run=_models)
+
+
+def split_arrangements(text: str) -> tuple[list[str], list[str]]:
+    """The plain names and what is learnt, folders or "importance", of such as `prefix,importance,adaptor:FOLDER`.
+
+    Raises
+    ------
+    InvalidInputError : `adaptor` without a folder.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    folders = [part[len(ADAPTOR_PREFIX) :] for part in parts if part.lower().startswith(ADAPTOR_PREFIX)]
+    if "" in folders or "adaptor" in (part.lower() for part in parts):
+        raise InvalidInputError("`arrangements` has an adaptor without its folder; write adaptor:FOLDER.")
+    plain = [part for part in parts if not part.lower().startswith(ADAPTOR_PREFIX)]
+    if IMPORTANCE in (part.lower() for part in plain):
+        folders.append(IMPORTANCE)
+    return [part for part in plain if part.lower() != IMPORTANCE], folders
+
+
+def _learned_maps(
+    wanted: Sequence[str], embedded: Embedded, dims: Sequence[int], k: int, seed: int
+) -> dict[str, LearnedMap]:
+    """The maps of adaptor folders, and the order of coordinates learnt here for "importance", by name of their line."""
+    from mrl_viz.adaptor.adaptor import Adaptor
+    from mrl_viz.adaptor.importance import learn_importance
+
+    model = None if embedded.corpus.embeddings is not None else embedded.model
+    folders = [name for name in wanted if name != IMPORTANCE]
+    maps: dict[str, LearnedMap] = {
+        "adaptor" if len(folders) == 1 else f"{ADAPTOR_PREFIX}{folder}": Adaptor.load(
+            folder, full_dim=embedded.full_dim, model=model
+        )
+        for folder in folders
+    }
+    if IMPORTANCE in wanted:
+        narrow = [dim for dim in dims if dim < embedded.full_dim]
+        maps[IMPORTANCE] = learn_importance(embedded.matrix, narrow, k=k, seed=seed)
+    return maps
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from mrl_viz.analysis import analyse
+    from mrl_viz.arrangements import check_arrangements
+    from mrl_viz.data.reading import read_queries
+    from mrl_viz.tasks.evaluation import analyse_controls
+    from mrl_viz.truncation import parse_dims
+
+    plain_names, learned = split_arrangements(args.arrangements)
+    names = check_arrangements(plain_names or ["prefix"])
+    corpus = read_source(args)
+    embedded = embed_source(args, corpus, queries=read_queries(args.queries)[1] if args.queries else None)
+    dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
+    with progress("sweeping") as show:
+        result = analyse(embedded, dims=dims, k=args.k, seed=args.seed, progress=show)
+    check = corpus.check
+    say(
+        f"{check.n_items} texts ({check.n_empty} empty and {check.n_duplicates} duplicate left out), "
+        f"{embedded.model}, {embedded.full_dim} dims, k = {args.k}, chance {result.overlap.chance:.4f}"
+    )
+    say(notes=check.notes)
+    table(
+        {
+            "dim": "{dim}",
+            "overlap": "{overlap:.4f}",
+            "95 % interval": "[{overlap_low:.4f}, {overlap_high:.4f}]",
+            "top-1": "{top1_agreement:.3f}",
+            "drift": "{drift_bias:+.4f}",
+            "MAE": "{drift_mae:.4f}",
+            "Spearman": "{spearman_per_text:.4f}",
+            "energy": "{energy:.4f}",
+        },
+        result.rows(),
+    )
+    say(result.overlap.takeaway())
+    data = result.to_dict()
+    if names != ("prefix",) or learned:
+        maps = _learned_maps(learned, embedded, dims, args.k, args.seed)
+        with progress("controls") as show:
+            controls = analyse_controls(
+                embedded, dims=dims, k=args.k, seed=args.seed, arrangements=names, learned=maps, progress=show
+            )
+        extra = controls.to_dict()
+        data["arrangements"] |= {name: rows for name, rows in extra["arrangements"].items() if name != "prefix"}
+        data |= {"nestedness": extra["nestedness"], "verdict": extra["verdict"], "notes": extra["notes"]}
+        table(
+            {"overlap": "{name}"} | {f"{dim}": f"{{at_{dim}:.3f}}" for dim in result.sweep.dims},
+            [
+                {"name": name} | {f"at_{row['dim']}": row["overlap"] for row in rows}
+                for name, rows in data["arrangements"].items()
+            ],
+        )
+        say(controls.takeaway(), notes=extra["notes"])
+    write_json(args.json, data)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from mrl_viz.tasks.evaluation import evaluate
+    from mrl_viz.truncation import parse_dims
+
+    corpus = read_source(args)
+    embedded = embed_source(args, corpus)
+    dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
+    with progress("evaluating") as show:
+        quality = evaluate(
+            embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, seed=args.seed, progress=show
+        )
+    say(f"{quality.task} with {embedded.model}, {corpus.n_items} texts")
+    table(
+        {
+            "metric": "{metric}",
+            "dim": "{dim}",
+            "value": "{value:.4f}",
+            "95 % interval": "[{low:.4f}, {high:.4f}]",
+            "retention": "{share}",
+            "p (Holm)": "{p_holm:.4f}",
+        },
+        (row | {"share": "-" if row["retention"] is None else f"{row['retention']:.1%}"} for row in quality.rows()),
+    )
+    say(quality.takeaway(), notes=quality.notes)
+    write_json(args.json, quality.to_dict())
+    return 0
+
+
+def _embed(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from mrl_viz.truncation import truncate_and_normalize
+
+    if not args.out.endswith(".npy"):
+        raise InvalidInputError(f"`--out` is {args.out!r}; give a file name that ends in .npy.")
+    corpus = read_source(args)
+    embedded = embed_source(args, corpus, queries=())
+    matrix = embedded.matrix if args.dim is None else truncate_and_normalize(embedded.matrix, args.dim)
+    np.save(args.out, matrix.astype(np.float32), allow_pickle=False)
+    n_items, dim = matrix.shape
+    say(f"{n_items} vectors of {dim} coordinates in {args.out} ({embedded.seconds:.2f} s)")
+    write_json(
+        args.json,
+        {
+            "schema": 1,
+            "file": args.out,
+            "n_items": n_items,
+            "dim": dim,
+            "model": embedded.model_dict(),
+            "corpus": corpus.check.to_dict() | {"fingerprint": corpus.fingerprint},
+            "ids": list(corpus.ids),
+            "seconds": {"embed": embedded.seconds},
+        },
+    )
+    return 0
+
+
+def _models(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from mrl_viz.embedding.catalogue import CATALOGUE, is_available
+
+    cards = [asdict(card) | {"available": is_available(card)} for card in CATALOGUE.values()]
+    table(
+        {
+            "name": "{name}",
+            "dims": "{full_dim}",
+            "trained widths": "{trained}",
+            "licence": "{licence}",
+            "MB": "{size_mb:.0f}",
+            "here": "{here}",
+        },
+        (
+            card
+            | {
+                "trained": ", ".join(map(str, card["matryoshka_dims"] or ("not Matryoshka",))),
+                "here": "yes" if card["available"] else "no",
+            }
+            for card in cards
+        ),
+    )
+    write_json(args.json, {"schema": 1, "models": cards})
+    return 0

@@ -1,0 +1,80 @@
+"""What a verb prints: sentences, tables and progress, dressed on a terminal, plain anywhere else; and it as data."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# A column whose cells all begin so, or are empty, is one of numbers.
+NUMERIC_STARTS = ("", *"0123456789+-[")
+
+
+def printable(text: str) -> str:
+    """The text with its control characters replaced: a terminal obeys them, and files of texts may hold any."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def say(*sentences: str, notes: Iterable[str] = ()) -> None:
+    """Print notes, each as one, and sentences, each on its line."""
+    for line in (*(f"note: {note}" for note in notes), *sentences):
+        print(printable(line))
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print a table: `columns` are headers and how a cell is made of its row, such as "[{low:.4f}, {high:.4f}]".
+
+    A terminal gets it fitted to its width, long cells folded. Anywhere else every column is as wide as its longest
+    cell, so that nothing is cut or folded, and two spaces part the columns.
+    """
+    lines = [[printable(cell.format_map(row)) for cell in columns.values()] for row in rows]
+    is_number = [all(cell[:1] in NUMERIC_STARTS for cell in column) for column in zip(*lines)] or [False] * len(columns)
+    if sys.stdout.isatty():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        dressed = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name, right in zip(columns, is_number):
+            dressed.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+        for line in lines:
+            dressed.add_row(*map(Text, line))
+        Console().print(dressed)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *lines)]
+    for line in (tuple(columns), *lines):
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(line, widths, is_number)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar with the time that is left on stderr, where that is a terminal; None elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    # What is printed meanwhile may go to a file; redirected, it would come out beside the bar.
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bar:
+        task = bar.add_task(printable(label), total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def write_json(path: str | None, data: dict[str, Any]) -> None:
+    """Write what was printed as data, where a file was asked for."""
+    if path:
+        Path(path).write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,117 @@
+"""The verb that learns: `adapt`, a map that makes frozen vectors truncatable."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrl_viz.cli.arguments import add_verb, embed_source, read_source
+from mrl_viz.cli.printing import progress, say, table, write_json
+from mrl_viz.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from mrl_viz.adaptor.fit import AdaptorFit
+    from mrl_viz.embedding.embedded import Embedded
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verb to the parser's."""
+    adapt = add_verb(verbs, "adapt", _adapt, "learn a map that makes a frozen model's vectors truncatable")
+    adapt.add_argument("--dims", default="", help="widths below the full one, such as 8,16,32 (default: powers of two)")
+    adapt.add_argument(
+        "--method", default="neighbors", choices=("neighbors", "paper", "search", "svd"),
+        help="neighbors (default), paper (Matryoshka-Adaptor), search (Search-Adaptor, needs --qrels), svd",
+    )  # fmt: skip
+    adapt.add_argument(
+        "--qrels", action="store_true", help="also learn from the data's relevance judgements (a BEIR folder)"
+    )
+    adapt.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where the adaptor goes: safetensors, settings, card"
+    )
+    adapt.add_argument(
+        "--model-out", metavar="FOLDER", help="also save the sentence-transformers model with the adaptor inside"
+    )
+    adapt.add_argument("--seed", type=int, default=0, help="of the split, the weights and the batches (default 0)")
+
+
+def _adapt(args: argparse.Namespace) -> int:
+    from mrl_viz.adaptor.adaptor import one_thread
+    from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
+    from mrl_viz.adaptor.folder import adaptor_card
+    from mrl_viz.truncation import parse_dims
+
+    needs_judgements = args.qrels or args.method == "search"
+    corpus = read_source(args)
+    qrels = corpus.judgements_by_row() if needs_judgements else None
+    embedded = embed_source(args, corpus, queries=None if needs_judgements else ())
+    dims = parse_dims(args.dims, embedded.full_dim)
+    if not args.dims.strip():
+        dims = tuple(dim for dim in dims if dim < embedded.full_dim)
+    with one_thread(), progress("fitting") as show:
+        fit = fit_adaptor(
+            embedded.matrix, dims, method=args.method, queries=embedded.queries if qrels else None, qrels=qrels,
+            settings=suggested_settings(len(embedded.matrix), args.method), seed=args.seed,
+            model=None if corpus.embeddings is not None else embedded.model,
+            progress=(lambda done, total, _: show(done, total)) if show else None,
+        )  # fmt: skip
+    _print_fit(fit, embedded)
+    card = adaptor_card(fit.adaptor, fit)
+    say(f"adaptor in {fit.adaptor.save(args.out, card=card)}")
+    if args.model_out:
+        say(f"model with the adaptor inside in {_save_model(args, fit, card)}")
+    write_json(args.json, {"schema": 1, "folder": args.out, "model_folder": args.model_out, **fit.to_dict()})
+    return 0
+
+
+def _save_model(args: argparse.Namespace, fit: AdaptorFit, card: str) -> Path:
+    from mrl_viz.adaptor.folder import save_sentence_transformer
+    from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+
+    if fit.adaptor.model is None:
+        raise InvalidInputError("`--model-out` needs a model, and the source holds ready vectors; leave it out.")
+    encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
+    if not isinstance(encoder, SentenceTransformerEncoder):
+        raise InvalidInputError(
+            f"`--model-out` needs a sentence-transformers model, which {args.model} is not; leave it out."
+        )
+    prompts = {"query": encoder.query_prompt, "document": encoder.document_prompt}
+    return save_sentence_transformer(
+        fit.adaptor, encoder.model, args.model_out, pre_truncation=encoder.pre_truncation,
+        prompts={name: text for name, text in prompts.items() if text}, card=card,
+    )  # fmt: skip
+
+
+def _print_fit(fit: AdaptorFit, embedded: Embedded) -> None:
+    measure = "ndcg" if fit.n_held_out_queries else "overlap"
+    held_out = f"{fit.n_held_out} texts" + (f" and {fit.n_held_out_queries} queries" if fit.n_held_out_queries else "")
+    say(
+        f"{fit.adaptor.method} adaptor of {embedded.model}, {fit.adaptor.full_dim} dims: fitted on {fit.n_train} texts "
+        f"in {fit.seconds:.1f} s (ended: {fit.stopped}); {fit.measure} on {held_out} held out"
+    )
+    own = fit.quality("adaptor")
+    columns = {
+        "dim": fit.dims,
+        "raw": getattr(fit.quality("prefix"), measure),
+        "svd": getattr(fit.quality("svd"), measure),
+        "own": getattr(own, measure),
+        "low": getattr(own, f"{measure}_low"),
+        "high": getattr(own, f"{measure}_high"),
+        "training": getattr(own, f"{measure}_train"),
+        "gain": fit.gain_over_svd,
+        "verdict": fit.verdicts(),
+    }
+    table(
+        {
+            "dim": "{dim}",
+            "raw prefix": "{raw:.4f}",
+            "SVD": "{svd:.4f}",
+            "adaptor": "{own:.4f}",
+            "95 % interval": "[{low:.4f}, {high:.4f}]",
+            "training": "{training:.4f}",
+            "against SVD": "{gain[0]:+.4f} {verdict}",
+        },
+        [dict(zip(columns, row)) for row in zip(*columns.values())],
+    )
+    say(fit.takeaway())
