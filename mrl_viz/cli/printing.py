@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# A column whose cells all begin so, or are empty, is one of numbers.
-NUMERIC_STARTS = ("", *"0123456789+-[")
+MOST_COLUMNS = 10_000
 
 
 def printable(text: str) -> str:
@@ -31,22 +30,28 @@ def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None
     cell, so that nothing is cut or folded, and two spaces part the columns.
     """
     lines = [[printable(cell.format_map(row)) for cell in columns.values()] for row in rows]
-    is_number = [all(cell[:1] in NUMERIC_STARTS for cell in column) for column in zip(*lines)] or [False] * len(columns)
+    # Numbers have no letter but the e of 1e-05.
+    is_number = [not any(c.isalpha() and c != "e" for line in lines for c in line[at]) for at in range(len(columns))]
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console
+        from rich.measure import Measurement
         from rich.table import Table
         from rich.text import Text
 
-        dressed = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        dressed = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for name, right in zip(columns, is_number):
-            dressed.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+            dressed.add_column(Text(name), justify="right" if right else "left", no_wrap=right, overflow="fold")
         for line in lines:
             dressed.add_row(*map(Text, line))
-        Console().print(dressed)
+        console = Console()
+        # Too narrow a terminal breaks the lines itself; rich would cut digits off.
+        least = Measurement.get(console, console.options.update(width=MOST_COLUMNS), dressed).minimum
+        console.width = max(console.width, least)
+        console.print(dressed)
         return
     widths = [max(map(len, column)) for column in zip(columns, *lines)]
-    for line in (tuple(columns), *lines):
+    for line in ([*columns], *lines):
         cells = [
             cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(line, widths, is_number)
         ]
