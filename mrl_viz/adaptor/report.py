@@ -13,10 +13,11 @@ from mrl_viz.adaptor.adaptor import Adaptor, AdaptorSettings
 from mrl_viz.measures.estimate import bootstrap_mean
 from mrl_viz.measures.lists import ranks_in, shared_share
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.retrieval import ranking_scores
 from mrl_viz.truncation import FloatMatrix
 
 Maps = Mapping[str, Callable[[FloatMatrix], FloatMatrix]]
-NDCG_DEPTH = 10
+NDCG, NDCG_DEPTH = "ndcg@10", 10
 # Shares of the learnt turn that are tried, SVD first; and the rows that neighbors are looked for among.
 TURNS = (0.0, 0.25, 0.5, 0.75, 1.0)
 TURN_ROWS = 5000
@@ -270,27 +271,7 @@ def ranking_quality(
     """nDCG@10 of each query over the whole corpus at each width, shape (n_dims, n_queries)."""
     depth = min(NDCG_DEPTH, len(ranking.corpus))
     sweep = nested_sweep(apply(ranking.corpus), apply(ranking.queries), dims=dims, k=depth)
-    return ndcg(sweep.indices[[sweep.at(dim) for dim in dims]], ranking.grades)
-
-
-def ndcg(indices: npt.NDArray[np.int32], grades: Sequence[Mapping[int, int]]) -> npt.NDArray[np.float64]:
-    """nDCG of ranked lists, with linear gains, shape (n_dims, n_queries).
-
-    Parameters
-    ----------
-    indices : retrieved rows, best first, shape (n_dims, n_queries, depth)
-    grades : per query {row: grade}, at least one above 0
-
-    Source: Järvelin & Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques".
-    """
-    depth = indices.shape[2]
-    discounts = 1 / np.log2(np.arange(2, depth + 2))
-    result = np.empty(indices.shape[:2])
-    for query, judged in enumerate(grades):
-        best = sorted(judged.values(), reverse=True)[:depth]
-        gains = np.array([[judged.get(int(row), 0) for row in found] for found in indices[:, query]])
-        result[:, query] = gains @ discounts / (np.array(best) @ discounts[: len(best)])
-    return result
+    return ranking_scores(sweep.indices[[sweep.at(dim) for dim in dims]], ranking.grades, (NDCG,))[NDCG]
 
 
 def _floats(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:

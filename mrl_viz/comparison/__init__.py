@@ -6,7 +6,6 @@ nothing.
 
 from mrl_viz.comparison.compare import DTYPES, calibration_rows, compare_models, encode_speed, pareto_front
 from mrl_viz.comparison.neighbors import ModelNeighbors, SideBySide, neighbors_side_by_side
-from mrl_viz.comparison.quality import spearman_values
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
 
 __all__ = [
@@ -22,5 +21,4 @@ __all__ = [
     "encode_speed",
     "neighbors_side_by_side",
     "pareto_front",
-    "spearman_values",
 ]

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.comparison.neighbors import Lists, neighbor_lists
-from mrl_viz.comparison.quality import Floats, Judge, choose_judge
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.embedded import Embedded
@@ -21,15 +20,19 @@ from mrl_viz.measures.lists import shared_share
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
 from mrl_viz.sweep import check_k
+from mrl_viz.tasks.task import Task, available_tasks, check_queries, find_task
 from mrl_viz.truncation import check_dims, default_dims
 
 Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 DTYPES = tuple(BITS)
 FEWEST_MODELS, MOST_MODELS = 2, 4
 # Overlap of this many lists is known to about a hundredth; every width and dtype is searched anew, so more takes long.
 MOST_MEASURED = 2000
+# Each labelled text is classified among this many at most, for the same reason.
+MOST_CLASSIFIED = 5000
 # int8 ranges are the least and largest of the calibration rows: of fewer than this they clip what comes later.
 FEWEST_CALIBRATION = 100
 # Long enough a measurement that the clock and the first call do not show.
@@ -59,7 +62,7 @@ def compare_models(
     dims : widths; each model takes those below its own, and its full width. None takes each model's default ones
     k : neighbors per list, 1 to n_items - 1 (n_items for queries, which are used where all models have them)
     seed : of the bootstrap, the calibration split and samples
-    task : one of evaluation.TASKS; None takes the first that all models can be judged by
+    task : one of `tasks.task.TASKS`; None takes the first that all models can be judged by
     binary_qrels : count every positive relevance grade as 1
     texts_per_second : encode speeds by model name, see `encode_speed`
     progress : called with (steps done, steps in all)
@@ -78,7 +81,7 @@ def compare_models(
     is_self = _queries_are_texts(embedded, notes)
     check_k(k, n_items - is_self)
     widths = _widths(embedded, dims)
-    judge = choose_judge(embedded, names, task=task, binary_qrels=binary_qrels, seed=seed, notes=notes)
+    judge = _judge(embedded, names, task, binary_qrels, seed, notes)
 
     n_queries = n_items if is_self else len(embedded[0].queries)  # type: ignore[arg-type]  # all have queries then
     rows = _sample(n_queries, MOST_MEASURED, seed)
@@ -115,7 +118,7 @@ def compare_models(
         n_items=n_items,
         n_measured=len(rows),
         is_self=is_self,
-        task=judge.task if judge else None,
+        task=judge.kind if judge else None,
         metric=judge.metric if judge else None,
         n_judged=judge.n_judged if judge else 0,
         notes=tuple(notes),
@@ -169,7 +172,7 @@ def pareto_front(cost: npt.ArrayLike, quality: npt.ArrayLike) -> npt.NDArray[np.
     return np.asarray(~beaten.any(axis=1))
 
 
-def calibration_rows(n_items: int, seed: int = 0) -> npt.NDArray[np.int64]:
+def calibration_rows(n_items: int, seed: int = 0) -> Rows:
     """Positions of the texts that int8 ranges are taken from: a seeded half, ascending, at most CALIBRATION_ROWS."""
     return _sample(n_items, min(CALIBRATION_ROWS, -(-n_items // 2)), seed)
 
@@ -213,27 +216,56 @@ def _widths(embedded: Sequence[Embedded], dims: Iterable[int] | None) -> list[tu
     return [(*(dim for dim in chosen if dim < one.full_dim), one.full_dim) for one in embedded]
 
 
-def _sample(n_items: int, most: int, seed: int) -> npt.NDArray[np.int64]:
+def _sample(n_items: int, most: int, seed: int) -> Rows:
     if n_items <= most:
         return np.arange(n_items)
     return np.sort(np.random.default_rng(seed).choice(n_items, most, replace=False))
+
+
+def _judge(
+    embedded: Sequence[Embedded],
+    names: Sequence[str],
+    kind: str | None,
+    binary_qrels: bool,
+    seed: int,
+    notes: list[str],
+) -> Task | None:
+    """The asked task, or the first that all models can be judged by; None, with a note why, if there is none."""
+    judging = next((one for one in embedded if available_tasks(one.corpus)), embedded[0])
+    tasks = available_tasks(judging.corpus)
+    if kind is not None and not tasks:
+        raise InvalidInputError(f"`task` is {kind!r} but `{judging.corpus.name}` has no labels; leave the task out.")
+    for asked in tasks if kind is None else (kind,):
+        try:
+            if asked == "retrieval":
+                for name, one in zip(names, embedded):
+                    check_queries(one, judging.corpus, name)
+            task = find_task(judging, asked, binary_qrels=binary_qrels, most_items=MOST_CLASSIFIED, seed=seed)
+        except InvalidInputError as error:
+            if kind is not None:
+                raise
+            notes.append(f"Not judged by {asked}: {error}")
+        else:
+            notes += task.notes
+            return task
+    return None
 
 
 def _measure_model(
     one: Embedded,
     dims: tuple[int, ...],
     k: int,
-    own: npt.NDArray[np.int64] | None,
-    rows: npt.NDArray[np.int64],
-    calibration: npt.NDArray[np.int64],
-    judge: Judge | None,
+    own: Rows | None,
+    rows: Rows,
+    calibration: Rows,
+    judge: Task | None,
     step: Callable[[], None],
 ) -> tuple[Lists, Floats, Floats]:
     """float32 lists (n_dims, n_rows, k); overlap (n_points, n_rows), quality (n_points, n_judged), dtype by dtype."""
     queries = (one.matrix if one.queries is None or own is not None else one.queries)[rows]
     lists = neighbor_lists(one.matrix, queries, own, dims, k)
     shares = list(shared_share(lists, lists[-1]))
-    values = [judge.measure(one.matrix, one, dims)] if judge else []
+    values = [judge.measure(one.matrix, judge.asking(one), dims)] if judge else []
     step()
     for dtype in DTYPES[1:]:
         for dim in dims:
@@ -241,7 +273,7 @@ def _measure_model(
             stored = quantizer.decode(quantizer.encode(one.matrix))
             shares.append(shared_share(neighbor_lists(stored, queries[:, :dim], own, (dim,), k)[0], lists[-1]))
             if judge:
-                values.append(judge.measure(stored, one, (dim,)))
+                values.append(judge.measure(stored, judge.asking(one), (dim,)))
             step()
     return lists, np.stack(shares), np.concatenate(values) if values else np.empty((0, 0))
 

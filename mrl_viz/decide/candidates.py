@@ -19,6 +19,7 @@ from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
 from mrl_viz.sweep import check_k, pair_similarities
+from mrl_viz.tasks.pairs import mean_ranks
 from mrl_viz.truncation import check_dims, default_dims
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ def _measured(
         candidates=tuple(candidates),
         values=stacked,
         full=None if metric.kind == "overlap" else stacked[-1],
-        gold=target.gold,
+        gold=None if target.pairs is None else mean_ranks(target.pairs[2]),
         seed=seed,
         notes=target.notes,
     )
@@ -341,10 +342,8 @@ def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:
 
 def _pair_ranks(plan: Plan, target: Target, seed: int) -> Floats:
     """Ranks of the pairs' cosines when both sides are stored in the plan's dtype."""
-    from mrl_viz.tasks.pairs import mean_ranks
-
     if target.pairs is None:
         raise ShapeError("`target` has no pairs; choose another metric than spearman.")
     quantizer = fit_quantizer(target.corpus, plan.dim, plan.dtype)
-    left, right = (quantizer.decode(quantizer.encode(target.corpus[side])) for side in target.pairs)
+    left, right = (quantizer.decode(quantizer.encode(target.corpus[side])) for side in target.pairs[:2])
     return mean_ranks(pair_similarities(left, right, [plan.dim])[0].astype(np.float64))

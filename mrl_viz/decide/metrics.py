@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,11 @@ import numpy.typing as npt
 
 from mrl_viz.decide.bounds import Floats
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.measures.lists import knn_correct, shares_by_length, without_own
-from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels
-from mrl_viz.tasks.pairs import mean_ranks
+from mrl_viz.measures.lists import shares_by_length, without_own
+from mrl_viz.tasks.task import Task, available_tasks, find_task, sample_rows
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
-    from mrl_viz.data.corpus import Corpus
     from mrl_viz.embedding.embedded import Embedded
     from mrl_viz.retrieval.plan import PlannedIndex
 
@@ -25,7 +23,10 @@ AT_K = ("overlap", "ndcg", "recall", "mrr")
 # More queries than this make no interval that matters shorter, and every plan searches for all of them.
 MOST_QUERIES = 1000
 
+NEEDS = {"accuracy": ("classification", "label column"), "spearman": ("pairs", "scored pairs")}
+
 Lists = npt.NDArray[np.integer[Any]]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -57,36 +58,40 @@ def parse_metric(name: str) -> Metric:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
-    """The data that a metric needs.
+    """What plans search, and how their lists are judged.
 
     `corpus` : (n_items, full_dim); `queries` : (n_queries, full_dim). `own` : each query's row in the corpus, where
-    texts search for each other. `pairs` : rows of both sides; `gold` : ranks of the pairs' scores, (n_pairs,).
+    texts search for each other. `task` : the labels; None for overlap, which full-width lists judge.
     """
 
     metric: Metric
     corpus: FloatMatrix
     queries: FloatMatrix
-    own: npt.NDArray[np.int64] | None = None
-    grades: tuple[Mapping[int, int], ...] = ()
-    codes: npt.NDArray[np.int64] | None = None
-    pairs: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
-    gold: Floats | None = None
+    own: Rows | None = None
+    task: Task | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> tuple[Rows, Rows, Floats] | None:
+        """Rows of both sides of the scored pairs, and their scores; None for other metrics."""
+        return None if self.task is None else self.task.pairs
 
     @property
     def n_voters(self) -> int | None:
         """How many neighbors vote on a class; None for other metrics."""
-        return None if self.codes is None else min(N_NEIGHBORS, len(self.corpus) - 1)
+        is_vote = self.task is not None and self.task.kind == "classification"
+        return self.task.list_length(len(self.corpus)) if self.task is not None and is_vote else None
 
     def values(self, found: Lists, full: Lists, ks: Sequence[int]) -> Floats:
         """Each query's value at every list length, shape (n_ks, n_queries), from its results and those at full width."""
-        if self.codes is not None and self.own is not None:
-            return knn_correct(found, self.codes, self.codes[self.own])[None]
-        if self.metric.kind == "overlap":
+        if self.task is None:
             return shares_by_length(found, full)[:, np.array(ks) - 1].T
-        return graded_values(self.metric.kind, found, self.grades, ks)
+        if self.task.kind == "classification":
+            return self.task.score(found[None])
+        names = [f"{self.metric.kind}@{k}" for k in ks]
+        return np.concatenate(list(self.task.scores(found[None], names).values()))
 
 
 def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
@@ -96,16 +101,27 @@ def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
     ------
     EmptyInputError : the corpus has no labels for the metric. InvalidInputError : labels that cannot be used.
     """
-    if metric.kind == "accuracy":
-        return _classes(embedded, metric, seed)
-    if metric.kind == "spearman":
-        return _pairs(embedded, metric, seed)
+    corpus = embedded.matrix
     if metric.kind == "overlap":
-        return _neighbors(embedded, metric, seed)
-    return _relevance(embedded, metric, seed)
+        if embedded.queries is not None:
+            return Target(metric, corpus, embedded.queries[sample_rows(len(embedded.queries), MOST_QUERIES, seed)])
+        own = sample_rows(len(corpus), MOST_QUERIES, seed)
+        note = "There are no queries, so texts search for their own neighbors; real queries may behave otherwise."
+        return Target(metric, corpus, corpus[own], own, notes=(note,))
+    kind, needs = NEEDS.get(metric.kind, ("retrieval", "relevance judgements"))
+    if kind not in available_tasks(embedded.corpus) or (kind == "retrieval" and embedded.queries is None):
+        raise EmptyInputError(
+            f"`{embedded.corpus.name}` has no {needs} for {metric.name}; give a file with them (judgements with their "
+            f"queries), or use overlap@{metric.k or 10}."
+        )
+    task = find_task(embedded, kind, metric=metric.name, column=metric.column, most_judged=MOST_QUERIES, seed=seed)
+    if task.pairs is not None:
+        note = "Index and rerank play no part in spearman: both texts of a pair are stored in the plan's dtype."
+        return Target(metric, corpus, corpus[task.pairs[0]], task=task, notes=(*task.notes, note))
+    return Target(metric, task.searched(corpus), task.asking(embedded)[task.rows], task.own, task, task.notes)
 
 
-def search_lists(built: PlannedIndex, queries: FloatMatrix, own: npt.NDArray[np.int64] | None, depth: int) -> Lists:
+def search_lists(built: PlannedIndex, queries: FloatMatrix, own: Rows | None, depth: int) -> Lists:
     """The `depth` items that a plan finds for every query, best first, its own text left out; (n_queries, depth).
 
     Parameters
@@ -119,107 +135,3 @@ def search_lists(built: PlannedIndex, queries: FloatMatrix, own: npt.NDArray[np.
     if own is None:
         return built.search(queries, depth).indices
     return without_own(built.search(queries, depth + 1).indices, own)
-
-
-def graded_values(kind: str, found: Lists, grades: Sequence[Mapping[int, int]], ks: Sequence[int]) -> Floats:
-    """nDCG, recall or reciprocal rank of every result list at every length, shape (n_ks, n_queries), in [0, 1].
-
-    Parameters
-    ----------
-    kind : ndcg (gain = grade, discount log2(rank + 1)), recall or mrr
-    found : int32 of shape (n_queries, >= max(ks)); -1 stands for nothing found
-    grades : for each query, item to grade; at least one above 0
-
-    Source: as trec_eval defines them; nDCG: Järvelin & Kekäläinen 2002.
-    """
-    result = np.zeros((len(ks), len(found)))
-    discounts = 1 / np.log2(np.arange(2, found.shape[1] + 2))
-    for query, (items, judged) in enumerate(zip(found.tolist(), grades)):
-        gains = np.array([max(0, judged.get(item, 0)) for item in items], dtype=np.float64)
-        ideal = np.sort([grade for grade in judged.values() if grade > 0])[::-1]
-        for level, k in enumerate(ks):
-            if kind == "ndcg":
-                best = ideal[:k] @ (1 / np.log2(np.arange(2, len(ideal[:k]) + 2)))
-                result[level, query] = gains[:k] @ discounts[:k] / best
-            elif kind == "recall":
-                result[level, query] = (gains[:k] > 0).sum() / len(ideal)
-            else:
-                hits = np.flatnonzero(gains[:k] > 0)
-                result[level, query] = 1 / (hits[0] + 1) if len(hits) else 0
-    return result
-
-
-def _neighbors(embedded: Embedded, metric: Metric, seed: int) -> Target:
-    if embedded.queries is None:
-        own = _sample(len(embedded.matrix), seed)
-        note = "There are no queries, so texts search for their own neighbors; real queries may behave otherwise."
-        return Target(metric, embedded.matrix, embedded.matrix[own], own, notes=(note,))
-    return Target(metric, embedded.matrix, embedded.queries[_sample(len(embedded.queries), seed)])
-
-
-def _relevance(embedded: Embedded, metric: Metric, seed: int) -> Target:
-    source = embedded.corpus
-    if not source.qrels or embedded.queries is None:
-        raise EmptyInputError(
-            f"`{source.name}` has no relevance judgements for {metric.name}; give a BEIR folder, or use overlap@{metric.k}."
-        )
-    if len(embedded.queries) != len(source.query_ids):
-        raise InvalidInputError(
-            f"`queries` are {len(embedded.queries)} vectors for {len(source.query_ids)} judged queries; embed the corpus with "
-            "its own queries."
-        )
-    grades = _grades(source)
-    judged = [row for row, given in enumerate(grades) if given and max(given.values()) > 0]
-    if not judged:
-        raise EmptyInputError(f"`{source.name}` judges no text here as relevant to any query; check the ids.")
-    rows = np.array(judged)[_sample(len(judged), seed)]
-    n_without = len(grades) - len(judged)
-    notes = (f"{n_without} queries have no relevant text here and are left out.",) if n_without else ()
-    return Target(
-        metric, embedded.matrix, embedded.queries[rows], grades=tuple(grades[row] for row in rows), notes=notes
-    )
-
-
-def _grades(source: Corpus) -> list[dict[int, int]]:
-    """For every query, row of the text to grade."""
-    rows = {identifier: row for row, identifier in enumerate(source.ids)}
-    return [
-        {rows[item]: int(grade) for item, grade in source.qrels.get(query, {}).items() if item in rows}
-        for query in source.query_ids
-    ]
-
-
-def _classes(embedded: Embedded, metric: Metric, seed: int) -> Target:
-    labels = embedded.corpus.labels
-    if not labels:
-        raise EmptyInputError(f"`{embedded.corpus.name}` has no label column for {metric.name}; use overlap@10.")
-    column = metric.column or next(iter(labels))
-    if column not in labels:
-        raise InvalidInputError(f"`metric` names the label column {column!r}; choose one of {list(labels)}.")
-    classes = classes_from_labels(labels[column], column)
-    own = _sample(len(classes.rows), seed)
-    corpus = embedded.matrix[classes.rows]
-    left_out = len(embedded.matrix) - len(corpus)
-    notes = (f"{left_out} texts without a label, or alone in their class, are left out.",) if left_out else ()
-    return Target(metric, corpus, corpus[own], own, codes=classes.codes, notes=notes)
-
-
-def _pairs(embedded: Embedded, metric: Metric, seed: int) -> Target:
-    if len(embedded.corpus.pairs) < 3:
-        raise EmptyInputError(
-            f"`{embedded.corpus.name}` has {len(embedded.corpus.pairs)} scored pairs; spearman needs at least 3."
-        )
-    chosen = _sample(len(embedded.corpus.pairs), seed)
-    left, right, scores = zip(*(embedded.corpus.pairs[row] for row in chosen))
-    if len(set(scores)) == 1:
-        raise InvalidInputError(f"The scores are all {scores[0]:g}; a correlation needs at least two different scores.")
-    sides = (np.array(left), np.array(right))
-    return Target(
-        metric, embedded.matrix, embedded.matrix[sides[0]], pairs=sides, gold=mean_ranks(np.array(scores, dtype=float)),
-        notes=("Index and rerank play no part in spearman: both texts of a pair are stored in the plan's dtype.",),
-    )  # fmt: skip
-
-
-def _sample(n_items: int, seed: int) -> npt.NDArray[np.int64]:
-    """All positions, or a seeded sample of them, ascending."""
-    return np.sort(np.random.default_rng(seed).permutation(n_items)[:MOST_QUERIES]).astype(np.int64)

@@ -14,10 +14,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, InvalidInputError
 from mrl_viz.measures.estimate import bootstrap_mean, difference_tests
-from mrl_viz.measures.lists import knn_correct
-from mrl_viz.sweep import nested_sweep
-from mrl_viz.tasks.classes import N_NEIGHBORS
-from mrl_viz.tasks.retrieval import retrieval_scores
+from mrl_viz.tasks.task import Task
 from mrl_viz.training.loop import (
     RUNS,
     Progress,
@@ -232,34 +229,27 @@ def held_out_score(data: TrainingData) -> tuple[str, Callable[[FloatMatrix, tupl
 
     Source: kNN as in Kusupati et al. 2022, arXiv:2205.13147, section 4.2; tie rule as in `knn_correct`.
     """
+    task = _held_out_task(data)
+    measure = RETRIEVAL if task.kind == "retrieval" else KNN
+    return measure, lambda embeddings, dims: task.measure(embeddings, embeddings, dims)
+
+
+def _held_out_task(data: TrainingData) -> Task:
+    train, held_out = (
+        np.array([example[0] for example in rows], dtype=np.int64) for rows in (data.train, data.held_out)
+    )
     if data.kind == "pairs":
-        anchors = list(dict.fromkeys(example[0] for example in data.held_out))
+        anchors = np.array(list(dict.fromkeys(held_out.tolist())))
         documents = list(dict.fromkeys(row for example in data.held_out for row in example[1:]))
-        qrels: dict[str, dict[str, int]] = {str(row): {} for row in anchors}
+        places = {document: place for place, document in enumerate(documents)}
+        grades: dict[int, dict[int, int]] = {anchor: {} for anchor in anchors.tolist()}
         for example in data.held_out:
-            qrels[str(example[0])][str(example[1])] = 1
-
-        def retrieval(embeddings: FloatMatrix, dims: tuple[int, ...]) -> Values:
-            scores = retrieval_scores(
-                embeddings[documents], embeddings[anchors], document_ids=[str(row) for row in documents],
-                query_ids=[str(row) for row in anchors], qrels=qrels, dims=dims,
-            )  # fmt: skip
-            return scores.metrics["ndcg@10"][[scores.dims.index(dim) for dim in dims]]
-
-        return RETRIEVAL, retrieval
+            grades[example[0]][places[example[1]]] = 1
+        return Task("retrieval", "ndcg@10", anchors, np.array(documents), grades=tuple(grades.values()))
     codes = np.unique(np.array(data.labels), return_inverse=True)[1].astype(np.int64)
-    train, held_out = (np.array([row for (row,) in rows]) for rows in (data.train, data.held_out))
-
-    def accuracy(embeddings: FloatMatrix, dims: tuple[int, ...]) -> Values:
-        known = held_out if data.has_unseen_classes else train
-        k = min(N_NEIGHBORS, len(known) - data.has_unseen_classes)
-        sweep = nested_sweep(
-            embeddings[known], None if data.has_unseen_classes else embeddings[held_out], dims=dims, k=k
-        )
-        lists = sweep.indices[[sweep.at(dim) for dim in dims]]
-        return knn_correct(lists, codes[known], codes[held_out])
-
-    return KNN, accuracy
+    if data.has_unseen_classes:
+        return Task("classification", "knn_accuracy", held_out, held_out, np.arange(len(held_out)), codes=codes)
+    return Task("classification", "knn_accuracy", held_out, train, codes=codes)
 
 
 @dataclass(frozen=True)

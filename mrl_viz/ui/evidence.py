@@ -11,7 +11,8 @@ from mrl_viz.arrangements import LearnedMap
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.measures.controls import ControlComparison
-from mrl_viz.tasks.evaluation import Quality, analyse_controls, available_tasks, evaluate
+from mrl_viz.tasks.evaluation import Quality, analyse_controls, evaluate
+from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.models import ENCODING
 from mrl_viz.ui.workspace import Workspace

@@ -9,9 +9,9 @@ from mrl_viz.arrangements import random_arrangements, suffix_arrangement, svd_ar
 from mrl_viz.measures.controls import compare_arrangements
 from mrl_viz.measures.estimate import Estimate, bootstrap, holm, paired_bootstrap
 from mrl_viz.measures.space import linear_cka, space_agreement
-from mrl_viz.sweep import cosine_matrices
+from mrl_viz.sweep import cosine_matrices, nested_sweep
 from mrl_viz.tasks.pairs import _CountedRanks, _weighted_correlations, pair_correlations
-from mrl_viz.tasks.retrieval import retrieval_scores
+from mrl_viz.tasks.retrieval import ranking_scores, read_judgements
 
 SEEDS = st.integers(0, 10_000)
 
@@ -145,9 +145,12 @@ def test_retrieval_does_not_depend_on_the_order_of_documents(seed):
         q: {ids[i]: int(rng.integers(0, 3)) for i in rng.choice(30, 5, replace=False)} | {"d0": 1} for q in query_ids
     }
     order = rng.permutation(30)
-    base = retrieval_scores(corpus, queries, document_ids=ids, query_ids=query_ids, qrels=qrels, dims=[3])
-    shuffled = retrieval_scores(
-        corpus[order], queries, document_ids=[ids[i] for i in order], query_ids=query_ids, qrels=qrels, dims=[3]
+    base, shuffled = (
+        ranking_scores(
+            nested_sweep(corpus[rows], queries, dims=[3], k=30).indices,
+            read_judgements(qrels, [ids[row] for row in rows], query_ids)[1],
+        )
+        for rows in (np.arange(30), order)
     )
-    for name, values in base.metrics.items():
-        np.testing.assert_allclose(values, shuffled.metrics[name], atol=1e-12)
+    for name, values in base.items():
+        np.testing.assert_allclose(values, shuffled[name], atol=1e-12)

@@ -14,7 +14,6 @@ from mrl_viz.comparison import (
     encode_speed,
     neighbors_side_by_side,
     pareto_front,
-    spearman_values,
 )
 from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_texts
 from mrl_viz.data.reading import read_corpus
@@ -24,7 +23,7 @@ from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_pe
 from mrl_viz.measures.lists import neighbor_changes, neighbor_overlap
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.evaluation import evaluate
-from mrl_viz.tasks.pairs import pair_correlations
+from mrl_viz.tasks.pairs import pair_correlations, spearman_values
 from mrl_viz.truncation import truncate_and_normalize
 
 MODELS = ("wordllama", "all-MiniLM-L6-v2")
@@ -421,7 +420,7 @@ def test_inputs_that_cannot_be_compared_are_refused():
 def test_widths_are_each_models_own(monkeypatch):
     """A width that only the wide model has is measured there; large corpora are sampled with a note; progress ends."""
     monkeypatch.setattr("mrl_viz.comparison.compare.MOST_MEASURED", 12)
-    monkeypatch.setattr("mrl_viz.comparison.quality.MOST_CLASSIFIED", 20)
+    monkeypatch.setattr("mrl_viz.comparison.compare.MOST_CLASSIFIED", 20)
     labels = {"label": ["a", "b"] * 15}
     a, b = by_hand("a", 8, labels=labels), by_hand("b", 32, labels=labels)
     before = [one.matrix.copy() for one in (a, b)]

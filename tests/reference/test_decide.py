@@ -8,7 +8,7 @@ import pytest
 
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import Candidate, Candidates, candidate_plans, check_promise, choose, measure_candidates, recommend
-from mrl_viz.decide.metrics import graded_values, parse_metric
+from mrl_viz.decide.metrics import parse_metric
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
 from mrl_viz.figures.decide import pareto, sensitivity_heatmap
@@ -233,7 +233,7 @@ def test_graded_metrics_agree_with_ir_measures(embedded):
     found = nested_sweep(target.corpus, target.queries, dims=[64], k=20).indices[0]
     qrels = [
         ir_measures.Qrel(str(q), str(item), grade)
-        for q, judged in enumerate(target.grades)
+        for q, judged in enumerate(target.task.grades)
         for item, grade in judged.items()
     ]
     run = [
@@ -242,7 +242,7 @@ def test_graded_metrics_agree_with_ir_measures(embedded):
         for rank, item in enumerate(items)
     ]
     for kind, k, name in (("ndcg", 10, "nDCG@10"), ("recall", 20, "R@20"), ("mrr", 10, "RR@10")):
-        own = graded_values(kind, found, target.grades, (k,))[0]
+        own = replace(target, metric=parse_metric(f"{kind}@{k}")).values(found, found, (k,))[0]
         reference = {
             int(one.query_id): one.value for one in ir_measures.iter_calc([ir_measures.parse_measure(name)], qrels, run)
         }
@@ -281,7 +281,7 @@ def test_spearman_measures_stored_pairs():
         ("overlap@0", InvalidInputError, "`metric` is 'overlap@0'"),
         ("f1@10", InvalidInputError, "`metric` is 'f1@10'"),
         ("overlap@480", InvalidInputError, "`k` is 480"),
-        ("spearman", EmptyInputError, "0 scored pairs"),
+        ("spearman", EmptyInputError, "no scored pairs for spearman"),
         ("accuracy:colour", InvalidInputError, "label column 'colour'"),
     ],
 )

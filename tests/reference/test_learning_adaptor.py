@@ -12,11 +12,12 @@ from mrl_viz.adaptor.adaptor import svd_rotation
 from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, fit_adaptor
 from mrl_viz.adaptor.folder import adaptor_card, save_sentence_transformer
 from mrl_viz.adaptor.network import AdaptorNetwork
-from mrl_viz.adaptor.report import choose_turn, ndcg
+from mrl_viz.adaptor.report import choose_turn
 from mrl_viz.data.reading import sample_corpus
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, ShapeError, StoreError
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.retrieval import ranking_scores
 
 RNG = np.random.default_rng(0)
 # A direction that all rows share comes first in the SVD and says nothing about neighbors: there is something to learn.
@@ -182,7 +183,8 @@ def test_ndcg_equals_sklearn():
     grades[:, 0] = 1
     sweep = nested_sweep(corpus, queries, dims=[8], k=10)
     unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (queries, corpus)]
-    ours = ndcg(sweep.indices, [{j: int(g) for j, g in enumerate(row) if g} for row in grades])
+    judged = [{j: int(g) for j, g in enumerate(row) if g} for row in grades]
+    ours = ranking_scores(sweep.indices, judged, ("ndcg@10",))["ndcg@10"]
     theirs = [ndcg_score(grades[q : q + 1], (unit[0] @ unit[1].T)[q : q + 1], k=10) for q in range(6)]
     np.testing.assert_allclose(ours[0], theirs)
 

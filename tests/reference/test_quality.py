@@ -12,8 +12,9 @@ from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.quality import quality_curves
-from mrl_viz.tasks.evaluation import analyse_controls, available_tasks, evaluate
+from mrl_viz.tasks.evaluation import analyse_controls, evaluate
 from mrl_viz.tasks.pairs import pair_correlations
+from mrl_viz.tasks.task import available_tasks
 from mrl_viz.truncation import truncate_and_normalize
 
 RNG = np.random.default_rng(0)
@@ -164,7 +165,7 @@ def test_unlabelled_and_one_class_corpora_are_refused(sample):
         evaluate(vectors({"label": ["a"] * 40}), dims=[4])
     with pytest.raises(InvalidInputError, match="no label column with two classes"):
         evaluate(vectors({"x": ["a"] * 40, "y": ["b"] * 40}), dims=[4])
-    with pytest.raises(InvalidInputError, match="`queries` are 0 vectors for 96 judged queries"):
+    with pytest.raises(InvalidInputError, match="`queries` has 0 query vectors for 96 judged queries"):
         evaluate(replace(sample, queries=None), dims=[4])
     with pytest.raises(DimensionError, match="`dim` is 300"):
         evaluate(sample, dims=[300])

@@ -10,8 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.lists import knn_correct
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.tasks.classes import classes_from_labels, few_shot_correct, silhouette
-from mrl_viz.tasks.evaluation import logistic_correct
+from mrl_viz.tasks.classes import classes_from_labels, few_shot_correct, logistic_correct, silhouette
 from mrl_viz.truncation import normalize, truncate_and_normalize
 
 RNG = np.random.default_rng(0)
