@@ -54,6 +54,8 @@ class AdaptiveIndex:
     corpus : array_like of shape (n_items, full_dim), or a PrefixIndex over it
     calibration_queries : array_like of shape (n_queries, full_dim), like the queries to come; quality and latency are
         measured on them, so a plan chosen for its quality does a little worse on others
+    own : each calibration query's row in the corpus, where they are items themselves: quality is then that of finding
+        the others
     plans : exact float32 plans to choose from; by default each width alone and with reranks of 50, 200 and 1,000
     k : list length that quality is measured at
     n_runs : timed queries per plan
@@ -68,17 +70,18 @@ class AdaptiveIndex:
         corpus: npt.ArrayLike | PrefixIndex,
         calibration_queries: npt.ArrayLike,
         *,
+        own: npt.ArrayLike | None = None,
         plans: Iterable[Plan] | None = None,
         k: int = 10,
         n_runs: int = TIMED_RUNS,
     ) -> None:
         self.index = corpus if isinstance(corpus, PrefixIndex) else PrefixIndex(corpus)
         rows = self.index.check_queries(calibration_queries)
-        check_k(k, self.index.n_items)
+        check_k(k, self.index.n_items - (own is not None))
         plans = _default_plans(self.index, k) if plans is None else tuple(plans)
         if not plans:
             raise EmptyInputError("`plans` is empty; give at least one plan.")
-        full = self.index.search(rows, k).indices
+        full = self.index.search(rows, k, own=own).indices
         measured = []
         for plan in plans:
             if plan.kind != "exact" or plan.dtype != "float32":
@@ -87,11 +90,14 @@ class AdaptiveIndex:
                 )
             for dim in (plan.dim, *(dim for _, dim in plan.rerank)):
                 self.index.level(dim)
-            measured.append(measure_plan(PlannedIndex(plan, self.index, self.index), rows, full, n_runs=n_runs))
+            built = PlannedIndex(plan, self.index, self.index)
+            measured.append(measure_plan(built, rows, full, own=own, n_runs=n_runs))
         self.measurements = tuple(measured)
         self._step_ms = self._measure_steps(rows[: max(1, n_runs // len(self.index.dims))], k)
 
-    def search(self, queries: npt.ArrayLike, k: int = 10, *, max_latency_ms: float) -> AdaptiveResult:
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, *, max_latency_ms: float, own: npt.ArrayLike | None = None
+    ) -> AdaptiveResult:
         """The answers of the best plan whose measured 95th percentile fits the budget, one query at a time.
 
         Parameters
@@ -99,6 +105,7 @@ class AdaptiveIndex:
         queries : array_like of shape (n_queries, full_dim)
         k : 1 to n_items
         max_latency_ms : budget per query, milliseconds
+        own : each query's row in the corpus, where queries are items themselves; it is then left out of its answer
 
         Raises
         ------
@@ -106,10 +113,11 @@ class AdaptiveIndex:
         ShapeError, EmptyInputError : unusable queries.
         """
         rows = self.index.check_queries(queries)
-        check_k(k, self.index.n_items)
+        check_k(k, self.index.n_items - (own is not None))
         used = self.choose(k, max_latency_ms)
         built = PlannedIndex(used.plan, self.index, self.index)
-        results = [built.search(row[None], k) for row in rows]
+        left_out = [None] * len(rows) if own is None else self.index.check_own(own, len(rows))[:, None]
+        results = [built.search(row[None], k, own=item) for row, item in zip(rows, left_out)]
         return AdaptiveResult(_joined(results), used, max_latency_ms, max(result.milliseconds for result in results))
 
     def choose(self, k: int, max_latency_ms: float) -> PlanMeasurement:

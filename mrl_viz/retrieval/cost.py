@@ -36,6 +36,8 @@ class RetrievalCost(Result):
     bytes_read: int
     formula: str
 
+    _also = ("speedup",)
+
     @property
     def speedup(self) -> float:
         """How many times fewer multiply-adds than exact search at full width; not a latency."""
@@ -169,6 +171,8 @@ class StorageCost(Result):
     rerank_bytes: int
     graph_bytes: int
     formula: str
+
+    _also = ("total_bytes",)
 
     @property
     def total_bytes(self) -> int:

@@ -64,7 +64,9 @@ class PrefixIndex:
         levels = self.level(dim) + 1
         return sum(block.nbytes for block in self._blocks[:levels]) + self._inverse_norms[:levels].nbytes
 
-    def search(self, queries: npt.ArrayLike, k: int = 10, *, dim: int | None = None) -> SearchResult:
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, *, dim: int | None = None, own: npt.ArrayLike | None = None
+    ) -> SearchResult:
         """The k items of highest cosine at one width.
 
         Parameters
@@ -72,12 +74,18 @@ class PrefixIndex:
         queries : array_like of shape (n_queries, full_dim), or one query of shape (full_dim,)
         k : 1 to n_items
         dim : one of `dims`; `full_dim` when None
+        own : each query's row here, of shape (n_queries,), where queries are items themselves: only the other
+            items are searched, and `k` ends at n_items - 1
 
         Raises
         ------
         DimensionError : `dim` is not laid out. ShapeError, EmptyInputError : unusable queries.
-        InvalidInputError : `k` out of range.
+        InvalidInputError : `k` or `own` out of range.
         """
+        if own is not None:
+            check_k(k, self.n_items - 1)
+            rows = self.check_queries(queries)
+            return self.search(rows, k + 1, dim=dim).without(self.check_own(own, len(rows)))
         started = perf_counter()
         rows = self.check_queries(queries)
         check_k(k, self.n_items)
@@ -119,14 +127,21 @@ class PrefixIndex:
                 indices, similarities, (StageTrace(high, self.n_items, k, work, 4 * work, took, indices),)
             )
 
-    def rank(self, query: npt.ArrayLike, items: npt.ArrayLike, dim: int) -> npt.NDArray[np.int64]:
+    def rank(
+        self, query: npt.ArrayLike, items: npt.ArrayLike, dim: int, *, own: int | None = None
+    ) -> npt.NDArray[np.int64]:
         """Where each item stands among all for one query at one width: ranks from 1, ties to the lower index.
+
+        `own` : the query's row here, where it is an item itself; it then takes no rank from the others.
 
         Raises
         ------
         DimensionError : `dim` is not laid out. ShapeError : `query` is not one vector of `full_dim`.
         InvalidInputError : an item is not in the index.
         """
+        if own is not None:
+            ranks = self.rank(query, [*self.check_items(items), own], dim)
+            return np.asarray(ranks[:-1] - (ranks[-1] < ranks[:-1]))
         rows = self.check_queries(query)
         if len(rows) != 1:
             raise ShapeError(f"`query` has {len(rows)} rows; rank for one query at a time.")
@@ -186,6 +201,18 @@ class PrefixIndex:
                 f"`items` must be whole numbers from 0 to {self.n_items - 1}, the rows of this index."
             )
         return numbers.astype(np.int64)
+
+    def check_own(self, own: npt.ArrayLike, n_queries: int) -> Items:
+        """The queries' own rows as int64 of shape (n_queries,).
+
+        Raises
+        ------
+        InvalidInputError : one is not in the index. ShapeError : another number of them than queries.
+        """
+        rows = self.check_items(own)
+        if rows.shape != (n_queries,):
+            raise ShapeError(f"`own` has shape {rows.shape} for {n_queries} queries; give each query's row.")
+        return rows
 
     def trace(self, level: int, indices: npt.NDArray[np.int32], started: float) -> StageTrace:
         """The trace of a pass over every item."""

@@ -75,16 +75,24 @@ class PlanMeasurement(Result):
 
 
 def measure_plan(
-    built: PlannedIndex, queries: FloatMatrix, full: npt.NDArray[np.int32], *, n_runs: int = TIMED_RUNS, seed: int = 0
+    built: PlannedIndex,
+    queries: FloatMatrix,
+    full: npt.NDArray[np.int32],
+    *,
+    own: npt.ArrayLike | None = None,
+    n_runs: int = TIMED_RUNS,
+    seed: int = 0,
 ) -> PlanMeasurement:
     """One built plan against the indices of exact full-width search, shape (n_queries, k), and the clock.
+
+    `own` : each query's row in the corpus, where queries are items themselves, as in the search that gave `full`.
 
     Raises
     ------
     ShapeError, EmptyInputError, InvalidInputError : unusable queries, or a plan with lists shorter than k.
     """
     k = full.shape[1]
-    found = built.search(queries, k)
+    found = built.search(queries, k, own=own)
     latency = measure_latency(lambda row: built.search(row, k), queries, n_runs=n_runs)
     return PlanMeasurement(
         plan=built.plan,

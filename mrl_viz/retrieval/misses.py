@@ -33,6 +33,8 @@ class MissExplanation(Result):
     dropped_at: int | None
     widened: tuple[tuple[int, int], ...] | None
 
+    _also = ("smallest_shortlist",)
+
     @property
     def smallest_shortlist(self) -> int | None:
         """The smallest first list that finds the item (later lists as in `widened`); None without `widened`."""
@@ -54,7 +56,12 @@ class MissExplanation(Result):
 
 
 def explain_miss(
-    index: PrefixIndex, query: npt.ArrayLike, item: int, stages: Iterable[tuple[int, int]]
+    index: PrefixIndex,
+    query: npt.ArrayLike,
+    item: int,
+    stages: Iterable[tuple[int, int]],
+    *,
+    own: int | None = None,
 ) -> MissExplanation:
     """Why a search with these stages returns an item or not, and the smallest lists that would return it.
 
@@ -63,20 +70,22 @@ def explain_miss(
     query : array_like of shape (full_dim,) or (1, full_dim)
     item : row of the corpus that was wanted
     stages : (dim, keep) pairs as in `funnel_search`
+    own : the query's row in the corpus, where it is one of its items; it is then left out of every list
 
     Raises
     ------
     DimensionError, InvalidInputError, ShapeError, EmptyInputError : as in `funnel_search`.
     """
-    stages = laid_out_stages(index, stages)
+    stages = laid_out_stages(index, stages, n_left_out=int(own is not None))
     (item,) = index.check_items(item).tolist()
     rows = index.check_queries(query)
-    ranks = tuple(int(index.rank(rows, item, dim)[0]) for dim, _ in stages)
+    ranks = tuple(int(index.rank(rows, item, dim, own=own)[0]) for dim, _ in stages)
     stage_ranks = [ranks[0]]
     for level in range(1, len(stages)):
         # The list that reaches this stage when every earlier one is just long enough for the item. Lists must not grow.
         keeps = _widened(stages, stage_ranks)
-        result = funnel_search(index, rows, [(dim, keep) for (dim, _), keep in zip(stages, keeps[:level])])
+        before = [(dim, keep) for (dim, _), keep in zip(stages, keeps[:level])]
+        result = funnel_search(index, rows, before, own=None if own is None else [own])
         result = rerank(index, rows, result, dim=stages[level][0], k=keeps[level - 1])
         stage_ranks.append(int(np.flatnonzero(result.indices[0] == item)[0]) + 1)
     found = stage_ranks[-1] <= stages[-1][1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError, MrlVizError
@@ -15,7 +16,7 @@ from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, bytes_per_vector
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.quantization import QuantizedIndex
 from mrl_viz.retrieval.results import SearchResult
-from mrl_viz.retrieval.shortlist import rerank
+from mrl_viz.retrieval.shortlist import funnel_search, rerank
 
 KINDS = ("exact", *ANN_KINDS)
 
@@ -155,20 +156,30 @@ class PlannedIndex:
         copy = self._wide.nbytes_up_to(self.plan.widest) if self._wide is not None else 0
         return copy + (0 if isinstance(self._first, PrefixIndex) else self._first.nbytes)
 
-    def search(self, queries: npt.ArrayLike, k: int = 10) -> SearchResult:
+    def search(self, queries: npt.ArrayLike, k: int = 10, *, own: npt.ArrayLike | None = None) -> SearchResult:
         """The k items that the plan finds for each query, with its trace.
+
+        `own` : each query's row in the corpus, of shape (n_queries,), where queries are items themselves: every list is
+        then one of the other items.
 
         Raises
         ------
         ShapeError, EmptyInputError : unusable queries. InvalidInputError : `k` longer than the lists or the corpus.
         """
-        (_, keep), *rest = self.plan.stages(k)
+        stages = self.plan.stages(k)
+        if own is not None:  # a list of everything is one of everything else
+            stages = tuple((dim, min(keep, self.n_items - 1)) for dim, keep in stages)
+        (_, keep), *rest = stages
+        if isinstance(self._first, PrefixIndex):
+            return funnel_search(self._first, queries, stages, own=own)
+        one_more = int(own is not None)
         if isinstance(self._first, AnnIndex):
-            return self._first.search(queries, k, shortlist_size=keep if rest else None)
-        if isinstance(self._first, QuantizedIndex):
-            result = self._first.search(queries, keep)
+            size = keep + one_more if rest else None
+            result, rest = self._first.search(queries, k + one_more, shortlist_size=size), []
         else:
-            result = self._first.search(queries, keep, dim=self.plan.dim)
+            result = self._first.search(queries, keep + one_more)
+        if own is not None:
+            result = result.without(np.asarray(own))
         for dim, keep in rest:
             if self._wide is not None:
                 result = rerank(self._wide, queries, result, dim=dim, k=keep)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap_mean
-from mrl_viz.measures.lists import shared_share
+from mrl_viz.measures.lists import ranks_in, shared_share, without_own
 from mrl_viz.result import Result
 
 
@@ -50,6 +50,8 @@ class SearchResult(Result):
     similarities: npt.NDArray[np.float32]
     stages: tuple[StageTrace, ...]
 
+    _also = ("milliseconds", "multiply_adds", "bytes_read")
+
     @property
     def dim(self) -> int:
         """The width that the similarities were computed at."""
@@ -63,19 +65,28 @@ class SearchResult(Result):
     @property
     def multiply_adds(self) -> int | None:
         """Per query, all stages; None where a stage does not say."""
-        counts = [stage.multiply_adds for stage in self.stages]
-        return None if None in counts else sum(count for count in counts if count)
+        return _sum_or_none([stage.multiply_adds for stage in self.stages])
 
     @property
     def bytes_read(self) -> int | None:
         """Per query, all stages; None where a stage does not say."""
-        counts = [stage.bytes_read for stage in self.stages]
-        return None if None in counts else sum(count for count in counts if count)
+        return _sum_or_none([stage.bytes_read for stage in self.stages])
+
+    def without(self, own: npt.NDArray[np.int64]) -> SearchResult:
+        """The same lists, one entry shorter, without each query's `own` item, (n_queries,); see `without_own`."""
+        indices = without_own(self.indices, own).astype(np.int32)
+        similarities = np.take_along_axis(self.similarities, ranks_in(indices, self.indices), axis=1)
+        last = replace(self.stages[-1], n_kept=indices.shape[1], survivors=indices)
+        return SearchResult(indices, similarities, (*self.stages[:-1], last))
 
     def takeaway(self) -> str:
         """One sentence: the stages and the measured time."""
         path = ", then ".join(f"{stage.n_scored:,} items at {stage.dim} dims" for stage in self.stages)
         return f"Scored {path}: {self.milliseconds:.2f} ms per query."
+
+
+def _sum_or_none(counts: list[int | None]) -> int | None:
+    return None if None in counts else sum(count for count in counts if count)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def shortlist_search(
     shortlist_size: int,
     rerank_dim: int | None = None,
     k: int = 10,
+    own: npt.ArrayLike | None = None,
 ) -> SearchResult:
     """The k best at `rerank_dim` among the `shortlist_size` best at `shortlist_dim`, by cosine at each width.
 
@@ -36,6 +37,8 @@ def shortlist_search(
     shortlist_dim, rerank_dim : widths of the index, not falling; `rerank_dim` None is the full width
     shortlist_size : k to n_items
     k : items returned
+    own : each query's row in the index, of shape (n_queries,), where queries are items themselves: every list is then
+        one of the other items
 
     Raises
     ------
@@ -44,23 +47,31 @@ def shortlist_search(
 
     Source: adaptive retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
     """
-    check_k(k, index.n_items)
+    n_others = index.n_items - (own is not None)
+    check_k(k, n_others)
     if isinstance(shortlist_size, (int, np.integer)) and shortlist_size < k:
         raise InvalidInputError(
-            f"`shortlist_size` is {shortlist_size}, too few for `k` = {k}; choose {k} to {index.n_items}."
+            f"`shortlist_size` is {shortlist_size}, too few for `k` = {k}; choose {k} to {n_others}."
         )
-    check_count("shortlist_size", shortlist_size, k, index.n_items)
+    check_count("shortlist_size", shortlist_size, k, n_others)
     rerank_dim = index.full_dim if rerank_dim is None else rerank_dim
-    return funnel_search(index, queries, ((shortlist_dim, shortlist_size), (rerank_dim, k)))
+    return funnel_search(index, queries, ((shortlist_dim, shortlist_size), (rerank_dim, k)), own=own)
 
 
-def funnel_search(index: PrefixIndex, queries: npt.ArrayLike, stages: Iterable[tuple[int, int]]) -> SearchResult:
+def funnel_search(
+    index: PrefixIndex,
+    queries: npt.ArrayLike,
+    stages: Iterable[tuple[int, int]],
+    *,
+    own: npt.ArrayLike | None = None,
+) -> SearchResult:
     """What is left after every stage has kept its best: all items at the first width, survivors at the next ones.
 
     Parameters
     ----------
     queries : array_like of shape (n_queries, full_dim)
     stages : (dim, keep) pairs, widths of the index that do not fall, keeps that do not grow; the last keep is k
+    own : as in `shortlist_search`
 
     Raises
     ------
@@ -68,9 +79,9 @@ def funnel_search(index: PrefixIndex, queries: npt.ArrayLike, stages: Iterable[t
 
     Source: funnel retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
     """
-    (dim, keep), *rest = laid_out_stages(index, stages)
+    (dim, keep), *rest = laid_out_stages(index, stages, n_left_out=int(own is not None))
     rows = index.check_queries(queries)
-    result = index.search(rows, keep, dim=dim)
+    result = index.search(rows, keep, dim=dim, own=own)
     for dim, keep in rest:
         result = rerank(index, rows, result, dim=dim, k=keep)
     return result
@@ -114,14 +125,16 @@ def rerank(
     return SearchResult(indices, similarities, (*found.stages, trace))
 
 
-def laid_out_stages(index: PrefixIndex, stages: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The checked (dim, keep) pairs of a funnel over this index.
+def laid_out_stages(
+    index: PrefixIndex, stages: Iterable[tuple[int, int]], *, n_left_out: int = 0
+) -> tuple[tuple[int, int], ...]:
+    """The checked (dim, keep) pairs of a funnel over this index, or over all but `n_left_out` of its items.
 
     Raises
     ------
     DimensionError, InvalidInputError, EmptyInputError : unusable stages, or a width that the index does not hold.
     """
-    stages = check_stages(stages, index.n_items, index.full_dim)
+    stages = check_stages(stages, index.n_items - n_left_out, index.full_dim)
     for dim, _ in stages:
         index.level(dim)
     return stages
@@ -179,6 +192,7 @@ def shortlist_curve(
     shortlist_dim: int,
     k: int = 10,
     sizes: Iterable[int] | None = None,
+    own: npt.ArrayLike | None = None,
     seed: int = 0,
 ) -> ShortlistCurve:
     """Overlap@k of shortlist + full-width rerank at every size, by the identity |full top-k ∩ shortlist|/k.
@@ -191,6 +205,7 @@ def shortlist_curve(
     queries : array_like of shape (n_queries, full_dim)
     shortlist_dim : a width of the index
     sizes : shortlist sizes in k..n_items; k, then doubling, when None
+    own : as in `shortlist_search`; sizes then end at n_items - 1
     seed : of the bootstrap
 
     Raises
@@ -199,16 +214,20 @@ def shortlist_curve(
 
     Source: own definition.
     """
-    check_k(k, index.n_items)
+    n_others = index.n_items - (own is not None)
+    check_k(k, n_others)
     index.level(shortlist_dim)
     if sizes is None:
-        sizes = [*(k << power for power in range(40) if k << power < index.n_items), index.n_items]
+        sizes = [*(k << power for power in range(40) if k << power < n_others), n_others]
     sizes = tuple(sorted(set(sizes)))
     for size in sizes:
-        check_count("shortlist_size", size, k, index.n_items)
+        check_count("shortlist_size", size, k, n_others)
     rows = index.check_queries(queries)
-    neighbors = index.search(rows, k).indices
-    ranks = np.array([index.rank(row, items, shortlist_dim) for row, items in zip(rows, neighbors)])
+    left_out = [None] * len(rows) if own is None else index.check_own(own, len(rows)).tolist()
+    neighbors = index.search(rows, k, own=own).indices
+    ranks = np.array(
+        [index.rank(row, items, shortlist_dim, own=item) for row, items, item in zip(rows, neighbors, left_out)]
+    )
     per_query = np.array([(ranks <= size).mean(axis=1) for size in sizes])
     low, high = bootstrap_mean(per_query, seed=seed)
     mean = per_query.mean(axis=1)

@@ -71,6 +71,34 @@ def test_overlap_is_the_share_of_neighbors_on_the_shortlist(seed, shortlist_dim,
     np.testing.assert_array_equal(result.indices, full)
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, shortlist_dim=st.sampled_from([1, 2, 4]), k=st.integers(1, 10), real=st.booleans())
+def test_items_that_search_do_not_find_themselves(seed, shortlist_dim, k, real):
+    """With `own`, every list, rank and curve is that of a corpus without the item, duplicates of it included."""
+    corpus, _ = tied(seed)
+    if real:
+        corpus = np.random.default_rng(seed).normal(size=corpus.shape).astype(np.float32)
+    own = np.random.default_rng(seed + 1).permutation(len(corpus))[:5]
+    index = PrefixIndex(corpus, [1, 2, 4])
+    curve = shortlist_curve(index, corpus[own], shortlist_dim=shortlist_dim, k=k, own=own)
+    assert curve.sizes[-1] == len(corpus) - 1 and curve.overlap[-1] == 1
+    shared = np.zeros(len(curve.sizes))
+    for position, item in enumerate(own):
+        others = np.delete(np.arange(len(corpus)), item)
+        small, full = (others[naive(corpus[others], corpus[item], dim)[0]] for dim in (shortlist_dim, 6))
+        ranks = [int(np.flatnonzero(small == wanted)[0]) + 1 for wanted in full[:k]]
+        np.testing.assert_array_equal(curve.ranks[position], ranks)
+        shared += [np.isin(full[:k], small[:size]).mean() for size in curve.sizes]
+        size = curve.sizes[len(curve.sizes) // 2]
+        stages = ((shortlist_dim, size), (6, k))
+        found = funnel_search(index, corpus[item], stages, own=[item]).indices[0]
+        kept = [one for one in full if one in small[:size]][:k]
+        np.testing.assert_array_equal(found, kept)
+        miss = explain_miss(index, corpus[item], int(full[k - 1]), stages, own=int(item))
+        assert miss.ranks == (ranks[-1], k) and (miss.dropped_at is None) == (full[k - 1] in found)
+    np.testing.assert_allclose(curve.overlap, shared / len(own), atol=1e-12)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=SEEDS, keeps=st.lists(st.integers(5, 60), min_size=3, max_size=3))
 def test_funnel_is_naive_stage_by_stage(seed, keeps):

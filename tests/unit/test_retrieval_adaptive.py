@@ -105,6 +105,26 @@ def test_measured_plans_follow_width_and_formula():
     assert all(m.latency.p50_ms <= m.latency.p95_ms and m.latency.n_runs == 3 for m in by_plan.values())
 
 
+def test_texts_that_calibrate_do_not_find_themselves():
+    """Quality is that of finding the others, as a search of a corpus without each text gives it; so are answers."""
+    corpus, _ = vectors(300)
+    own = np.arange(0, 300, 15)
+    index = AdaptiveIndex(PrefixIndex(corpus, [4]), corpus[own], own=own, plans=[Plan(4), Plan(32)], k=5, n_runs=1)
+    shares = []
+    for item in own:
+        others = np.delete(np.arange(300), item)
+        left = PrefixIndex(corpus[others], [4])
+        small, full = (set(others[left.search(corpus[item], 5, dim=dim).indices[0]]) for dim in (4, 32))
+        shares.append(len(small & full) / 5)
+    narrow, wide = index.measurements
+    assert narrow.recall.mean == pytest.approx(np.mean(shares)) and wide.recall.mean == 1
+    answer = index.search(corpus[own[:3]], 299, max_latency_ms=60_000, own=own[:3])
+    for item, found in zip(own, answer.result.indices):
+        assert sorted([*found, item]) == list(range(300))
+    with pytest.raises(ShapeError, match="`own` has shape"):
+        index.search(corpus[:2], max_latency_ms=60_000, own=[1])
+
+
 def test_latency_times_one_query_at_a_time():
     """Each call gets one row; warm-up calls are not counted."""
     shapes = []

@@ -203,6 +203,14 @@ def test_built_plan_searches_as_its_parts(data, plan):
         np.testing.assert_array_equal(found.indices, funnel_search(index, queries, plan.stages(10)).indices)
         shared = build_plan(plan, corpus, prefix_index=index)
         np.testing.assert_array_equal(found.indices, shared.search(queries, 10).indices)
+    own = np.arange(100, 120)
+    others = built.search(corpus[own], 10, own=own)
+    assert others.indices.shape == others.similarities.shape == (20, 10)
+    assert not (others.indices == own[:, None]).any()
+    with_itself = built.search(corpus[own], 9).indices
+    if plan.kind == "exact" and not plan.rerank:
+        np.testing.assert_array_equal([[i for i in row if i != o][:8] for row, o in zip(with_itself, own)],
+                                      others.indices[:, :8])  # fmt: skip
 
 
 BAD = [
@@ -220,6 +228,9 @@ BAD = [
     (lambda i, q: funnel_search(i, q, ((8, 50), (16, 60))), "`keep` is 60"),
     (lambda i, q: i.search(q, 4001), "`k` is 4001"),
     (lambda i, q: i.search(q, 0), "`k` is 0"),
+    (lambda i, q: i.search(q[:2], 4000, own=[0, 1]), "`k` is 4000"),
+    (lambda i, q: i.search(q[:2], 5, own=[0]), "`own` has shape"),
+    (lambda i, q: shortlist_search(i, q[:2], shortlist_dim=8, shortlist_size=4000, own=[0, 1]), "choose .* 10 to 3999"),
     (lambda i, q: i.search(q[:, :16], 10), "`queries` have 16 coordinates and this index 48"),
     (lambda i, q: i.search(q[:0], 10), "`queries` has no rows"),
     (lambda i, q: i.widen(q, 10), "widen one query at a time"),
