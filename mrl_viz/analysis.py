@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS, LearnedMap
 from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.measures.controls import ControlComparison, compare_arrangements
 from mrl_viz.measures.drift import SimilarityDrift, similarity_drift
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.sweep import Sweep, nested_sweep
@@ -29,20 +31,11 @@ class Analysis:
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per width."""
-        return [
-            {
-                "dim": dim,
-                "overlap": self.overlap.overlap[level],
-                "overlap_low": self.overlap.overlap_low[level],
-                "overlap_high": self.overlap.overlap_high[level],
-                "top1_agreement": self.overlap.top1_agreement[level],
-                "drift_bias": self.drift.bias[level],
-                "drift_mae": self.drift.mae[level],
-                "spearman_per_text": self.drift.spearman_per_text[level],
-                "energy": self.energy.mean[level],
-            }
-            for level, dim in enumerate(self.sweep.dims)
-        ]
+        overlap, drift = self.overlap, self.drift
+        return overlap.records(
+            "overlap", "top1_agreement", drift_bias=drift.bias, drift_mae=drift.mae,
+            spearman_per_text=drift.spearman_per_text, energy=self.energy.mean,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, schema 1."""
@@ -88,3 +81,25 @@ def analyse(
         energy=prefix_energy(embedded.matrix, sweep.dims),
         seconds=seconds,
     )
+
+
+def controls(
+    result: Analysis,
+    *,
+    arrangements: Iterable[str] = ARRANGEMENTS,
+    learned: Mapping[str, LearnedMap] | None = None,
+    n_draws: int = FEWEST_DRAWS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ControlComparison:
+    """The controls of an analysis at its widths and k: see `compare_arrangements`; the prefix is not swept again.
+
+    Raises
+    ------
+    EmptyInputError, InvalidInputError : as there.
+    """
+    embedded, sweep = result.embedded, result.sweep
+    return compare_arrangements(
+        embedded.matrix, embedded.queries, dims=sweep.dims, k=sweep.k, seed=seed, n_draws=n_draws,
+        arrangements=arrangements, learned=learned, swept=sweep, progress=progress,
+    )  # fmt: skip

@@ -91,10 +91,9 @@ def _learned_maps(
 
 
 def _sweep(args: argparse.Namespace) -> int:
-    from mrl_viz.analysis import analyse
+    from mrl_viz.analysis import analyse, controls
     from mrl_viz.arrangements import check_arrangements
     from mrl_viz.data.reading import read_queries
-    from mrl_viz.tasks.evaluation import analyse_controls
     from mrl_viz.truncation import parse_dims
 
     plain_names, learned = split_arrangements(args.arrangements)
@@ -128,10 +127,8 @@ def _sweep(args: argparse.Namespace) -> int:
     if names != ("prefix",) or learned:
         maps = _learned_maps(learned, embedded, dims, args.k, args.seed)
         with progress("controls") as show:
-            controls = analyse_controls(
-                embedded, dims=dims, k=args.k, seed=args.seed, arrangements=names, learned=maps, progress=show
-            )
-        extra = controls.to_dict()
+            beside = controls(result, seed=args.seed, arrangements=names, learned=maps, progress=show)
+        extra = beside.to_dict()
         data["arrangements"] |= {name: rows for name, rows in extra["arrangements"].items() if name != "prefix"}
         data |= {"nestedness": extra["nestedness"], "verdict": extra["verdict"], "notes": extra["notes"]}
         table(
@@ -141,7 +138,7 @@ def _sweep(args: argparse.Namespace) -> int:
                 for name, rows in data["arrangements"].items()
             ],
         )
-        say(controls.takeaway(), notes=extra["notes"])
+        say(beside.takeaway(), notes=extra["notes"])
     write_json(args.json, data)
     return 0
 

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from mrl_viz.figures.style import BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, shorten, width_axis
 from mrl_viz.measures.controls import ControlComparison, Nestedness
+from mrl_viz.measures.estimate import columns
 
 PURPLE = "#CC79A7"
 RANDOM_BAND = "rgba(127, 127, 127, 0.30)"
@@ -31,7 +32,7 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
     dims = np.asarray(any_curve.dims)
     mode = "lines+markers" if len(dims) <= MOST_MARKERS else "lines"
     if random := controls.curves.get("random"):
-        mean, sd = np.asarray(random.overlap), np.asarray(random.sd)
+        mean, sd = columns(random.overlap)[0], np.asarray(random.sd)
         figure.add_scatter(x=dims, y=mean + sd, mode="lines", line_width=0, hoverinfo="skip", showlegend=False)
         figure.add_scatter(
             x=dims, y=mean - sd, mode="lines", line_width=0, fill="tonexty", fillcolor=RANDOM_BAND, hoverinfo="skip",
@@ -50,12 +51,13 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
     for name in ("suffix", "svd", *learned, "prefix"):
         if curve := controls.curves.get(name):
             label, colour, dash, symbol = lines[name]
+            value, low, high = columns(curve.overlap)
             beside = [f"<br>prefix on the same texts {value:.3f}" for value in curve.prefix_overlap or ()]
             figure.add_scatter(
-                x=dims, y=np.asarray(curve.overlap), mode=mode, name=label,
+                x=dims, y=value, mode=mode, name=label,
                 line={"color": colour, "width": 4 if name == "prefix" else 2, "dash": dash},
                 marker={"size": 9 if name == "prefix" else 7, "symbol": symbol}, text=beside or [""] * len(dims),
-                customdata=np.stack([curve.low, curve.high], axis=1),
+                customdata=np.stack([low, high], axis=1),
                 hovertemplate=(
                     f"{label}, %{{x}} dims: %{{y:.3f}}<br>95 %: %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}"
                     "%{text}<extra></extra>"
@@ -70,7 +72,7 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
     shown = [dim for dim in trained if prefix is not None and dim in prefix.dims]
     if prefix is not None and shown:
         figure.add_scatter(
-            x=shown, y=[prefix.overlap[prefix.dims.index(dim)] for dim in shown], mode="markers", name="trained width",
+            x=shown, y=[prefix.overlap[prefix.dims.index(dim)].value for dim in shown], mode="markers", name="trained width",
             marker={"symbol": "diamond-open", "size": 17, "color": GREEN, "line_width": 3}, hoverinfo="skip",
         )  # fmt: skip
     if focus_dim is not None:
@@ -94,7 +96,7 @@ def nestedness_bars(nestedness: Nestedness) -> go.Figure:
                 "color": [BLUE if value is not None and value > CLEAR_Z else GREY for value in z],
                 "pattern_shape": ["" if dim in nestedness.decisive else "/" for dim in dims],
             },
-            customdata=[[nestedness.gap[at], nestedness.gap_low[at], nestedness.gap_high[at]] for at in shown],
+            customdata=np.stack(columns([nestedness.gap[at] for at in shown]), axis=1),
             text=[f"{value:+.1f}" for value in z] if len(dims) <= MOST_MARKERS else None,
             hovertemplate=(
                 "%{x} dims: z = %{y:.1f}<br>gap %{customdata[0]:+.3f}, 95 %: %{customdata[1]:+.3f} to "

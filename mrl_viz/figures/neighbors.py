@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mrl_viz.figures.style import BAND, BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, shorten, width_axis
+from mrl_viz.measures.estimate import columns
 from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks
 
 DOT_SIZE = 5
@@ -17,25 +18,24 @@ PILE_HEIGHT, PILE_WIDTH = 10, 0.8
 def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
     """Overlap@k against width with its interval, the chance line, the focus width and the trained widths."""
     dims = np.asarray(overlap.dims)
+    value, low, high = columns(overlap.overlap)
     mode = "lines+markers" if len(dims) <= MOST_MARKERS else "lines"
     figure = go.Figure()
+    figure.add_scatter(x=dims, y=high, mode="lines", line_width=0, hoverinfo="skip", showlegend=False)
     figure.add_scatter(
-        x=dims, y=np.asarray(overlap.overlap_high), mode="lines", line_width=0, hoverinfo="skip", showlegend=False
-    )
-    figure.add_scatter(
-        x=dims, y=np.asarray(overlap.overlap_low), mode="lines", line_width=0, fill="tonexty", fillcolor=BAND,
+        x=dims, y=low, mode="lines", line_width=0, fill="tonexty", fillcolor=BAND,
         hoverinfo="skip", name="95 % interval",
     )  # fmt: skip
     figure.add_scatter(
-        x=dims, y=np.asarray(overlap.overlap), mode=mode, name=f"overlap@{overlap.k}", line={"color": BLUE, "width": 3},
-        marker={"size": 9}, customdata=np.stack([overlap.overlap_low, overlap.overlap_high], axis=1),
+        x=dims, y=value, mode=mode, name=f"overlap@{overlap.k}", line={"color": BLUE, "width": 3},
+        marker={"size": 9}, customdata=np.stack([low, high], axis=1),
         hovertemplate="%{x} dims: %{y:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         x=dims[[0, -1]], y=np.full(2, overlap.chance), mode="lines", name="chance", line={"color": GREY, "dash": "dash"},
         hovertemplate="chance %{y:.4f}<extra></extra>",
     )  # fmt: skip
-    shown = [(dim, overlap.overlap[overlap.dims.index(dim)]) for dim in trained if dim in overlap.dims]
+    shown = [(dim, value[overlap.dims.index(dim)]) for dim in trained if dim in overlap.dims]
     if shown:
         figure.add_scatter(
             x=[dim for dim, _ in shown], y=[value for _, value in shown], mode="markers", name="trained width",

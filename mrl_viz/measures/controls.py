@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from mrl_viz.arrangements import (
     svd_arrangement,
 )
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.estimate import bootstrap_mean, holm
+from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm
+from mrl_viz.measures.lists import shared_share
+from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import check_dims, check_embeddings
 
@@ -38,17 +40,15 @@ UNTRAINED = "no sign of Matryoshka training"
 UNCLEAR = "not enough texts to tell"
 # Fewer unseen texts than this give an interval too long to tell anything.
 FEWEST_UNSEEN = 30
-# Lists compared at once: (CHUNK, k, k) booleans stay small.
-CHUNK = 4096
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ArrangementOverlap:
+class ArrangementOverlap(Result):
     """Overlap@k with the full width under one arrangement, one entry per width, shares in [0, 1].
 
-    `low`, `high` : 95 % bootstrap interval over queries. `sd` : standard deviation over draws, for `random` only.
+    `overlap` : with its 95 % bootstrap interval over queries. `sd` : standard deviation over draws, for `random` only.
     `n_queries`, `n_items` : what was measured; the SVD is measured on the rows it was not fitted on, and
     `prefix_overlap` is then the prefix on those same rows.
     """
@@ -58,63 +58,43 @@ class ArrangementOverlap:
     n_queries: int
     n_items: int
     draws: int
-    overlap: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    overlap: tuple[Estimate, ...]
     sd: tuple[float, ...] | None = None
     prefix_overlap: tuple[float, ...] | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per width."""
-        records: list[dict[str, Any]] = []
-        for level, dim in enumerate(self.dims):
-            record = {
-                "dim": dim,
-                "overlap": self.overlap[level],
-                "overlap_low": self.low[level],
-                "overlap_high": self.high[level],
-            }
-            if self.sd is not None:
-                record |= {"overlap_sd": self.sd[level], "draws": self.draws}
-            if self.prefix_overlap is not None:
-                record |= {"prefix_overlap": self.prefix_overlap[level], "n_items": self.n_items}
-            records.append(record)
-        return records
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
+        columns: dict[str, Any] = {}
+        if self.sd is not None:
+            columns = {"overlap_sd": self.sd, "draws": [self.draws] * len(self.dims)}
+        if self.prefix_overlap is not None:
+            columns |= {"prefix_overlap": self.prefix_overlap, "n_items": [self.n_items] * len(self.dims)}
+        return self.records("overlap", **columns)
 
     def takeaway(self) -> str:
         """One sentence: the overlap at the smallest width."""
-        return f"The {self.name} arrangement keeps {self.overlap[0]:.0%} of the neighbors at {self.dims[0]} dims."
+        return f"The {self.name} arrangement keeps {self.overlap[0].value:.0%} of the neighbors at {self.dims[0]} dims."
 
 
 @dataclass(frozen=True)
-class Nestedness:
+class Nestedness(Result):
     """How far the prefix stands above random subsets of the same width, one entry per width.
 
-    `gap` : overlap(prefix) - mean overlap(random draws), in [-1, 1]; `gap_low`, `gap_high` its 95 % paired bootstrap
-    interval over texts. `z` : gap in standard deviations of the draws; 0 where the gap is 0, None where draws do not
+    `gap` : overlap(prefix) - mean overlap(random draws), in [-1, 1], with its 95 % paired bootstrap interval over texts.
+    `z` : gap in standard deviations of the draws; 0 where the gap is 0, None where draws do not
     vary and it is not.
     `decisive` : the widths that the verdict is from. `verdict` : TRAINED, UNTRAINED or UNCLEAR.
     """
 
     dims: tuple[int, ...]
-    gap: tuple[float, ...]
-    gap_low: tuple[float, ...]
-    gap_high: tuple[float, ...]
+    gap: tuple[Estimate, ...]
     z: tuple[float | None, ...]
     decisive: tuple[int, ...]
     verdict: str
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per width: dim, gap, z."""
-        return [{"dim": dim, "gap": gap, "z": z} for dim, gap, z in zip(self.dims, self.gap, self.z)]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
+        return self.records(gap=[gap.value for gap in self.gap], z=self.z)
 
     def takeaway(self) -> str:
         """The verdict as one plain sentence with its strongest number."""
@@ -123,7 +103,7 @@ class Nestedness:
         level = max((self.dims.index(dim) for dim in self.decisive), key=lambda at: abs(self.z[at] or 0))
         # With no spread between draws there is no z to print.
         z = "" if self.z[level] is None else f", z = {self.z[level]:+.1f}"
-        numbers = f"({self.gap[level]:+.3f} at {self.dims[level]} dims{z})"
+        numbers = f"({self.gap[level].value:+.3f} at {self.dims[level]} dims{z})"
         if self.verdict == TRAINED:
             return (
                 f"This model's prefix carries more than a random subset {numbers}: "
@@ -133,7 +113,7 @@ class Nestedness:
 
 
 @dataclass(frozen=True)
-class ControlComparison:
+class ControlComparison(Result):
     """Overlap under every arrangement asked for and possible, and the nestedness where prefix and random are."""
 
     k: int
@@ -168,6 +148,7 @@ def compare_arrangements(
     n_draws: int = FEWEST_DRAWS,
     arrangements: Iterable[str] = ARRANGEMENTS,
     learned: Mapping[str, LearnedMap] | None = None,
+    swept: Sweep | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ControlComparison:
     """Overlap@k with the full width under each arrangement at each width, all by the same nested sweep.
@@ -183,6 +164,7 @@ def compare_arrangements(
     arrangements : names from ARRANGEMENTS
     learned : further maps by name, such as a fitted adaptor; measured on the texts they have not seen where those are
         enough for lists of k, else on all texts with a warning among the notes
+    swept : the sweep of these very rows, widths and k, where there is one already; None sweeps them
     progress : called with (sweeps done, sweeps in all)
 
     Returns
@@ -192,7 +174,8 @@ def compare_arrangements(
 
     Raises
     ------
-    DimensionError, ShapeError, EmptyInputError, InvalidInputError : unusable arrays, widths, names, `k` or `n_draws`.
+    DimensionError, ShapeError, EmptyInputError, InvalidInputError : unusable arrays, widths, names, `k` or `n_draws`, or
+    a `swept` of something else.
 
     Source: random subsets as control: own definition, after Kusupati et al. 2022, arXiv:2205.13147, section 4.
     """
@@ -205,6 +188,14 @@ def compare_arrangements(
             f"`queries` have {queries.shape[1]} coordinates and `corpus` {full_dim}; embed both with one model."
         )
     dims = check_dims((*dims, full_dim), full_dim)
+    n_queries = n_items if queries is None else len(queries)
+    wanted = (dims, k, n_items, n_queries, queries is None)
+    if swept is not None and (swept.dims, swept.k, swept.n_items, swept.n_queries, swept.is_self) != wanted:
+        raise InvalidInputError(
+            f"`swept` is of {swept.n_queries} lists of {swept.k} among {swept.n_items} items at widths {list(swept.dims)}, "
+            f"not of these {n_queries} lists of {k} among {n_items} at {list(dims)}; leave it out."
+        )
+    prefix_map = prefix_arrangement(full_dim)
     draws = random_arrangements(full_dim, n_draws=n_draws, seed=seed)
     notes: list[str] = []
     held_out = _held_out(n_items, full_dim, k, queries is None, seed, notes) if "svd" in names else None
@@ -216,14 +207,20 @@ def compare_arrangements(
     def measure(
         arrangement: Arrangement | LearnedMap, rows: npt.NDArray[np.int64] | None = None
     ) -> tuple[Sweep, Floats]:
-        nonlocal n_done
-        chosen = corpus if rows is None else corpus[rows]
-        arranged_queries = None if queries is None else arrangement.apply(queries)
-        sweep = nested_sweep(arrangement.apply(chosen), arranged_queries, dims=dims, k=k)
+        nonlocal n_done, swept
+        is_whole = rows is None and arrangement is prefix_map
+        if is_whole and swept is not None:
+            sweep = swept
+        else:
+            chosen = corpus if rows is None else corpus[rows]
+            arranged_queries = None if queries is None else arrangement.apply(queries)
+            sweep = nested_sweep(arrangement.apply(chosen), arranged_queries, dims=dims, k=k)
+        if is_whole:
+            swept = sweep
         n_done += 1
         if progress is not None:
             progress(n_done, n_sweeps)
-        return sweep, overlap_per_query(sweep)
+        return sweep, shared_share(sweep.indices, sweep.indices[-1])
 
     curves: dict[str, ArrangementOverlap] = {}
     per_query: dict[str, Floats] = {}
@@ -231,7 +228,7 @@ def compare_arrangements(
     for name in names:
         sd = prefix = None
         if name == "random":
-            total = np.zeros((len(dims), n_items if queries is None else len(queries)))
+            total = np.zeros((len(dims), n_queries))
             for draw, arrangement in enumerate(draws):
                 sweep, values = measure(arrangement)
                 draw_means[draw] = values.mean(axis=1)
@@ -239,21 +236,21 @@ def compare_arrangements(
             per_query[name], sd = total / n_draws, draw_means.std(axis=0, ddof=1)
         elif name == "svd" and held_out is not None:
             fit, measured = held_out
-            prefix = measure(prefix_arrangement(full_dim), measured)[1].mean(axis=1)
+            prefix = measure(prefix_map, measured)[1].mean(axis=1)
             sweep, per_query[name] = measure(svd_arrangement(corpus[fit]), measured)
             notes.append(
                 f"SVD is fitted on {len(fit)} texts and measured on the other {len(measured)}; "
                 "the prefix on those is given beside it."
             )
         else:
-            sweep, per_query[name] = measure((suffix_arrangement if name == "suffix" else prefix_arrangement)(full_dim))
+            sweep, per_query[name] = measure(suffix_arrangement(full_dim) if name == "suffix" else prefix_map)
         curves[name] = _curve(name, sweep, per_query[name], n_draws if name == "random" else 1, seed, sd, prefix)
     for name, map_ in learned.items():
         rows, note = _unseen_rows(name, map_, corpus, k, queries is None)
         # Neighbors are those of the original full vectors: a map may change even what its own full width finds.
-        truth, values = measure(prefix_arrangement(full_dim), rows)
+        truth, values = measure(prefix_map, rows)
         sweep, _ = measure(map_, rows)
-        learned_values = overlap_per_query(sweep, truth.indices[-1])
+        learned_values = shared_share(sweep.indices, truth.indices[-1])
         curves[name] = _curve(name, sweep, learned_values, 1, seed, None, values.mean(axis=1))
         notes.append(note)
     nested = None
@@ -261,20 +258,6 @@ def compare_arrangements(
         nested = nestedness(per_query["prefix"], per_query["random"], draw_means, dims=dims, seed=seed)
     chance = k / (n_items - (queries is None))
     return ControlComparison(k=k, chance=chance, curves=curves, nestedness=nested, notes=tuple(notes))
-
-
-def overlap_per_query(sweep: Sweep, full: npt.NDArray[np.int32] | None = None) -> Floats:
-    """Overlap@k of every query with its full-width list, shape (n_dims, n_queries), in [0, 1].
-
-    `full` : the lists to compare with, shape (n_queries, k); None takes the sweep's own.
-    """
-    full = sweep.indices[-1] if full is None else full
-    shared = np.empty(sweep.indices.shape[:2])
-    for level, lists in enumerate(sweep.indices):
-        for start in range(0, sweep.n_queries, CHUNK):
-            rows = slice(start, start + CHUNK)
-            shared[level, rows] = (lists[rows, :, None] == full[rows, None, :]).sum(axis=(1, 2))
-    return shared / sweep.k
 
 
 def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iterable[int], seed: int = 0) -> Nestedness:
@@ -310,11 +293,10 @@ def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iter
     n_draws = len(draw_means)
     if n_draws < 2:
         raise InvalidInputError(f"`draw_means` has {n_draws} draws; a spread needs two or more.")
-    changes = prefix - random
+    _, low, high = columns(bootstrap(prefix - random, seed=seed))
     gap = prefix.mean(axis=1) - draw_means.mean(axis=0)
     # The two means agree up to rounding, so that equal lists give exactly 0.
     gap = np.where(np.abs(gap) < 1e-12, 0.0, gap)
-    low, high = bootstrap_mean(changes, seed=seed)
     sd = draw_means.std(axis=0, ddof=1)
     has_spread = sd > 1e-12
     z = np.where(has_spread, gap / np.where(has_spread, sd, 1), 0.0)
@@ -324,9 +306,7 @@ def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iter
     decisive = sorted(level for level in nearest if dims[level] < full_dim)
     return Nestedness(
         dims=dims,
-        gap=tuple(gap.tolist()),
-        gap_low=tuple(np.minimum(low, gap).tolist()),
-        gap_high=tuple(np.maximum(high, gap).tolist()),
+        gap=tuple(map(Estimate, gap.tolist(), np.minimum(low, gap).tolist(), np.maximum(high, gap).tolist())),
         z=tuple(None if not spread and g != 0 else float(value) for spread, g, value in zip(has_spread, gap, z)),
         decisive=tuple(dims[level] for level in decisive),
         verdict=_verdict(holm(p_values[decisive]), low[decisive], high[decisive]),
@@ -378,17 +358,13 @@ def _unseen_rows(
 def _curve(
     name: str, sweep: Sweep, values: Floats, draws: int, seed: int, sd: Floats | None, prefix: Floats | None
 ) -> ArrangementOverlap:
-    mean = values.mean(axis=1)
-    low, high = bootstrap_mean(values, seed=seed)
     return ArrangementOverlap(
         name=name,
         dims=sweep.dims,
         n_queries=sweep.n_queries,
         n_items=sweep.n_items,
         draws=draws,
-        overlap=tuple(mean.tolist()),
-        low=tuple(np.minimum(low, mean).tolist()),
-        high=tuple(np.maximum(high, mean).tolist()),
+        overlap=bootstrap(values, seed=seed),
         sd=None if sd is None else tuple(sd.tolist()),
         prefix_overlap=None if prefix is None else tuple(prefix.tolist()),
     )

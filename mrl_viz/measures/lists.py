@@ -6,14 +6,15 @@ nothing found.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.estimate import Estimate, bootstrap
+from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, cosine_matrices, level_of
 
 # RBO weight of the next rank: 0.9 puts about 86 % of the weight on the first ten.
@@ -94,25 +95,25 @@ def knn_correct(lists: Indices, codes: npt.NDArray[np.int64], own: npt.NDArray[n
 
 
 @dataclass(frozen=True)
-class NeighborOverlap:
+class NeighborOverlap(Result):
     """How much of each top-k list at full width is still there at each width.
 
     Tuples have one entry per width of `dims`; all shares are in [0, 1].
-    `overlap`, `overlap_low`, `overlap_high` : mean shared share of the top k and its 95 % bootstrap interval over queries.
+    `overlap` : mean shared share of the top k, with its 95 % bootstrap interval over queries.
     `corrected` : (overlap - chance)/(1 - chance), 0 at chance. `jaccard`, `rbo`, `top1_agreement` : means over queries.
     `rank_displacement` : mean absolute change of rank among the neighbors kept, in ranks.
     `by_k` : overlap at every list length 1..k, ndarray of shape (n_dims, k).
     `per_item` : overlap of every query, ndarray of shape (n_dims, n_queries).
     """
 
+    _without = ("per_item",)
+
     dims: tuple[int, ...]
     k: int
     n_queries: int
     n_items: int
     chance: float
-    overlap: tuple[float, ...]
-    overlap_low: tuple[float, ...]
-    overlap_high: tuple[float, ...]
+    overlap: tuple[Estimate, ...]
     corrected: tuple[float, ...]
     jaccard: tuple[float, ...]
     rbo: tuple[float, ...]
@@ -121,19 +122,9 @@ class NeighborOverlap:
     by_k: npt.NDArray[np.float64]
     per_item: npt.NDArray[np.float32]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The summary as plain data, without the per-query values."""
-        fields = asdict(self)
-        fields.pop("per_item")
-        return fields | {"by_k": self.by_k.tolist()}
-
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per width."""
-        names = ("overlap", "overlap_low", "overlap_high", "corrected", "jaccard", "rbo", "top1_agreement",
-                 "rank_displacement")  # fmt: skip
-        return [
-            {"dim": dim} | {name: getattr(self, name)[level] for name in names} for level, dim in enumerate(self.dims)
-        ]
+        return self.records("overlap", "corrected", "jaccard", "rbo", "top1_agreement", "rank_displacement")
 
     def k_rows(self) -> list[dict[str, float]]:
         """One record per width and list length."""
@@ -165,8 +156,8 @@ class NeighborOverlap:
         level = nearest_level(self.dims, full_dim / 4)
         if self.dims[level] == full_dim:
             return f"Only the full width {full_dim} was measured; add smaller widths to compare."
-        enough = next((dim for dim, low in zip(self.dims, self.overlap_low) if low >= MOST_KEPT), full_dim)
-        kept = self.overlap[level] * self.k
+        enough = next((dim for dim, kept in zip(self.dims, self.overlap) if kept.low >= MOST_KEPT), full_dim)
+        kept = self.overlap[level].value * self.k
         smallest = (
             f"{enough} dims is the smallest measured width" if enough < full_dim else "no smaller measured width is one"
         )
@@ -182,7 +173,7 @@ class NeighborOverlap:
         shown = [level for level in levels if self.dims[level] < full_dim]
         if not shown:
             return f"Only the full width {full_dim} was measured; add smaller widths to compare."
-        parts = [f"{self.overlap[level]:.0%} at {self.dims[level]}" for level in shown]
+        parts = [f"{self.overlap[level].value:.0%} at {self.dims[level]}" for level in shown]
         listed = " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
         return (
             f"Of the {self.k} nearest neighbors at {full_dim} dims, {listed} dims survive (chance {self.chance:.1%})."
@@ -190,7 +181,7 @@ class NeighborOverlap:
 
 
 @dataclass(frozen=True)
-class NeighborChanges:
+class NeighborChanges(Result):
     """One query's neighbors at a width beside those at full width, as (item, rank at full width, rank at `dim`).
 
     Ranks count from 1. `kept` are in both lists, `lost` only at full width, `gained` only at `dim`.
@@ -201,10 +192,6 @@ class NeighborChanges:
     kept: tuple[tuple[int, int, int], ...]
     lost: tuple[tuple[int, int, None], ...]
     gained: tuple[tuple[int, None, int], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
 
     def takeaway(self) -> str:
         """One sentence: how many stay, leave and enter."""
@@ -246,24 +233,20 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
         ranks = ranks_in(lists, full)
         moved = np.abs(ranks - np.arange(k))[ranks >= 0]
         displacement[level] = moved.mean() if len(moved) else 0.0
-    low, high = bootstrap_mean(per_item, seed=seed)
-    mean = by_k[:, -1]
     chance = sweep.chance
-    corrected = (mean - chance) / (1 - chance) if chance < 1 else np.zeros(n_dims)
+    corrected = (by_k[:, -1] - chance) / (1 - chance) if chance < 1 else np.zeros(n_dims)
     return NeighborOverlap(
         dims=sweep.dims,
         k=k,
         n_queries=n_queries,
         n_items=sweep.n_items,
         chance=chance,
-        overlap=_floats(mean),
-        overlap_low=_floats(np.minimum(low, mean)),
-        overlap_high=_floats(np.maximum(high, mean)),
-        corrected=_floats(corrected),
-        jaccard=_floats(jaccard),
-        rbo=_floats(rbo),
-        top1_agreement=_floats(by_k[:, 0]),
-        rank_displacement=_floats(displacement),
+        overlap=bootstrap(per_item, seed=seed),
+        corrected=tuple(corrected.tolist()),
+        jaccard=tuple(jaccard.tolist()),
+        rbo=tuple(rbo.tolist()),
+        top1_agreement=tuple(by_k[:, 0].tolist()),
+        rank_displacement=tuple(displacement.tolist()),
         by_k=by_k,
         per_item=per_item,
     )
@@ -295,7 +278,7 @@ def neighbor_changes(indices: Indices, dims: tuple[int, ...], item: int, dim: in
 
 
 @dataclass(frozen=True)
-class NeighborRanks:
+class NeighborRanks(Result):
     """Ranks of one query's full-width neighbors at every width.
 
     `neighbors` : the k items, best first; `ranks` : ndarray of shape (n_dims, k), from 1, among all possible neighbors.
@@ -304,10 +287,6 @@ class NeighborRanks:
     dims: tuple[int, ...]
     neighbors: tuple[int, ...]
     ranks: npt.NDArray[np.int64]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return {"dims": self.dims, "neighbors": self.neighbors, "ranks": self.ranks.tolist()}
 
     def rows(self) -> list[dict[str, int]]:
         """One record per width and neighbor."""
@@ -356,7 +335,3 @@ def neighbor_ranks(
 def _check_item(item: int, n_queries: int) -> None:
     if not 0 <= item < n_queries:
         raise InvalidInputError(f"`item` is {item} but there are {n_queries} texts; choose 0 to {n_queries - 1}.")
-
-
-def _floats(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

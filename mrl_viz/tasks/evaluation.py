@@ -1,4 +1,4 @@
-"""Task quality at every width where a corpus has labels; and the controls of an embedded corpus."""
+"""Task quality at every width where a corpus has labels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS, LearnedMap
-from mrl_viz.measures.controls import ControlComparison, compare_arrangements
 from mrl_viz.measures.estimate import PairedIntervals, bootstrap_paired, is_too_wide, paired_tests
 from mrl_viz.tasks.classes import (
     MOST_LOGISTIC_ITEMS,
@@ -158,29 +156,6 @@ def evaluate(
         }
         return Quality("pairs", checked, curves, judge.notes)
     return _classification(embedded, checked, seed, progress)
-
-
-def analyse_controls(
-    embedded: Embedded,
-    *,
-    dims: Iterable[int],
-    k: int = 10,
-    seed: int = 0,
-    n_draws: int = FEWEST_DRAWS,
-    arrangements: Iterable[str] = ARRANGEMENTS,
-    learned: Mapping[str, LearnedMap] | None = None,
-    progress: Progress | None = None,
-) -> ControlComparison:
-    """The controls of an embedded corpus: see `compare_arrangements`.
-
-    Raises
-    ------
-    DimensionError, ShapeError, EmptyInputError, InvalidInputError : as there.
-    """
-    return compare_arrangements(
-        embedded.matrix, embedded.queries, dims=dims, k=k, seed=seed, n_draws=n_draws, arrangements=arrangements,
-        learned=learned, progress=progress,
-    )  # fmt: skip
 
 
 def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progress: Progress | None) -> Quality:

@@ -75,12 +75,12 @@ index = PrefixIndex(vectors.matrix, [64, 256])
 found = shortlist_search(index, vectors.matrix[:10], shortlist_dim=64, shortlist_size=80, k=10)
 print(found.takeaway())
 figures.shortlist_overlap(shortlist_curve(index, vectors.matrix[:200], shortlist_dim=64, k=10), 80).show()"""
-CONTROLS_CODE = f"""{VECTORS_CODE}
-from mrl_viz.tasks.evaluation import analyse_controls
+CONTROLS_CODE = f"""{SWEEP_CODE}
+from mrl_viz.analysis import controls
 
-controls = analyse_controls(vectors, dims=[8, 16, 32, 64, 128, 256], k=10, seed=0)
-print(controls.takeaway())
-figures.controls_curve(controls, 64).show()"""
+beside = controls(result)
+print(beside.takeaway())
+figures.controls_curve(beside, 64).show()"""
 QUALITY_CODE = """from mrl_viz import figures
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.tasks.evaluation import evaluate

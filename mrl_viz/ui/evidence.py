@@ -7,14 +7,16 @@ from typing import Any
 
 import streamlit as st
 
+from mrl_viz.analysis import controls as measure_controls
 from mrl_viz.arrangements import LearnedMap
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.measures.controls import ControlComparison
-from mrl_viz.tasks.evaluation import Quality, analyse_controls, evaluate
+from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.models import ENCODING
+from mrl_viz.ui.results import analysis
 from mrl_viz.ui.workspace import Workspace
 
 # Thirteen sweeps of this many texts take about as long as a page may; more are measured on request.
@@ -41,7 +43,7 @@ def _controls(
     _embedded: Embedded,
     _learned: Mapping[str, LearnedMap],
 ) -> ControlComparison:
-    return analyse_controls(_embedded, dims=dims, k=k, seed=0, learned=_learned)
+    return measure_controls(analysis(_embedded, dims, k), learned=_learned)
 
 
 def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:

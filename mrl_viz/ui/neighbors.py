@@ -24,12 +24,9 @@ def headline(result: Analysis) -> None:
     cells = st.columns(4)
     for cell, (part, name) in zip(cells, ((2, "½"), (4, "¼"), (8, "⅛"))):
         level = nearest_level(overlap.dims, full_dim / part)
-        dim = overlap.dims[level]
-        cell.metric(f"Kept at {name} width ({dim} dims)", f"{overlap.overlap[level]:.1%}", border=True)
-        cell.caption(
-            f"95 %: {overlap.overlap_low[level]:.1%} to {overlap.overlap_high[level]:.1%}, "
-            f"{dim * BYTES_PER_FLOAT32:,} bytes a vector"
-        )
+        dim, kept = overlap.dims[level], overlap.overlap[level]
+        cell.metric(f"Kept at {name} width ({dim} dims)", f"{kept.value:.1%}", border=True)
+        cell.caption(f"95 %: {kept.low:.1%} to {kept.high:.1%}, {dim * BYTES_PER_FLOAT32:,} bytes a vector")
     cells[3].metric("Bytes per vector, full width", f"{full_dim * BYTES_PER_FLOAT32:,}", border=True)
     cells[3].caption(f"{full_dim} float32 coordinates")
     st.markdown(f"**{plain(overlap.meaning())}**")

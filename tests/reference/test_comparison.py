@@ -120,9 +120,9 @@ def test_float32_overlap_is_that_of_the_neighbors_page(real, among_texts):
         theirs = neighbor_overlap(nested_sweep(one.matrix, dims=DIMS, k=K))
         for level, dim in enumerate(theirs.dims):
             ours = point(among_texts, name, dim, "float32")
-            assert ours.overlap == pytest.approx(theirs.overlap[level], abs=1e-6)
+            assert ours.overlap == pytest.approx(theirs.overlap[level].value, abs=1e-6)
             assert (ours.overlap_low, ours.overlap_high) == pytest.approx(
-                (theirs.overlap_low[level], theirs.overlap_high[level]), abs=1e-6
+                (theirs.overlap[level].low, theirs.overlap[level].high), abs=1e-6
             )
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from mrl_viz.analysis import analyse, controls
 from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, sample_data_folder
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.quality import quality_curves
-from mrl_viz.tasks.evaluation import analyse_controls, evaluate
+from mrl_viz.tasks.evaluation import evaluate
 from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.truncation import truncate_and_normalize
@@ -222,7 +223,7 @@ def test_quality_figure_shows_value_and_share_side_by_side(sample, retrieval):
 
 def test_controls_of_an_embedded_corpus(sample):
     """The sample's own model is called trained from its passages, with the SVD left out for want of rows."""
-    result = analyse_controls(replace(sample, queries=None), dims=[32, 64, 128], seed=0)
+    result = controls(analyse(replace(sample, queries=None), dims=[32, 64, 128]))
     assert result.nestedness.verdict == "trained Matryoshka" and result.nestedness.z[1] > 5
     assert "svd" not in result.curves and "needs 512 texts" in result.notes[0]
 

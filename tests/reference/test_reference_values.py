@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrl_viz.analysis import analyse, controls
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.store import EmbeddingStore
+from mrl_viz.measures.estimate import columns
 from mrl_viz.measures.lists import neighbor_overlap
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.tasks.evaluation import analyse_controls, evaluate
+from mrl_viz.tasks.evaluation import evaluate
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(
@@ -73,7 +75,7 @@ def test_cranfield_overlap_is_the_reference(embedded, model):
     """Overlap@10 of each query's documents with those at full width, to three digits."""
     collection = embedded(model, "cranfield")
     overlap = neighbor_overlap(nested_sweep(collection.matrix, collection.queries, dims=REFERENCE[model]))
-    np.testing.assert_allclose(overlap.overlap, [row[2] for row in REFERENCE[model].values()], atol=6e-4)
+    np.testing.assert_allclose(columns(overlap.overlap)[0], [row[2] for row in REFERENCE[model].values()], atol=6e-4)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -81,10 +83,10 @@ def test_controls_tell_the_trained_model_from_the_other(embedded, model):
     """A Matryoshka prefix stands over 5 sd above random subsets at 64 dims, the other's within 2; SVD beats both."""
     collection = embedded(model, "stsb/dev.csv")
     few = Embedded(collection.corpus, model, None, collection.matrix[: N_SHORT_TEXTS[model]], None, 0.0, "")
-    result = analyse_controls(few, dims=[64, collection.full_dim // 4, collection.full_dim // 2])
+    result = controls(analyse(few, dims=[64, collection.full_dim // 4, collection.full_dim // 2]))
     level = result.nestedness.dims.index(64)
     svd = result.curves["svd"]
-    assert all(here > prefix for here, prefix in zip(svd.overlap[:-1], svd.prefix_overlap))
+    assert all(here.value > prefix for here, prefix in zip(svd.overlap[:-1], svd.prefix_overlap))
     if model == "wordllama":
         assert result.nestedness.z[level] > 5 and result.nestedness.verdict == "trained Matryoshka"
     else:

@@ -12,6 +12,7 @@ from mrl_viz.cli.main import main
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.figures import controls_curve
 from mrl_viz.measures.controls import compare_arrangements
+from mrl_viz.measures.estimate import columns
 
 RNG = np.random.default_rng(0)
 ROWS = (RNG.normal(size=(300, 6)) @ RNG.normal(size=(6, 24)) + 0.3 * RNG.normal(size=(300, 24))).astype(np.float32)
@@ -38,7 +39,7 @@ def test_a_learned_map_is_measured_on_rows_it_has_not_seen(fit):
     controls = compare_arrangements(ROWS, dims=[4, 8], arrangements=["prefix"], learned={"adaptor": fit.adaptor})
     curve = controls.curves["adaptor"]
     assert curve.n_items == fit.n_held_out == 60
-    np.testing.assert_allclose(curve.overlap, fit.quality("adaptor").overlap, atol=1e-12)
+    np.testing.assert_allclose(columns(curve.overlap)[0], fit.quality("adaptor").overlap, atol=1e-12)
     np.testing.assert_allclose(curve.prefix_overlap, fit.quality("prefix").overlap, atol=1e-12)
     assert any("fitted on 240 of these 300 texts and is measured on the other 60" in note for note in controls.notes)
     assert "adaptor" in [trace.name for trace in controls_curve(controls).data]
@@ -56,8 +57,8 @@ def test_overlap_is_with_the_original_neighbors_at_full_width_too():
     """A map that changes the full width is not compared with itself: at the full width it scores below 1."""
     squeeze = Adaptor("paper", 24, (4,), None, np.diag(np.linspace(0.01, 3, 24)).astype(np.float32))
     controls = compare_arrangements(ROWS, dims=[4], arrangements=["prefix"], learned={"mine": squeeze})
-    assert controls.curves["mine"].overlap[-1] < 0.9
-    assert controls.curves["prefix"].overlap[-1] == 1
+    assert controls.curves["mine"].overlap[-1].value < 0.9
+    assert controls.curves["prefix"].overlap[-1].value == 1
 
 
 def test_suggested_settings_follow_the_rows():

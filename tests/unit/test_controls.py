@@ -16,7 +16,6 @@ from mrl_viz.measures.controls import (
     UNTRAINED,
     compare_arrangements,
     nestedness,
-    overlap_per_query,
 )
 from mrl_viz.measures.estimate import (
     Estimate,
@@ -50,28 +49,28 @@ def test_every_curve_is_the_naive_measurement(nested):
     """Each line is overlap@k of the arranged vectors: random as mean and sd of its draws, SVD on held-out rows."""
 
     def overlap(rows):
-        return np.array(neighbor_overlap(nested_sweep(rows, dims=DIMS, k=5)).overlap)
+        return columns(neighbor_overlap(nested_sweep(rows, dims=DIMS, k=5)).overlap)[0]
 
     draws = np.array([overlap(NESTED[:, draw.order]) for draw in random_arrangements(32, seed=1)])
     fit, measured = held_out_rows(400, 32, seed=1)
     _, _, basis = np.linalg.svd(truncate_and_normalize(NESTED[fit], 32), full_matrices=False)
-    np.testing.assert_allclose(nested.curves["prefix"].overlap, overlap(NESTED), atol=1e-6)
-    np.testing.assert_allclose(nested.curves["suffix"].overlap, overlap(NESTED[:, ::-1]), atol=1e-6)
-    np.testing.assert_allclose(nested.curves["random"].overlap, draws.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(columns(nested.curves["prefix"].overlap)[0], overlap(NESTED), atol=1e-6)
+    np.testing.assert_allclose(columns(nested.curves["suffix"].overlap)[0], overlap(NESTED[:, ::-1]), atol=1e-6)
+    np.testing.assert_allclose(columns(nested.curves["random"].overlap)[0], draws.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(nested.curves["random"].sd, draws.std(axis=0, ddof=1), atol=1e-6)
-    np.testing.assert_allclose(nested.curves["svd"].overlap, overlap(NESTED[measured] @ basis.T), atol=2e-3)
+    np.testing.assert_allclose(columns(nested.curves["svd"].overlap)[0], overlap(NESTED[measured] @ basis.T), atol=2e-3)
     np.testing.assert_allclose(nested.curves["svd"].prefix_overlap, overlap(NESTED[measured]), atol=1e-6)
     gap = overlap(NESTED) - draws.mean(axis=0)
-    np.testing.assert_allclose(nested.nestedness.gap, gap, atol=1e-6)
+    np.testing.assert_allclose(columns(nested.nestedness.gap)[0], gap, atol=1e-6)
     np.testing.assert_allclose(nested.nestedness.z[:-1], gap[:-1] / draws.std(axis=0, ddof=1)[:-1], rtol=1e-4)
 
 
 def test_intervals_hold_their_values(nested):
     """Every interval contains the value it is of, and at full width every arrangement keeps everything."""
     for curve in nested.curves.values():
-        assert (np.array(curve.low) <= curve.overlap).all() and (np.array(curve.high) >= curve.overlap).all()
-        assert curve.overlap[-1] == 1
-    assert (nested.nestedness.gap[-1], nested.nestedness.z[-1]) == (0, 0)
+        assert all(kept.low <= kept.value <= kept.high for kept in curve.overlap)
+        assert curve.overlap[-1] == Estimate(1, 1, 1)
+    assert (nested.nestedness.gap[-1].value, nested.nestedness.z[-1]) == (0, 0)
 
 
 def test_verdicts_follow_the_vectors():
@@ -103,7 +102,7 @@ def test_queries_are_arranged_with_the_corpus():
     """Queries against a corpus use the same map on both sides; chance counts the whole corpus."""
     result = compare_arrangements(NESTED[50:], NESTED[:50], dims=[8], k=5)
     expected = neighbor_overlap(nested_sweep(NESTED[50:, ::-1], NESTED[:50, ::-1], dims=[8], k=5))
-    np.testing.assert_allclose(result.curves["suffix"].overlap, expected.overlap, atol=1e-6)
+    np.testing.assert_allclose(columns(result.curves["suffix"].overlap), columns(expected.overlap), atol=1e-6)
     assert result.chance == 5 / 350 and result.curves["svd"].n_queries == 50
 
 
@@ -157,11 +156,19 @@ def test_draws_without_spread_have_no_z():
     assert result.takeaway()
 
 
-def test_overlap_per_query_is_the_set_intersection():
-    """Shared items over k, query by query."""
-    sweep = nested_sweep(FLAT[:80], dims=[4], k=6)
-    expected = [len(set(a) & set(b)) / 6 for a, b in zip(sweep.indices[0], sweep.indices[-1])]
-    np.testing.assert_allclose(overlap_per_query(sweep)[0], expected)
+def test_the_prefix_is_swept_once():
+    """A sweep that is there already gives the same comparison; one of something else is refused."""
+    swept = nested_sweep(NESTED, dims=DIMS, k=5)
+    asked = {"dims": DIMS, "k": 5, "arrangements": ["prefix", "random"]}
+    progress = []
+    given = compare_arrangements(NESTED, swept=swept, progress=lambda *done: progress.append(done), **asked)
+    assert given.to_dict() == compare_arrangements(NESTED, **asked).to_dict()
+    assert progress[-1] == (11, 11)
+    swept.indices[:, :, 0] = -1  # it is this sweep that is read
+    touched = compare_arrangements(NESTED, swept=swept, **asked)
+    assert touched.curves["prefix"].overlap[0] != given.curves["prefix"].overlap[0]
+    with pytest.raises(InvalidInputError, match="`swept` is of 400 lists of 5 among 400 items"):
+        compare_arrangements(NESTED[:300], swept=swept, **asked)
 
 
 def test_control_figures_show_every_line(nested):

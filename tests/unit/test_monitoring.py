@@ -26,9 +26,8 @@ def test_all_texts_give_the_overlap_of_the_sweep(embedded):
     result = check_deployed_plan(rows, 64, target=0.4, n_queries=1000, seed=3)
     overlap = neighbor_overlap(nested_sweep(rows, dims=[64], k=10), seed=3)
     assert result.n_queries == 205
-    assert (result.overlap, result.low, result.high) == pytest.approx(
-        (overlap.overlap[0], overlap.overlap_low[0], overlap.overlap_high[0])
-    )
+    (kept, *_) = overlap.overlap
+    assert (result.overlap, result.low, result.high) == pytest.approx((kept.value, kept.low, kept.high))
 
 
 def test_the_full_width_keeps_everything(embedded):

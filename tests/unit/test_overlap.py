@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mrl_viz.errors import InvalidInputError
+from mrl_viz.measures.estimate import Estimate
 from mrl_viz.measures.lists import (
     RBO_PERSISTENCE,
     knn_correct,
@@ -61,7 +62,7 @@ def test_overlap_equals_set_intersection():
     for level in range(3):
         lists = SWEEP.indices[level]
         shared = [len(set(a) & set(b)) for a, b in zip(lists, full)]
-        assert result.overlap[level] == pytest.approx(np.mean(shared) / 6)
+        assert result.overlap[level].value == pytest.approx(np.mean(shared) / 6)
         assert result.jaccard[level] == pytest.approx(np.mean([s / (12 - s) for s in shared]))
         assert result.rbo[level] == pytest.approx(np.mean([naive_rbo(list(a), list(b)) for a, b in zip(lists, full)]))
         assert result.top1_agreement[level] == pytest.approx(np.mean(lists[:, 0] == full[:, 0]))
@@ -76,9 +77,7 @@ def test_overlap_equals_set_intersection():
 def test_full_width_agrees_with_itself():
     """m = D: everything survives, interval included."""
     result = neighbor_overlap(SWEEP)
-    assert (result.overlap[-1], result.overlap_low[-1], result.overlap_high[-1], result.rbo[-1]) == pytest.approx(
-        (1,) * 4
-    )
+    assert result.overlap[-1] == Estimate(1, 1, 1) and result.rbo[-1] == pytest.approx(1)
     assert result.corrected[-1] == pytest.approx(1)
 
 
@@ -88,7 +87,7 @@ def test_chance_is_that_of_unrelated_lists():
     corpus = np.hstack([rng.normal(size=(400, 16)), 1000 * rng.normal(size=(400, 16))])
     result = neighbor_overlap(nested_sweep(corpus, dims=[16], k=20))
     assert result.chance == pytest.approx(20 / 399)
-    assert result.overlap[0] == pytest.approx(result.chance, abs=0.01)
+    assert result.overlap[0].value == pytest.approx(result.chance, abs=0.01)
 
 
 def test_changes_partition_the_lists():
@@ -121,5 +120,5 @@ def test_unknown_items_and_widths_are_refused():
 def test_takeaway_names_the_widths():
     """The sentence is computed from the numbers."""
     result = neighbor_overlap(SWEEP)
-    assert f"{result.overlap[1]:.0%} at 16" in result.takeaway()
+    assert f"{result.overlap[1].value:.0%} at 16" in result.takeaway()
     assert "per_item" not in result.to_dict()
