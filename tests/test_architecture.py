@@ -14,12 +14,13 @@ NUMERIC = {"numpy", "scipy", "torch", "ir_measures"}
 DATA = NUMERIC | {"pandas", "pyarrow", "zarr", "sentence_transformers", "transformers", "tokenizers", "safetensors", "wordllama",
                   "huggingface_hub", "httpx", "httpx2", "filelock", "platformdirs", "openai", "boto3", "botocore"}  # fmt: skip
 LEARNED = NUMERIC | {"sklearn", "umap", "faiss"}
-CORE = {"errors", "files", "home", "result", "truncation", "arrangements", "sweep", "measures"}
+CORE = {"errors", "files", "fingerprint", "home", "result", "truncation", "arrangements", "sweep", "measures"}
 # Room: third parties it may import, rooms of ours it may import.
 ROOMS = {
     "errors": (set(), set()),
     "files": (set(), {"errors"}),
     "home": (set(), set()),
+    "fingerprint": ({"numpy"}, set()),
     "result": ({"numpy"}, set()),
     "truncation": (NUMERIC, {"errors"}),
     "arrangements": (NUMERIC, {"errors", "truncation"}),

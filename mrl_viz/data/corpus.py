@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.home import home
 from mrl_viz.truncation import FloatMatrix, check_embeddings
 
@@ -45,7 +45,8 @@ class Corpus:
     """Texts, and whatever came with them.
 
     `labels` : column name to one value per text. `qrels` : query id to document id to grade. `pairs` : (left, right,
-    score) by position in `texts`. `embeddings` : ready vectors of shape (n_items, full_dim), float32, or None.
+    score) by position in `texts`. `embeddings` : ready vectors of shape (n_items, full_dim), float32, or None; with them
+    come `query_embeddings`, (n_queries, full_dim), for all queries or, with None, there are no queries.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Corpus:
     qrels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     pairs: tuple[tuple[int, int, float], ...] = ()
     embeddings: FloatMatrix | None = None
+    query_embeddings: FloatMatrix | None = None
 
     @property
     def n_items(self) -> int:
@@ -82,13 +84,14 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with any text or vector."""
-        digest = hashlib.sha256()
-        for text in self.texts:
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-        if self.embeddings is not None:
-            digest.update(np.ascontiguousarray(self.embeddings).tobytes())
-        return digest.hexdigest()[:16]
+        """Sixteen hexadecimal digits of the evidence: they change with everything here that a result can depend on.
+
+        These are texts, ids, label columns and their order, queries, judgements, pairs and vectors, not the name or the check.
+        """
+        return fingerprint(
+            self.texts, self.ids, tuple(self.labels.items()), self.query_ids, self.query_texts, self.query_embeddings,
+            self.qrels, self.pairs, self.embeddings,
+        )  # fmt: skip
 
     def judgements_by_row(self) -> dict[int, dict[int, int]]:
         """The relevance judgements by the rows of queries and texts: {query row: {text row: grade}}.
@@ -253,6 +256,39 @@ def with_texts(corpus: Corpus, texts: Sequence[str]) -> Corpus:
 def _check_texts(name: str, n_vectors: int, n_texts: int) -> None:
     if n_texts != n_vectors:
         raise ShapeError(f"`{name}` has {n_vectors} vectors but {n_texts} texts; give one text each.")
+
+
+def with_queries(corpus: Corpus, queries: Corpus) -> Corpus:
+    """The corpus with the items of another one as its queries: texts for texts, vectors for vectors. Earlier queries go.
+
+    Raises
+    ------
+    ShapeError : vectors of another width. InvalidInputError : texts for vectors, or vectors for texts.
+    """
+    if (corpus.embeddings is None) != (queries.embeddings is None):
+        kinds = ("texts", "vectors") if corpus.embeddings is None else ("vectors", "texts")
+        raise InvalidInputError(
+            f"`{corpus.name}` holds {kinds[0]} and `{queries.name}` {kinds[1]}; give both as texts, or both as vectors of one model."
+        )
+    if corpus.embeddings is not None and queries.embeddings is not None:
+        widths = corpus.embeddings.shape[1], queries.embeddings.shape[1]
+        if widths[0] != widths[1]:
+            raise ShapeError(
+                f"`{queries.name}` has vectors of {widths[1]} coordinates and `{corpus.name}` of {widths[0]}; use one model for both."
+            )
+    notes = [note for note in corpus.check.notes if "judgements" not in note]
+    if corpus.query_ids:
+        notes.append(
+            f"The {len(corpus.query_ids)} queries that came with the data, and their judgements, are replaced."
+        )
+    return replace(
+        corpus,
+        query_ids=queries.ids,
+        query_texts=queries.texts,
+        query_embeddings=queries.embeddings,
+        qrels={},
+        check=replace(corpus.check, notes=(*notes, *queries.check.notes)),
+    )
 
 
 def with_retrieval(

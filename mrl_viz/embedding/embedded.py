@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from mrl_viz.data.corpus import Corpus, corpus_from_texts
+from mrl_viz.data.corpus import with_queries as searched_with
+from mrl_viz.embedding.encoder import model_identity
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder, shipped_encoder
 from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
-    from mrl_viz.data.corpus import Corpus
-    from mrl_viz.embedding.encoders import Encoder
+    from mrl_viz.embedding.encoder import Encoder, Kind
 
 Progress = Callable[[int, int], None]
 
@@ -22,8 +27,9 @@ Progress = Callable[[int, int], None]
 class Embedded:
     """A corpus with its embeddings at full width.
 
-    `corpus` : float32 of shape (n_items, full_dim); `queries` : (n_queries, full_dim) or None, the corpus against itself.
-    `seconds` : what embedding took, 0 for vectors that came ready. `fingerprint` : of texts, model and queries.
+    `matrix` : float32 of shape (n_items, full_dim). `queries` : (n_queries, full_dim), of the corpus' own queries in their
+    order; None where there are none or they were left out. `seconds` : what embedding took, 0 for vectors that came ready.
+    `identity` : of model, revision, prompts and the step before truncation, see `model_identity`; "" where it is not known.
     `max_tokens` : what the model reads of a text, None for all of it; `n_overlong` : texts with more tokens than that.
     """
 
@@ -33,7 +39,7 @@ class Embedded:
     matrix: FloatMatrix
     queries: FloatMatrix | None
     seconds: float
-    fingerprint: str
+    identity: str
     max_tokens: int | None = None
     n_overlong: int = 0
 
@@ -42,6 +48,19 @@ class Embedded:
         """Coordinates per vector."""
         return int(self.matrix.shape[1])
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits: of the data's evidence, of the model, and of whether its queries have vectors.
+
+        The vectors themselves count where the model's identity is not known.
+        """
+        vectors = None if self.identity else (self.matrix, self.queries)
+        return fingerprint(self.corpus.fingerprint, self.model, self.identity, self.queries is not None, vectors)
+
+    def without_queries(self) -> Embedded:
+        """The same without query vectors: its texts search for each other."""
+        return self if self.queries is None else replace(self, queries=None)
+
     def model_dict(self) -> dict[str, Any]:
         """The model as plain data."""
         return {"name": self.model, "full_dim": self.full_dim, "matryoshka_dims": self.matryoshka_dims}
@@ -49,7 +68,7 @@ class Embedded:
 
 def embed(
     corpus: Corpus,
-    model: str = "wordllama",
+    model: str | Encoder = "wordllama",
     *,
     queries: Sequence[str] | None = None,
     device: str | None = None,
@@ -63,7 +82,8 @@ def embed(
     ----------
     corpus : texts, or vectors
     model : a catalogue name, a Hub name or a local folder; ignored for vectors
-    queries : texts to search with; None takes the corpus' own queries, an empty sequence none
+    queries : texts to search with instead of the corpus' own queries and their judgements; None takes its own; an empty
+        sequence leaves them out, as where every call is paid, and `with_queries` adds them later
     device : torch device, None for the best there is
     trust_remote_code : let the model's repository run code
     progress, cancelled : called between batches
@@ -72,41 +92,102 @@ def embed(
     ------
     ModelUnavailableError, StoreError, CancelledError, EmptyInputError, InvalidInputError
     """
-    query_texts = tuple(corpus.query_texts if queries is None else queries)
     if corpus.n_items == 0:
         raise EmptyInputError("`corpus` has no texts; add at least two.")
+    if queries and corpus.embeddings is not None:
+        raise InvalidInputError("`queries` are texts but the corpus holds ready vectors; leave the queries out.")
+    if queries and tuple(queries) != corpus.query_texts:
+        corpus = searched_with(corpus, corpus_from_texts(queries, keep_duplicates=True))
+    asked = bool(corpus.query_texts) and (queries is None or len(queries) > 0)
     if corpus.embeddings is not None:
-        if query_texts:
-            raise InvalidInputError("`queries` are texts but the corpus holds ready vectors; leave the queries out.")
-        return Embedded(corpus, "vectors", None, corpus.embeddings, None, 0.0, corpus.fingerprint)
-    from mrl_viz.embedding.encoders import load_encoder
-    from mrl_viz.embedding.encoders.precomputed import shipped_encoder
-    from mrl_viz.embedding.store import EmbeddingStore
-
+        found = corpus.query_embeddings if asked else None
+        return Embedded(corpus, "vectors", None, corpus.embeddings, found, 0.0, "ready vectors")
+    encoder = _encoder(model, (*corpus.texts, *(corpus.query_texts if asked else ())), device, trust_remote_code)
     started = time.perf_counter()
-    encoder: Encoder
-    if shipped := shipped_encoder(model, (*corpus.texts, *query_texts)):
-        encoder = shipped
-        rows = shipped.encode(corpus.texts, progress=progress)
-        query_rows = shipped.encode(query_texts) if query_texts else None
-    else:
-        encoder = load_encoder(model, device=device, trust_remote_code=trust_remote_code)
-        started = time.perf_counter()
-        store = EmbeddingStore()
-        rows = store.embed(encoder, corpus.texts, kind="document", progress=progress, cancelled=cancelled)
-        query_rows = store.embed(encoder, query_texts, kind="query", cancelled=cancelled) if query_texts else None
+    rows = embed_texts(corpus.texts, encoder, progress=progress, cancelled=cancelled)
+    query_rows = embed_texts(corpus.query_texts, encoder, kind="query", cancelled=cancelled) if asked else None
     seconds = time.perf_counter() - started
-    digest = hashlib.sha256(f"{corpus.fingerprint}\0{encoder.name}\0{encoder.revision}".encode())
-    for text in query_texts:
-        digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))
     return Embedded(
-        corpus, encoder.name, encoder.matryoshka_dims, rows, query_rows, seconds, digest.hexdigest()[:16],
+        corpus, encoder.name, encoder.matryoshka_dims, rows, query_rows, seconds, model_identity(encoder),
         encoder.max_tokens, _count_overlong(encoder, corpus.texts),
     )  # fmt: skip
 
 
+def with_queries(
+    embedded: Embedded,
+    model: str | Encoder | None = None,
+    *,
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    cancelled: Callable[[], bool] | None = None,
+) -> Embedded:
+    """The same with vectors of the corpus' own queries, from the store where it has them; itself where nothing is to add.
+
+    Parameters
+    ----------
+    model : the one that embedded the texts, where it is loaded already; None loads it by its name
+    device, trust_remote_code, cancelled : as in `embed`
+
+    Raises
+    ------
+    InvalidInputError : another model. ModelUnavailableError, StoreError, CancelledError : as in `embed`.
+    """
+    corpus = embedded.corpus
+    if embedded.queries is not None or not corpus.query_texts:
+        return embedded
+    if corpus.embeddings is not None:
+        return replace(embedded, queries=corpus.query_embeddings)
+    encoder = _encoder(model or embedded.model, corpus.query_texts, device, trust_remote_code)
+    if embedded.identity and model_identity(encoder) != embedded.identity:
+        raise InvalidInputError(
+            f"`model` is {encoder.name} but the texts were embedded by {embedded.model}, or by another revision of it; "
+            "embed the texts again."
+        )
+    return replace(embedded, queries=embed_texts(corpus.query_texts, encoder, kind="query", cancelled=cancelled))
+
+
+def embed_texts(
+    texts: Sequence[str],
+    model: str | Encoder = "wordllama",
+    *,
+    kind: Kind = "document",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FloatMatrix:
+    """Vectors of any texts, such as a typed query, float32 of shape (n_texts, full_dim), from the store where it has them.
+
+    What is new is stored like any text: the vector, and a hash of the text, never the text.
+
+    Parameters
+    ----------
+    texts : any number
+    model : a name as in `embed`, or the loaded encoder
+    kind : which of the model's prompts
+    device, trust_remote_code, progress, cancelled : as in `embed`
+
+    Raises
+    ------
+    ModelUnavailableError, StoreError, CancelledError : as in `embed`.
+    """
+    encoder = _encoder(model, texts, device, trust_remote_code)
+    if isinstance(encoder, PrecomputedEncoder):
+        return encoder.encode(texts, progress=progress)
+    from mrl_viz.embedding.store import EmbeddingStore
+
+    return EmbeddingStore().embed(encoder, texts, kind=kind, progress=progress, cancelled=cancelled)
+
+
+def _encoder(model: str | Encoder, texts: Sequence[str], device: str | None, trust_remote_code: bool) -> Encoder:
+    """The loaded model; for texts of the sample, its shipped vectors do as well."""
+    if not isinstance(model, str):
+        return model
+    return shipped_encoder(model, texts) or load_encoder(model, device=device, trust_remote_code=trust_remote_code)
+
+
 def _count_overlong(encoder: Encoder, texts: Sequence[str]) -> int:
-    """How many texts have more tokens than the model reads; a token has at least one character, so short texts are not counted."""
+    """Texts with more tokens than the model reads; a token has a character or more, so short texts are not counted."""
     if encoder.max_tokens is None:
         return 0
     candidates = [text for text in texts if len(text) > encoder.max_tokens]

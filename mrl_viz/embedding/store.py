@@ -35,7 +35,7 @@ from mrl_viz.truncation import FloatMatrix
 if TYPE_CHECKING:
     import zarr
 
-    from mrl_viz.embedding.encoders import Encoder, Kind
+    from mrl_viz.embedding.encoder import Encoder, Kind
 
 # 4096 x 64 float32 is 1 MB: few enough files, and the narrowest useful prefix reads a quarter of a 256-d row.
 ROW_CHUNK, DIM_CHUNK = 4096, 64

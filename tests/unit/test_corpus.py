@@ -106,7 +106,9 @@ def test_with_texts_gives_vectors_their_texts():
     np.testing.assert_array_equal(corpus.embeddings, VECTORS, strict=True)
     assert (corpus.name, corpus.ids, corpus.labels) == (vectors.name, vectors.ids, vectors.labels)
     assert corpus.fingerprint != vectors.fingerprint
-    assert corpus.fingerprint == corpus_from_vectors(VECTORS, texts=["same", "same", ""]).fingerprint
+    assert (
+        corpus.fingerprint == corpus_from_vectors(VECTORS, texts=["same", "same", ""], labels=corpus.labels).fingerprint
+    )
 
 
 @pytest.mark.parametrize("texts", [["a", "b"], ["a", "b", "c", "d"], []])

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from mrl_viz.embedding.encoder import Encoder, Kind, model_identity
 
-from mrl_viz.truncation import FloatMatrix
-
-Kind = Literal["document", "query"]
+__all__ = ["Encoder", "Kind", "load_encoder", "model_identity", "revision_of"]
 
 
-class Encoder(Protocol):
-    """A model that turns texts into vectors.
+def revision_of(model: str) -> str:
+    """The revision that a named model would have now, found without loading it: for cache keys that must notice a change.
 
-    `revision` changes whenever the same text could give another vector. `matryoshka_dims` are the widths it was trained at,
-    None when unknown or none. `pre_truncation` ("none" or "layer_norm") is already applied by `encode`.
+    Raises
+    ------
+    ModelUnavailableError : a folder that holds no model.
     """
+    from mrl_viz.embedding.encoders.api import is_paid
+    from mrl_viz.embedding.encoders.sentence_transformers import revision
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def revision(self) -> str: ...
-    @property
-    def full_dim(self) -> int: ...
-    @property
-    def matryoshka_dims(self) -> tuple[int, ...] | None: ...
-    @property
-    def query_prompt(self) -> str: ...
-    @property
-    def document_prompt(self) -> str: ...
-    @property
-    def pre_truncation(self) -> str: ...
-    @property
-    def max_tokens(self) -> int | None: ...
-
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: Kind = "document",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> FloatMatrix:
-        """Vectors of shape (n_texts, full_dim), float32, not truncated; `cancelled` is asked between batches."""
-        ...
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text as the model reads it, before any cut."""
-        ...
+    return "api" if is_paid(model) else revision(model)
 
 
 def load_encoder(name: str = "wordllama", *, device: str | None = None, trust_remote_code: bool = False) -> Encoder:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from mrl_viz.embedding.encoders import Kind
+from mrl_viz.embedding.encoder import Kind
 from mrl_viz.embedding.encoders.api import (
     UNREACHABLE_ATTEMPTS,
     Backoff,

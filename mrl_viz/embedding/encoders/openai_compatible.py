@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mrl_viz.embedding.encoders import Kind
+from mrl_viz.embedding.encoder import Kind
 from mrl_viz.embedding.encoders.api import (
     UNREACHABLE_ATTEMPTS,
     Backoff,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +10,10 @@ import numpy as np
 
 from mrl_viz.data.corpus import sample_data_folder
 from mrl_viz.embedding.catalogue import find_card
-from mrl_viz.embedding.encoders import Kind
+from mrl_viz.embedding.encoder import Kind
+from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.errors import CancelledError, InvalidInputError, ShapeError
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix, check_embeddings
 
 # The sample's vectors by the default model, so that a first visit loads no model.
@@ -24,6 +25,7 @@ class PrecomputedEncoder:
     """An `Encoder` that looks vectors up; a text it does not know is an error, never a guess.
 
     `texts` : the known texts; `embeddings` : their vectors, (n_texts, full_dim). An equal text has one vector: the first.
+    `known_revision` : of the model that made them, where it is known.
     """
 
     name: str
@@ -34,6 +36,7 @@ class PrecomputedEncoder:
     document_prompt: str = ""
     pre_truncation: str = "none"
     max_tokens: int | None = None
+    known_revision: str = ""
 
     def __post_init__(self) -> None:
         array = check_embeddings(self.embeddings)
@@ -48,13 +51,8 @@ class PrecomputedEncoder:
 
     @cached_property
     def revision(self) -> str:
-        """Changes with any text or vector."""
-        digest = hashlib.sha256()
-        for text in self.texts:
-            content = text.encode("utf-8", "surrogatepass")
-            digest.update(b"%d " % len(content) + content)
-        digest.update(self.embeddings.tobytes())
-        return f"vectors-{digest.hexdigest()[:16]}"
+        """`known_revision`, else one that changes with any text or vector."""
+        return self.known_revision or f"vectors-{fingerprint(self.texts, self.embeddings)}"
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -106,4 +104,5 @@ def shipped_encoder(name: str, texts: Sequence[str]) -> PrecomputedEncoder | Non
         )
         if not set(texts) <= set(known):
             return None
-        return PrecomputedEncoder(card.name, known, file.get_tensor("embeddings"), card.matryoshka_dims)
+        rows = file.get_tensor("embeddings")
+        return PrecomputedEncoder(card.name, known, rows, card.matryoshka_dims, known_revision=revision_of(name))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrl_viz.embedding.catalogue import ModelCard, find_card, hub_folder, package_folder
-from mrl_viz.embedding.encoders import Kind
+from mrl_viz.embedding.encoder import Kind
 from mrl_viz.errors import CancelledError, ModelUnavailableError
 from mrl_viz.truncation import FloatMatrix
 
@@ -95,6 +95,12 @@ def load(name: str, *, device: str | None, trust_remote_code: bool) -> SentenceT
     return _load_model(name, card, device, trust_remote_code)
 
 
+def revision(name: str) -> str:
+    """See `mrl_viz.embedding.encoders.revision_of`."""
+    card = find_card(name)
+    return _wordllama_files()[2] if card is not None and card.name == "wordllama" else _find_source(name, card)[2]
+
+
 def _best_device() -> str:
     import torch
 
@@ -104,13 +110,7 @@ def _best_device() -> str:
 
 
 def _load_wordllama(card: ModelCard, device: str) -> SentenceTransformerEncoder:
-    folder = package_folder("wordllama")
-    if folder is None:
-        raise ModelUnavailableError("`wordllama` is not installed; run `pip install wordllama`.")
-    weights_file = folder / "weights" / "l2_supercat_256.safetensors"
-    tokenizer_file = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
-    if not (weights_file.is_file() and tokenizer_file.is_file()):
-        raise ModelUnavailableError("`wordllama` is installed without its weights; reinstall it with pip.")
+    weights_file, tokenizer_file, revision = _wordllama_files()
     from safetensors.numpy import load_file
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -119,8 +119,19 @@ def _load_wordllama(card: ModelCard, device: str) -> SentenceTransformerEncoder:
     (weights,) = load_file(weights_file).values()
     table = StaticEmbedding(Tokenizer.from_file(str(tokenizer_file)), embedding_weights=weights.astype(np.float32))
     model = SentenceTransformer(modules=[table], device=device)
-    revision = f"wheel-{version('wordllama')}-{weights_file.stat().st_size}"
     return _wrap(card.name, revision, model, card, STATIC_BATCH)
+
+
+def _wordllama_files() -> tuple[Path, Path, str]:
+    """Weights, tokenizer and revision of the default model."""
+    folder = package_folder("wordllama")
+    if folder is None:
+        raise ModelUnavailableError("`wordllama` is not installed; run `pip install wordllama`.")
+    weights = folder / "weights" / "l2_supercat_256.safetensors"
+    tokenizer = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
+    if not (weights.is_file() and tokenizer.is_file()):
+        raise ModelUnavailableError("`wordllama` is installed without its weights; reinstall it with pip.")
+    return weights, tokenizer, f"wheel-{version('wordllama')}-{weights.stat().st_size}"
 
 
 def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_code: bool) -> SentenceTransformerEncoder:
