@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
 # Both give a(x) − a(−x) = x, which is what carries a vector unchanged through stock layers when a model folder is
@@ -90,12 +90,9 @@ class Adaptor:
 
     @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits that change with the map."""
-        digest = hashlib.sha256(repr((self.method, self.full_dim, self.activation, self.is_residual)).encode())
-        for array in (self.rotation, *(array for layer in self.layers for array in layer)):
-            if array is not None:
-                digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()[:8]
+        """Eight hexadecimal digits that change with the map and with the rows it has seen."""
+        how = self.method, self.full_dim, self.activation, self.is_residual
+        return fingerprint(how, self.rotation, self.layers, self.fitted_rows)[:8]
 
     def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which rows it was fitted on, shape (n_items,); measured on those, it looks better than it is.

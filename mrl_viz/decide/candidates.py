@@ -74,7 +74,7 @@ class Candidates:
     `values` : float64 of shape (n_plans, n_ks, n_queries), each query's value at every list length of `ks`.
     `full` : (n_ks, n_queries), the same at full width, where quality is a share of it; None for overlap.
     `gold` : (n_queries,), ranks of the judged scores, for spearman only. `texts_are_queries` : there were no queries, so
-    texts search for their neighbors. `fingerprint` : of texts, model and queries.
+    texts search for their neighbors. `fingerprint` : of the evidence and the model.
     """
 
     metric: str

@@ -158,8 +158,8 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
     decided = data.get("fingerprint") if isinstance(data, Mapping) else None
     if fingerprint is not None and decided != fingerprint:
         raise InvalidInputError(
-            f"`record` was decided on data {decided} and these are {fingerprint}: other texts, queries or another model; "
-            "choose again for these data."
+            f"`record` was decided on data {decided} and these are {fingerprint}: other texts, labels, queries, "
+            "judgements or another model; choose again for these data."
         )
     return Plan.from_dict(record["plan"])
 

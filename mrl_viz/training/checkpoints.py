@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrl_viz.errors import DataFormatError, StoreError
+from mrl_viz.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -117,10 +117,9 @@ class TrainingState:
         return loaded
 
 
-def run_fingerprint(run: str, config: TrainingConfig, data: TrainingData) -> str:
-    """Sixteen hexadecimal digits that change with run, settings and data."""
-    content = json.dumps([run, config.to_dict(), data.to_dict()], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+def run_fingerprint(run: str, config: TrainingConfig, data: TrainingData, start: str) -> str:
+    """Sixteen hexadecimal digits that change with run, settings, data and `start`, the identity of the model trained."""
+    return fingerprint(run, config.to_dict(), data.to_dict(), start)
 
 
 def save_model(model: SentenceTransformer, folder: Path, *, dims: Sequence[int], card: str) -> Path:

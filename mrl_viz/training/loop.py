@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.embedding.encoders import Encoder
+from mrl_viz.embedding.encoder import Encoder, model_identity
 from mrl_viz.errors import CancelledError, DataFormatError, DimensionError, InvalidInputError
 from mrl_viz.truncation import check_dims, default_dims
 
@@ -259,13 +259,21 @@ def train_contrastive(
     with _own_generator(config.seed, 0):  # fresh layers draw numbers even where they are replaced at once
         trainee = prepare(model, data, config)
     return _train(
-        trainee, data, config, dims if run == "matryoshka" else dims[-1:], run, checkpoint, progress, cancelled
+        trainee,
+        data,
+        config,
+        dims if run == "matryoshka" else dims[-1:],
+        run,
+        model_identity(model),
+        checkpoint,
+        progress,
+        cancelled,
     )
 
 
 def _train(
-    trainee: Trainee, data: TrainingData, config: TrainingConfig, dims: tuple[int, ...], run: Run, checkpoint: Path | None,
-    progress: Progress | None, cancelled: Callable[[], bool] | None,
+    trainee: Trainee, data: TrainingData, config: TrainingConfig, dims: tuple[int, ...], run: Run, start: str,
+    checkpoint: Path | None, progress: Progress | None, cancelled: Callable[[], bool] | None,
 ) -> TrainedModel:  # fmt: skip
     """The loop. `state` is always the end of a whole epoch, and finite."""
     import torch
@@ -279,7 +287,7 @@ def _train(
     inner = _recorder(MultipleNegativesRankingLoss(trainee.module, scale=config.scale))
     loss = MatryoshkaLoss(trainee.module, inner, list(dims), list(weights))
     optimizer = torch.optim.Adam(trainee.parameters, lr=config.step_size)
-    key = run_fingerprint(run, config, data)
+    key = run_fingerprint(run, config, data, start)
     state = TrainingState.load(checkpoint, key) if checkpoint is not None and checkpoint.is_file() else TrainingState()
     state.restore(trainee.parameters, optimizer)
     started = written = time.perf_counter()

@@ -96,7 +96,7 @@ def _fit(
 def _model_key(workspace: Workspace) -> str:
     """What an adaptor belongs to: a model, or, where vectors came ready, those very vectors."""
     ready = workspace.corpus.embeddings is not None
-    return workspace.corpus.fingerprint if ready else f"{workspace.embedded.model} {workspace.embedded.full_dim}"
+    return workspace.corpus.fingerprint if ready else workspace.embedded.identity
 
 
 def session_adaptor(workspace: Workspace) -> AdaptorFit | None:

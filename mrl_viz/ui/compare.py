@@ -9,6 +9,7 @@ import streamlit as st
 from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, encode_speed, neighbors_side_by_side
 from mrl_viz.embedding.catalogue import CATALOGUE, is_available
 from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.export import comparison_report
 from mrl_viz.ui.models import ENCODING, encoder_of, refuse_paid_models
 from mrl_viz.ui.selection import current_item, shortened
@@ -38,7 +39,9 @@ def comparison(workspace: Workspace, models: tuple[str, ...]) -> ModelComparison
     """The comparison, once its button was pressed for these texts and models; None before."""
     for model in models:
         refuse_paid_models(model)
-    n_items, key = workspace.corpus.n_items, f"compare_{workspace.corpus.fingerprint}_{'_'.join(models)}_{workspace.k}"
+    n_items = workspace.corpus.n_items
+    revisions = "_".join(f"{model} {revision_of(model)}" for model in models)
+    key = f"compare_{workspace.corpus.fingerprint}_{revisions}_{workspace.k}"
     done: set[str] = st.session_state.setdefault("compared", set())
     if key not in done:
         if not st.button(f"Compare on {n_items:,} texts", key="run_compare", type="primary"):

@@ -8,7 +8,8 @@ import threading
 import numpy as np
 import streamlit as st
 
-from mrl_viz.embedding.encoders import Encoder, Kind, load_encoder
+from mrl_viz.embedding.embedded import embed_texts
+from mrl_viz.embedding.encoders import Encoder, Kind, load_encoder, revision_of
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.truncation import FloatMatrix
@@ -18,20 +19,20 @@ ENCODING = threading.Lock()
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model…")
-def _encoder(model: str) -> Encoder:
+def _encoder(model: str, revision: str) -> Encoder:
     return load_encoder(model)
 
 
 def encoder_of(model: str) -> Encoder:
     """The loaded model, kept for all visitors."""
-    return _encoder(model)
+    return _encoder(model, revision_of(model))
 
 
 def encode_one(model: str, text: str, kind: Kind = "document") -> FloatMatrix:
-    """The vector of one text by the current model, shape (full_dim,); never stored."""
-    encoder = _encoder(model)
+    """The vector of one text by the current model, shape (full_dim,); kept in the store like any text's."""
+    encoder = encoder_of(model)
     with ENCODING:
-        return np.asarray(encoder.encode([text], kind=kind)[0])
+        return np.asarray(embed_texts([text], encoder, kind=kind)[0])
 
 
 def refuse_paid_models(model: str) -> None:

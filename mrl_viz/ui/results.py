@@ -11,6 +11,7 @@ from mrl_viz.analysis import Analysis, analyse
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.data.reading import sample_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
 from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks, neighbor_overlap
 from mrl_viz.measures.lists import neighbor_ranks as ranks_of
@@ -34,14 +35,16 @@ def sample() -> Corpus:
 def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     """The corpus with its vectors; what takes time shows its progress in `area` and can be stopped, keeping what is finished."""
     key = (corpus.fingerprint, model)
-    kept: dict[tuple[str, str], Embedded] = st.session_state.setdefault(EMBEDDED_KEY, {})
-    if key not in kept:
+    # A model trained again in the same folder is another model.
+    place = (*key, "" if corpus.embeddings is not None else revision_of(model))
+    kept: dict[tuple[str, ...], Embedded] = st.session_state.setdefault(EMBEDDED_KEY, {})
+    if place not in kept:
         if st.session_state.get(STOPPED_KEY) == key:
             _offer_to_continue(area)
-        kept[key] = _embed(corpus, model, area)
+        kept[place] = _embed(corpus, model, area)
         while len(kept) > MOST_EMBEDDED:
             del kept[next(iter(kept))]
-    return kept[key]
+    return kept[place]
 
 
 def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:

@@ -183,9 +183,20 @@ def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
 def test_a_record_of_other_data_is_refused(decision):
     """A plan decided on other texts, queries or another model is not used silently."""
     record = decision_record(decision).to_dict()
-    with pytest.raises(InvalidInputError, match="other texts, queries or another model"):
+    with pytest.raises(InvalidInputError, match="other texts, labels, queries, judgements or another model"):
         plan_from_record(record, fingerprint="0123456789abcdef")
     assert plan_from_record(record) == decision.plan
+
+
+def test_a_record_of_other_judgements_is_refused(embedded, decision):
+    """The same texts and model with one judgement or one label changed are other data."""
+    record = decision_record(decision).to_dict()
+    source = embedded.corpus
+    qrels = {**source.qrels, source.query_ids[0]: {source.ids[0]: 2}}
+    labels = {**source.labels, "domain": source.labels["domain"][::-1]}
+    for changed in (replace(source, qrels=qrels), replace(source, labels=labels)):
+        with pytest.raises(InvalidInputError, match="other texts, labels, queries, judgements"):
+            plan_from_record(record, fingerprint=replace(embedded, corpus=changed).fingerprint)
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,8 @@ def test_checkpoints_of_other_runs_and_damaged_ones_are_refused(model, data, tmp
     content = path.read_bytes()
     with pytest.raises(DataFormatError, match="other data or settings"):
         train_contrastive(model, data, replace(CONFIG, seed=9), checkpoint=path)
+    with pytest.raises(DataFormatError, match="other data or settings"):
+        train_contrastive(replace(model, revision="another"), data, CONFIG, checkpoint=path)
     assert path.read_bytes() == content
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataFormatError, match="no whole checkpoint"):

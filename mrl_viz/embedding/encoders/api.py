@@ -65,12 +65,12 @@ class CostEstimate:
         return self.tokens_at_most * self.price_per_million / 1e6
 
 
-def estimate_cost(texts: Sequence[str], price_per_million: float) -> CostEstimate:
-    """Tokens and price of embedding the texts, before anything is sent; no tokenizer is loaded.
+def estimate_cost(texts: Sequence[str], price_per_million: float, *, queries: Sequence[str] = ()) -> CostEstimate:
+    """Tokens and price of embedding texts and queries, before anything is sent; no tokenizer is loaded.
 
     Parameters
     ----------
-    texts : any number; equal texts count once and blank ones not at all, as when embedding through the store
+    texts, queries : any number; equal ones count once and blank ones not at all, as when embedding through the store
     price_per_million : the provider's price of a million tokens, >= 0, any currency
 
     Raises
@@ -81,7 +81,7 @@ def estimate_cost(texts: Sequence[str], price_per_million: float) -> CostEstimat
     """
     if not (math.isfinite(price_per_million) and price_per_million >= 0):
         raise InvalidInputError(f"`price_per_million` is {price_per_million}; give a price of 0 or more.")
-    sent = {text for text in texts if text.strip()}
+    sent = {text for text in (*texts, *queries) if text.strip()}
     return CostEstimate(
         n_texts=len(sent),
         tokens=sum(map(estimate_tokens, sent)),
