@@ -32,7 +32,8 @@ def ours(corpus: Corpus, encoder: SentenceTransformerEncoder, dims: list[int]) -
     """nDCG@10 at every width, from texts, by one encoding."""
     rows, queries = encoder.encode(corpus.texts), encoder.encode(corpus.query_texts, kind="query")
     embedded = Embedded(corpus, encoder.name, encoder.matryoshka_dims, rows, queries, 0.0, "")
-    return list(evaluate(embedded, dims=dims, task="retrieval", binary_qrels=True).curves["ndcg@10"].value)
+    curve = evaluate(embedded, dims=dims, task="retrieval", binary_qrels=True).curves["ndcg@10"]
+    return [estimate.value for estimate in curve.value]
 
 
 def theirs(corpus: Corpus, encoder: SentenceTransformerEncoder, dims: list[int]) -> list[float]:

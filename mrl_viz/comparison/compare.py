@@ -15,7 +15,7 @@ from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreem
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.estimate import bootstrap_mean, bootstrap_paired
+from mrl_viz.measures.estimate import Estimate, PairedEstimate, bootstrap, paired_bootstrap
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
@@ -284,23 +284,18 @@ def _points(
     """Every model, dtype and width; `values` is empty without labels."""
     keys = [(name, dim, dtype) for name, dims in zip(names, widths) for dtype in DTYPES for dim in dims]
     sizes = [bytes_per_vector(dim, dtype) for _, dim, dtype in keys]
-    overlap = _with_interval(np.concatenate(kept), seed, 0)
+    overlap = bootstrap(np.concatenate(kept), seed=seed)
     if not values:
-        return tuple(ComparedPoint(*key, size, *three) for key, size, three in zip(keys, sizes, overlap))
-    quality = _with_interval(np.concatenate(values), seed, -1)
-    front = pareto_front(sizes, [value for value, _, _ in quality])
+        return tuple(ComparedPoint(*key, size, share) for key, size, share in zip(keys, sizes, overlap))
+    # The shares of pairs in a correlation are not bounded by what the correlation is.
+    judged = [
+        Estimate(one.value, max(one.low, -1), min(one.high, 1)) for one in bootstrap(np.concatenate(values), seed=seed)
+    ]
+    front = pareto_front(sizes, [one.value for one in judged])
     return tuple(
-        ComparedPoint(*key, size, *three, *judged, bool(first))
-        for key, size, three, judged, first in zip(keys, sizes, overlap, quality, front)
+        ComparedPoint(*key, size, share, one, bool(first))
+        for key, size, share, one, first in zip(keys, sizes, overlap, judged, front)
     )
-
-
-def _with_interval(values: Floats, seed: int, least: float) -> list[tuple[float, float, float]]:
-    """Mean and interval of each row, the interval around the mean and inside least..1."""
-    mean = values.mean(axis=1)
-    low, high = bootstrap_mean(values, seed=seed)
-    sides = (mean, np.clip(low, least, mean), np.clip(high, mean, 1))
-    return list(zip(*(side.tolist() for side in sides)))
 
 
 def _models(
@@ -312,11 +307,11 @@ def _models(
     seed: int,
 ) -> tuple[ComparedModel, ...]:
     """The models, with the distance to the best in full where their quality (n_models, n_judged) is known."""
-    models = []
-    behind = None
+    behind: Sequence[PairedEstimate | None] = (None,) * len(names)
     if in_full is not None:
-        behind = bootstrap_paired(in_full, baseline=int(in_full.mean(axis=1).argmax()), seed=seed)
-    for place, (name, one) in enumerate(zip(names, embedded)):
+        behind = paired_bootstrap(in_full, baseline=int(in_full.mean(axis=1).argmax()), seed=seed)
+    models = []
+    for name, one, distance in zip(names, embedded, behind):
         is_ready = one.corpus.embeddings is not None
         card = None if is_ready else find_card(name)
         full = next(p for p in points if (p.model, p.dim, p.dtype) == (name, one.full_dim, DTYPES[0]))
@@ -329,11 +324,7 @@ def _models(
                 embed_seconds=None if is_ready else one.seconds,
                 texts_per_second=speeds.get(name),
                 quality=full.quality,
-                quality_low=full.quality_low,
-                quality_high=full.quality_high,
-                behind=behind.difference[place] if behind else None,
-                behind_low=behind.difference_low[place] if behind else None,
-                behind_high=behind.difference_high[place] if behind else None,
+                behind=distance.difference if distance else None,
             )
         )
     return tuple(models)
@@ -350,8 +341,7 @@ def _agreement(lists: Sequence[Lists], widths: Sequence[tuple[int, ...]], seed: 
 
 def _agreement_of(dim: int | None, lists: Sequence[Lists], seed: int) -> ModelAgreement:
     pairs = list(combinations(range(len(lists)), 2))
-    found = _with_interval(np.stack([shared_share(lists[a], lists[b]) for a, b in pairs]), seed, 0)
-    sides = np.ones((3, len(lists), len(lists)))
-    for (a, b), three in zip(pairs, found):
-        sides[:, a, b] = sides[:, b, a] = three
-    return ModelAgreement(dim, *(tuple(tuple(row) for row in side.tolist()) for side in sides))
+    found = dict(zip(pairs, bootstrap(np.stack([shared_share(lists[a], lists[b]) for a, b in pairs]), seed=seed)))
+    models = range(len(lists))
+    itself = Estimate(1.0, 1.0, 1.0)
+    return ModelAgreement(dim, tuple(tuple(found.get((min(a, b), max(a, b)), itself) for b in models) for a in models))

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.estimate import is_too_wide
+from mrl_viz.measures.estimate import Estimate
+from mrl_viz.result import Result, flat
 
 # The share of its own neighbors at which `self_takeaway` asks for the bytes.
 MOST_KEPT = 0.9
 
 
 @dataclass(frozen=True)
-class ComparedModel:
-    """One of the models, in full.
+class ComparedModel(Result):
+    """One of the models, in full; what is not known is None.
 
     `size_mb` : weights in megabytes, from the catalogue. `embed_seconds` : what getting the vectors took, from the
-    store where it had them. `texts_per_second` : measured encode speed. `quality`… : at full width in float32, with its
-    95 % interval. `behind`… : the same less the best model's, from common resamples. What is not known is None.
+    store where it had them. `texts_per_second` : measured encode speed. `quality` : at full width in float32. `behind` :
+    the same less the best model's, from common resamples.
     """
 
     name: str
@@ -29,51 +30,67 @@ class ComparedModel:
     size_mb: float | None
     embed_seconds: float | None
     texts_per_second: float | None
-    quality: float | None = None
-    quality_low: float | None = None
-    quality_high: float | None = None
-    behind: float | None = None
-    behind_low: float | None = None
-    behind_high: float | None = None
+    quality: Estimate | None = None
+    behind: Estimate | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data, with every key whether known or not."""
+        return _with_ends(super().to_dict())
 
 
 @dataclass(frozen=True)
-class ComparedPoint:
+class ComparedPoint(Result):
     """One model at one width and dtype.
 
-    `overlap`… : share of its own full-width float32 neighbors kept, with its 95 % interval; says nothing of others.
-    `quality`… : of the task, None without labels. `is_on_front` : no point of any model has as much quality for fewer
-    bytes, or more for as many; None without labels.
+    `overlap` : share of its own full-width float32 neighbors kept; says nothing of other models. `quality` : of the
+    task, None without labels. `is_on_front` : no point of any model has as much quality for fewer bytes, or more for as
+    many; None without labels.
     """
 
     model: str
     dim: int
     dtype: str
     bytes_per_vector: int
-    overlap: float
-    overlap_low: float
-    overlap_high: float
-    quality: float | None = None
-    quality_low: float | None = None
-    quality_high: float | None = None
+    overlap: Estimate
+    quality: Estimate | None = None
     is_on_front: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data, with every key whether known or not."""
+        return _with_ends(super().to_dict())
+
+
+def _with_ends(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with keys for both ends of estimates that are not known."""
+    filled: dict[str, Any] = {}
+    for name, value in record.items():
+        filled[name] = value
+        if name in ("quality", "behind") and value is None:
+            filled |= {f"{name}_low": None, f"{name}_high": None}
+    return filled
 
 
 @dataclass(frozen=True)
-class ModelAgreement:
-    """N2O: the share of its neighbors that a model has in common with each other one, float32, with 95 % intervals.
+class ModelAgreement(Result):
+    """N2O: the share of its neighbors that a model has in common with each other one, float32.
 
-    `dim` : the width of all of them, None for each at its own full width. Matrices are symmetric, in the models' order.
+    `dim` : the width of all of them, None for each at its own full width. `overlap` : symmetric, in the models' order.
     """
 
     dim: int | None
-    overlap: tuple[tuple[float, ...], ...]
-    low: tuple[tuple[float, ...], ...]
-    high: tuple[tuple[float, ...], ...]
+    overlap: tuple[tuple[Estimate, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Three matrices: overlap, and both ends of its intervals."""
+        names = {"overlap": "value", "low": "low", "high": "high"}
+        return {"dim": self.dim} | {
+            name: tuple(tuple(getattr(estimate, part) for estimate in row) for row in self.overlap)
+            for name, part in names.items()
+        }
 
 
 @dataclass(frozen=True)
-class ModelComparison:
+class ModelComparison(Result):
     """Models on the same texts: see `compare_models`.
 
     `points` : every model, dtype and width. `agreement` : N2O at each common width, then at full width. `chance` : of
@@ -94,6 +111,8 @@ class ModelComparison:
     n_judged: int
     notes: tuple[str, ...]
     embedded: tuple[Embedded, ...] = field(repr=False, compare=False)
+
+    _without = ("embedded",)
 
     def front(self) -> tuple[ComparedPoint, ...]:
         """The points on the Pareto front of quality and bytes, fewest bytes first; none without labels."""
@@ -116,40 +135,30 @@ class ModelComparison:
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per model, dtype and width."""
-        return [asdict(point) for point in self.points]
+        return [point.to_dict() for point in self.points]
 
     def model_rows(self) -> list[dict[str, Any]]:
         """One record per model."""
-        return [asdict(model) for model in self.models]
+        return [model.to_dict() for model in self.models]
 
     def agreement_rows(self) -> list[dict[str, Any]]:
         """One record per pair of models and width; dim None is each model's full width."""
         return [
-            {
-                "model": self.models[a].name, "other": self.models[b].name, "dim": at.dim,
-                "n2o": at.overlap[a][b], "n2o_low": at.low[a][b], "n2o_high": at.high[a][b],
-            }
+            flat({"model": self.models[a].name, "other": self.models[b].name, "dim": at.dim, "n2o": at.overlap[a][b]})
             for at in self.agreement
             for a, b in combinations(range(len(self.models)), 2)
-        ]  # fmt: skip
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, schema 1."""
         source = self.embedded[0].corpus
+        data = super().to_dict()
+        data["n2o"] = data.pop("agreement")
         return {
             "schema": 1,
-            "corpus": {"name": source.name, "n_items": self.n_items, "fingerprint": source.fingerprint},
-            "k": self.k,
-            "chance": self.chance,
-            "n_measured": self.n_measured,
-            "neighbors_of": "texts" if self.is_self else "queries",
-            "task": self.task,
-            "metric": self.metric,
-            "n_judged": self.n_judged,
-            "models": self.model_rows(),
-            "points": self.rows(),
-            "n2o": [asdict(agreement) for agreement in self.agreement],
-            "notes": list(self.notes),
+            "corpus": {"name": source.name, "n_items": data.pop("n_items"), "fingerprint": source.fingerprint},
+            "neighbors_of": "texts" if data.pop("is_self") else "queries",
+            **data,
             "takeaway": self.takeaway(),
         }
 
@@ -157,7 +166,7 @@ class ModelComparison:
         """The fewest bytes at which each model keeps most of its own neighbors, by the lower end of the interval."""
         needs = []
         for model in self.models:
-            enough = [p for p in self.points if p.model == model.name and p.overlap_low >= MOST_KEPT]
+            enough = [p for p in self.points if p.model == model.name and p.overlap.low >= MOST_KEPT]
             least = min(enough, key=lambda point: point.bytes_per_vector, default=None)
             needs.append(
                 f"{model.name} {least.bytes_per_vector:,} ({least.dim} x {least.dtype})"
@@ -172,10 +181,10 @@ class ModelComparison:
     def agreement_takeaway(self) -> str:
         """The pair of models that share the fewest neighbors in full."""
         full = self.agreement_at()
-        a, b = min(combinations(range(len(self.models)), 2), key=lambda pair: full.overlap[pair[0]][pair[1]])
+        a, b = min(combinations(range(len(self.models)), 2), key=lambda pair: full.overlap[pair[0]][pair[1]].value)
         return (
             f"In full, {self.models[a].name} and {self.models[b].name} share {full.overlap[a][b]:.0%} of their {self.k} "
-            f"nearest neighbors [{full.low[a][b]:.0%}, {full.high[a][b]:.0%}] (chance {self.chance:.1%})."
+            f"nearest neighbors (chance {self.chance:.1%})."
         )
 
     def takeaway(self) -> str:
@@ -185,23 +194,18 @@ class ModelComparison:
                 "Nothing here ranks these models: there is no task quality to compare, and what a model keeps of "
                 f"itself is not how good it is. {self.agreement_takeaway()}"
             )
-        ranked = sorted(self.models, key=lambda model: -(model.quality or 0.0))
-        best, second = ranked[:2]
+        judged = [(model.name, model.quality, model.behind) for model in self.models if model.quality and model.behind]
+        (best, quality, _), (second, _, behind) = sorted(judged, key=lambda model: -model[1].value)[:2]
         front = self.front()
-        lead = (
-            f"In full, {best.name} has the highest {self.metric}, {best.quality:.3f} [{best.quality_low:.3f}, "
-            f"{best.quality_high:.3f}]; {second.name} differs by {second.behind:+.3f} [{second.behind_low:+.3f}, "
-            f"{second.behind_high:+.3f}]"
-        )
-        if (second.behind_high or 0.0) >= 0:
+        lead = f"In full, {best} has the highest {self.metric}, {quality:.3f}; {second} differs by {behind:+.3f}"
+        if behind.high >= 0:
             lead += f", which {self.n_judged} judged cannot tell from no difference"
-        elif is_too_wide(best.quality_low or 0.0, best.quality_high or 0.0):
+        elif quality.is_too_wide:
             lead += f"; with {self.n_judged} judged the intervals are wide"
         counts = {model.name: sum(point.model == model.name for point in front) for model in self.models}
         held = ", ".join(f"{name} holds {n}" for name, n in counts.items())
         top = front[-1]
         return (
             f"{lead}. Per byte, of the {len(front)} points on the Pareto front {held}; its highest is {top.model} at "
-            f"{top.dim} x {top.dtype}: {top.bytes_per_vector:,} bytes, {top.quality:.3f} [{top.quality_low:.3f}, "
-            f"{top.quality_high:.3f}]."
+            f"{top.dim} x {top.dtype}: {top.bytes_per_vector:,} bytes, {top.quality:.3f}."
         )

@@ -11,6 +11,7 @@ from mrl_viz.comparison import ComparedPoint, ModelComparison, pareto_front
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.figures.quality import STYLES
 from mrl_viz.figures.style import GREY, finish, shorten
+from mrl_viz.measures.estimate import Estimate, columns
 
 SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "binary": "triangle-up"}
 FRONT_SIZE, POINT_SIZE = 20, 10
@@ -32,9 +33,7 @@ def quality_per_byte(comparison: ModelComparison) -> go.Figure:
         )
     figure = go.Figure()
     front = comparison.front()
-    middle, low, high = (
-        np.array([getattr(p, name) for p in front]) for name in ("quality", "quality_low", "quality_high")
-    )
+    middle, low, high = columns([point.quality for point in front if point.quality])
     figure.add_scatter(
         x=[point.bytes_per_vector for point in front], y=middle, mode="markers", name="Pareto front", hoverinfo="skip",
         marker={"symbol": "circle-open", "size": FRONT_SIZE, "color": "black", "line_width": 2},
@@ -73,13 +72,14 @@ def n2o_heatmap(comparison: ModelComparison, dim: int | None = None) -> go.Figur
     at = comparison.agreement_at(dim)
     labels = [shorten(model.name) for model in comparison.models]
     other = ~np.eye(len(labels), dtype=bool)
-    shares = np.where(other, np.array(at.overlap), np.nan)
+    middle, low, high = (side.reshape(other.shape) for side in columns([one for row in at.overlap for one in row]))
+    shares = np.where(other, middle, np.nan)
     figure = go.Figure(
         go.Heatmap(
             z=shares, x=labels, y=labels, zmin=0, zmax=1, colorscale="Viridis",
             colorbar={"title": "N2O", "tickformat": ".0%"},
             text=[[f"{value:.0%}" if is_other else "" for value, is_other in zip(*row)] for row in zip(shares, other)],
-            texttemplate="%{text}", customdata=np.stack([at.low, at.high], axis=2), hoverongaps=False,
+            texttemplate="%{text}", customdata=np.stack([low, high], axis=2), hoverongaps=False,
             hovertemplate=(
                 "%{y} and %{x}: %{z:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}"
                 f"<br>chance {comparison.chance:.4f}<extra></extra>"
@@ -96,7 +96,7 @@ def _add_models(figure: go.Figure, comparison: ModelComparison, what: str) -> No
     title = comparison.metric if what == "quality" else f"overlap@{comparison.k}"
     for (colour, _, dash), model in zip(STYLES, comparison.models):
         points = [point for point in comparison.points if point.model == model.name]
-        sizes, values = [point.bytes_per_vector for point in points], [getattr(point, what) for point in points]
+        sizes, values = [point.bytes_per_vector for point in points], [getattr(point, what).value for point in points]
         own_best = np.flatnonzero(pareto_front(sizes, values))
         order = own_best[np.argsort(np.array(sizes)[own_best], kind="stable")]
         label = shorten(model.name)
@@ -118,11 +118,11 @@ def _add_models(figure: go.Figure, comparison: ModelComparison, what: str) -> No
 
 
 def _hover(point: ComparedPoint, what: str, title: str) -> str:
-    value, low, high = (getattr(point, f"{what}{side}") for side in ("", "_low", "_high"))
+    estimate: Estimate = getattr(point, what)
     front = "<br>on the Pareto front" if what == "quality" and point.is_on_front else ""
     return (
-        f"{shorten(point.model)}, {point.dim} x {point.dtype}: {point.bytes_per_vector:,} bytes<br>{title} {value:.4f}"
-        f"<br>95 %: {low:.4f} to {high:.4f}{front}"
+        f"{shorten(point.model)}, {point.dim} x {point.dtype}: {point.bytes_per_vector:,} bytes<br>{title} {estimate.value:.4f}"
+        f"<br>95 %: {estimate.low:.4f} to {estimate.high:.4f}{front}"
     )
 
 

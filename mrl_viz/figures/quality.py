@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrl_viz.figures.style import BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, width_axis
+from mrl_viz.measures.estimate import Estimate, columns
 from mrl_viz.tasks.evaluation import Quality
 
 # Okabe-Ito again, with a marker and a dash each.
@@ -37,9 +39,9 @@ def quality_curves(quality: Quality, metrics: Sequence[str] | None = None, focus
         curve = quality.curves[name]
         colour, symbol, dash = STYLES[number % len(STYLES)]
         symbols = [f"{symbol}-open" if p < SIGNIFICANT else symbol for p in curve.p_holm]
-        sides = ((curve.value, curve.low, curve.high), (curve.retention, curve.retention_low, curve.retention_high))
-        for column, (middle, low, high) in enumerate(sides, start=1):
-            values, lows, highs = (np.array(side, dtype=float) for side in (middle, low, high))
+        shares = [kept or Estimate(nan, nan, nan) for kept in curve.retention]
+        for column, side in enumerate((curve.value, shares), start=1):
+            values, lows, highs = columns(side)
             figure.add_scatter(
                 x=dims, y=values, mode=mode, name=name, legendgroup=name, showlegend=column == 1,
                 line={"color": colour, "width": 3, "dash": dash},

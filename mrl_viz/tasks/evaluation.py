@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrl_viz.measures.estimate import PairedIntervals, bootstrap_paired, is_too_wide, paired_tests
+from mrl_viz.result import Result
 from mrl_viz.tasks.classes import (
     MOST_LOGISTIC_ITEMS,
     Floats,
@@ -18,6 +18,7 @@ from mrl_viz.tasks.classes import (
     sample_of_classes,
     silhouette,
 )
+from mrl_viz.tasks.curves import MetricCurve, mean_curve
 from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.tasks.retrieval import DEPTH
 from mrl_viz.tasks.task import class_tasks, find_task
@@ -32,58 +33,7 @@ SHOTS = (1, 3, 5)
 
 
 @dataclass(frozen=True)
-class MetricCurve:
-    """One metric at every width, with its interval, its share of the full width's value, and the test against it.
-
-    `value`, `low`, `high` : in the metric's unit. `retention`… : value / value at full width, None where that is not
-    above 0.
-    `p_holm` : paired two-sided test against full width, Holm-adjusted over widths; 1 at full width. `n_items` :
-    queries, pairs or texts. Intervals are 95 % bootstrap intervals over them, paired between widths.
-    """
-
-    name: str
-    dims: tuple[int, ...]
-    n_items: int
-    value: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    retention: tuple[float | None, ...]
-    retention_low: tuple[float | None, ...]
-    retention_high: tuple[float | None, ...]
-    p_holm: tuple[float, ...]
-
-    @property
-    def is_too_wide(self) -> bool:
-        """Whether the interval at full width is too long to choose a width by."""
-        return is_too_wide(self.low[-1], self.high[-1])
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width: dim, value, low, high, retention, p_holm."""
-        names = ("value", "low", "high", "retention", "p_holm")
-        return [
-            {"dim": dim} | {name: getattr(self, name)[level] for name in names} for level, dim in enumerate(self.dims)
-        ]
-
-    def takeaway(self) -> str:
-        """One sentence: what is kept at the width nearest a quarter of the full one, and whether the data suffice."""
-        full_dim = self.dims[-1]
-        level = int(np.argmin(np.abs(np.log(np.asarray(self.dims) / (full_dim / 4)))))
-        kept = self.retention[level]
-        share = (
-            ""
-            if kept is None
-            else f", {kept:.0%} of it [{self.retention_low[level]:.0%}, {self.retention_high[level]:.0%}]"
-        )
-        sentence = f"{self.name} is {self.value[-1]:.3f} at {full_dim} dims [{self.low[-1]:.3f}, {self.high[-1]:.3f}]"
-        if self.dims[level] != full_dim:
-            sentence += f" and {self.value[level]:.3f} at {self.dims[level]}{share}"
-        if self.is_too_wide:
-            sentence += f"; with {self.n_items} judged the intervals are too wide to choose a width by"
-        return f"{sentence}."
-
-
-@dataclass(frozen=True)
-class Quality:
+class Quality(Result):
     """Task quality at every width; agreement with the full-width vector plays no part in it.
 
     `task` : one of TASKS. `curves` : metric name to its curve; class-label metrics are called metric:label column.
@@ -143,17 +93,13 @@ def evaluate(
     judge = find_task(embedded, task, binary_qrels=binary_qrels)
     if judge.kind == "retrieval":
         lists = judge.lists(embedded.matrix, judge.asking(embedded), checked, k=DEPTH, progress=progress)
-        curves = {name: _curve(name, checked, values, seed) for name, values in judge.scores(lists).items()}
+        curves = {name: mean_curve(name, checked, values, seed=seed) for name, values in judge.scores(lists).items()}
         return Quality("retrieval", checked, curves, judge.notes)
     if judge.pairs is not None:
         left, right, scores = judge.pairs
-        result = pair_correlations(embedded.matrix[left], embedded.matrix[right], scores, dims=checked, seed=seed)
+        curves = pair_correlations(embedded.matrix[left], embedded.matrix[right], scores, dims=checked, seed=seed)
         if progress is not None:
             progress(1, 1)
-        curves = {
-            "spearman": _from_intervals("spearman", checked, result.n_pairs, result.spearman, result.spearman_p),
-            "pearson": _from_intervals("pearson", checked, result.n_pairs, result.pearson, result.pearson_p),
-        }
         return Quality("pairs", checked, curves, judge.notes)
     return _classification(embedded, checked, seed, progress)
 
@@ -169,7 +115,7 @@ def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progre
         nonlocal n_done
         n_done += 1
         if values is not None:
-            curves[name] = _curve(name, dims, values, seed)
+            curves[name] = mean_curve(name, dims, values, seed=seed)
         if progress is not None:
             progress(n_done, n_steps)
 
@@ -206,26 +152,3 @@ def _logistic(
     if n_unconverged:
         notes.append(f"`{column}`: {n_unconverged} logistic regressions stopped before they converged.")
     return correct
-
-
-def _curve(name: str, dims: tuple[int, ...], values: Floats, seed: int) -> MetricCurve:
-    """The curve of a metric that is a mean over items, from its values (n_dims, n_items)."""
-    intervals = bootstrap_paired(values, seed=seed)
-    return _from_intervals(name, dims, values.shape[1], intervals, tuple(paired_tests(values).tolist()))
-
-
-def _from_intervals(
-    name: str, dims: tuple[int, ...], n_items: int, intervals: PairedIntervals, p_values: tuple[float, ...]
-) -> MetricCurve:
-    return MetricCurve(
-        name=name,
-        dims=dims,
-        n_items=n_items,
-        value=intervals.value,
-        low=intervals.low,
-        high=intervals.high,
-        retention=intervals.retention,
-        retention_low=intervals.retention_low,
-        retention_high=intervals.retention_high,
-        p_holm=p_values,
-    )

@@ -3,60 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.estimate import (
-    N_RESAMPLES,
-    PairedIntervals,
-    holm,
-    intervals_from_resamples,
-    resample_counts,
-)
+from mrl_viz.measures.estimate import N_RESAMPLES, holm, paired_from_resamples, resample_counts
 from mrl_viz.sweep import pair_similarities
+from mrl_viz.tasks.curves import MetricCurve, curve_of
 
 # With two pairs every correlation is -1 or 1.
 FEWEST_PAIRS = 3
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class PairCorrelations:
-    """Correlation of cosine with the score over pairs, in [-1, 1], one entry per width.
-
-    `spearman`, `pearson` : value, interval and retention. `spearman_p`, `pearson_p` : two-sided bootstrap p-values of
-    the difference from the full width, Holm-adjusted over widths; 1 at full width.
-    """
-
-    dims: tuple[int, ...]
-    n_pairs: int
-    spearman: PairedIntervals
-    pearson: PairedIntervals
-    spearman_p: tuple[float, ...]
-    pearson_p: tuple[float, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return {
-            "dims": self.dims,
-            "n_pairs": self.n_pairs,
-            "spearman": self.spearman.to_dict(),
-            "pearson": self.pearson.to_dict(),
-            "spearman_p": self.spearman_p,
-            "pearson_p": self.pearson_p,
-        }
-
-    def takeaway(self) -> str:
-        """One sentence: Spearman at the smallest and the full width."""
-        values = self.spearman.value
-        return (
-            f"Cosine and score correlate {values[0]:.3f} (Spearman) at {self.dims[0]} dims "
-            f"and {values[-1]:.3f} at {self.dims[-1]}."
-        )
 
 
 def pair_correlations(
@@ -67,8 +25,8 @@ def pair_correlations(
     dims: Iterable[int],
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
-) -> PairCorrelations:
-    """Spearman and Pearson of cosine against the score at every width.
+) -> dict[str, MetricCurve]:
+    """Curves "spearman" and "pearson" of cosine against the score at every width.
 
     Parameters
     ----------
@@ -79,7 +37,8 @@ def pair_correlations(
 
     Returns
     -------
-    PairCorrelations : 0 at a width where every cosine is the same, which orders nothing.
+    dict of MetricCurve : correlations in [-1, 1], 0 at a width where every cosine is the same, which orders nothing;
+        p-values are two-sided bootstrap ones of the difference from the full width
 
     Raises
     ------
@@ -95,9 +54,10 @@ def pair_correlations(
     full_dim = left.shape[1]
     dims = tuple(sorted({*dims, full_dim}))
     cosines = pair_similarities(left, right, dims).astype(np.float64)
-    spearman, spearman_p = _with_intervals(cosines, judged, True, seed, n_resamples)
-    pearson, pearson_p = _with_intervals(cosines, judged, False, seed, n_resamples)
-    return PairCorrelations(dims, len(judged), spearman, pearson, spearman_p, pearson_p)
+    return {
+        name: _curve(name, dims, cosines, judged, seed, n_resamples, by_rank=name == "spearman")
+        for name in ("spearman", "pearson")
+    }
 
 
 def check_scores(scores: npt.ArrayLike) -> Floats:
@@ -171,9 +131,9 @@ def mean_ranks(values: Floats) -> Floats:
     return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
 
 
-def _with_intervals(
-    cosines: Floats, scores: Floats, by_rank: bool, seed: int, n_resamples: int
-) -> tuple[PairedIntervals, tuple[float, ...]]:
+def _curve(
+    name: str, dims: tuple[int, ...], cosines: Floats, scores: Floats, seed: int, n_resamples: int, *, by_rank: bool
+) -> MetricCurve:
     """Correlation of each row of `cosines` with the scores: intervals, and adjusted p-values against the last row."""
     columns = np.vstack([cosines, scores])
     ranked = mean_ranks(columns) if by_rank else columns
@@ -191,12 +151,9 @@ def _with_intervals(
         start += len(weights)
     changes = resampled[:, :-1] - resampled[:, -1:]
     # One added on both sides keeps a p-value from being 0, which no number of resamples can show.
-    below, above = (
-        ((changes <= 0).sum(axis=0) + 1) / (n_resamples + 1),
-        ((changes >= 0).sum(axis=0) + 1) / (n_resamples + 1),
-    )
+    below, above = (((side <= 0).sum(axis=0) + 1) / (n_resamples + 1) for side in (changes, -changes))
     adjusted = holm(np.minimum(1, 2 * np.minimum(below, above)))
-    return intervals_from_resamples(observed, resampled), (*(float(p) for p in adjusted), 1.0)
+    return curve_of(name, dims, len(scores), paired_from_resamples(observed, resampled), np.append(adjusted, 1.0))
 
 
 class _CountedRanks:

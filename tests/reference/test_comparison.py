@@ -20,6 +20,7 @@ from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
+from mrl_viz.measures.estimate import Estimate, columns
 from mrl_viz.measures.lists import neighbor_changes, neighbor_overlap
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.evaluation import evaluate
@@ -111,7 +112,9 @@ def test_overlap_of_every_width_and_dtype_is_the_naive_one(real, compared, among
         for dtype, dim in (("float32", 64), ("float16", 16), ("int8", 64), ("binary", 64), ("binary", one.full_dim)):
             stored = naive_codes(one.matrix, dim, dtype, calibration)
             found = naive_lists(queries[:, :dim], stored, K, is_self=is_self)
-            assert point(comparison, name, dim, dtype).overlap == pytest.approx(naive_overlap(found, full), abs=2e-3)
+            assert point(comparison, name, dim, dtype).overlap.value == pytest.approx(
+                naive_overlap(found, full), abs=2e-3
+            )
 
 
 def test_float32_overlap_is_that_of_the_neighbors_page(real, among_texts):
@@ -119,11 +122,8 @@ def test_float32_overlap_is_that_of_the_neighbors_page(real, among_texts):
     for name, one in zip(MODELS, real):
         theirs = neighbor_overlap(nested_sweep(one.matrix, dims=DIMS, k=K))
         for level, dim in enumerate(theirs.dims):
-            ours = point(among_texts, name, dim, "float32")
-            assert ours.overlap == pytest.approx(theirs.overlap[level].value, abs=1e-6)
-            assert (ours.overlap_low, ours.overlap_high) == pytest.approx(
-                (theirs.overlap[level].low, theirs.overlap[level].high), abs=1e-6
-            )
+            ours = point(among_texts, name, dim, "float32").overlap
+            np.testing.assert_allclose(columns([ours]), columns([theirs.overlap[level]]), atol=1e-6)
 
 
 def test_n2o_is_the_naive_share_and_symmetric(real, compared):
@@ -133,9 +133,10 @@ def test_n2o_is_the_naive_share_and_symmetric(real, compared):
         lists = [
             naive_lists(one.queries[:, :dim], one.matrix[:, :dim].astype(np.float64), K, is_self=False) for one in real
         ]
-        assert at.overlap[0][1] == pytest.approx(naive_overlap(*lists), abs=2e-3)
-        assert at.overlap[0][1] == at.overlap[1][0] and at.overlap[0][0] == 1
-        assert at.low[0][1] <= at.overlap[0][1] <= at.high[0][1]
+        shared = at.overlap[0][1]
+        assert shared.value == pytest.approx(naive_overlap(*lists), abs=2e-3)
+        assert shared == at.overlap[1][0] and at.overlap[0][0].value == 1
+        assert shared.low <= shared.value <= shared.high
     assert [at.dim for at in compared.agreement] == [16, 64, None]
     assert [row["dim"] for row in compared.agreement_rows()] == [16, 64, None]
     with pytest.raises(
@@ -157,9 +158,8 @@ def test_float32_quality_is_that_of_evaluate(real, compared, among_texts):
                 curve.n_items,
             )
             for level, dim in enumerate(curve.dims):
-                ours = point(comparison, name, dim, "float32")
-                found = (ours.quality, ours.quality_low, ours.quality_high)
-                assert found == pytest.approx((curve.value[level], curve.low[level], curve.high[level]), abs=1e-9)
+                ours = point(comparison, name, dim, "float32").quality
+                np.testing.assert_allclose(columns([ours]), columns([curve.value[level]]), atol=1e-9)
 
 
 def test_coded_retrieval_is_the_naive_ndcg(real, compared):
@@ -177,7 +177,7 @@ def test_coded_retrieval_is_the_naive_ndcg(real, compared):
                 gain = sum(grades.get(source.ids[row], 0) / np.log2(rank + 2) for rank, row in enumerate(found))
                 ideal = sorted(grades.values(), reverse=True)[:10]
                 values.append(gain / sum(grade / np.log2(rank + 2) for rank, grade in enumerate(ideal)))
-            assert point(compared, name, 64, dtype).quality == pytest.approx(np.mean(values), abs=2e-3)
+            assert point(compared, name, 64, dtype).quality.value == pytest.approx(np.mean(values), abs=2e-3)
 
 
 def test_coded_classes_are_the_naive_majority(real, among_texts):
@@ -189,7 +189,7 @@ def test_coded_classes_are_the_naive_majority(real, among_texts):
         for row, found in enumerate(naive_lists(one.matrix[:, :16], stored, 5, is_self=True)):
             votes = [labels[near] for near in found]
             correct.append(max(sorted(set(votes)), key=votes.count) == labels[row])
-        assert point(among_texts, name, 16, "binary").quality == pytest.approx(np.mean(correct), abs=0.01)
+        assert point(among_texts, name, 16, "binary").quality.value == pytest.approx(np.mean(correct), abs=0.01)
 
 
 def test_pairs_are_correlated_codes_with_codes():
@@ -206,14 +206,14 @@ def test_pairs_are_correlated_codes_with_codes():
         stored = naive_codes(rows, 8, dtype, calibration_rows(300))
         unit = stored / np.linalg.norm(stored, axis=1, keepdims=True)
         cosines = np.round(np.einsum("ij,ij->i", unit[:150], unit[150:]), 6)
-        assert point(result, "a", 8, dtype).quality == pytest.approx(spearmanr(cosines, scores).statistic, abs=1e-3)
-    theirs = pair_correlations(rows[:150], rows[150:], scores, dims=[8]).spearman
-    for level, dim in enumerate((8, 32)):
-        ours = point(result, "a", dim, "float32")
-        assert ours.quality == pytest.approx(theirs.value[level], abs=1e-9)
-        assert (ours.quality_low, ours.quality_high) == pytest.approx(
-            (theirs.low[level], theirs.high[level]), abs=0.015
+        assert point(result, "a", 8, dtype).quality.value == pytest.approx(
+            spearmanr(cosines, scores).statistic, abs=1e-3
         )
+    theirs = pair_correlations(rows[:150], rows[150:], scores, dims=[8])["spearman"].value
+    for level, dim in enumerate((8, 32)):
+        ours = point(result, "a", dim, "float32").quality
+        assert ours.value == pytest.approx(theirs[level].value, abs=1e-9)
+        assert (ours.low, ours.high) == pytest.approx((theirs[level].low, theirs[level].high), abs=0.015)
 
 
 def test_spearman_values_are_what_one_more_pair_changes():
@@ -254,7 +254,7 @@ def test_points_carry_bytes_and_the_front_goes_by_quality(compared):
         ("wordllama", 16), ("wordllama", 64), ("wordllama", 256),
         ("all-MiniLM-L6-v2", 16), ("all-MiniLM-L6-v2", 64), ("all-MiniLM-L6-v2", 384),
     }  # fmt: skip
-    front = pareto_front([p.bytes_per_vector for p in compared.points], [p.quality for p in compared.points])
+    front = pareto_front([p.bytes_per_vector for p in compared.points], [p.quality.value for p in compared.points])
     assert [p.is_on_front for p in compared.points] == front.tolist()
     assert [p.bytes_per_vector for p in compared.front()] == sorted(
         p.bytes_per_vector for p in compared.points if p.is_on_front
@@ -266,9 +266,9 @@ def test_models_carry_size_seconds_and_distance_to_the_best(real, compared):
     wordllama, minilm = compared.models
     assert (wordllama.size_mb, minilm.size_mb) == (16, 91) and wordllama.matryoshka_dims == (64, 128, 256)
     assert minilm.embed_seconds == real[1].seconds and minilm.texts_per_second is None
-    assert (minilm.behind, minilm.behind_low, minilm.behind_high) == (0, 0, 0)
-    assert wordllama.behind == pytest.approx(wordllama.quality - minilm.quality)
-    assert wordllama.behind_low < wordllama.behind < wordllama.behind_high
+    assert minilm.behind == Estimate(0, 0, 0)
+    assert wordllama.behind.value == pytest.approx(wordllama.quality.value - minilm.quality.value)
+    assert wordllama.behind.low < wordllama.behind.value < wordllama.behind.high
     assert compared.takeaway().startswith("In full, all-MiniLM-L6-v2 has the highest ndcg@10")
     given = compare_models(real, dims=DIMS, texts_per_second={"wordllama": 1e5})
     assert [model.texts_per_second for model in given.models] == [1e5, None]
@@ -290,7 +290,8 @@ def test_agreement_with_itself_never_ranks():
         by_hand("good", 64, n_items=60, labels=labels, rows=good),
     ]
     result = compare_models(models, dims=[8])
-    assert point(result, "steady", 8, "float32").overlap == 1 > point(result, "good", 8, "float32").overlap
+    shares = [point(result, name, 8, "float32").overlap.value for name in ("steady", "good")]
+    assert shares[0] == 1 > shares[1]
     assert {p.model for p in result.front()} == {
         "good"
     } and "good has the highest knn_accuracy:label" in result.takeaway()
@@ -302,7 +303,7 @@ def test_agreement_with_itself_never_ranks():
     assert all(model.quality is None and model.behind is None for model in unlabelled.models)
     assert unlabelled.takeaway().startswith("Nothing here ranks these models")
     for model in unlabelled.models:
-        enough = [p.bytes_per_vector for p in unlabelled.points if p.model == model.name and p.overlap_low >= 0.9]
+        enough = [p.bytes_per_vector for p in unlabelled.points if p.model == model.name and p.overlap.low >= 0.9]
         assert f"{model.name} {min(enough):,} (" in unlabelled.self_takeaway()
     with pytest.raises(InvalidInputError, match="`comparison` has no task quality"):
         quality_per_byte(unlabelled)
@@ -429,7 +430,7 @@ def test_widths_are_each_models_own(monkeypatch):
     assert {(p.model, p.dim) for p in result.points} == {("a", 4), ("a", 8), ("b", 4), ("b", 16), ("b", 32)}
     assert steps == [(n, 17) for n in range(1, 18)]
     assert result.n_measured == 12 and result.n_judged <= 20 and "seeded sample of 12 of 30" in " ".join(result.notes)
-    assert point(result, "b", 32, "float32").overlap == 1
+    assert point(result, "b", 32, "float32").overlap.value == 1
     assert [at.dim for at in result.agreement] == [4, None]
     assert all(np.array_equal(old, one.matrix) for old, one in zip(before, (a, b)))
     assert result == compare_models([a, b], dims=[4, 16], k=3)
@@ -440,8 +441,8 @@ def test_duplicates_and_zero_vectors_are_compared():
     rows = np.zeros((12, 8), np.float32)
     rows[4:] = np.repeat(np.eye(8, dtype=np.float32)[:2], 4, axis=0)
     result = compare_models([by_hand("a", 8, n_items=12, rows=rows), by_hand("b", 4, n_items=12)], k=11, dims=[1, 2])
-    assert all(p.overlap == 1 for p in result.points)
-    assert result.agreement_at().overlap[0][1] == 1 == result.chance
+    assert all(p.overlap.value == 1 for p in result.points)
+    assert result.agreement_at().overlap[0][1].value == 1 == result.chance
 
 
 def test_plain_data_is_json(compared, among_texts):
@@ -467,13 +468,15 @@ def test_figures_show_the_points(compared):
     figure = quality_per_byte(compared)
     ring = figure.data[0]
     assert list(ring.x) == [p.bytes_per_vector for p in compared.front()] and ring.name == "Pareto front"
-    np.testing.assert_allclose(ring.y - ring.error_y.arrayminus, [p.quality_low for p in compared.front()])
+    np.testing.assert_allclose(ring.y - ring.error_y.arrayminus, [p.quality.low for p in compared.front()])
     line, marks = figure.data[1:3]
     own = [p for p in compared.points if p.model == "wordllama"]
-    assert list(marks.y) == [p.quality for p in own] and len(set(marks.marker.symbol)) == len(DTYPES)
+    assert list(marks.y) == [p.quality.value for p in own] and len(set(marks.marker.symbol)) == len(DTYPES)
     assert list(line.y) == sorted(line.y) and set(line.y) <= set(marks.y)
     assert [trace.line.dash for trace in figure.data[1:4:2]] == ["solid", "dash"]
     overlap = overlap_per_byte(compared)
-    assert list(overlap.data[1].y) == [p.overlap for p in own] and "Pareto front" not in [t.name for t in overlap.data]
+    assert list(overlap.data[1].y) == [p.overlap.value for p in own] and "Pareto front" not in [
+        t.name for t in overlap.data
+    ]
     heat = n2o_heatmap(compared, 64).data[0]
-    assert np.isnan(np.diag(heat.z)).all() and heat.z[0][1] == compared.agreement_at(64).overlap[0][1]
+    assert np.isnan(np.diag(heat.z)).all() and heat.z[0][1] == compared.agreement_at(64).overlap[0][1].value

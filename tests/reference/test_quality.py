@@ -13,6 +13,7 @@ from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.quality import quality_curves
+from mrl_viz.measures.estimate import columns
 from mrl_viz.tasks.evaluation import evaluate
 from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.tasks.task import available_tasks
@@ -65,7 +66,10 @@ def test_retrieval_equals_sentence_transformers_at_every_width(sample, model, re
             ("mrr@10", "mrr@10"),
             ("map@100", "map@100"),
         ):
-            assert retrieval.curves[ours].value[level] == pytest.approx(theirs[f"cosine_{name}"], abs=1e-6), (name, dim)
+            assert retrieval.curves[ours].value[level].value == pytest.approx(theirs[f"cosine_{name}"], abs=1e-6), (
+                name,
+                dim,
+            )
 
 
 def test_pairs_equal_sentence_transformers_at_every_width(model):
@@ -80,8 +84,8 @@ def test_pairs_equal_sentence_transformers_at_every_width(model):
             [corpus.texts[i] for i in left], [corpus.texts[i] for i in right], list(scores), truncate_dim=dim,
             write_csv=False,             main_similarity="cosine",
         )(model)  # fmt: skip
-        assert result.curves["spearman"].value[level] == pytest.approx(theirs["spearman_cosine"], abs=1e-4)
-        assert result.curves["pearson"].value[level] == pytest.approx(theirs["pearson_cosine"], abs=1e-5)
+        assert result.curves["spearman"].value[level].value == pytest.approx(theirs["spearman_cosine"], abs=1e-4)
+        assert result.curves["pearson"].value[level].value == pytest.approx(theirs["pearson_cosine"], abs=1e-5)
     assert result.task == "pairs"
 
 
@@ -115,7 +119,7 @@ def test_classification_measures_both_label_levels(sample):
     assert steps[-1] == (12, 12)
     for kind in kinds[:3]:
         coarse, fine = result.curves[f"{kind}:domain"], result.curves[f"{kind}:topic"]
-        assert all(a > b for a, b in zip(coarse.value, fine.value))
+        assert all(a.value > b.value for a, b in zip(coarse.value, fine.value))
     assert result.curves["silhouette:topic"].retention == (None, None, None)
     assert "knn_accuracy:domain is" in result.takeaway()
 
@@ -183,7 +187,7 @@ def test_pair_scores_that_cannot_be_correlated_are_refused():
         pair_correlations(left, right, [1, 2, 3, 4], dims=[2])
     with pytest.raises(EmptyInputError, match="`scores` has 2 pairs"):
         pair_correlations(left[:2], right[:2], [1, 2], dims=[2])
-    assert pair_correlations(np.abs(left), np.abs(right), [1, 2, 3, 4, 5], dims=[1]).spearman.value[0] == 0
+    assert pair_correlations(np.abs(left), np.abs(right), [1, 2, 3, 4, 5], dims=[1])["spearman"].value[0].value == 0
 
 
 def test_pair_correlations_and_intervals_are_scipys():
@@ -198,24 +202,26 @@ def test_pair_correlations_and_intervals_are_scipys():
     result = pair_correlations(rows, other, scores, dims=[2])
     for level, dim in enumerate((2, 8)):
         cosines = np.einsum("ij,ij->i", *(truncate_and_normalize(side, dim) for side in (rows, other)))
-        assert result.spearman.value[level] == pytest.approx(spearmanr(cosines, scores).statistic, abs=1e-4)
-        assert result.pearson.value[level] == pytest.approx(pearsonr(cosines, scores).statistic, abs=1e-5)
+        assert result["spearman"].value[level].value == pytest.approx(spearmanr(cosines, scores).statistic, abs=1e-4)
+        assert result["pearson"].value[level].value == pytest.approx(pearsonr(cosines, scores).statistic, abs=1e-5)
     theirs = bootstrap(
         (cosines, scores), lambda a, b: spearmanr(a, b).statistic, paired=True, vectorized=False, method="percentile",
         n_resamples=400, rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    assert (result.spearman.low[1], result.spearman.high[1]) == pytest.approx((theirs.low, theirs.high), abs=0.02)
-    assert result.spearman_p[0] < 0.01 and result.spearman_p[1] == 1
-    assert "(Spearman)" in result.takeaway() and result.to_dict()["n_pairs"] == 150
+    own = result["spearman"].value[1]
+    assert (own.low, own.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+    assert result["spearman"].p_holm[0] < 0.01 and result["spearman"].p_holm[1] == 1
+    assert result["pearson"].takeaway().startswith("pearson is") and result["pearson"].n_items == 150
 
 
 def test_quality_figure_shows_value_and_share_side_by_side(sample, retrieval):
     """Two panels with the same widths; several metrics share them; a metric without shares leaves its panel empty."""
     figure = quality_curves(retrieval, focus_dim=128)
     value, share = (trace for trace in figure.data if trace.name == "ndcg@10")
-    np.testing.assert_allclose(value.y, retrieval.curves["ndcg@10"].value)
-    np.testing.assert_allclose(share.y, retrieval.curves["ndcg@10"].retention)
-    np.testing.assert_allclose(value.y - value.error_y.arrayminus, retrieval.curves["ndcg@10"].low)
+    middle, low, _ = columns(retrieval.curves["ndcg@10"].value)
+    np.testing.assert_allclose(value.y, middle)
+    np.testing.assert_allclose(share.y, columns(retrieval.curves["ndcg@10"].retention)[0])
+    np.testing.assert_allclose(value.y - value.error_y.arrayminus, low)
     classes = evaluate(sample, dims=[8], task="classification")
     figure = quality_curves(classes, ["knn_accuracy:domain", "knn_accuracy:topic", "silhouette:topic"])
     assert len(figure.data) == 6 and np.isnan(np.array(figure.data[-1].y, dtype=float)).all()
@@ -233,4 +239,4 @@ def test_ready_vectors_evaluate_like_texts():
     source = replace(corpus_from_texts(["a", "b", "c", "d"]), labels={"label": ("x", "x", "y", "y")})
     rows = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype=np.float32)
     result = evaluate(Embedded(source, "by hand", None, rows, None, 0.0, ""), dims=[2])
-    assert result.curves["1_shot_accuracy:label"].value == (1.0,)
+    assert result.curves["1_shot_accuracy:label"].value[0].value == 1.0

@@ -56,7 +56,7 @@ def embedded(request):
 def test_sts_spearman_is_the_reference(embedded, model):
     """STS-B dev Spearman at every width, to four digits."""
     result = evaluate(embedded(model, "stsb/dev.csv"), dims=REFERENCE[model])
-    assert [round(value, 4) for value in result.curves["spearman"].value] == [
+    assert [round(estimate.value, 4) for estimate in result.curves["spearman"].value] == [
         row[0] for row in REFERENCE[model].values()
     ]
 
@@ -65,7 +65,7 @@ def test_sts_spearman_is_the_reference(embedded, model):
 def test_cranfield_ndcg_is_the_reference(embedded, model):
     """Cranfield nDCG@10 with binary gains at every width, to four digits."""
     result = evaluate(embedded(model, "cranfield"), dims=REFERENCE[model], binary_qrels=True)
-    assert [round(value, 4) for value in result.curves["ndcg@10"].value] == [
+    assert [round(estimate.value, 4) for estimate in result.curves["ndcg@10"].value] == [
         row[1] for row in REFERENCE[model].values()
     ]
 

@@ -1,0 +1,74 @@
+"""One metric at every width: its interval, what is kept of the full width's value, and the test against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mrl_viz.measures.estimate import Estimate, Floats, PairedEstimate, paired_bootstrap, paired_tests
+from mrl_viz.measures.lists import nearest_level
+from mrl_viz.result import Result
+
+
+@dataclass(frozen=True)
+class MetricCurve(Result):
+    """One metric at every width, the full one last.
+
+    `value` : in the metric's unit. `retention` : value / value at full width, None where that is not above 0.
+    `p_holm` : paired two-sided test against full width, Holm-adjusted over widths; 1 at full width. `n_items` :
+    queries, pairs or texts. Intervals are 95 % bootstrap intervals over them, paired between widths.
+    """
+
+    name: str
+    dims: tuple[int, ...]
+    n_items: int
+    value: tuple[Estimate, ...]
+    retention: tuple[Estimate | None, ...]
+    p_holm: tuple[float, ...]
+
+    @property
+    def is_too_wide(self) -> bool:
+        """Whether the interval at full width is too long to choose a width by."""
+        return self.value[-1].is_too_wide
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per width: dim, value, low, high, retention, p_holm."""
+        return [
+            {"dim": dim, **value.to_dict(), "retention": None if kept is None else kept.value, "p_holm": p}
+            for dim, value, kept, p in zip(self.dims, self.value, self.retention, self.p_holm)
+        ]
+
+    def takeaway(self) -> str:
+        """One sentence: what is kept at the width nearest a quarter of the full one, and whether the data suffice."""
+        full_dim = self.dims[-1]
+        level = nearest_level(self.dims, full_dim / 4)
+        kept = self.retention[level]
+        sentence = f"{self.name} is {self.value[-1]:.3f} at {full_dim} dims"
+        if self.dims[level] != full_dim:
+            share = "" if kept is None else f", {kept:.0%} of it"
+            sentence += f" and {self.value[level].value:.3f} at {self.dims[level]}{share}"
+        if self.is_too_wide:
+            sentence += f"; with {self.n_items} judged the intervals are too wide to choose a width by"
+        return f"{sentence}."
+
+
+def mean_curve(name: str, dims: tuple[int, ...], values: Floats, *, seed: int = 0) -> MetricCurve:
+    """The curve of a metric that is a mean over items, from their values (n_dims, n_items)."""
+    estimates = paired_bootstrap(values, seed=seed)
+    return curve_of(name, dims, values.shape[1], estimates, paired_tests(values))
+
+
+def curve_of(
+    name: str, dims: tuple[int, ...], n_items: int, estimates: tuple[PairedEstimate, ...], p_values: Floats
+) -> MetricCurve:
+    """The curve of any statistic, from its estimates at every width and their p-values against the last one."""
+    return MetricCurve(
+        name,
+        dims,
+        n_items,
+        tuple(estimate.mean for estimate in estimates),
+        tuple(estimate.retention for estimate in estimates),
+        tuple(np.asarray(p_values).tolist()),
+    )
