@@ -20,8 +20,9 @@ from scipy.stats import t as student
 
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.training.config import SCHEDULES, TrainingConfig, check_config
 from mrl_viz.training.data import training_data
-from mrl_viz.training.loop import SCHEDULES, TrainingConfig, check_config, train_contrastive
+from mrl_viz.training.loop import train_contrastive
 from mrl_viz.training.twins import SMALL_SHARE, held_out_score
 
 EPOCHS = 12  # as on the page

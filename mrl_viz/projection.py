@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import threading
-import uuid
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable
@@ -23,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError, StoreError
+from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError
+from mrl_viz.files import disk_errors, replaced_file
 from mrl_viz.measures.lists import Indices, shared_share
 from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
@@ -374,22 +374,13 @@ def save_map(result: WidthMaps, folder: Path, key: str) -> Path:
     StoreError : the folder cannot be written. InvalidInputError : `key` has more than letters and digits.
     """
     path = _map_path(folder, key)
-    aside = path.with_name(f"{key}.{uuid.uuid4().hex}.new")
     header = {"schema": SCHEMA} | {name: value for name, value in result.to_dict().items() if name != "n_shown"}
-    try:
+    with disk_errors(folder, "set MRL_VIZ_CACHE to a folder you own"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as file:
-                np.savez(file, header=np.array(json.dumps(header)), **{name: getattr(result, name) for name in _ARRAYS})
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with replaced_file(path, is_shared=True) as aside, aside.open("wb") as file:
+            np.savez(file, header=np.array(json.dumps(header)), **{name: getattr(result, name) for name in _ARRAYS})
         for old in sorted(Path(folder).glob("*.npz"), key=lambda file: file.stat().st_mtime)[:-MOST_SAVED]:
             old.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"`{folder}` cannot be written ({error.strerror}); set MRL_VIZ_CACHE to a folder you own."
-        ) from error
     return path
 
 

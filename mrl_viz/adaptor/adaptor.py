@@ -1,7 +1,9 @@
-"""The learned map that makes frozen embeddings truncatable, and how it is learnt; numpy only."""
+"""The learned map that makes frozen embeddings truncatable, and how it is kept; needs numpy and safetensors only."""
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.errors import DataFormatError, InvalidInputError, ShapeError
+from mrl_viz.files import disk_errors, replaced_folder, write_json, zipped
 from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
@@ -21,6 +24,7 @@ ACTIVATIONS: dict[str, Callable[[FloatMatrix], FloatMatrix]] = {
     "relu": lambda rows: np.maximum(rows, 0),
     "silu": lambda rows: rows / (1 + np.exp(-np.clip(rows, -60, 60))),
 }
+WEIGHTS, CONFIG, CARD, FORMAT = "adaptor.safetensors", "config.json", "README.md", 1
 # Between these squared norms float32 sums of squares are exact enough.
 SMALLEST_SQUARE, LARGEST_SQUARE = 1e-20, 1e20
 # Rows mapped at once: the intermediate matrices stay in cache.
@@ -103,7 +107,7 @@ class Adaptor:
         return np.ones(len(keys), dtype=np.bool_) if self.fitted_rows is None else np.isin(keys, self.fitted_rows)
 
     def apply(self, embeddings: npt.ArrayLike, *, dim: int | None = None, model: str | None = None) -> FloatMatrix:
-        """The mapped rows, float32 of shape (n_items, dim), not renormalised; numpy only.
+        """The mapped rows, float32 of shape (n_items, dim), not renormalised.
 
         Parameters
         ----------
@@ -117,15 +121,7 @@ class Adaptor:
             range.
         """
         array = check_embeddings(embeddings)
-        if array.shape[1] != self.full_dim:
-            raise ShapeError(
-                f"`embeddings` have {array.shape[1]} coordinates but this adaptor was fitted on {self.full_dim}; "
-                "use embeddings of the same model at full width."
-            )
-        if model is not None and self.model is not None and model != self.model:
-            raise InvalidInputError(
-                f"`model` is {model} but this adaptor was fitted on {self.model}; fit one for {model}."
-            )
+        self.check_fits(array.shape[1], model)
         (width,) = check_dims([self.full_dim if dim is None else dim], self.full_dim)
         result = np.empty((len(array), width), dtype=np.float32)
         for start in range(0, len(array), CHUNK):
@@ -147,18 +143,145 @@ class Adaptor:
         residual[~unit.any(axis=1)] = 0  # a row without direction gets none
         return residual
 
-    def save(self, folder: str | Path, *, card: str | None = None) -> Path:
-        """Write adaptor.safetensors, config.json and README.md; see `mrl_viz.adaptor.folder.save_adaptor`."""
-        from mrl_viz.adaptor.folder import save_adaptor
+    def check_fits(self, full_dim: int | None, model: str | None) -> None:
+        """Raise unless embeddings of this width and model, where known, are what it was fitted on.
 
-        return save_adaptor(self, folder, card=card)
+        Raises
+        ------
+        ShapeError : another width. InvalidInputError : another model.
+        """
+        if full_dim is not None and full_dim != self.full_dim:
+            raise ShapeError(
+                f"`full_dim` is {full_dim} but this adaptor was fitted on {self.full_dim}; use embeddings of the same "
+                "model at full width."
+            )
+        if model is not None and self.model is not None and model != self.model:
+            raise InvalidInputError(
+                f"`model` is {model} but this adaptor was fitted on {self.model}; fit one for {model}."
+            )
+
+    def save(self, folder: str | Path, *, card: str | None = None) -> Path:
+        """Write weights, settings and a card into a new or an earlier adaptor folder; a failed write leaves the old one.
+
+        Parameters
+        ----------
+        folder : where; parents are created
+        card : text of README.md; None writes `card()`
+
+        Returns
+        -------
+        Path : the folder, with adaptor.safetensors (float32), config.json and README.md.
+
+        Raises
+        ------
+        StoreError : the folder cannot be written, or holds other files.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+
+        names = ("method", "full_dim", "dims", "model", "activation", "is_residual")
+        config = {"format": FORMAT} | {name: getattr(self, name) for name in names} | {"n_layers": len(self.layers)}
+        tensors = self._matrices() | ({} if self.fitted_rows is None else {"fitted_rows": self.fitted_rows})
+        folder = Path(folder)
+        with disk_errors(folder, also=(SafetensorError,)), replaced_folder(folder, CONFIG) as fresh:
+            save_file(tensors, fresh / WEIGHTS)
+            write_json(fresh / CONFIG, config)
+            (fresh / CARD).write_text(card or self.card(), encoding="utf-8")
+        return folder
 
     @staticmethod
     def load(folder: str | Path, *, full_dim: int | None = None, model: str | None = None) -> Adaptor:
-        """Read what `save` wrote, with numpy only; see `mrl_viz.adaptor.folder.load_adaptor`."""
-        from mrl_viz.adaptor.folder import load_adaptor
+        """Read what `save` wrote.
 
-        return load_adaptor(folder, full_dim=full_dim, model=model)
+        Parameters
+        ----------
+        folder : the adaptor's folder
+        full_dim, model : of the embeddings it is meant for, where known
+
+        Raises
+        ------
+        DataFormatError : no such folder, a file missing or damaged. ShapeError, InvalidInputError : see `check_fits`.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        path = Path(folder)
+        try:
+            config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+            if not isinstance(config, dict) or config.get("format") != FORMAT:
+                raise DataFormatError(f"`{path}` is not an adaptor of format {FORMAT}; save it again.")
+            tensors = load((path / WEIGHTS).read_bytes())
+            full, parts = int(config["full_dim"]), range(int(config["n_layers"]))
+            adaptor = Adaptor(
+                method=str(config["method"]),
+                full_dim=full,
+                dims=check_dims(config["dims"], full),
+                model=config["model"],
+                rotation=tensors.get("rotation"),
+                layers=tuple((tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"]) for i in parts),
+                activation=str(config["activation"]),
+                is_residual=bool(config["is_residual"]),
+                fitted_rows=tensors.get("fitted_rows"),
+            )
+        except FileNotFoundError as error:
+            missing = Path(error.filename).name
+            raise DataFormatError(f"`{path}` has no {missing}; give a folder that an adaptor was saved to.") from error
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise DataFormatError(
+                f"`{path}` cannot be read as an adaptor ({type(error).__name__}: {error}); save it again."
+            ) from error
+        if not adaptor._is_whole():
+            raise DataFormatError(f"`{path}` has weights that do not fit its settings; save the adaptor again.")
+        adaptor.check_fits(full_dim, model)
+        return adaptor
+
+    def archive(self, *, card: str | None = None) -> bytes:
+        """What `save` writes, as one zip archive."""
+        with tempfile.TemporaryDirectory() as folder:
+            return zipped(self.save(Path(folder) / "adaptor", card=card))
+
+    def card(self) -> str:
+        """README text: what the map is and how to use it."""
+        listed, rotates = ", ".join(map(str, self.dims)), "no" if self.rotation is None else "yes"
+        return f"""\
+# Adaptor for truncated embeddings
+
+Maps embeddings of {self.model or "an unnamed model"} ({self.full_dim} coordinates) so that their first {listed}
+coordinates can be used alone: map, keep a prefix, rescale to unit length.
+
+Method `{self.method}`: a rotation: {rotates}; layers of the residual network: {len(self.layers)}.
+Queries and documents take the same map. It knows nothing of other models' embeddings.
+
+```python
+from mrl_viz.adaptor.adaptor import Adaptor
+
+short = Adaptor.load("FOLDER").apply(embeddings, dim=64)
+```
+"""
+
+    def _matrices(self) -> dict[str, npt.NDArray[Any]]:
+        """Every matrix and bias by its name in the file."""
+        named = {} if self.rotation is None else {"rotation": self.rotation}
+        for position, (weight, bias) in enumerate(self.layers):
+            named |= {f"layers.{position}.weight": weight, f"layers.{position}.bias": bias}
+        return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in named.items()}
+
+    def _is_whole(self) -> bool:
+        """Whether the matrices follow on each other, from full_dim to full_dim, and all numbers are finite."""
+        width, fits = self.full_dim, self.activation in ACTIVATIONS
+        fits &= self.rotation is None or self.rotation.shape == (width, width)
+        fits &= self.fitted_rows is None or (self.fitted_rows.ndim == 1 and self.fitted_rows.dtype == np.int64)
+        for weight, bias in self.layers:
+            fits &= weight.shape == (len(weight), width) and bias.shape == (len(weight),)
+            width = len(weight)
+        arrays = [
+            array for array in (self.rotation, *(part for layer in self.layers for part in layer)) if array is not None
+        ]
+        return bool(
+            fits
+            and width == self.full_dim
+            and all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)
+        )
 
 
 @contextmanager

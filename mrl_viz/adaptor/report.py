@@ -139,6 +139,23 @@ class AdaptorFit:
             "rows": self.rows(),
         }
 
+    def card(self) -> str:
+        """README text: the adaptor's own, and what was measured."""
+        lines = [
+            f"## Measured on {self.n_held_out} held-out rows ({self.n_train} to train on, seed {self.seed})",
+            "",
+            self.takeaway(),
+            "",
+            f"| dims | raw prefix | SVD | adaptor | adaptor, training rows | {self.measure} against SVD |",
+            "|---|---|---|---|---|---|",
+        ]
+        raw, svd, own = (self.quality(name) for name in ("prefix", "svd", "adaptor"))
+        columns = zip(self.dims, raw.overlap, svd.overlap, own.overlap, own.overlap_train, self.verdicts())
+        for dim, *overlaps, verdict in columns:
+            lines.append(f"| {dim} | {' | '.join(f'{value:.3f}' for value in overlaps)} | {verdict} |")
+        lines += ["", f"Columns two to five are overlap@{self.k} with the neighbors at full width.", ""]
+        return "\n".join([self.adaptor.card(), *lines])
+
     def takeaway(self) -> str:
         """One sentence: where it beats SVD, where it does not."""
         narrow = [(dim, verdict) for dim, verdict in zip(self.dims, self.verdicts()) if dim < self.adaptor.full_dim]

@@ -38,7 +38,6 @@ def add_verbs(verbs: Any) -> None:
 def _adapt(args: argparse.Namespace) -> int:
     from mrl_viz.adaptor.adaptor import one_thread
     from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
-    from mrl_viz.adaptor.folder import adaptor_card
     from mrl_viz.truncation import parse_dims
 
     needs_judgements = args.qrels or args.method == "search"
@@ -56,7 +55,7 @@ def _adapt(args: argparse.Namespace) -> int:
             progress=(lambda done, total, _: show(done, total)) if show else None,
         )  # fmt: skip
     _print_fit(fit, embedded)
-    card = adaptor_card(fit.adaptor, fit)
+    card = fit.card()
     say(f"adaptor in {fit.adaptor.save(args.out, card=card)}")
     if args.model_out:
         say(f"model with the adaptor inside in {_save_model(args, fit, card)}")
@@ -65,7 +64,7 @@ def _adapt(args: argparse.Namespace) -> int:
 
 
 def _save_model(args: argparse.Namespace, fit: AdaptorFit, card: str) -> Path:
-    from mrl_viz.adaptor.folder import save_sentence_transformer
+    from mrl_viz.adaptor.model_folder import save_sentence_transformer
     from mrl_viz.embedding.encoders import load_encoder
     from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 

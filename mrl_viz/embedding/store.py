@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import CancelledError, DimensionError, StoreError
+from mrl_viz.files import disk_errors
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
@@ -424,16 +425,14 @@ def _disk_errors(home: Path) -> Iterator[None]:
     """What the disk, the lock and SQLite may say, as a StoreError."""
     from filelock import Timeout
 
-    try:
-        yield
-    except Timeout as error:
-        raise StoreError(
-            f"`{home}` is held by another process; wait for it, or set MRL_VIZ_CACHE to another folder."
-        ) from error
-    except (OSError, sqlite3.DatabaseError) as error:
-        raise StoreError(
-            f"`{home}` cannot be used ({error}); free some space or set MRL_VIZ_CACHE to another folder."
-        ) from error
+    advice = "free some space or set MRL_VIZ_CACHE to another folder"
+    with disk_errors(home, advice, doing="used", also=(sqlite3.DatabaseError,)):
+        try:
+            yield
+        except Timeout as error:
+            raise StoreError(
+                f"`{home}` is held by another process; wait for it, or set MRL_VIZ_CACHE to another folder."
+            ) from error
 
 
 def _shifted(progress: Callable[[int, int], None] | None, done: int, total: int) -> Callable[[int, int], None] | None:

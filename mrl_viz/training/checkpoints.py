@@ -1,36 +1,35 @@
-"""Checkpoints of contrastive training, and models on disk: safetensors and JSON only, each replaced as a whole."""
+"""Checkpoints of contrastive training, and whole models, on disk: safetensors and JSON, each replaced as a whole."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mrl_viz.errors import DataFormatError, StoreError
+from mrl_viz.errors import DataFormatError
+from mrl_viz.files import disk_errors, replaced_file, replaced_folder, write_json
 from mrl_viz.fingerprint import fingerprint
+from mrl_viz.training.config import TrainingConfig
+from mrl_viz.training.data import TrainingData
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from mrl_viz.training.data import TrainingData
-    from mrl_viz.training.loop import TrainingConfig
-
 # What Adam remembers of each parameter besides its step.
 MOMENTS = ("exp_avg", "exp_avg_sq")
-MODEL_CONFIG = "config_sentence_transformers.json"
-CARD = "README.md"
+MODEL_CONFIG, MODEL_PARTS, CARD = "config_sentence_transformers.json", "modules.json", "README.md"
+# Raised when the same settings train in another way, so that no checkpoint goes on as what it did not begin as.
+LOOP_VERSION = 2
+# What a user can do about a disk that refuses.
+ADVICE = "free some space or choose another folder, then resume"
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Everything that training needs to go on after `epoch` whole epochs; the seeds of what follows depend on the epoch only."""
+    """Everything that training needs to go on after `epoch` whole epochs; all later seeds depend on the epoch only."""
 
     epoch: int = 0
     losses: tuple[tuple[float | None, ...], ...] = ()
@@ -39,9 +38,13 @@ class TrainingState:
 
     @classmethod
     def take(
-        cls, epoch: int, losses: Sequence[Sequence[float | None]], seconds: float, parameters: Sequence[torch.nn.Parameter],
+        cls,
+        epoch: int,
+        losses: Sequence[Sequence[float | None]],
+        seconds: float,
+        parameters: Sequence[torch.nn.Parameter],
         optimizer: torch.optim.Optimizer,
-    ) -> TrainingState:  # fmt: skip
+    ) -> TrainingState:
         """A copy of parameters and optimiser."""
         tensors = {}
         for number, parameter in enumerate(parameters):
@@ -71,22 +74,16 @@ class TrainingState:
         ------
         StoreError : the disk refuses; the checkpoint before stays.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        about = {
-            "fingerprint": fingerprint,
-            "state": json.dumps({"epoch": self.epoch, "losses": self.losses, "seconds": self.seconds}),
-        }
-        aside = path.with_name(f".{path.name}.partial")
-        with disk_errors(path):
+        state = {"epoch": self.epoch, "losses": self.losses, "seconds": self.seconds}
+        about = {"fingerprint": fingerprint, "state": json.dumps(state)}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.tensors.items()}
+        with disk_errors(path, ADVICE, also=(SafetensorError,)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                save_file(
-                    {name: tensor.cpu().contiguous() for name, tensor in self.tensors.items()}, aside, metadata=about
-                )
-                os.replace(aside, path)
-            finally:
-                aside.unlink(missing_ok=True)
+            with replaced_file(path) as aside:
+                save_file(tensors, aside, metadata=about)
 
     @classmethod
     def load(cls, path: Path, fingerprint: str) -> TrainingState:
@@ -119,54 +116,24 @@ class TrainingState:
 
 def run_fingerprint(run: str, config: TrainingConfig, data: TrainingData, start: str) -> str:
     """Sixteen hexadecimal digits that change with run, settings, data and `start`, the identity of the model trained."""
-    return fingerprint(run, config.to_dict(), data.to_dict(), start)
+    return fingerprint(LOOP_VERSION, run, config.to_dict(), data.to_dict(), start)
 
 
-def save_model(model: SentenceTransformer, folder: Path, *, dims: Sequence[int], card: str) -> Path:
-    """Write a sentence-transformers folder that names its trained widths, whole or not at all; an earlier one is replaced.
+def save_model(
+    model: SentenceTransformer, folder: str | Path, *, dims: Sequence[int], card: str, advice: str = ADVICE
+) -> Path:
+    """Write a sentence-transformers folder that names its trained widths; an earlier one is replaced as a whole.
 
     Raises
     ------
     StoreError : the disk refuses, or the folder holds something else.
     """
-    if folder.exists() and not (folder / MODEL_CONFIG).is_file():
-        raise StoreError(f"`{folder}` holds no model that could be replaced; choose a new folder.")
-    with disk_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            aside.chmod(0o755)
-            model.save(str(aside), create_model_card=False)
-            config = json.loads((aside / MODEL_CONFIG).read_text(encoding="utf-8"))
-            write_json(aside / MODEL_CONFIG, config | {"matryoshka_dims": list(dims)})
-            (aside / CARD).write_text(card, encoding="utf-8")
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(aside, folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    return folder
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file as a whole."""
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        aside.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk refuses into a StoreError."""
     from safetensors import SafetensorError
 
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StoreError(
-            f"`{path}` cannot be written ({reason}); free some space or choose another folder, then resume."
-        ) from error
+    folder = Path(folder)
+    with disk_errors(folder, advice, also=(SafetensorError,)), replaced_folder(folder, MODEL_PARTS) as fresh:
+        model.save(str(fresh), create_model_card=False)
+        config = json.loads((fresh / MODEL_CONFIG).read_text(encoding="utf-8"))
+        write_json(fresh / MODEL_CONFIG, config | {"matryoshka_dims": list(dims)})
+        (fresh / CARD).write_text(card, encoding="utf-8")
+    return folder

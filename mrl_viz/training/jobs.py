@@ -27,18 +27,19 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, MrlVizError
-
-if TYPE_CHECKING:
-    from mrl_viz.training.data import TrainingData
-    from mrl_viz.training.loop import EpochLosses, TextModel, TrainingConfig
-    from mrl_viz.training.twins import TwinRun
+from mrl_viz.files import disk_errors, write_json
+from mrl_viz.result import Result
+from mrl_viz.training.config import RUNS, TextModel, TrainingConfig, check_config
+from mrl_viz.training.data import TrainingData, check_batch
+from mrl_viz.training.loop import EpochLosses
+from mrl_viz.training.twins import TwinRun, load_twin_run, train_twins
 
 State = Literal["starting", "running", "interrupted", "done", "cancelled", "failed"]
 ACTIVE: tuple[State, ...] = ("starting", "running")
@@ -61,7 +62,7 @@ _CHILDREN: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
-class JobStatus:
+class JobStatus(Result):
     """A job as its folder shows it.
 
     `state` : "starting", "running", "interrupted" (killed; it can be resumed), "done", "cancelled" or "failed".
@@ -79,6 +80,8 @@ class JobStatus:
     epochs: tuple[EpochLosses, ...]
     done: int
     total: int
+    _also: ClassVar = ("id",)
+    _without: ClassVar = ("folder", "config", "data_code")
 
     @property
     def id(self) -> str:
@@ -94,13 +97,6 @@ class JobStatus:
     def can_resume(self) -> bool:
         """Whether `resume_job` goes on from a checkpoint."""
         return self.state in ("interrupted", "cancelled", "failed")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return {
-            "id": self.id, "name": self.name, "state": self.state, "created": self.created, "message": self.message,
-            "done": self.done, "total": self.total, "epochs": [epoch.to_dict() for epoch in self.epochs],
-        }  # fmt: skip
 
     def takeaway(self) -> str:
         """One sentence: where it stands."""
@@ -150,9 +146,6 @@ def start_job(
     InvalidInputError, DimensionError, EmptyInputError : settings and data that do not go together, or MOST_ACTIVE jobs are
         running. StoreError : the folder cannot be written, or no process can be started.
     """
-    from mrl_viz.training.data import check_batch
-    from mrl_viz.training.loop import check_config
-
     if full_dim is not None:
         check_config(config, full_dim)
     check_batch(data, config.batch_size)
@@ -161,15 +154,15 @@ def start_job(
     created = datetime.now(UTC)
     # The time sorts, the random part is the key.
     folder = root / f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(TOKEN_BYTES)}"
-    with _disk_errors(folder):
+    with disk_errors(folder):
         root.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
         job = {
             "schema": 1, "name": name or f"{config.model} on {data.name}", "created": created.isoformat(timespec="seconds"),
             "config": config.to_dict(), "data_code": data_code,
         }  # fmt: skip
-        _write(folder / "data.json", data.to_dict())
-        _write(folder / "job.json", job)
+        write_json(folder / "data.json", data.to_dict())
+        write_json(folder / "job.json", job)
     _launch(folder)
     return job_status(folder)
 
@@ -188,7 +181,7 @@ def resume_job(folder: str | Path) -> JobStatus:
             f"`{status.name}` is {status.state}; only an interrupted, cancelled or failed job can be resumed."
         )
     _check_room(status.folder.parent)
-    with _disk_errors(status.folder):
+    with disk_errors(status.folder):
         for file in ("outcome.json", "cancel"):
             (status.folder / file).unlink(missing_ok=True)
     _launch(status.folder)
@@ -203,11 +196,11 @@ def cancel_job(folder: str | Path) -> JobStatus:
     DataFormatError : no job. StoreError : the folder cannot be written.
     """
     status = job_status(folder)
-    with _disk_errors(status.folder):
+    with disk_errors(status.folder):
         if status.is_active:
             (status.folder / "cancel").touch()
         elif status.state == "interrupted":
-            _write(status.folder / "outcome.json", {"state": "cancelled", "message": ""})
+            write_json(status.folder / "outcome.json", {"state": "cancelled", "message": ""})
     return job_status(folder)
 
 
@@ -221,7 +214,7 @@ def delete_job(folder: str | Path) -> None:
     status = job_status(folder)
     if status.is_active:
         raise InvalidInputError(f"`{status.name}` is {status.state}; cancel it first.")
-    with _disk_errors(status.folder):
+    with disk_errors(status.folder):
         shutil.rmtree(status.folder)
 
 
@@ -250,8 +243,6 @@ def job_status(folder: str | Path) -> JobStatus:
     ------
     DataFormatError : the folder holds no job.
     """
-    from mrl_viz.training.loop import TrainingConfig
-
     folder = Path(folder)
     _reap()
     job = _read(folder / "job.json")
@@ -287,8 +278,6 @@ def job_result(folder: str | Path) -> TwinRun:
     ------
     DataFormatError : the job has no result yet.
     """
-    from mrl_viz.training.twins import load_twin_run
-
     return load_twin_run(Path(folder) / "result")
 
 
@@ -304,33 +293,23 @@ def run_job(folder: Path) -> None:
     try:
         outcome = {"state": "done", "message": ""}
         try:
-            _write(
-                folder / "running.json",
-                {"attempt": (_read(folder / "attempt.json") or {}).get("id"), "pid": os.getpid()},
-            )
-            # Random, so that no file system stores it in less.
-            (folder / "reserve").write_bytes(secrets.token_bytes(RESERVE_BYTES))
-            _train(folder)
+            with disk_errors(folder, "free some space, then resume"):
+                attempt = (_read(folder / "attempt.json") or {}).get("id")
+                write_json(folder / "running.json", {"attempt": attempt, "pid": os.getpid()})
+                # Random, so that no file system stores it in less.
+                (folder / "reserve").write_bytes(secrets.token_bytes(RESERVE_BYTES))
+                _train(folder)
         except CancelledError:
             outcome = {"state": "cancelled", "message": ""}
         except MrlVizError as error:
             outcome = {"state": "failed", "message": str(error)}
-        except OSError as error:
-            outcome = {
-                "state": "failed",
-                "message": f"`{folder}` cannot be written ({error.strerror or error}); free some space, then resume.",
-            }
         (folder / "reserve").unlink(missing_ok=True)
-        _write(folder / "outcome.json", outcome)
+        write_json(folder / "outcome.json", outcome)
     finally:
         lock.release()
 
 
 def _train(folder: Path) -> None:
-    from mrl_viz.training.data import TrainingData
-    from mrl_viz.training.loop import TrainingConfig
-    from mrl_viz.training.twins import train_twins
-
     job = _read(folder / "job.json") or {}
     config, data = TrainingConfig.from_dict(job["config"]), TrainingData.from_dict(_read(folder / "data.json") or {})
     if config.base in SMALL_BASES:
@@ -373,8 +352,10 @@ def _launch(folder: Path) -> None:
     home = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "mrl_viz.training.jobs", str(folder.resolve())]
-    with _disk_errors(folder), (folder / "log.txt").open("ab") as log:
-        _write(folder / "attempt.json", {"id": secrets.token_hex(4), "launched": time.time(), "log_bytes": log.tell()})
+    with disk_errors(folder), (folder / "log.txt").open("ab") as log:
+        write_json(
+            folder / "attempt.json", {"id": secrets.token_hex(4), "launched": time.time(), "log_bytes": log.tell()}
+        )
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, "PYTHONPATH": path},
@@ -410,8 +391,6 @@ def _is_locked(folder: Path) -> bool:
 
 def _progress(folder: Path) -> tuple[EpochLosses, ...]:
     """The epochs on record; a resumed job repeats some, of which the last counts, and a killed one may leave half a line."""
-    from mrl_viz.training.loop import RUNS, EpochLosses
-
     try:
         lines = (folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -434,18 +413,6 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    from mrl_viz.training.checkpoints import write_json
-
-    write_json(path, content)
-
-
-def _disk_errors(path: Path) -> Any:
-    from mrl_viz.training.checkpoints import disk_errors
-
-    return disk_errors(path)
 
 
 def main() -> None:

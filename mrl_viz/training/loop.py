@@ -1,121 +1,47 @@
 """Contrastive training of a sentence-transformers model at every width at once, and of its plain twin at full width only.
 
 The losses are sentence-transformers' own MatryoshkaLoss and MultipleNegativesRankingLoss. The loop is ours: its
-SentenceTransformerTrainer needs two more packages (datasets, accelerate), keeps checkpoints as pickles, draws sampled widths
-from a global generator, and reports one number for all widths. This one is seeded throughout, so that a run that was killed
-and resumed gives the same model as one that was not.
+SentenceTransformerTrainer needs two more packages (datasets, accelerate), keeps checkpoints as pickles, draws sampled
+widths from a global generator, and reports one number for all widths. This one is seeded throughout, so that a run that
+was killed and resumed gives the same model as one that was not.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.embedding.encoder import Encoder, model_identity
-from mrl_viz.errors import CancelledError, DataFormatError, DimensionError, InvalidInputError
-from mrl_viz.truncation import check_dims, default_dims
+from mrl_viz.embedding.encoder import model_identity
+from mrl_viz.errors import CancelledError, InvalidInputError
+from mrl_viz.result import Result
+from mrl_viz.training.checkpoints import TrainingState, run_fingerprint
+from mrl_viz.training.config import RUNS, Run, TextModel, TrainingConfig, check_config
+from mrl_viz.training.data import TrainingData, check_batch, epoch_batches
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from mrl_viz.training.data import TrainingData
     from mrl_viz.training.trainees import Trainee
 
-Base = Literal["projection", "static", "whole"]
-Schedule = Literal["all", "progressive", "sampled"]
-Run = Literal["matryoshka", "plain"]
-BASES: tuple[Base, ...] = ("projection", "static", "whole")
-SCHEDULES: tuple[Schedule, ...] = ("all", "progressive", "sampled")
-RUNS: tuple[Run, ...] = ("matryoshka", "plain")
-# A fresh matrix and single table rows take large steps; a trained transformer takes the usual small ones.
-LEARNING_RATES: Mapping[str, float] = {"projection": 1e-2, "static": 1e-2, "whole": 2e-5}
-# Far above anything that learns, and far below what overflows inside Adam.
-MOST_RATE = 1000.0
 WARMUP_SHARE = 0.1
-# Progressive: all widths have joined by the middle of training, so that the smallest still has half of it.
+# Widths that join one after another are all there by the middle of training, so that the last one still has half of it.
 JOINED_SHARE = 0.5
+# How many widths such a schedule starts with: the small ones are nested in each other from the first step on.
+STARTING_WIDTHS = {"progressive": 2, "large-first": 1}
 # Seconds between two checkpoints on disk; a killed run repeats at most these and the epoch it was in.
 CHECKPOINT_S = 2.0
 
 
-class TextModel(Encoder, Protocol):
-    """An encoder whose model is on this machine, as `mrl_viz.embedding.encoders.load_encoder` gives for local models."""
-
-    @property
-    def model(self) -> SentenceTransformer: ...
-
-
 @dataclass(frozen=True)
-class TrainingConfig:
-    """How to train; everything but the data.
-
-    `model` : name of the model to start from. `base` : what is trained: "projection", a matrix on the frozen, normalised
-    features that starts as a random rotation, so that no order of coordinates is inherited; "static", the rows of a static
-    table whose tokens occur; "whole", everything.
-    `dims` : widths of the loss, empty for the powers of two; the full width is always added. `weights` : see `loss_weights`.
-    `schedule` : "all" widths in every step; "progressive", the full width first, smaller ones join until half of the epochs
-    are over; "sampled", `n_dims_per_step` random ones in each step.
-    `epochs`, `batch_size` : see `epoch_batches`. `learning_rate` : of Adam, None for LEARNING_RATES; warms up over a tenth,
-    then falls along a cosine. `dropout` : share of frozen features hidden in each step, against overfitting, projection only.
-    `scale` : what cosines are multiplied with. `seed` : of start, order and dropout.
-    """
-
-    model: str = "wordllama"
-    base: Base = "projection"
-    dims: tuple[int, ...] = ()
-    weights: Literal["uniform", "importance"] | tuple[float, ...] = "uniform"
-    schedule: Schedule = "all"
-    n_dims_per_step: int = 2
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float | None = None
-    dropout: float = 0.3
-    scale: float = 20.0
-    seed: int = 0
-
-    @property
-    def step_size(self) -> float:
-        """The learning rate in use."""
-        return LEARNING_RATES[self.base] if self.learning_rate is None else self.learning_rate
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> TrainingConfig:
-        """What `to_dict` wrote, also after a trip through JSON.
-
-        Raises
-        ------
-        DataFormatError : unknown fields.
-        """
-        known = {field.name for field in fields(cls)}
-        if unknown := set(saved) - known:
-            raise DataFormatError(f"`config` has unknown fields {sorted(unknown)}; it knows {sorted(known)}.")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
-        }
-        return cls(**values)
-
-    def takeaway(self) -> str:
-        """One sentence: what is trained and how."""
-        return (
-            f"{self.base} on {self.model}, {self.schedule} widths, {self.epochs} epochs in batches of {self.batch_size} "
-            f"at a rate of {self.step_size:g}, seed {self.seed}."
-        )
-
-
-@dataclass(frozen=True)
-class EpochLosses:
+class EpochLosses(Result):
     """One finished epoch of one of the two runs.
 
     `epoch` : from 1 to `n_epochs`. `losses` : per width the mean loss over its steps, nats; None where it took no part.
@@ -129,10 +55,6 @@ class EpochLosses:
     losses: tuple[float | None, ...]
     seconds: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
-
     def takeaway(self) -> str:
         """One sentence: the loss at the smallest and the full width."""
         shown = [f"{loss:.3f} at {dim}" for dim, loss in zip(self.dims, self.losses) if loss is not None]
@@ -143,7 +65,7 @@ Progress = Callable[[EpochLosses], None]
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
+class TrainedModel(Result):
     """A trained model and how its training went.
 
     `model` : a complete sentence-transformers model. `losses` : mean loss per epoch and width, nats, ndarray of shape
@@ -157,14 +79,12 @@ class TrainedModel:
     n_parameters: int
     stopped: str
     seconds: float
+    _without: ClassVar = ("model",)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain data, without the model."""
+        """The fields as JSON gives them back: without the model, lists for tuples, None for NaN."""
         rows = [[None if math.isnan(loss) else loss for loss in row] for row in self.losses.tolist()]
-        return {
-            "run": self.run, "dims": list(self.dims), "losses": rows, "n_parameters": self.n_parameters, "stopped": self.stopped,
-            "seconds": self.seconds,
-        }  # fmt: skip
+        return super().to_dict() | {"dims": list(self.dims), "losses": rows}
 
     def takeaway(self) -> str:
         """One sentence: how long it took, what the loss became, and whether anything went wrong."""
@@ -174,46 +94,6 @@ class TrainedModel:
             f"The {self.run} model trained {self.n_parameters:,} numbers for {len(self.losses)} epochs in {self.seconds:.0f} s; "
             f"its mean loss went from {first:.2f} to {last:.2f}{end}."
         )
-
-
-def check_config(config: TrainingConfig, full_dim: int) -> tuple[int, ...]:
-    """The widths of the loss, ascending, with the full one last.
-
-    Raises
-    ------
-    DimensionError : no width below the full one, or one above it.
-    InvalidInputError : any other setting that cannot be; the message names it.
-    """
-    from mrl_viz.training.losses import loss_weights
-
-    dims = check_dims((*(config.dims or default_dims(full_dim)), full_dim), full_dim)
-    if len(dims) == 1:
-        raise DimensionError(
-            f"`dims` has no width below the full {full_dim}; add smaller ones, such as {max(full_dim // 4, 1)}."
-        )
-    for name, value, allowed in (("base", config.base, BASES), ("schedule", config.schedule, SCHEDULES)):
-        if value not in allowed:
-            raise InvalidInputError(f"`{name}` is {value!r}; choose one of {', '.join(allowed)}.")
-    if not isinstance(config.weights, str) and len(config.weights) == len(dims) - 1 and full_dim not in config.dims:
-        raise InvalidInputError(
-            f"`weights` has {len(config.weights)} numbers, but the full width {full_dim} needs one as well; add it last."
-        )
-    loss_weights(dims, config.weights)
-    if config.schedule == "sampled" and not 1 <= config.n_dims_per_step <= len(dims):
-        raise InvalidInputError(f"`n_dims_per_step` is {config.n_dims_per_step}; choose 1 to {len(dims)}.")
-    if config.epochs < 1:
-        raise InvalidInputError(f"`epochs` is {config.epochs}; choose 1 or more.")
-    if not 0 < config.step_size <= MOST_RATE:
-        raise InvalidInputError(
-            f"`learning_rate` is {config.learning_rate}; choose a number above 0, at most {MOST_RATE:g}."
-        )
-    if not (math.isfinite(config.scale) and config.scale > 0):
-        raise InvalidInputError(f"`scale` is {config.scale}; choose a number above 0, such as 20.")
-    if not 0 <= config.dropout < 1:
-        raise InvalidInputError(f"`dropout` is {config.dropout}; choose a share from 0 up and below 1.")
-    if config.seed < 0:
-        raise InvalidInputError(f"`seed` is {config.seed}; choose 0 or more.")
-    return dims
 
 
 def train_contrastive(
@@ -242,14 +122,14 @@ def train_contrastive(
 
     Raises
     ------
-    EmptyInputError, InvalidInputError, DimensionError : settings and data that do not go together, a model that cannot be
-        trained, or a loss that is not finite in the first epoch already.
+    EmptyInputError, InvalidInputError, DimensionError : settings and data that do not go together, a model that cannot
+        be trained, or a loss that is not finite in the first epoch already.
     CancelledError : `cancelled` returned true; the checkpoint is kept.
     StoreError : the checkpoint cannot be written. DataFormatError : it cannot be read, or is of another run.
 
-    Source: Kusupati et al. 2022, arXiv:2205.13147, section 3; Henderson et al. 2017, arXiv:1705.00652, for in-batch negatives.
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 3; Henderson et al. 2017, arXiv:1705.00652, for in-batch
+    negatives.
     """
-    from mrl_viz.training.data import check_batch
     from mrl_viz.training.trainees import prepare
 
     if run not in RUNS:
@@ -258,36 +138,32 @@ def train_contrastive(
     check_batch(data, config.batch_size)
     with _own_generator(config.seed, 0):  # fresh layers draw numbers even where they are replaced at once
         trainee = prepare(model, data, config)
-    return _train(
-        trainee,
-        data,
-        config,
-        dims if run == "matryoshka" else dims[-1:],
-        run,
-        model_identity(model),
-        checkpoint,
-        progress,
-        cancelled,
-    )
+    widths = dims if run == "matryoshka" else dims[-1:]
+    key = run_fingerprint(run, config, data, model_identity(model))
+    return _train(trainee, data, config, widths, run, key, checkpoint, progress, cancelled or (lambda: False))
 
 
 def _train(
-    trainee: Trainee, data: TrainingData, config: TrainingConfig, dims: tuple[int, ...], run: Run, start: str,
-    checkpoint: Path | None, progress: Progress | None, cancelled: Callable[[], bool] | None,
-) -> TrainedModel:  # fmt: skip
+    trainee: Trainee,
+    data: TrainingData,
+    config: TrainingConfig,
+    dims: tuple[int, ...],
+    run: Run,
+    key: str,
+    checkpoint: Path | None,
+    progress: Progress | None,
+    cancelled: Callable[[], bool],
+) -> TrainedModel:
     """The loop. `state` is always the end of a whole epoch, and finite."""
     import torch
     from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 
-    from mrl_viz.training.checkpoints import TrainingState, run_fingerprint
-    from mrl_viz.training.data import epoch_batches
     from mrl_viz.training.losses import loss_weights
 
     weights = loss_weights(dims, config.weights) if run == "matryoshka" else (1.0,)
     inner = _recorder(MultipleNegativesRankingLoss(trainee.module, scale=config.scale))
     loss = MatryoshkaLoss(trainee.module, inner, list(dims), list(weights))
     optimizer = torch.optim.Adam(trainee.parameters, lr=config.step_size)
-    key = run_fingerprint(run, config, data, start)
     state = TrainingState.load(checkpoint, key) if checkpoint is not None and checkpoint.is_file() else TrainingState()
     state.restore(trainee.parameters, optimizer)
     started = written = time.perf_counter()
@@ -299,7 +175,7 @@ def _train(
         with _own_generator(config.seed, epoch):
             rng = np.random.default_rng((config.seed, epoch, 1))
             for number, batch in enumerate(batches):
-                if cancelled is not None and cancelled():
+                if cancelled():
                     if checkpoint is not None and state.epoch:
                         state.save(checkpoint, key)
                     raise CancelledError(
@@ -322,14 +198,15 @@ def _train(
                 sums[levels] += inner.values
                 counts[levels] += 1
         if not (is_finite and all(bool(torch.isfinite(parameter).all()) for parameter in trainee.parameters)):
+            look = "or look for texts that the model has no finite vector for"
             if state.epoch == 0:
                 raise InvalidInputError(
-                    f"`learning_rate` is {config.step_size:g} and the loss was not finite in the first epoch; choose a smaller one, "
-                    "or look for texts that the model has no finite vector for."
+                    f"`learning_rate` is {config.step_size:g} and the loss was not finite in the first epoch; choose a "
+                    f"smaller one, {look}."
                 )
             stopped = (
-                f"the loss was not finite in epoch {epoch + 1}, so the model of epoch {state.epoch} was kept; lower `learning_rate`, or "
-                "look for texts that the model has no finite vector for"
+                f"the loss was not finite in epoch {epoch + 1}, so the model of epoch {state.epoch} was kept; lower "
+                f"`learning_rate`, {look}"
             )
             state.restore(trainee.parameters, optimizer)
             break
@@ -345,9 +222,14 @@ def _train(
     if stopped != "epochs" and checkpoint is not None:
         state.save(checkpoint, key)
     return TrainedModel(
-        run=run, model=trainee.finished(), dims=dims, losses=np.array(state.losses, dtype=np.float64),
-        n_parameters=sum(parameter.numel() for parameter in trainee.parameters), stopped=stopped, seconds=state.seconds,
-    )  # fmt: skip
+        run=run,
+        model=trainee.finished(),
+        dims=dims,
+        losses=np.array(state.losses, dtype=np.float64),
+        n_parameters=sum(parameter.numel() for parameter in trainee.parameters),
+        stopped=stopped,
+        seconds=state.seconds,
+    )
 
 
 def _levels(
@@ -357,11 +239,15 @@ def _levels(
     levels = [level for level in reversed(range(len(weights))) if weights[level] > 0]
     if run == "plain" or config.schedule == "all":
         return levels
-    if config.schedule == "progressive":
-        joins = JOINED_SHARE * config.epochs / max(len(levels) - 1, 1)
-        return [level for place, level in enumerate(levels) if epoch >= math.floor(place * joins)]
-    chosen = rng.choice(len(levels), min(config.n_dims_per_step, len(levels)), replace=False)
-    return [levels[place] for place in sorted(chosen)]
+    if config.schedule == "sampled":
+        chosen = rng.choice(len(levels), min(config.n_dims_per_step, len(levels)), replace=False)
+        return [levels[place] for place in sorted(chosen)]
+    n_first = min(STARTING_WIDTHS[config.schedule], max(len(levels) - 1, 1))
+    n_later = len(levels) - n_first
+    joins = (JOINED_SHARE * config.epochs * place / n_later for place in range(1, n_later + 1))
+    # None joins in the first epoch, and none is still out in the last, however few there are.
+    joined = n_first + sum(epoch >= min(max(math.floor(join), 1), config.epochs - 1) for join in joins)
+    return levels[-joined:] if config.schedule == "progressive" else levels[:joined]
 
 
 def _rate(share: float) -> float:
@@ -395,15 +281,3 @@ def _own_generator(seed: int, epoch: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(np.random.SeedSequence((seed, epoch, 2)).generate_state(1)[0]))
         yield
-
-
-__all__ = [
-    "BASES",
-    "SCHEDULES",
-    "EpochLosses",
-    "TextModel",
-    "TrainedModel",
-    "TrainingConfig",
-    "check_config",
-    "train_contrastive",
-]

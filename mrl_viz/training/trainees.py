@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +14,10 @@ from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm,
 from torch import nn
 
 from mrl_viz.errors import InvalidInputError
+from mrl_viz.training.config import TextModel, TrainingConfig
+from mrl_viz.training.data import Rows, TrainingData
 
-if TYPE_CHECKING:
-    from mrl_viz.training.data import Rows, TrainingData
-    from mrl_viz.training.loop import TextModel, TrainingConfig
-
-Features = Callable[[tuple["Rows", ...]], list[dict[str, torch.Tensor]]]
+Features = Callable[[tuple[Rows, ...]], list[dict[str, torch.Tensor]]]
 
 
 @dataclass(frozen=True, eq=False)

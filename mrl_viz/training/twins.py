@@ -13,23 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, InvalidInputError
+from mrl_viz.files import disk_errors, write_json
 from mrl_viz.measures.estimate import bootstrap_mean, difference_tests
 from mrl_viz.tasks.task import Task
-from mrl_viz.training.loop import (
-    RUNS,
-    Progress,
-    TextModel,
-    TrainedModel,
-    TrainingConfig,
-    check_config,
-    train_contrastive,
-)
+from mrl_viz.training.card import model_card
+from mrl_viz.training.checkpoints import ADVICE, save_model
+from mrl_viz.training.config import RUNS, Run, TextModel, TrainingConfig, check_config
+from mrl_viz.training.data import TrainingData
+from mrl_viz.training.loop import Progress, TrainedModel, train_contrastive
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-    from mrl_viz.training.data import TrainingData
 
 # The share of the size at which the best-known Matryoshka text model was reported to keep 98 % of its quality.
 SMALL_SHARE = 0.083
@@ -266,7 +261,7 @@ class TwinRun:
     comparison: TwinComparison
     seconds: float
 
-    def model_folder(self, run: Literal["matryoshka", "plain"] = "matryoshka") -> Path:
+    def model_folder(self, run: Run = "matryoshka") -> Path:
         """A folder that `SentenceTransformer(folder, truncate_dim=…)` loads."""
         return self.folder / run
 
@@ -276,6 +271,25 @@ class TwinRun:
             "schema": 1, "config": self.config.to_dict(), "data": self.data, "training": dict(self.training),
             "comparison": self.comparison.to_dict(), "seconds": self.seconds,
         }  # fmt: skip
+
+    def card(self, run: Run) -> str:
+        """README text of one of the two models."""
+        comparison = self.comparison
+        lines = [
+            f"## Measured: {comparison.measure} on {comparison.n_items} held-out items",
+            "",
+            self.takeaway(),
+            "",
+            "| dims | Matryoshka | plain twin | before training | Matryoshka − plain, 95 % |",
+            "|---|---|---|---|---|",
+        ]
+        for row in comparison.rows():
+            before = f"{row['before']:.3f}" if "before" in row else "–"
+            lines.append(
+                f"| {row['dim']} | {row['matryoshka']:.3f} | {row['plain']:.3f} | {before} "
+                f"| {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] |"
+            )
+        return model_card(self.config, self.data, self.training[run], comparison.small_dim, lines)
 
     def takeaway(self) -> str:
         """The comparison's sentences, after a warning where training ended early."""
@@ -308,9 +322,6 @@ def train_twins(
     ------
     StoreError : the disk refuses. Everything `train_contrastive` raises.
     """
-    from mrl_viz.training.card import twin_card
-    from mrl_viz.training.checkpoints import disk_errors, save_model, write_json
-
     folder = Path(folder)
     dims = check_config(config, model.full_dim)
     checkpoints = {run: folder / f"{run}.checkpoint.safetensors" for run in RUNS}
@@ -331,8 +342,8 @@ def train_twins(
         sum(about.seconds for about in trained.values()) + time.perf_counter() - compared,
     )  # fmt: skip
     for run in RUNS:
-        save_model(trained[run].model, folder / run, dims=trained[run].dims, card=twin_card(result, run))
-    with disk_errors(folder):
+        save_model(trained[run].model, folder / run, dims=trained[run].dims, card=result.card(run))
+    with disk_errors(folder, ADVICE):
         write_json(folder / RESULT_FILE, result.to_dict())
         for path in checkpoints.values():
             path.unlink(missing_ok=True)

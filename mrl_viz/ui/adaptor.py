@@ -9,10 +9,11 @@ from typing import Any, cast
 import streamlit as st
 
 from mrl_viz.adaptor.fit import FEWEST_ROWS, AdaptorFit, AdaptorMethod, fit_adaptor, suggested_settings
-from mrl_viz.adaptor.folder import adaptor_archive, adaptor_card, save_sentence_transformer, zipped
+from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 from mrl_viz.embedding.store import EmbeddingStore
+from mrl_viz.files import zipped
 from mrl_viz.ui.background import Report, begin, finished, task
 from mrl_viz.ui.charts import plain
 from mrl_viz.ui.models import ENCODING, encoder_of, refuse_paid_models
@@ -156,12 +157,12 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
     name = _file_name(workspace, fit)
     left, right = st.columns(2)
     left.download_button(
-        "Download the adaptor (zip)", lambda: adaptor_archive(fit.adaptor, card=adaptor_card(fit.adaptor, fit)),
+        "Download the adaptor (zip)", lambda: fit.adaptor.archive(card=fit.card()),
         file_name=f"{name}.zip", mime="application/zip", key="adaptor_zip", width="stretch",
         on_click="ignore",
     )  # fmt: skip
     left.caption(
-        "Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy only."
+        "Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy and safetensors only."
     )
     if workspace.corpus.embeddings is not None:
         right.caption("Ready vectors have no model here to put the adaptor into.")
@@ -195,7 +196,7 @@ def _save_model(workspace: Workspace, fit: AdaptorFit, folder: Path) -> None:
     with ENCODING, st.spinner("Saving the model…"):
         save_sentence_transformer(
             fit.adaptor, encoder.model, folder, pre_truncation=encoder.pre_truncation,
-            prompts={name: text for name, text in prompts.items() if text}, card=adaptor_card(fit.adaptor, fit),
+            prompts={name: text for name, text in prompts.items() if text}, card=fit.card(),
         )  # fmt: skip
 
 

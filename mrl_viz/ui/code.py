@@ -115,15 +115,14 @@ print(comparison.takeaway())
 figures.quality_per_byte(comparison).show()"""
 ADAPTOR_CODE = f"""{VECTORS_CODE}
 from mrl_viz.adaptor.fit import Adaptor, fit_adaptor, suggested_settings
-from mrl_viz.adaptor.folder import adaptor_card
 
 settings = suggested_settings(len(vectors.matrix))
 fit = fit_adaptor(vectors.matrix, [8, 16, 32, 64, 128], settings=settings, model=vectors.model)
 print(fit.takeaway())
 figures.adaptor_curves(fit).show()
-fit.adaptor.save("my-adaptor", card=adaptor_card(fit.adaptor, fit))
+fit.adaptor.save("my-adaptor", card=fit.card())
 
-short = Adaptor.load("my-adaptor").apply(vectors.matrix, dim=64)  # elsewhere, with numpy only; then rescale to unit length"""
+short = Adaptor.load("my-adaptor").apply(vectors.matrix, dim=64)  # elsewhere, with numpy and safetensors only; then rescale to unit length"""
 ADAPTIVE_CODE = f"""{VECTORS_CODE}
 from mrl_viz.heads.adaptive import classify_adaptively, coarse_against_fine
 

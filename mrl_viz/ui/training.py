@@ -12,6 +12,7 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.errors import InvalidInputError, MrlVizError
 from mrl_viz.training.card import repeat_code
+from mrl_viz.training.config import BASES, SCHEDULES, Base, Schedule, TrainingConfig, check_config
 from mrl_viz.training.data import SOURCES, Source, Split, TrainingData, check_batch, training_data
 from mrl_viz.training.jobs import (
     JobStatus,
@@ -24,7 +25,6 @@ from mrl_viz.training.jobs import (
     resume_job,
     start_job,
 )
-from mrl_viz.training.loop import BASES, SCHEDULES, Base, Schedule, TrainingConfig, check_config
 from mrl_viz.training.twins import TwinRun
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import chart, plain
@@ -46,7 +46,8 @@ BASE_NAMES = {
 }
 SCHEDULE_NAMES = {
     "all": "All widths in every step",
-    "progressive": "Progressive: the full width first, smaller ones join",
+    "progressive": "Progressive: small widths first, larger ones join",
+    "large-first": "The full width first, smaller ones join",
     "sampled": "Sampled: two random widths a step",
 }
 SPLIT_NAMES = {"texts": "texts of every class", "classes": "whole classes (harder)"}

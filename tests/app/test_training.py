@@ -7,8 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mrl_viz.data.corpus import corpus_from_texts
-from mrl_viz.training.checkpoints import write_json
-from mrl_viz.training.loop import TrainingConfig
+from mrl_viz.files import write_json
+from mrl_viz.training.config import TrainingConfig
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = "pages/train/mrl.py"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mrl_viz.adaptor.fit import AdaptorSettings, fit_adaptor
-from mrl_viz.adaptor.folder import save_sentence_transformer
+from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.data.reading import corpus_from_texts, read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import load_encoder

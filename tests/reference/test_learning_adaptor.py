@@ -10,7 +10,7 @@ import torch
 
 from mrl_viz.adaptor.adaptor import svd_rotation
 from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, fit_adaptor
-from mrl_viz.adaptor.folder import adaptor_card, save_sentence_transformer
+from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.adaptor.network import AdaptorNetwork
 from mrl_viz.adaptor.report import choose_turn
 from mrl_viz.data.reading import sample_corpus
@@ -189,8 +189,8 @@ def test_ndcg_equals_sklearn():
     np.testing.assert_allclose(ours[0], theirs)
 
 
-def test_saved_adaptor_loads_with_numpy_only(tmp_path):
-    """A fresh process maps rows to the same values without torch, safetensors or sentence-transformers."""
+def test_saved_adaptor_loads_with_numpy_and_safetensors_only(tmp_path):
+    """A fresh process maps rows to the same values without torch or sentence-transformers."""
     from safetensors.numpy import load_file
 
     _, adaptor = network(1, "relu")
@@ -198,10 +198,10 @@ def test_saved_adaptor_loads_with_numpy_only(tmp_path):
     np.save(tmp_path / "rows.npy", ROWS[:9])
     code = (
         "import sys, numpy as np\n"
-        "from mrl_viz.adaptor.fit import Adaptor\n"
+        "from mrl_viz.adaptor.adaptor import Adaptor\n"
         f"adaptor = Adaptor.load({str(folder)!r}, full_dim=24, model='toy')\n"
         f"np.save({str(tmp_path / 'out.npy')!r}, adaptor.apply(np.load({str(tmp_path / 'rows.npy')!r})))\n"
-        "print([m for m in ('torch', 'safetensors', 'sentence_transformers', 'scipy', 'sklearn') if m in sys.modules])"
+        "print([m for m in ('torch', 'sentence_transformers', 'scipy', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -214,7 +214,7 @@ def test_saved_adaptor_loads_with_numpy_only(tmp_path):
 def test_card_tells_what_was_measured():
     """The card has one row per width, and says so where the adaptor is no better than SVD."""
     fit = fit_adaptor(ROWS, [4, 8], method="paper", settings=QUICK, model="toy")
-    card = adaptor_card(fit.adaptor, fit)
+    card = fit.card()
     assert card.count("\n| ") == 4
     assert "held-out rows" in card and fit.takeaway() in card
 

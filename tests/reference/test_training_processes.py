@@ -14,9 +14,9 @@ import torch
 
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.training.config import BASES, RUNS, TrainingConfig
 from mrl_viz.training.data import labelled_data, training_data
 from mrl_viz.training.jobs import cancel_job, delete_job, job_result, job_status, resume_job, start_job
-from mrl_viz.training.loop import BASES, RUNS, TrainingConfig
 from mrl_viz.training.twins import train_twins
 from tests.tiny_model import save_tiny_model, tiny_texts
 
@@ -76,7 +76,7 @@ def test_a_killed_job_is_resumed_and_gives_the_same_weights(model, tmp_path):
 def test_a_job_outlives_who_started_it_and_is_cancelled_and_resumed(model, tmp_path):
     """The starter ends at once; the job goes on, stops when asked, goes on when asked, and leaves nothing when deleted."""
     code = (
-        "import sys; from mrl_viz.training.jobs import start_job; from mrl_viz.training.loop import TrainingConfig;"
+        "import sys; from mrl_viz.training.jobs import start_job; from mrl_viz.training.config import TrainingConfig;"
         "from tests.reference.test_training_processes import DATA; from pathlib import Path;"
         "print(start_job(DATA, TrainingConfig(model=sys.argv[1], dims=(2, 4), epochs=250, batch_size=4), root=Path(sys.argv[2])).folder)"
     )
@@ -109,8 +109,8 @@ def test_a_full_disk_fails_the_job_and_says_so(model, tmp_path):
 import os, sys
 from pathlib import Path
 from mrl_viz.training.jobs import job_status, run_job
-from mrl_viz.training.checkpoints import write_json
-from mrl_viz.training.loop import TrainingConfig
+from mrl_viz.files import write_json
+from mrl_viz.training.config import TrainingConfig
 from tests.reference.test_training_processes import DATA
 folder = Path({str(root)!r}) / "job"
 folder.mkdir()

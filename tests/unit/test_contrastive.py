@@ -22,6 +22,7 @@ from mrl_viz.errors import (
     StoreError,
 )
 from mrl_viz.training.checkpoints import TrainingState
+from mrl_viz.training.config import TrainingConfig, check_config
 from mrl_viz.training.data import (
     TrainingData,
     check_batch,
@@ -30,7 +31,7 @@ from mrl_viz.training.data import (
     paired_data,
     training_data,
 )
-from mrl_viz.training.loop import TrainingConfig, _levels, check_config, train_contrastive
+from mrl_viz.training.loop import _levels, train_contrastive
 from tests.tiny_model import DIM, save_tiny_model, tiny_texts
 
 TEXTS, LABELS = tiny_texts()
@@ -102,10 +103,11 @@ def naive(model, data, config, dims, weights, joined):
     ("run", "schedule", "weights", "joined"),
     [
         ("matryoshka", "all", (2.0, 1.0, 0.5), lambda epoch: (4, 8, 16)),
-        ("matryoshka", "progressive", (1.0, 1.0, 1.0), lambda epoch: [(16,), (8, 16), (4, 8, 16), (4, 8, 16)][epoch]),
+        ("matryoshka", "progressive", (1.0, 1.0, 1.0), lambda epoch: (4, 8) if epoch < 2 else (4, 8, 16)),
+        ("matryoshka", "large-first", (1.0, 1.0, 1.0), lambda epoch: [(16,), (8, 16), (4, 8, 16), (4, 8, 16)][epoch]),
         ("plain", "all", (2.0, 1.0, 0.5), lambda epoch: (16,)),
     ],
-    ids=["all", "progressive", "plain"],
+    ids=["all", "progressive", "large-first", "plain"],
 )
 def test_training_equals_a_naive_loop(model, data, triplets, kind, run, schedule, weights, joined):
     """Weights after four epochs and the loss of every epoch and width are those of the definition, step by step."""
@@ -117,7 +119,27 @@ def test_training_equals_a_naive_loop(model, data, triplets, kind, run, schedule
     torch.testing.assert_close(matrix(trained), expected, rtol=1e-3, atol=2e-4)
     np.testing.assert_allclose(trained.losses, losses[:, -len(trained.dims) :], rtol=1e-3)
     if kind == "labels":  # a dozen triplets against their own topic teach nothing
-        assert trained.losses[-1, -1] < trained.losses[0, -1]
+        widest = np.flatnonzero(~np.isnan(trained.losses[0]))[-1]  # of those that take part from the start
+        assert trained.losses[-1, widest] < trained.losses[0, widest]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 10, 40])
+def test_progressive_starts_small_and_large_first_starts_large(epochs):
+    """In the first epoch the two smallest widths take part, or the full one alone; each joins for good; in the last all."""
+    dims, rng = (4, 8, 16, 32, 64, 128), np.random.default_rng(0)
+
+    def taking_part(schedule):
+        config = replace(CONFIG, schedule=schedule, epochs=epochs)
+        levels = [_levels(config, "matryoshka", (1.0,) * len(dims), epoch, rng) for epoch in range(epochs)]
+        return [[dims[level] for level in chosen] for chosen in levels]
+
+    progressive, large_first = taking_part("progressive"), taking_part("large-first")
+    if epochs > 1:
+        assert progressive[0] == [8, 4] and large_first[0] == [128]
+    for n, (small, large) in enumerate(zip(progressive, large_first)):
+        assert small == sorted(dims[: len(small)], reverse=True) and large == sorted(dims[-len(large) :], reverse=True)
+        assert len(small) >= len(progressive[max(n - 1, 0)]) and len(large) >= len(large_first[max(n - 1, 0)])
+    assert progressive[-1] == large_first[-1] == sorted(dims, reverse=True)
 
 
 def test_sampled_widths(model, data):

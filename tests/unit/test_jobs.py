@@ -9,7 +9,8 @@ import pytest
 from filelock import FileLock
 
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, StoreError
-from mrl_viz.training.checkpoints import write_json
+from mrl_viz.files import write_json
+from mrl_viz.training.config import TrainingConfig
 from mrl_viz.training.data import labelled_data
 from mrl_viz.training.jobs import (
     MOST_ACTIVE,
@@ -22,7 +23,6 @@ from mrl_viz.training.jobs import (
     run_job,
     start_job,
 )
-from mrl_viz.training.loop import TrainingConfig
 from tests.tiny_model import save_tiny_model, tiny_texts
 
 TEXTS, LABELS = tiny_texts()

@@ -12,8 +12,8 @@ from mrl_viz import figures
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, StoreError
 from mrl_viz.training.card import repeat_code
+from mrl_viz.training.config import TrainingConfig
 from mrl_viz.training.data import labelled_data, paired_data
-from mrl_viz.training.loop import TrainingConfig
 from mrl_viz.training.twins import TwinComparison, compare_twins, held_out_score, load_twin_run, train_twins
 from tests.tiny_model import save_tiny_model, tiny_texts
 
@@ -180,10 +180,10 @@ def test_a_stopped_pair_goes_on(finished, model, data, tmp_path):
 def test_a_full_disk_loses_nothing(finished, model, data, tmp_path):
     """Where the models do not fit, both checkpoints stay; with space again the run ends without training."""
     run, _ = finished
-    (tmp_path / "matryoshka").mkdir()  # in the way, so that both models are trained and none is saved
-    with pytest.raises(StoreError, match="holds no model that could be replaced"):
+    (tmp_path / "matryoshka").write_text("")  # in the way, so that both models are trained and none is saved
+    with pytest.raises(StoreError, match="holds other files; choose a new folder"):
         train_twins(model, data, CONFIG, tmp_path)
-    (tmp_path / "matryoshka").rmdir()
+    (tmp_path / "matryoshka").unlink()
     checkpoints = {"matryoshka.checkpoint.safetensors", "plain.checkpoint.safetensors"}
     assert set(os.listdir(tmp_path)) == checkpoints
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -205,7 +205,7 @@ def test_folders_that_hold_something_else_are_refused(finished, model, data, tmp
     """No foreign folder is replaced; no result is made up."""
     (tmp_path / "matryoshka").mkdir()
     (tmp_path / "matryoshka" / "precious.txt").write_text("mine")
-    with pytest.raises(StoreError, match="holds no model that could be replaced"):
+    with pytest.raises(StoreError, match="holds other files; choose a new folder"):
         train_twins(model, data, CONFIG, tmp_path)
     assert (tmp_path / "matryoshka" / "precious.txt").read_text() == "mine"
     with pytest.raises(DataFormatError, match="holds no finished training"):

@@ -1,0 +1,131 @@
+"""How a contrastive training is set up, and whether that can be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from mrl_viz.embedding.encoder import Encoder
+from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError
+from mrl_viz.result import Result
+from mrl_viz.truncation import check_dims, default_dims
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Base = Literal["projection", "static", "whole"]
+Schedule = Literal["all", "progressive", "large-first", "sampled"]
+Run = Literal["matryoshka", "plain"]
+BASES: tuple[Base, ...] = get_args(Base)
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+RUNS: tuple[Run, ...] = get_args(Run)
+# A fresh matrix and single table rows take large steps; a trained transformer takes the usual small ones.
+LEARNING_RATES: Mapping[str, float] = {"projection": 1e-2, "static": 1e-2, "whole": 2e-5}
+# Far above anything that learns, and far below what overflows inside Adam.
+MOST_RATE = 1000.0
+
+
+class TextModel(Encoder, Protocol):
+    """An encoder whose model is on this machine, as `mrl_viz.embedding.encoders.load_encoder` gives for local models."""
+
+    @property
+    def model(self) -> SentenceTransformer: ...
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Result):
+    """How to train; everything but the data.
+
+    `model` : name of the model to start from. `base` : what is trained: "projection", a matrix on the frozen,
+    normalised features that starts as a random rotation, so that no order of coordinates is inherited; "static", the
+    rows of a static table whose tokens occur; "whole", everything.
+    `dims` : widths of the loss, empty for the powers of two; the full width is always added.
+    `weights` : see `loss_weights`.
+    `schedule` : "all" widths in every step; "progressive", the smallest ones first, larger ones join until half of the
+    epochs are over; "large-first", the full width first, smaller ones join likewise; "sampled", `n_dims_per_step`
+    random ones in each step.
+    `epochs`, `batch_size` : see `epoch_batches`. `learning_rate` : of Adam, None for LEARNING_RATES; warms up over a
+    tenth, then falls along a cosine. `dropout` : share of frozen features hidden in each step, against overfitting,
+    projection only. `scale` : what cosines are multiplied with. `seed` : of start, order and dropout.
+    """
+
+    model: str = "wordllama"
+    base: Base = "projection"
+    dims: tuple[int, ...] = ()
+    weights: Literal["uniform", "importance"] | tuple[float, ...] = "uniform"
+    schedule: Schedule = "all"
+    n_dims_per_step: int = 2
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float | None = None
+    dropout: float = 0.3
+    scale: float = 20.0
+    seed: int = 0
+
+    @property
+    def step_size(self) -> float:
+        """The learning rate in use."""
+        return LEARNING_RATES[self.base] if self.learning_rate is None else self.learning_rate
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> TrainingConfig:
+        """What `to_dict` wrote, also after a trip through JSON.
+
+        Raises
+        ------
+        DataFormatError : unknown fields.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := set(saved) - known:
+            raise DataFormatError(f"`config` has unknown fields {sorted(unknown)}; it knows {sorted(known)}.")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
+        }
+        return cls(**values)
+
+    def takeaway(self) -> str:
+        """One sentence: what is trained and how."""
+        return (
+            f"{self.base} on {self.model}, {self.schedule} widths, {self.epochs} epochs in batches of "
+            f"{self.batch_size} at a rate of {self.step_size:g}, seed {self.seed}."
+        )
+
+
+def check_config(config: TrainingConfig, full_dim: int) -> tuple[int, ...]:
+    """The widths of the loss, ascending, with the full one last.
+
+    Raises
+    ------
+    DimensionError : no width below the full one, or one above it.
+    InvalidInputError : any other setting that cannot be; the message names it.
+    """
+    from mrl_viz.training.losses import loss_weights
+
+    dims = check_dims((*(config.dims or default_dims(full_dim)), full_dim), full_dim)
+    if len(dims) == 1:
+        raise DimensionError(
+            f"`dims` has no width below the full {full_dim}; add smaller ones, such as {max(full_dim // 4, 1)}."
+        )
+    for name, known in (("base", BASES), ("schedule", SCHEDULES)):
+        if (value := getattr(config, name)) not in known:
+            raise InvalidInputError(f"`{name}` is {value!r}; choose one of {', '.join(known)}.")
+    weights = config.weights
+    if not isinstance(weights, str) and len(weights) == len(dims) - 1 and full_dim not in config.dims:
+        raise InvalidInputError(
+            f"`weights` has {len(weights)} numbers, but the full width {full_dim} needs one as well; add it last."
+        )
+    loss_weights(dims, weights)
+    n_sampled = config.n_dims_per_step
+    for name, is_possible, allowed in (
+        ("n_dims_per_step", config.schedule != "sampled" or 1 <= n_sampled <= len(dims), f"1 to {len(dims)}"),
+        ("epochs", config.epochs >= 1, "1 or more"),
+        ("learning_rate", 0 < config.step_size <= MOST_RATE, f"a number above 0, at most {MOST_RATE:g}"),
+        ("scale", 0 < config.scale < math.inf, "a number above 0, such as 20"),
+        ("dropout", 0 <= config.dropout < 1, "a share from 0 up and below 1"),
+        ("seed", config.seed >= 0, "0 or more"),
+    ):
+        if not is_possible:
+            raise InvalidInputError(f"`{name}` is {getattr(config, name)}; choose {allowed}.")
+    return dims
