@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-MOST_COLUMNS = 10_000
+# A column of text is not folded to less.
+FEWEST_FOLDED = 12
 
 
 def printable(text: str) -> str:
@@ -32,10 +33,10 @@ def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None
     lines = [[printable(cell.format_map(row)) for cell in columns.values()] for row in rows]
     # Numbers have no letter but the e of 1e-05.
     is_number = [not any(c.isalpha() and c != "e" for line in lines for c in line[at]) for at in range(len(columns))]
+    widths = [max(map(len, column)) for column in zip(columns, *lines)]
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console
-        from rich.measure import Measurement
         from rich.table import Table
         from rich.text import Text
 
@@ -45,12 +46,11 @@ def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None
         for line in lines:
             dressed.add_row(*map(Text, line))
         console = Console()
-        # Too narrow a terminal breaks the lines itself; rich would cut digits off.
-        least = Measurement.get(console, console.options.update(width=MOST_COLUMNS), dressed).minimum
-        console.width = max(console.width, least)
+        # Where that is too narrow it breaks the lines itself; rich would cut digits off.
+        least = sum(width if right else min(width, FEWEST_FOLDED) for width, right in zip(widths, is_number))
+        console.width = max(console.width, least + 2 * len(columns))
         console.print(dressed)
         return
-    widths = [max(map(len, column)) for column in zip(columns, *lines)]
     for line in ([*columns], *lines):
         cells = [
             cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(line, widths, is_number)
