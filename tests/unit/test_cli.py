@@ -1,11 +1,44 @@
-"""The command line on real files."""
+"""The command line on real files, with the default model."""
 
 import json
+import os
 import re
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from threading import Thread
 
+import numpy as np
 import pytest
 
 from mrl_viz.cli.main import main
+from mrl_viz.cli.printing import table
+from mrl_viz.comparison import compare_models
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.catalogue import CATALOGUE
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.truncation import truncate_and_normalize
+
+FOOD = ("bread", "cheese", "soup", "rice", "an omelette", "apple pie", "noodles", "porridge")
+SKY = ("Jupiter", "the Moon", "a comet", "Saturn", "a nebula", "Venus", "a galaxy", "an eclipse")
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A table of 32 texts in two classes."""
+    file = tmp_path_factory.mktemp("labelled") / "texts.csv"
+    rows = [f"How long does {dish} keep in the kitchen?,food" for dish in FOOD]
+    rows += [f"My grandmother cooked {dish} on Sundays.,food" for dish in FOOD]
+    rows += [f"When can {body} be seen with a small telescope?,sky" for body in SKY]
+    rows += [f"We watched {body} from the hill last night.,sky" for body in SKY]
+    file.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    return file
+
+
+def printed_rows(out):
+    """The cells of what was printed, line by line; cells of tables are two spaces apart."""
+    return [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()]
 
 
 def test_sweep_writes_schema_1(tmp_path, capsys):
@@ -19,6 +52,110 @@ def test_sweep_writes_schema_1(tmp_path, capsys):
     assert [row["dim"] for row in rows] == [32, 64, 256]
     assert data["chance"] < rows[0]["overlap"] < rows[1]["overlap"] < rows[2]["overlap"] == 1
     assert "survive" in capsys.readouterr().out
+
+
+def test_evaluate_prints_and_writes_what_the_library_measures(labelled, tmp_path, capsys):
+    """Table and data hold the values of `evaluate` on the same texts."""
+    out = tmp_path / "quality.json"
+    assert main(["evaluate", str(labelled), "--dims", "16,64", "--seed", "3", "--json", str(out)]) == 0
+    expected = evaluate(embed(read_corpus(labelled)), dims=(16, 64), seed=3)
+    assert json.loads(out.read_text()) == json.loads(json.dumps(expected.to_dict()))
+    printed = capsys.readouterr()
+    lines = printed_rows(printed.out)
+    for row in expected.rows():
+        assert [row["metric"], str(row["dim"]), f"{row['value']:.4f}"] in [line[:3] for line in lines]
+    assert expected.takeaway() in printed.out and printed.err == ""
+
+
+def test_evaluate_takes_the_task_that_is_asked_for(tmp_path):
+    """Where the data have judgements and labels, `--task` chooses, and the data say which it was."""
+    out = tmp_path / "quality.json"
+    assert main(["evaluate", "sample", "--dims", "64", "--task", "retrieval", "--json", str(out)]) == 0
+    data = json.loads(out.read_text())
+    assert data["task"] == "retrieval"
+    expected = evaluate(embed(read_corpus("sample")), dims=(64,), task="retrieval")
+    assert [row["value"] for row in data["metrics"]["ndcg@10"]] == list(expected.curves["ndcg@10"].value)
+
+
+def test_compare_prints_and_writes_what_the_library_measures(labelled, tmp_path, capsys):
+    """Every model, width and dtype is a line with what `compare_models` measures; HTML goes to its file."""
+    out, page = tmp_path / "comparison.json", tmp_path / "comparison.html"
+    models = ("wordllama", "all-MiniLM-L6-v2")
+    arguments = [part for model in models for part in ("--model", model)]
+    code = main(
+        ["compare", str(labelled), *arguments, "--dims", "64", "--k", "5", "--json", str(out), "--html", str(page)]
+    )
+    assert code == 0
+    corpus = read_corpus(labelled)
+    expected = compare_models([embed(corpus, model) for model in models], dims=(64,), k=5)
+    data = json.loads(out.read_text())
+    assert data["points"] == json.loads(json.dumps(expected.to_dict()["points"]))
+    assert all(model["texts_per_second"] > 0 for model in data["models"])
+    lines = [line[:6] for line in printed_rows(capsys.readouterr().out)]
+    for point in expected.points:
+        numbers = [str(point.bytes_per_vector), f"{point.overlap:.4f}", f"{point.quality:.4f}"]
+        assert [point.model, str(point.dim), point.dtype, *numbers] in lines
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("dim", [None, 32])
+def test_embed_writes_the_vectors_of_the_library(labelled, tmp_path, capsys, dim):
+    """The file holds the model's float32 vectors, at full width as encoded, at a smaller one cut and renormalised."""
+    file, out = tmp_path / "vectors.npy", tmp_path / "vectors.json"
+    width = [] if dim is None else ["--dim", str(dim)]
+    assert main(["embed", str(labelled), "--out", str(file), *width, "--json", str(out)]) == 0
+    corpus = read_corpus(labelled)
+    matrix = embed(corpus, queries=()).matrix
+    expected = matrix if dim is None else truncate_and_normalize(matrix, dim)
+    written = np.load(file)
+    assert written.dtype == np.float32
+    np.testing.assert_array_equal(written, expected)
+    data = json.loads(out.read_text())
+    assert (data["n_items"], data["dim"], data["ids"]) == (*expected.shape, list(corpus.ids))
+    assert data["corpus"]["fingerprint"] == corpus.fingerprint
+    assert f"32 vectors of {dim or 256} coordinates in {file}" in capsys.readouterr().out
+
+
+def test_models_are_those_of_the_catalogue(tmp_path, capsys):
+    """Each model of the catalogue is one line and one record, with its widths and whether it is here."""
+    out = tmp_path / "models.json"
+    assert main(["models", "--json", str(out)]) == 0
+    cards = json.loads(out.read_text())["models"]
+    assert [{name: value for name, value in card.items() if name != "available"} for card in cards] == json.loads(
+        json.dumps([asdict(card) for card in CATALOGUE.values()])
+    )
+    lines = printed_rows(capsys.readouterr().out)[1:]
+    assert [line[0] for line in lines] == list(CATALOGUE)
+    assert {line[0]: line[-1] for line in lines}["wordllama"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "{texts}"], "has no labels to evaluate with"),
+        (["evaluate", "{labelled}", "--task", "pairs"], "`task` is 'pairs' but"),
+        (["evaluate", "{labelled}", "--dims", "0"], "choose 1 to 256"),
+        (["evaluate", "{labelled}", "--label-column", "genre"], "has no column 'genre'"),
+        (["compare", "{labelled}", "--model", "wordllama"], "compare 2 to 4"),
+        (["compare", "{labelled}", "--model", "wordllama", "--model", "wordllama"], "give each model once"),
+        (["compare", "{labelled}", "--model", "no/such-model", "--model", "wordllama"], "no/such-model"),
+        (["embed", "{labelled}", "--out", "vectors.txt"], "`--out` is 'vectors.txt'"),
+        (["embed", "{labelled}", "--out", "{texts}.npy", "--dim", "300"], "`dim` is 300"),
+        (["embed", "{labelled}", "--out", "no/such/folder/v.npy"], "No such file or directory: no/such/folder/v.npy"),
+        (["sweep", "{labelled}", "--limit", "0"], "`--limit` is 0"),
+        (["sweep", "{labelled}", "--k", "32"], "`k` is 32"),
+        (["models", "--json", "no/such/folder/models.json"], "no/such/folder/models.json"),
+        (["app", "--port", "0"], "`port` is 0"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(labelled, tmp_path, capsys, arguments, message):
+    """What cannot be is one sentence on stderr."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text("a cat on a sofa\na dog on a lawn\na bird in a tree\n", encoding="utf-8")
+    assert main([part.format(labelled=labelled, texts=texts) for part in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mrl_viz: ") and error.count("\n") == 1
+    assert message in error
 
 
 @pytest.mark.parametrize(
@@ -40,3 +177,58 @@ def test_bad_files_are_one_line_and_code_2(tmp_path, capsys, name, content, mess
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert re.search(message, error)
+
+
+def test_a_piped_table_is_whole_and_plain(capsys):
+    """Columns are as wide as their longest cell, numbers to the right; a control character is shown, not sent."""
+    table({"name": "{name}", "dim": "{dim}"}, [{"name": "x" * 300, "dim": 8}, {"name": "a\x1b[2Jb", "dim": 256}])
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == f"name{' ' * 296}  dim"
+    assert second == f"{'x' * 300}    8"
+    assert third.startswith("a\N{REPLACEMENT CHARACTER}[2Jb ") and third.endswith("  256")
+
+
+@contextmanager
+def terminal(monkeypatch, *names):
+    """A terminal of 60 columns in place of "stdout" or "stderr"; in the end the list holds what it has shown."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = os.openpty()
+    parts, shown = [], []
+
+    def read():
+        # Linux says that the other end is closed by an error, macOS by an empty answer.
+        with suppress(OSError):
+            while part := os.read(ours, 65536):
+                parts.append(part)
+
+    reader = Thread(target=read)
+    reader.start()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream, monkeypatch.context() as patch:
+        for name in names:
+            patch.setattr(sys, name, stream)
+        yield shown
+    reader.join()
+    os.close(ours)
+    shown.append(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(parts).decode()))
+
+
+def test_progress_goes_to_a_terminal_alone(labelled, tmp_path, monkeypatch, capsys):
+    """Only a terminal sees the bar, which counts and tells the time; what is piped meanwhile is the sentence alone."""
+    out = tmp_path / "vectors.npy"
+    with terminal(monkeypatch, "stderr") as shown:
+        monkeypatch.setenv("MRL_VIZ_CACHE", str(tmp_path))
+        assert main(["embed", str(labelled), "--out", str(out)]) == 0
+    assert re.search(r"embedding with wordllama ━+ 32/32 \d:\d\d:\d\d", shown[0])
+    assert re.fullmatch(rf"32 vectors of 256 coordinates in {out} \(\d+\.\d\d s\)\n", capsys.readouterr().out)
+    assert main(["embed", str(labelled), "--out", str(out)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_narrow_terminal_loses_no_digits(monkeypatch):
+    """On a terminal of 60 columns long names are folded, and every number of the catalogue is there."""
+    with terminal(monkeypatch, "stdout") as shown:
+        assert main(["models"]) == 0
+    assert "snowflake-arctic-embed-l-v2.0" not in shown[0] and "snowflake" in shown[0]
+    for card in CATALOGUE.values():
+        assert re.search(rf"\b{card.full_dim} ", shown[0]) and re.search(rf" {card.size_mb:.0f} ", shown[0])
