@@ -44,7 +44,7 @@ def add_verb(
 
 
 def read_source(args: argparse.Namespace) -> Corpus:
-    """The corpus that the arguments name.
+    """The corpus that the arguments name, with the queries and judgements named where a verb has these.
 
     Raises
     ------
@@ -56,6 +56,8 @@ def read_source(args: argparse.Namespace) -> Corpus:
         raise InvalidInputError(f"`--limit` is {args.limit}; choose 1 or more.")
     return read_corpus(
         args.source,
+        queries=getattr(args, "queries", None),
+        qrels=getattr(args, "qrels", None),
         text_column=args.text_column,
         label_column=args.label_column,
         limit=args.limit,

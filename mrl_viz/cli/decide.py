@@ -201,7 +201,6 @@ def _search(args: argparse.Namespace) -> int:
 
 
 def _monitor(args: argparse.Namespace) -> int:
-    from mrl_viz.data.reading import read_queries
     from mrl_viz.decide import plan_from_record, plan_from_text
     from mrl_viz.decide.monitoring import check_deployed_plan
 
@@ -210,7 +209,7 @@ def _monitor(args: argparse.Namespace) -> int:
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
     target = args.target if args.target is not None else _target_of(record)
     corpus = read_source(args)
-    embedded = embed_source(args, corpus, queries=read_queries(args.queries)[1] if args.queries else None)
+    embedded = embed_source(args, corpus)
     decided_for = record.get("model", {}).get("name") if record else None
     if decided_for not in (None, embedded.model):
         raise InvalidInputError(

@@ -93,13 +93,12 @@ def _learned_maps(
 def _sweep(args: argparse.Namespace) -> int:
     from mrl_viz.analysis import analyse, controls
     from mrl_viz.arrangements import check_arrangements
-    from mrl_viz.data.reading import read_queries
     from mrl_viz.truncation import parse_dims
 
     plain_names, learned = split_arrangements(args.arrangements)
     names = check_arrangements(plain_names or ["prefix"])
     corpus = read_source(args)
-    embedded = embed_source(args, corpus, queries=read_queries(args.queries)[1] if args.queries else None)
+    embedded = embed_source(args, corpus)
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
     with progress("sweeping") as show:
         result = analyse(embedded, dims=dims, k=args.k, seed=args.seed, progress=show)

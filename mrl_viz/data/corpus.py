@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.fingerprint import fingerprint
-from mrl_viz.home import home
+from mrl_viz.result import Result
 from mrl_viz.truncation import FloatMatrix, check_embeddings
 
 # Beyond these a laptop's browser and memory suffer; the error says to split or to use --limit.
@@ -23,7 +22,7 @@ MOST_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
-class DataCheck:
+class DataCheck(Result):
     """What was read, dropped and found. Counts are rows; `longest_chars` is in characters."""
 
     n_rows: int
@@ -34,10 +33,6 @@ class DataCheck:
     longest_chars: int
     label_columns: tuple[str, ...]
     notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -186,21 +181,23 @@ def corpus_from_vectors(
     embeddings: npt.ArrayLike,
     *,
     texts: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
     labels: Mapping[str, Sequence[str | None]] | None = None,
     name: str = "vectors",
     limit: int | None = None,
+    unnamed: str = "vector",
 ) -> Corpus:
-    """A corpus of ready vectors, every row kept; without texts they are called "vector 0", "vector 1", …
+    """A corpus of ready vectors, every row kept; without texts they are called "vector 0", "vector 1", …, or `unnamed`.
 
     Raises
     ------
-    ShapeError, EmptyInputError : unusable vectors, or another number of texts or labels than vectors.
+    ShapeError, EmptyInputError : unusable vectors, or another number of texts, ids or labels than vectors.
     InvalidInputError : `limit` is below 1.
     """
     _check_limit(limit)
     array = check_embeddings(embeddings, name)
     n_rows = len(array)
-    _check_lengths(labels or {}, n_rows)
+    _check_lengths({"ids": ids, **(labels or {})}, n_rows)
     if array.dtype != np.float32:
         largest = np.abs(array).max(axis=1)
         if largest.max() > np.finfo(np.float32).max:
@@ -214,13 +211,14 @@ def corpus_from_vectors(
     n_zero = int((~array.any(axis=1)).sum())
     if n_zero:
         notes.append(f"{n_zero} vectors are all zero; their similarity with everything is 0.")
-    shown = [f"vector {row}" for row in range(len(array))]
+    n_items = len(array)
+    shown = [f"{unnamed} {row}" for row in range(n_items)]
     check = DataCheck(
         n_rows=n_rows,
         n_empty=0,
-        n_duplicates=len(array) - len(np.unique(array, axis=0)),
-        n_items=len(array),
-        n_truncated_by_limit=n_rows - len(array),
+        n_duplicates=n_items - len(np.unique(array, axis=0)),
+        n_items=n_items,
+        n_truncated_by_limit=n_rows - n_items,
         longest_chars=max(map(len, shown)),
         label_columns=tuple(labels or ()),
         notes=tuple(notes),
@@ -228,15 +226,15 @@ def corpus_from_vectors(
     corpus = Corpus(
         name=name,
         texts=tuple(shown),
-        ids=tuple(str(row) for row in range(len(array))),
+        ids=tuple(map(str, range(n_items) if ids is None else ids[:n_items])),
         check=check,
-        labels={column: tuple(values[: len(array)]) for column, values in (labels or {}).items()},
+        labels={column: tuple(values[:n_items]) for column, values in (labels or {}).items()},
         embeddings=array,
     )
     if texts is None:
         return corpus
     _check_texts(name, n_rows, len(texts))
-    return with_texts(corpus, texts[:limit])
+    return with_texts(corpus, texts[:n_items])
 
 
 def with_texts(corpus: Corpus, texts: Sequence[str]) -> Corpus:
@@ -258,8 +256,13 @@ def _check_texts(name: str, n_vectors: int, n_texts: int) -> None:
         raise ShapeError(f"`{name}` has {n_vectors} vectors but {n_texts} texts; give one text each.")
 
 
+def with_notes(corpus: Corpus, notes: Sequence[str]) -> Corpus:
+    """The corpus with more notes in its data check."""
+    return replace(corpus, check=replace(corpus.check, notes=(*corpus.check.notes, *notes))) if notes else corpus
+
+
 def with_queries(corpus: Corpus, queries: Corpus) -> Corpus:
-    """The corpus with the items of another one as its queries: texts for texts, vectors for vectors. Earlier queries go.
+    """The corpus with the items of another one as its queries: texts in texts, vectors in vectors. Earlier queries go.
 
     Raises
     ------
@@ -268,56 +271,69 @@ def with_queries(corpus: Corpus, queries: Corpus) -> Corpus:
     if (corpus.embeddings is None) != (queries.embeddings is None):
         kinds = ("texts", "vectors") if corpus.embeddings is None else ("vectors", "texts")
         raise InvalidInputError(
-            f"`{corpus.name}` holds {kinds[0]} and `{queries.name}` {kinds[1]}; give both as texts, or both as vectors of one model."
+            f"`{corpus.name}` holds {kinds[0]} and `{queries.name}` {kinds[1]}; "
+            "give both as texts, or both as vectors of one model."
         )
     if corpus.embeddings is not None and queries.embeddings is not None:
-        widths = corpus.embeddings.shape[1], queries.embeddings.shape[1]
+        widths = queries.embeddings.shape[1], corpus.embeddings.shape[1]
         if widths[0] != widths[1]:
             raise ShapeError(
-                f"`{queries.name}` has vectors of {widths[1]} coordinates and `{corpus.name}` of {widths[0]}; use one model for both."
+                f"`{queries.name}` has vectors of {widths[0]} coordinates and `{corpus.name}` of {widths[1]}; "
+                "use one model for both."
             )
-    notes = [note for note in corpus.check.notes if "judgements" not in note]
+    notes = [f"Queries: {note}" for note in queries.check.notes]
     if corpus.query_ids:
         notes.append(
             f"The {len(corpus.query_ids)} queries that came with the data, and their judgements, are replaced."
         )
     return replace(
-        corpus,
-        query_ids=queries.ids,
-        query_texts=queries.texts,
-        query_embeddings=queries.embeddings,
-        qrels={},
-        check=replace(corpus.check, notes=(*notes, *queries.check.notes)),
-    )
+        with_notes(corpus, notes),
+        query_ids=queries.ids, query_texts=queries.texts, query_embeddings=queries.embeddings, qrels={},
+    )  # fmt: skip
 
 
-def with_retrieval(
-    corpus: Corpus, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]], moved: Mapping[str, str]
+def with_qrels(
+    corpus: Corpus,
+    qrels: Mapping[str, Mapping[str, int]],
+    *,
+    moved: Mapping[str, str] | None = None,
+    are_named: bool = False,
 ) -> Corpus:
-    """The corpus with queries and graded relevance; judgements of a dropped duplicate go to the text that was kept."""
-    known = set(corpus.ids)
+    """The corpus with graded relevance: query id to text id to grade. A note counts judgements of what is not here.
+
+    Parameters
+    ----------
+    moved : dropped duplicates and the text that was kept, which takes their judgements; the highest grade wins
+    are_named : the judgements were asked for, so that none at all is an error
+
+    Raises
+    ------
+    InvalidInputError : no queries, or no judgement that names a query and a text that are here, where that is asked for.
+    """
+    queries, known = set(corpus.query_ids), set(corpus.ids)
     judged: dict[str, dict[str, int]] = {}
     n_unknown = 0
     for query, grades in qrels.items():
         for document, grade in grades.items():
-            document = moved.get(document, document)
+            document = (moved or {}).get(document, document)
             if query not in queries or document not in known:
                 n_unknown += 1
                 continue
             row = judged.setdefault(query, {})
             row[document] = max(grade, row.get(document, grade))
-    notes = corpus.check.notes
-    if n_unknown:
-        notes = (*notes, f"{n_unknown} relevance judgements name a query or text that is not here; they are left out.")
-    return replace(
-        corpus,
-        query_ids=tuple(queries),
-        query_texts=tuple(queries.values()),
-        qrels=judged,
-        check=replace(corpus.check, notes=notes),
-    )
+    if are_named and not judged:
+        ids = f"{corpus.query_ids[0]!r} and {corpus.ids[0]!r}" if corpus.query_ids else "(no queries)"
+        raise InvalidInputError(
+            f"`qrels` has {n_unknown} judgements and none names a query and a text of `{corpus.name}`, whose ids are "
+            f"such as {ids}; give queries, and judgements with their ids."
+        )
+    lost = f"{n_unknown} relevance judgements name a query or text that is not here; they are left out."
+    return replace(with_notes(corpus, [lost] if n_unknown else []), qrels=judged)
 
 
-def sample_data_folder() -> Path:
-    """Where the sample data lie."""
-    return home() / "sample_data"
+def with_retrieval(
+    corpus: Corpus, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]], moved: Mapping[str, str]
+) -> Corpus:
+    """The corpus of texts with queries, id to text, and graded relevance: see `with_qrels`."""
+    asked = replace(corpus, query_ids=tuple(queries), query_texts=tuple(queries.values()))
+    return with_qrels(asked, qrels, moved=moved)

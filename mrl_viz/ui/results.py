@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mrl_viz.analysis import Analysis, analyse
 from mrl_viz.data.corpus import Corpus
-from mrl_viz.data.reading import sample_corpus
+from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
@@ -29,7 +29,7 @@ PROGRESS_EVERY_S = 0.1
 @st.cache_resource(max_entries=1, show_spinner=False)
 def sample() -> Corpus:
     """The sample corpus, read once per server."""
-    return sample_corpus()
+    return read_corpus("sample")
 
 
 def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import streamlit as st
 
 from mrl_viz.data.corpus import Corpus, DataCheck, corpus_from_texts, with_texts
-from mrl_viz.data.reading import read_upload, table_columns
+from mrl_viz.data.reading import read_upload
+from mrl_viz.data.tables import table_columns
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.ui.charts import errors_shown, plain
 from mrl_viz.ui.workspace import Source, Workspace, own_corpus, use_corpus

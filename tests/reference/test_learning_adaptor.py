@@ -13,7 +13,7 @@ from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, fit_adaptor
 from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.adaptor.network import AdaptorNetwork
 from mrl_viz.adaptor.report import choose_turn
-from mrl_viz.data.reading import sample_corpus
+from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, ShapeError, StoreError
 from mrl_viz.sweep import nested_sweep
@@ -28,7 +28,7 @@ QUICK = AdaptorSettings(epochs=2, batch_size=64, hidden_dim=16, k=5, pivot=16)
 @pytest.fixture(scope="module")
 def minilm():
     """Half of the sample's passages and its queries as MiniLM sees them."""
-    return load_encoder("all-MiniLM-L6-v2").encode(sample_corpus().texts[::2] + sample_corpus().query_texts)
+    return load_encoder("all-MiniLM-L6-v2").encode(read_corpus("sample").texts[::2] + read_corpus("sample").query_texts)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ def test_model_folder_needs_only_sentence_transformers(tmp_path, activation, dep
     """Stock modules give what `apply` gives, in a process that cannot import this package."""
     encoder = load_encoder("wordllama")
     texts = ["a small boat", "the price of bread", "rain tomorrow"]
-    rows = encoder.encode(sample_corpus().texts)
+    rows = encoder.encode(read_corpus("sample").texts)
     settings = AdaptorSettings(epochs=1, batch_size=64, hidden_dim=24, depth=depth, activation=activation)
     adaptor = fit_adaptor(rows, [16, 64], method=method, settings=settings, held_out=0.1).adaptor
     folder = save_sentence_transformer(adaptor, encoder.model, tmp_path / "model")

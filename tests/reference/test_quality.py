@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from mrl_viz.analysis import analyse, controls
-from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, sample_data_folder
+from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors
 from mrl_viz.data.reading import read_corpus
+from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.quality import quality_curves

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrl_viz.analysis import analyse
 from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_retrieval
 from mrl_viz.data.corpus import with_queries as searched_with
-from mrl_viz.data.reading import sample_corpus
+from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed, embed_texts, with_queries
 from mrl_viz.embedding.encoders import load_encoder, revision_of
 from mrl_viz.errors import InvalidInputError, ModelUnavailableError, ShapeError
+from mrl_viz.tasks.evaluation import evaluate
 from tests.tiny_model import save_tiny_model
 
 TEXTS = ("sun moon", "bread soup", "loan tax", "lute drum")
@@ -149,9 +151,9 @@ def test_searching_with_other_queries_says_so(judged):
 
 def test_the_sample_has_one_identity_however_it_was_embedded():
     """Shipped vectors are the default model's, and so is what they are called."""
-    shipped = embed(sample_corpus())
-    assert shipped.fingerprint == embed(sample_corpus(), load_encoder()).fingerprint
-    assert shipped.fingerprint == with_queries(embed(sample_corpus(), queries=())).fingerprint
+    shipped = embed(read_corpus("sample"))
+    assert shipped.fingerprint == embed(read_corpus("sample"), load_encoder()).fingerprint
+    assert shipped.fingerprint == with_queries(embed(read_corpus("sample"), queries=())).fingerprint
 
 
 def test_a_model_trained_again_has_another_revision(judged, folder, tmp_path):
@@ -182,3 +184,23 @@ def test_embedded_corpus_can_be_replaced(judged, folder):
     embedded = embed(judged, folder)
     relabelled = replace(embedded, corpus=replace(judged, labels={"topic": ("x", "y", "x", "y")}))
     assert relabelled.fingerprint != embedded.fingerprint
+
+
+def test_vectors_with_queries_and_judgements_get_what_texts_get(tmp_path):
+    """The sample as texts and as the vectors of its texts and queries: the same quality, lists and scores."""
+    texts = embed(read_corpus("sample"))
+    source = texts.corpus
+    (tmp_path / "qrels").mkdir()
+    rows = [f"{query}\t{text}\t{grade}" for query, grades in source.qrels.items() for text, grade in grades.items()]
+    (tmp_path / "qrels" / "test.tsv").write_text("\n".join(rows))
+    ids = {"ids": np.array(source.ids), "query_ids": np.array(source.query_ids)}
+    np.savez(tmp_path / "vectors.npz", embeddings=texts.matrix, queries=texts.queries, **ids)
+    for corpus in (
+        read_corpus(tmp_path),
+        read_corpus(tmp_path / "vectors.npz", qrels=tmp_path / "qrels" / "test.tsv"),
+    ):
+        vectors = embed(corpus)
+        quality = [evaluate(one, dims=[32], task="retrieval").to_dict() for one in (texts, vectors)]
+        assert quality[0] == quality[1]
+        lists = [analyse(one, dims=[32], k=5).sweep.indices for one in (texts, vectors)]
+        np.testing.assert_array_equal(*lists)

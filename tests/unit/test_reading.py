@@ -13,7 +13,9 @@ import pytest
 from safetensors.numpy import save as safetensors
 
 from mrl_viz.data import reading
-from mrl_viz.data.reading import read_corpus, read_queries, read_upload, sample_corpus, table_columns
+from mrl_viz.data.content import MEGABYTE, cell
+from mrl_viz.data.reading import read_corpus, read_queries, read_upload
+from mrl_viz.data.tables import table_columns
 from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError, MrlVizError, ShapeError
 
 TEXTS = ("Äpfel, „quoted“ and\ttabbed", "a second text", 'with "quotes" inside')
@@ -307,20 +309,271 @@ def test_read_queries_reads_a_single_query(tmp_path):
     """One query is enough, and equal queries are kept."""
     path = tmp_path / "queries.txt"
     path.write_text("only one\n")
-    assert read_queries(path) == (("0",), ("only one",))
+    queries = read_queries(path)
+    assert (queries.ids, queries.texts) == (("0",), ("only one",))
     path.write_text("same\nsame\n")
-    assert read_queries(path)[1] == ("same", "same")
+    assert read_queries(path).texts == ("same", "same")
 
 
 def test_sample_corpus_is_complete():
     """Every judged query and text of the sample is there, and every text has its labels."""
-    corpus = sample_corpus()
+    corpus = read_corpus("sample")
     assert corpus.name == "sample"
     assert corpus.check.n_duplicates == corpus.check.n_empty == 0
     assert corpus.check.notes == ()
     assert set(corpus.qrels) == set(corpus.query_ids)
     assert set(corpus.labels) == {"domain", "topic"}
     assert all(None not in values for values in corpus.labels.values())
+
+
+QUERIES = np.random.default_rng(1).standard_normal((2, 4)).astype(np.float32)
+QRELS = {"q1": {"b": 2}, "q2": {"a": 1}}
+NAMED = {
+    "embeddings": VECTORS,
+    "queries": QUERIES,
+    "texts": np.array(TEXTS),
+    "ids": np.array(["a", "b", "c"]),
+    "topic": np.array(["x", "y", "x"]),
+    "query_texts": np.array(["first", "second"]),
+    "query_ids": np.array(["q1", "q2"]),
+    "qrels": np.array([["q1", "b", "2"], ["q2", "a", "1"]]),
+}
+
+
+def test_read_upload_returns_the_query_vectors_written():
+    """Vectors, queries, their texts and ids, labels and judgements of one file come back as they were written."""
+    corpus = read_upload("a.npz", npz(**NAMED))
+    np.testing.assert_array_equal(corpus.embeddings, VECTORS, strict=True)
+    np.testing.assert_array_equal(corpus.query_embeddings, QUERIES, strict=True)
+    assert (corpus.texts, corpus.ids, dict(corpus.labels)) == (TEXTS, ("a", "b", "c"), {"topic": ("x", "y", "x")})
+    assert (corpus.query_texts, corpus.query_ids, corpus.qrels) == (("first", "second"), ("q1", "q2"), QRELS)
+    assert corpus.check.notes == ()
+
+
+@pytest.mark.parametrize("key", ["queries", "query_embeddings", "query_vectors"])
+@pytest.mark.parametrize("name", ["embeddings", "corpus", "anything"])
+def test_read_upload_knows_query_vectors_by_name(key, name):
+    """Without names, rows are called by their number, which whole-number judgements can use; safetensors work too."""
+    arrays = {name: VECTORS, key: QUERIES, "qrels": np.array([[0, 2, 1], [1, 0, 3]])}
+    for corpus in (read_upload("a.npz", npz(**arrays)), read_upload("a.safetensors", safetensors(arrays))):
+        np.testing.assert_array_equal(corpus.query_embeddings, QUERIES, strict=True)
+        assert (corpus.ids, corpus.query_ids) == (("0", "1", "2"), ("0", "1"))
+        assert corpus.query_texts == ("query 0", "query 1")
+        assert corpus.qrels == {"0": {"2": 1}, "1": {"0": 3}}
+
+
+def test_read_upload_takes_a_lone_matrix_of_any_name_as_vectors():
+    """A file of queries alone is a file of vectors, to be searched or to search with."""
+    assert read_upload("a.npz", npz(queries=QUERIES)).query_embeddings is None
+    np.testing.assert_array_equal(read_upload("a.npz", npz(queries=QUERIES)).embeddings, QUERIES)
+
+
+def test_read_upload_names_what_it_does_not_use():
+    """Nothing is dropped without a word: arrays, columns, queries without vectors."""
+    notes = read_upload("a.npz", npz(embeddings=VECTORS, other=VECTORS, scale=np.ones(3))).check.notes
+    assert notes == ("Arrays of a.npz not used: other (float32, shape (3, 4)), scale (float64, shape (3,)).",)
+    notes = read_upload("a.npz", npz(**{key: value for key, value in NAMED.items() if key != "queries"})).check.notes
+    assert notes == ("Queries and judgements are left out: their vectors are missing; add `queries`.",)
+    many = ",".join(f"c{number}" for number in range(10))
+    notes = read_upload("a.csv", f"text,{many}\na{',x' * 10}\nb{',y' * 10}\n".encode()).check.notes
+    assert notes == ("Columns not used: c0, c1, c2, c3, c4, c5, c6, c7 and 2 more.",)
+    notes = read_upload("a.parquet", parquet(text=TEXTS, vector=list(VECTORS), price=[1, 2, 3])).check.notes
+    assert notes == ("Columns not used: price.",)
+    notes = read_upload("a.parquet", parquet(text=TEXTS, vector=list(VECTORS)), text_column="text").check.notes
+    assert notes == ("Columns not used: vector.",)
+    notes = read_upload("a.csv", b"sentence1,sentence2,score,genre\na,b,1,x\nc,d,2,y\n").check.notes
+    assert notes == ("Columns not used: genre.",)
+
+
+def test_read_upload_reads_the_ids_of_vectors_in_a_table():
+    """An id column names vectors as it names texts."""
+    corpus = read_upload("a.parquet", parquet(id=["x", "y", "z"], embedding=list(VECTORS)))
+    assert (corpus.ids, corpus.texts) == (("x", "y", "z"), ("vector 0", "vector 1", "vector 2"))
+
+
+def test_read_upload_takes_the_arrays_named():
+    """A named array of texts or labels wins over the usual ones."""
+    arrays = {"embeddings": VECTORS, "titles": np.array(TEXTS), "level": np.array([1, 2, 1])}
+    corpus = read_upload("a.npz", npz(**arrays), text_column="titles", label_column="level")
+    assert (corpus.texts, dict(corpus.labels), corpus.check.notes) == (TEXTS, {"level": ("1", "2", "1")}, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"queries": QUERIES[:, :3]},
+            ShapeError,
+            "has vectors of 3 coordinates and `a.npz` of 4; use one model for both",
+        ),
+        ({"queries": np.full((2, 4), np.nan)}, ShapeError, "`a.npz: queries` has NaN or infinity in row 0"),
+        ({"query_texts": np.array(["one"])}, ShapeError, "`a.npz: queries` has 2 vectors but 1 texts"),
+        ({"query_ids": np.array(["one"])}, ShapeError, "`ids` has 1 values for 2 rows; give one each"),
+        ({"ids": np.array(["a", "b"])}, ShapeError, "`ids` has 2 values for 3 rows; give one each"),
+        ({"ids": np.ones(3)}, ShapeError, r"`ids` in `a\.npz` is float64, shape \(3,\); save a 1-D unicode array"),
+        ({"qrels": np.ones((2, 3))}, ShapeError, None),
+        ({"qrels": np.array([["q1", "b", "high"]])}, ShapeError, "save rows of query id, text id, whole-number grade"),
+        ({"qrels": np.array(["q1", "b", "1"])}, ShapeError, r"`qrels` in `a\.npz` is <U2, shape \(3,\); save rows"),
+    ],
+)
+def test_read_upload_refuses_queries_that_do_not_go_with_the_vectors(changes, error, message):
+    """Widths, counts, ids and judgements that do not fit are refused in one sentence; unknown ids are counted in a note."""
+    content = npz(**{**NAMED, **changes})
+    if message is None:
+        notes = read_upload("a.npz", content).check.notes
+        assert notes == ("1 relevance judgements name a query or text that is not here; they are left out.",)
+        return
+    with pytest.raises(error, match=message) as caught:
+        read_upload("a.npz", content)
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("column", ["text_column", "label_column"])
+def test_read_upload_refuses_a_missing_array(column):
+    """An array that the file lacks is refused, and the message lists those it has."""
+    with pytest.raises(DataFormatError, match=r"`a\.npz` has no array 'nope' beside its vectors; choose one of level"):
+        read_upload("a.npz", npz(embeddings=VECTORS, level=np.array([1, 2, 1])), **{column: "nope"})
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Vectors, queries and judgements in files of their own."""
+    monkeypatch.chdir(tmp_path)
+    np.save("vectors.npy", VECTORS)
+    np.save("q.npy", QUERIES)
+    (tmp_path / "rows.tsv").write_text("query-id\tcorpus-id\tscore\n0\t1\t2\n1\t0\t1\n1\t9\t1\n")
+    (tmp_path / "trec.qrels").write_text("0 0 1 2\n1 0 0 1\n")
+    (tmp_path / "texts.txt").write_text("one\ntwo\nthree\n")
+    (tmp_path / "asked.csv").write_text("id,query\nq1,what\nq2,who\n")
+    return tmp_path
+
+
+def test_read_corpus_searches_vectors_with_a_file_of_vectors(files):
+    """Queries and judgements of files of their own belong to the vectors; rows are called by their number."""
+    corpus = read_corpus("vectors.npy", queries="q.npy", qrels="rows.tsv")
+    np.testing.assert_array_equal(corpus.query_embeddings, QUERIES, strict=True)
+    assert corpus.qrels == {"0": {"1": 2}, "1": {"0": 1}}
+    assert corpus.query_texts == ("query 0", "query 1")
+    assert corpus.check.notes == ("1 relevance judgements name a query or text that is not here; they are left out.",)
+    assert read_corpus("vectors.npy", queries="q.npy", qrels="trec.qrels").qrels == corpus.qrels
+    np.savez("named.npz", embeddings=QUERIES, texts=np.array(["first", "second"]), ids=np.array(["q1", "q2"]))
+    named = read_corpus("vectors.npy", queries="named.npz")
+    assert (named.query_texts, named.query_ids) == (("first", "second"), ("q1", "q2"))
+
+
+def test_read_corpus_searches_texts_with_a_file_of_texts(files):
+    """Queries of a file take the place of those that came with the data, and judgements name them by their ids."""
+    (files / "q.tsv").write_text("q1\t0\t1\nq2\t2\t1\n")
+    corpus = read_corpus("texts.txt", queries="asked.csv", qrels="q.tsv")
+    assert (corpus.query_ids, corpus.query_texts) == (("q1", "q2"), ("what", "who"))
+    assert corpus.qrels == {"q1": {"0": 1}, "q2": {"2": 1}}
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "message"),
+    [
+        (
+            "vectors.npy",
+            {"queries": "asked.csv"},
+            InvalidInputError,
+            "`vectors.npy` holds vectors and `asked.csv` texts",
+        ),
+        (
+            "texts.txt",
+            {"queries": "q.npy"},
+            InvalidInputError,
+            "`texts.txt` holds texts and `q.npy` vectors; give both",
+        ),
+        (
+            "vectors.npy",
+            {"qrels": "rows.tsv"},
+            InvalidInputError,
+            r"whose ids are such as \(no queries\); give queries",
+        ),
+        (
+            "texts.txt",
+            {"queries": "asked.csv", "qrels": "rows.tsv"},
+            InvalidInputError,
+            "has 3 judgements and none names",
+        ),
+        ("vectors.npy", {"queries": "q.npy", "qrels": "no.tsv"}, DataFormatError, "`no.tsv` cannot be opened"),
+        (
+            "vectors.npy",
+            {"queries": "q.npy", "qrels": "asked.csv"},
+            DataFormatError,
+            "`asked.csv` line 1 is not query-id",
+        ),
+        ("vectors.npy", {"queries": "no.npy"}, DataFormatError, "`no.npy` is no file here"),
+    ],
+)
+def test_read_corpus_refuses_queries_of_another_kind(files, source, options, error, message):
+    """Queries and judgements that do not go with the data are refused in one sentence."""
+    with pytest.raises(error, match=message) as caught:
+        read_corpus(source, **options)
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("prefix", [None, "inner/"], ids=["folder", "zip"])
+def test_read_corpus_reads_vectors_beside_a_beir_collection(tmp_path, beir, prefix):
+    """embeddings.npy and queries.npy beside the .jsonl files are those rows' vectors; every row stays."""
+    beir |= {"embeddings.npy": npy(VECTORS), "queries.npy": npy(QUERIES)}
+    path = tmp_path / "collection.zip"
+    if prefix is None:
+        path = tmp_path / "collection"
+        for name, content in beir.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+    else:
+        path.write_bytes(zipped(beir, prefix))
+    corpus = read_corpus(path)
+    np.testing.assert_array_equal(corpus.embeddings, VECTORS, strict=True)
+    np.testing.assert_array_equal(corpus.query_embeddings, QUERIES, strict=True)
+    assert (corpus.texts, corpus.ids) == (("On rivers they flow", "bread rises", "bread rises"), ("d1", "d2", "d3"))
+    assert (corpus.query_ids, corpus.query_texts) == (("q1", "q2"), ("what flows", "what rises"))
+    assert corpus.qrels == {"q1": {"d1": 2}, "q2": {"d2": 1, "d3": 2}}
+    assert corpus.labels["topic"] == ("water", "food", None)
+    assert corpus.check.notes == ("Vectors are read from embeddings.npy; no model embeds the texts.",)
+
+
+def test_read_upload_reads_a_collection_of_vectors_alone():
+    """Without .jsonl files the rows are called by their number; one .npz may hold everything but the judgements."""
+    qrels = b"0\t1\t2\n1\t0\t1\n"
+    apart = {"vectors.npy": npy(VECTORS), "query_embeddings.npy": npy(QUERIES), "qrels.tsv": qrels}
+    together = {"embeddings.npz": npz(embeddings=VECTORS, queries=QUERIES), "qrels/test.tsv": qrels}
+    for members in (apart, together):
+        corpus = read_upload("b.zip", zipped(members))
+        np.testing.assert_array_equal(corpus.query_embeddings, QUERIES, strict=True)
+        assert corpus.qrels == {"0": {"1": 2}, "1": {"0": 1}}
+
+
+def test_read_upload_notes_queries_without_vectors(beir):
+    """Where only the texts have vectors, their queries and judgements cannot be used, and a note says so."""
+    corpus = read_upload("b.zip", zipped({**beir, "embeddings.npy": npy(VECTORS)}))
+    assert (corpus.query_ids, corpus.qrels) == ((), {})
+    assert "Queries and judgements are left out: their vectors are missing; add `queries`." in corpus.check.notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embeddings.npy": npy(VECTORS[:2])}, "`ids` has 3 values for 2 rows; give one each"),
+        ({"queries.npy": npy(QUERIES[:1])}, "`ids` has 2 values for 1 rows"),
+        ({"queries.npy": npy(QUERIES[:, :2])}, "`b.zip: queries` has vectors of 2 coordinates and `b.zip` of 4"),
+    ],
+)
+def test_read_upload_refuses_vectors_of_other_rows(beir, changes, message):
+    """There is one vector for each row of the .jsonl file, of one width."""
+    members = {**beir, "embeddings.npy": npy(VECTORS), "queries.npy": npy(QUERIES), **changes}
+    with pytest.raises(ShapeError, match=message):
+        read_upload("b.zip", zipped(members))
+
+
+def test_read_upload_notes_metadata_that_is_no_label(beir):
+    """Metadata of too many values to be a label is named."""
+    rows = ({"_id": str(n), "text": f"text {n}", "metadata": {"url": f"u{n}", "kind": "k"}} for n in range(502))
+    corpus = read_upload("b.zip", zipped({**beir, "corpus.jsonl": jsonl(*rows)}))
+    assert set(corpus.labels) == {"kind"}
+    assert corpus.check.notes[0] == "Metadata not used: url."
 
 
 # The last of three texts is a number that is no character.
@@ -397,7 +650,7 @@ def test_cell_refuses_lists_too_deep_to_write():
     for _ in range(100_000):
         value = [value]
     with pytest.raises(DataFormatError, match="`jsonl` cells hold lists nested too deeply; give plain texts") as caught:
-        reading._cell(value)
+        cell(value)
     assert is_one_sentence(caught.value)
 
 
@@ -526,8 +779,8 @@ def test_read_upload_survives_a_flipped_byte(beir, kind):
 
 def test_read_upload_refuses_a_file_above_the_limit(monkeypatch, tmp_path):
     """A file of more bytes than the limit is refused before it is parsed, from a path as from an upload."""
-    monkeypatch.setattr(reading, "MOST_BYTES", 2 * reading.MEGABYTE)
-    content = b"a\nb\n" * reading.MEGABYTE
+    monkeypatch.setattr(reading, "MOST_BYTES", 2 * MEGABYTE)
+    content = b"a\nb\n" * MEGABYTE
     (tmp_path / "a.txt").write_bytes(content)
     for read in (lambda: read_upload("a.txt", content), lambda: read_corpus(tmp_path / "a.txt")):
         with pytest.raises(DataFormatError, match=r"`a\.txt` has 4 MB; the limit is 2 MB, so split it") as caught:

@@ -5,8 +5,8 @@ from collections import Counter
 
 import numpy as np
 
-from mrl_viz.data.corpus import sample_data_folder
-from mrl_viz.data.reading import read_corpus, sample_corpus
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import shipped_encoder
@@ -14,7 +14,7 @@ from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 
 def test_sample_corpus_has_two_levels_of_labels():
     """480 distinct passages in 8 domains of 6 topics of 10."""
-    corpus = sample_corpus()
+    corpus = read_corpus("sample")
     assert corpus.n_items == 480 and corpus.check.n_duplicates == 0 and corpus.check.n_empty == 0
     topics = Counter(zip(corpus.labels["domain"], corpus.labels["topic"]))
     assert len(topics) == 48 and set(topics.values()) == {10}
@@ -23,7 +23,7 @@ def test_sample_corpus_has_two_levels_of_labels():
 
 def test_sample_queries_have_graded_answers_of_their_topic():
     """Each of 96 queries judges the ten passages of one topic, at least one of which answers it."""
-    corpus = sample_corpus()
+    corpus = read_corpus("sample")
     topic = dict(zip(corpus.ids, corpus.labels["topic"]))
     assert len(corpus.query_ids) == len(set(corpus.query_texts)) == 96
     for query in corpus.query_ids:
@@ -34,7 +34,9 @@ def test_sample_queries_have_graded_answers_of_their_topic():
 
 def test_sample_prose_follows_no_template():
     """No two passages of a topic open with the same three words."""
-    openings = Counter(" ".join(text.lower().split()[:3]) for text in sample_corpus().texts if len(text.split()) > 3)
+    openings = Counter(
+        " ".join(text.lower().split()[:3]) for text in read_corpus("sample").texts if len(text.split()) > 3
+    )
     assert max(openings.values()) <= 2
 
 
@@ -57,7 +59,7 @@ def test_sample_sentences_are_short():
 
 def test_shipped_vectors_are_the_models_own():
     """Encoding the sample again gives the shipped vectors; they are used only when every text is among them."""
-    corpus = sample_corpus()
+    corpus = read_corpus("sample")
     embedded = embed(corpus)
     encoder = load_encoder("wordllama")
     np.testing.assert_allclose(embedded.matrix, encoder.encode(corpus.texts), atol=1e-6)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mrl_viz.data.corpus import sample_data_folder
+from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.encoder import Kind
 from mrl_viz.embedding.encoders import revision_of
