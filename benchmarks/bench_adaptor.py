@@ -14,8 +14,8 @@ import time
 import numpy as np
 import torch
 
-from mrl_viz.adaptor.adaptor import svd_rotation
 from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, fit_adaptor
+from mrl_viz.arrangements import svd_rotation
 
 FULL_DIM = 384
 DIMS = (8, 16, 32, 64, 128, 256)

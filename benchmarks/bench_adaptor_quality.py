@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mrl_viz.adaptor.adaptor import Adaptor, svd_rotation
+from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.adaptor.fit import fit_adaptor
 from mrl_viz.adaptor.report import ndcg
+from mrl_viz.arrangements import svd_rotation
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.measures.estimate import bootstrap_mean

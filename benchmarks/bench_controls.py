@@ -16,7 +16,7 @@ import torch
 
 from mrl_viz.measures.controls import compare_arrangements
 from mrl_viz.measures.estimate import paired_bootstrap
-from mrl_viz.measures.hubness import geometry
+from mrl_viz.measures.space import geometry
 from mrl_viz.tasks.pairs import pair_correlations
 
 N_ITEMS, FULL_DIM = 2000, 768

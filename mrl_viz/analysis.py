@@ -10,8 +10,9 @@ from typing import Any
 from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS, LearnedMap
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.controls import ControlComparison, compare_arrangements
-from mrl_viz.measures.drift import SimilarityDrift, similarity_drift
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
+from mrl_viz.measures.sample import PairSample, pair_sample
+from mrl_viz.measures.similarity import SimilarityDrift, similarity_drift
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import PrefixEnergy, prefix_energy
 
@@ -20,11 +21,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything the first two pages show, measured at the same widths."""
+    """Everything the first two pages show, measured at the same widths, and the sample of pairs that later ones read."""
 
     embedded: Embedded
     sweep: Sweep
     overlap: NeighborOverlap
+    sample: PairSample
     drift: SimilarityDrift
     energy: PrefixEnergy
     seconds: float
@@ -73,11 +75,13 @@ def analyse(
     started = time.perf_counter()
     sweep = nested_sweep(embedded.matrix, embedded.queries, dims=dims, k=k, progress=progress)
     seconds = time.perf_counter() - started
+    sample = pair_sample(embedded.matrix, embedded.queries, dims=sweep.dims, seed=seed)
     return Analysis(
         embedded=embedded,
         sweep=sweep,
         overlap=neighbor_overlap(sweep, seed=seed),
-        drift=similarity_drift(embedded.matrix, embedded.queries, dims=sweep.dims, seed=seed),
+        sample=sample,
+        drift=similarity_drift(sample),
         energy=prefix_energy(embedded.matrix, sweep.dims),
         seconds=seconds,
     )

@@ -136,15 +136,33 @@ def svd_arrangement(embeddings: npt.ArrayLike) -> Arrangement:
 
     Source: Eckart & Young 1936, "The approximation of one matrix by another of lower rank".
     """
-    rows = normalize(embeddings).astype(np.float64)
-    n_fit, full_dim = rows.shape
+    n_fit, full_dim = check_embeddings(embeddings).shape
     if n_fit < full_dim:
         raise EmptyInputError(
             f"`embeddings` has {n_fit} rows for {full_dim} coordinates; SVD needs {full_dim} or more."
         )
+    return Arrangement("svd", full_dim, rotation=np.ascontiguousarray(svd_rotation(embeddings).T))
+
+
+def svd_rotation(embeddings: npt.ArrayLike) -> FloatMatrix:
+    """The un-centred right singular vectors of the unit rows, strongest first, float32 of shape (full_dim, full_dim).
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim); with fewer rows than coordinates the last directions are any
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable embeddings.
+
+    Source: as `svd_arrangement`: the best linear map to any number of coordinates for the dot products.
+    """
+    rows = normalize(embeddings).astype(np.float64)
     # Eigenvectors of the Gram matrix: its squared condition number is no concern in float64, and it is far cheaper.
-    _, vectors = np.linalg.eigh(rows.T @ rows)
-    return Arrangement("svd", full_dim, rotation=np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32))
+    vectors = np.linalg.eigh(rows.T @ rows)[1][:, ::-1].T
+    # A singular vector's sign is free; its largest coordinate positive makes the same rows give the same bytes.
+    signs = np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)])
+    return np.ascontiguousarray(vectors * signs[:, None], dtype=np.float32)
 
 
 def held_out_rows(n_items: int, full_dim: int, *, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

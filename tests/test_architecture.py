@@ -25,7 +25,7 @@ ROOMS = {
     "truncation": (NUMERIC, {"errors"}),
     "arrangements": (NUMERIC, {"errors", "truncation"}),
     "sweep": (NUMERIC, {"errors", "truncation"}),
-    "measures": (NUMERIC, CORE | {"tasks"}),
+    "measures": (NUMERIC, CORE),
     "data": (DATA, CORE),
     "embedding": (DATA, CORE | {"data"}),
     "analysis": (NUMERIC, CORE | {"embedding"}),

@@ -319,23 +319,3 @@ def _unit(rows: FloatMatrix) -> FloatMatrix:
     if squares.min() > SMALLEST_SQUARE and squares.max() < LARGEST_SQUARE:
         return np.asarray(rows * (1 / np.sqrt(squares))[:, None], dtype=np.float32)
     return normalize(rows).astype(np.float32, copy=False)
-
-
-def svd_rotation(embeddings: npt.ArrayLike) -> FloatMatrix:
-    """The un-centred right singular vectors of unit rows, strongest first, float32 of shape (full_dim, full_dim).
-
-    Parameters
-    ----------
-    embeddings : array_like of shape (n_items, full_dim); fit it on other rows than those it is measured on
-
-    Raises
-    ------
-    ShapeError, EmptyInputError : unusable embeddings.
-
-    Source: own definition; Eckart & Young 1936: the best linear map to any number of coordinates for the dot products.
-    """
-    rows = normalize(check_embeddings(embeddings)).astype(np.float64)
-    vectors = np.linalg.eigh(rows.T @ rows)[1][:, ::-1].T
-    # A singular vector's sign is free; its largest coordinate positive makes the same rows give the same bytes.
-    signs = np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)])
-    return np.ascontiguousarray(vectors * signs[:, None], dtype=np.float32)

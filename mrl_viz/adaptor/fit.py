@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings, row_keys, svd_rotation
+from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings, row_keys
 from mrl_viz.adaptor.report import (
     AdaptorFit,
     RankingTask,
@@ -20,6 +20,7 @@ from mrl_viz.adaptor.report import (
     paired_gain,
     ranking_quality,
 )
+from mrl_viz.arrangements import svd_rotation
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.adaptor.adaptor import row_keys, svd_rotation
-from mrl_viz.adaptor.report import MapQuality, measure_maps
+from mrl_viz.adaptor.adaptor import row_keys
+from mrl_viz.adaptor.report import MapScores, measure_maps
+from mrl_viz.arrangements import svd_rotation
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
@@ -48,7 +49,7 @@ class ImportanceOrder:
     k: int
     n_train: int
     n_held_out: int
-    qualities: tuple[MapQuality, ...]
+    qualities: tuple[MapScores, ...]
     random_overlap: tuple[float, ...]
     losses: tuple[float, ...]
     stopped: str
@@ -72,7 +73,7 @@ class ImportanceOrder:
             )
         return np.ascontiguousarray(array[:, self.order])
 
-    def quality(self, name: str) -> MapQuality:
+    def quality(self, name: str) -> MapScores:
         """The row of one arrangement."""
         return next(row for row in self.qualities if row.name == name)
 

@@ -36,7 +36,7 @@ class RankingTask:
 
 
 @dataclass(frozen=True)
-class MapQuality:
+class MapScores:
     """One map at every width; tuples have one entry per width, shares in [0, 1].
 
     `overlap`, `overlap_low`, `overlap_high` : overlap@k of held-out rows among themselves with the original full-width
@@ -77,7 +77,7 @@ class AdaptorFit:
     n_validation: int
     n_held_out: int
     n_held_out_queries: int
-    qualities: tuple[MapQuality, ...]
+    qualities: tuple[MapScores, ...]
     gain_over_svd: tuple[tuple[float, float, float], ...]
     gain_over_prefix: tuple[tuple[float, float, float], ...]
     strength: float
@@ -93,7 +93,7 @@ class AdaptorFit:
         """What the gains are of."""
         return f"nDCG@{NDCG_DEPTH}" if self.n_held_out_queries else f"overlap@{self.k}"
 
-    def quality(self, name: str) -> MapQuality:
+    def quality(self, name: str) -> MapScores:
         """The row of "prefix", "svd" or "adaptor"."""
         return next(row for row in self.qualities if row.name == name)
 
@@ -238,7 +238,7 @@ def choose_turn(
 def measure_maps(
     maps: Maps, held_out: FloatMatrix, train: FloatMatrix, dims: tuple[int, ...], k: int, seed: int,
     ranking: RankingTask | None,
-) -> tuple[tuple[MapQuality, ...], dict[str, npt.NDArray[np.float64]]]:  # fmt: skip
+) -> tuple[tuple[MapScores, ...], dict[str, npt.NDArray[np.float64]]]:  # fmt: skip
     """Every map's quality, and its values per held-out row, or per held-out query where there are judgements."""
     full_dim = held_out.shape[1]
     truth = nested_sweep(held_out, dims=[full_dim], k=k).indices[-1]
@@ -261,7 +261,7 @@ def measure_maps(
                 "ndcg": _floats(values[name].mean(axis=1)), "ndcg_low": _floats(low), "ndcg_high": _floats(high),
                 "ndcg_train": _floats(on_train),
             }  # fmt: skip
-        qualities.append(MapQuality(name, **fields))
+        qualities.append(MapScores(name, **fields))
     return tuple(qualities), values
 
 

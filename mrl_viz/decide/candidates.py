@@ -13,13 +13,13 @@ import numpy.typing as npt
 from mrl_viz.decide.bounds import Floats, quality, simultaneous_lower_bounds
 from mrl_viz.decide.metrics import Metric, Target, find_target, parse_metric, search_lists
 from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.measures.correlation import mean_ranks
 from mrl_viz.retrieval.ann import AnnIndex
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
 from mrl_viz.sweep import check_k, pair_similarities
-from mrl_viz.tasks.pairs import mean_ranks
 from mrl_viz.truncation import check_dims, default_dims
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrl_viz.figures.style import BLUE, GREEN, MOST_MARKERS, ORANGE, finish, width_axis
-from mrl_viz.measures.hubness import Geometry, Hubness
-from mrl_viz.measures.space import SpaceAgreement
+from mrl_viz.measures.space import Geometry, Hubness, SpaceAgreement
 
 PURPLE = "#CC79A7"
 

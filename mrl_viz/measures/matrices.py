@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.similarity import DECIMALS
+from mrl_viz.measures.sample import DECIMALS
+from mrl_viz.result import Result
 from mrl_viz.sweep import cosine_matrices
 from mrl_viz.truncation import check_dims, check_embeddings
 
@@ -21,7 +22,7 @@ Order = Literal["given", "label", "cluster"]
 
 
 @dataclass(frozen=True)
-class SimilarityMatrices:
+class SimilarityMatrices(Result):
     """Every cosine among a few texts at full width, at `dim`, and the difference truncated - full.
 
     `items` : the rows shown, in display order; `n_items` : of how many; `order` : how they are arranged.
@@ -50,10 +51,6 @@ class SimilarityMatrices:
         if not self.is_sample:
             return f"All {self.n_items} texts."
         return f"{len(self.items)} of {self.n_items:,} texts, drawn with seed {self.seed}."
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return vars(self) | {name: getattr(self, name).tolist() for name in ("full", "truncated", "difference")}
 
     def rows(self) -> list[dict[str, float]]:
         """One record per pair of different texts shown."""

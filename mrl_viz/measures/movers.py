@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.measures.drift import MAX_COLUMNS, MAX_ROWS, sampled_cosines
-from mrl_viz.measures.similarity import DECIMALS, check_at_least_one, require_pairs, sampled_pairs
-from mrl_viz.truncation import check_embeddings
+from mrl_viz.measures.sample import DECIMALS, PairSample
+from mrl_viz.measures.similarity import check_at_least_one
+from mrl_viz.result import Result
 
 # A pair is compared with this many pairs of about its own similarity; odd, so that a median is one of them.
 WINDOW = 101
@@ -19,7 +19,7 @@ N_TRIPLES = 200_000
 
 
 @dataclass(frozen=True)
-class RelativeMovers:
+class RelativeMovers(Result):
     """The pairs whose drift differs most from the median drift of the pairs around them.
 
     `pairs` : (left, right, cosine at full width, cosine at `dim`, local median drift, relative move), the largest
@@ -33,11 +33,7 @@ class RelativeMovers:
     typical: float
     pairs: tuple[tuple[int, int, float, float, float, float], ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return dict(vars(self))
-
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per pair, the largest relative move first."""
         return [
             {
@@ -58,7 +54,7 @@ class RelativeMovers:
 
 
 @dataclass(frozen=True)
-class FlippedTriples:
+class FlippedTriples(Result):
     """Texts whose nearer item of two changes between full width and `dim`.
 
     `flips` : (text, a, b, margin at full width, margin at `dim`), the margin being cosine(text, a) - cosine(text, b):
@@ -72,11 +68,7 @@ class FlippedTriples:
     share: float
     flips: tuple[tuple[int, int, int, float, float], ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return dict(vars(self))
-
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per listed triple, the clearest first."""
         return [
             {"text": text, "a": a, "b": b, "margin_full": before, "margin_truncated": after}
@@ -97,14 +89,7 @@ class FlippedTriples:
         return f"{text}; in the clearest a margin of {before:+.2f} becomes {after:+.2f}."
 
 
-def relative_movers(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-    *,
-    dim: int,
-    n_movers: int = 20,
-    seed: int = 0,
-) -> RelativeMovers:
+def relative_movers(sample: PairSample, dim: int, *, n_movers: int = 20) -> RelativeMovers:
     """The pairs whose cosine moves most at `dim`, relative to the pairs that are about as similar at full width.
 
     What moves all pairs alike (a shift, a rescaling, a bent scale) reorders nothing and is taken out: the local median
@@ -112,28 +97,25 @@ def relative_movers(
 
     Parameters
     ----------
-    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim)
-    dim : width in 1..full_dim
+    dim : one of the sample's widths
     n_movers : pairs listed at most
-    seed : of the sample, that of `sampled_pairs`
 
     Raises
     ------
-    EmptyInputError : there is no pair of different items.
-    InvalidInputError : `n_movers` is below 1. DimensionError, ShapeError : unusable arrays or width.
+    InvalidInputError : `n_movers` is below 1, or `dim` not in the sample.
 
     Source: own definition. With 101 pairs or fewer the local median is the median of all.
     """
     check_at_least_one(n_movers, "n_movers")
-    sample = sampled_pairs(corpus, queries, dims=[dim], seed=seed)
-    here, full = sample.cosines[0].astype(np.float64), sample.cosines[-1].astype(np.float64)
+    here, full = sample.against_full(dim)
+    left, right = sample.pairs
     change = here - full
     around = _local_median(change, full)
     move = change - around
     top = np.argsort(-np.abs(move).round(DECIMALS), kind="stable")[:n_movers]
-    columns = (sample.left[top], sample.right[top], full[top], here[top], around[top], move[top])
+    columns = (left[top], right[top], full[top], here[top], around[top], move[top])
     return RelativeMovers(
-        dim=sample.dims[0],
+        dim=dim,
         full_dim=sample.dims[-1],
         n_pairs=len(change),
         typical=float(np.median(np.abs(move))),
@@ -141,42 +123,28 @@ def relative_movers(
     )
 
 
-def flipped_triples(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-    *,
-    dim: int,
-    n_flips: int = 20,
-    n_triples: int = N_TRIPLES,
-    seed: int = 0,
-) -> FlippedTriples:
+def flipped_triples(sample: PairSample, dim: int, *, n_flips: int = 20, n_triples: int = N_TRIPLES) -> FlippedTriples:
     """Triples (text, a, b) where a is nearer at full width and b at `dim`: their share, and the clearest of each text.
 
     Parameters
     ----------
-    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim); with queries, those are the texts
-    dim : width in 1..full_dim
+    dim : one of the sample's widths
     n_flips : triples listed at most, one a text
     n_triples : triples looked at: all of the sampled texts when there are no more, else so many seeded draws, of which
         those that name an item twice are dropped
-    seed : of the sample and the draws
 
     Raises
     ------
-    EmptyInputError : there is no pair of different items.
-    InvalidInputError : `n_flips` or `n_triples` is below 1. DimensionError, ShapeError : unusable arrays or width.
+    InvalidInputError : `n_flips` or `n_triples` is below 1, or `dim` not in the sample.
 
     Source: own definition.
     """
     check_at_least_one(n_flips, "n_flips")
     check_at_least_one(n_triples, "n_triples")
-    corpus = check_embeddings(corpus, "corpus")
-    require_pairs(corpus, queries)
-    dims, cosines, is_pair, rows, columns = sampled_cosines(corpus, queries, [dim], seed, MAX_ROWS, MAX_COLUMNS)
-    cosines = np.round(cosines, DECIMALS)
-    text, a, b = _triples(is_pair, n_triples, seed)
+    level, cosines = sample.at(dim), sample.cosines
+    text, a, b = _triples(sample.is_pair, n_triples, sample.seed)
     before = cosines[-1, text, a].astype(np.float64) - cosines[-1, text, b]
-    after = cosines[0, text, a].astype(np.float64) - cosines[0, text, b]
+    after = cosines[level, text, a].astype(np.float64) - cosines[level, text, b]
     flips = np.flatnonzero(np.sign(before) * np.sign(after) < 0)
     clearness = np.minimum(np.abs(before), np.abs(after))[flips].round(DECIMALS)
     ordered = flips[np.argsort(-clearness, kind="stable")]
@@ -185,10 +153,11 @@ def flipped_triples(
     swap = before[listed] < 0
     nearer, farther = np.where(swap, b[listed], a[listed]), np.where(swap, a[listed], b[listed])
     sign = np.where(swap, -1, 1)
+    rows, columns = sample.rows, sample.columns
     fields = (rows[text[listed]], columns[nearer], columns[farther], sign * before[listed], sign * after[listed])
     return FlippedTriples(
-        dim=dims[0],
-        full_dim=dims[-1],
+        dim=dim,
+        full_dim=sample.dims[-1],
         n_triples=len(text),
         share=len(flips) / len(text) if len(text) else 0.0,
         flips=tuple(zip(*(field.tolist() for field in fields))),

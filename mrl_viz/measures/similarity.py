@@ -1,85 +1,77 @@
-"""How do similarities change with the width? Bands, truncated against full, and thresholds."""
+"""How do similarities move with the width? Drift, bands, densities and thresholds over a sample of pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.measures.drift import MAX_COLUMNS, MAX_ROWS, each_pair_once, sampled_cosines, spearman
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.measures.correlation import rank_correlations
+from mrl_viz.measures.sample import DECIMALS, PairSample
+from mrl_viz.result import Result
 from mrl_viz.sweep import pair_similarities
-from mrl_viz.truncation import check_dims, check_embeddings
 
-# float32 cosines are good to about this many decimals; rounding keeps equal pairs equal, so that noise orders nothing.
-DECIMALS = 6
-# Many widths share this many cosines (80 MB); the sample of texts shrinks so that every integer width still fits.
-MOST_COSINES = 20_000_000
 N_BINS = 60
 BAND = (5, 50, 95)
 
 
 @dataclass(frozen=True)
-class SampledPairs:
-    """Cosines of seeded pairs of different items at each width, each pair once.
+class SimilarityDrift(Result):
+    """Drift = cosine at a width - cosine at full width, over pairs of a seeded sample.
 
-    `left`, `right` : rows of the pairs, shape (n_pairs,), `left` in the queries where there are any.
-    `cosines` : float32 of shape (n_dims, n_pairs), rounded to six decimals, in [-1, 1].
+    One entry per width: `bias` mean, `mae` mean absolute, `rmse` root mean square, `largest` maximum absolute, all in cosine
+    units [0, 2]; `spearman_per_text` mean over texts of the rank correlation of its similarities with those at full width;
+    `spearman_global` the same over all pairs at once; both in [-1, 1].
+    `n_rows`, `n_columns` : size of the sample (n_rows texts against n_columns items).
     """
 
     dims: tuple[int, ...]
-    left: npt.NDArray[np.int64]
-    right: npt.NDArray[np.int64]
-    cosines: npt.NDArray[np.float32]
+    n_rows: int
+    n_columns: int
+    bias: tuple[float, ...]
+    mae: tuple[float, ...]
+    rmse: tuple[float, ...]
+    largest: tuple[float, ...]
+    spearman_per_text: tuple[float, ...]
+    spearman_global: tuple[float, ...]
+
+    def takeaway(self) -> str:
+        """One sentence: shift and rank agreement at the smallest width."""
+        return (
+            f"At {self.dims[0]} dims similarities move by {self.bias[0]:+.2f} on average and each text's ranking of the "
+            f"others still correlates {self.spearman_per_text[0]:.2f} with the full width."
+        )
 
 
-def sampled_pairs(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-    *,
-    dims: Iterable[int],
-    seed: int = 0,
-    max_rows: int = MAX_ROWS,
-    max_columns: int = MAX_COLUMNS,
-) -> SampledPairs:
-    """Cosines at every width over the pairs of a seeded sample of texts and items; all pairs when they fit.
+def similarity_drift(sample: PairSample) -> SimilarityDrift:
+    """Drift of cosines at each width against the full width, over a sample of texts and items.
 
-    Parameters
-    ----------
-    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim); without queries, pairs of
-        different corpus items
-    dims : widths in 1..full_dim; the full width is added
-    seed : of the sample
-    max_rows, max_columns : the sample's size at most; fewer rows when there are many widths (`MOST_COSINES`)
-
-    Raises
-    ------
-    EmptyInputError : there is no pair of different items.
-    DimensionError, ShapeError : unusable arrays or widths.
+    Source: own definition; Spearman as in `rank_correlations`.
     """
-    corpus = check_embeddings(corpus, "corpus")
-    dims = check_dims((*dims, corpus.shape[1]), corpus.shape[1])
-    require_pairs(corpus, queries)
-    max_rows = max(1, min(max_rows, MOST_COSINES // (len(dims) * min(max_columns, len(corpus)))))
-    dims, cosines, is_pair, rows, columns = sampled_cosines(corpus, queries, dims, seed, max_rows, max_columns)
-    if queries is None:
-        is_pair = each_pair_once(is_pair, rows, columns)
-    left, right = np.nonzero(is_pair)
-    kept = cosines[:, is_pair]
-    return SampledPairs(dims, rows[left], columns[right], np.round(kept, DECIMALS, out=kept))
-
-
-def require_pairs(corpus: npt.NDArray[Any], queries: npt.NDArray[Any] | None) -> None:
-    """Raise EmptyInputError when a corpus on its own has one item only."""
-    if queries is None and len(corpus) < 2:
-        raise EmptyInputError(f"`corpus` has {len(corpus)} text, which makes no pair; add at least one more text.")
+    full, is_pair = sample.cosines[-1], sample.is_pair
+    stats: list[tuple[float, ...]] = []
+    for here in sample.cosines:
+        change = (here - full)[is_pair].astype(np.float64)
+        stats.append(
+            (
+                float(change.mean()),
+                float(np.abs(change).mean()),
+                float(np.sqrt((change**2).mean())),
+                float(np.abs(change).max()),
+                float(rank_correlations(here, full, is_pair).mean()),
+                float(rank_correlations(here[is_pair], full[is_pair])),
+            )
+        )
+    n_rows, n_columns = full.shape
+    return SimilarityDrift(sample.dims, n_rows, n_columns, *zip(*stats))
 
 
 @dataclass(frozen=True)
-class SimilarityBand:
+class SimilarityBand(Result):
     """Cosine against width: the 5th, 50th and 95th percentile of all sampled pairs, and chosen pairs.
 
     `low`, `median`, `high` : one entry per width, cosine in [-1, 1]. `n_pairs` : size of the sample.
@@ -96,18 +88,9 @@ class SimilarityBand:
     pair_cosines: npt.NDArray[np.float32]
     pair_percentiles: npt.NDArray[np.float64]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return vars(self) | {
-            "pair_cosines": self.pair_cosines.tolist(), "pair_percentiles": self.pair_percentiles.tolist()
-        }  # fmt: skip
-
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per width."""
-        return [
-            {"dim": dim, "low": low, "median": median, "high": high}
-            for dim, low, median, high in zip(self.dims, self.low, self.median, self.high)
-        ]
+        return self.records("low", "median", "high")
 
     def pair_rows(self) -> list[dict[str, float]]:
         """One record per chosen pair and width."""
@@ -130,7 +113,7 @@ class SimilarityBand:
 
 
 @dataclass(frozen=True)
-class SimilarityDensity:
+class SimilarityDensity(Result):
     """Cosine at `dim` against cosine at full width over sampled pairs, binned, with what rescaling explains of it.
 
     `counts` : int64 of shape (n_bins, n_bins), pairs per cell, rows = bins at `dim`, columns = bins at full width;
@@ -153,11 +136,7 @@ class SimilarityDensity:
     r2: float
     residual_spread: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return vars(self) | {"counts": self.counts.tolist(), "edges": self.edges.tolist()}
-
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record: the numbers beside the picture."""
         names = ("dim", "n_pairs", "spearman", "bias", "spread", "slope", "intercept", "r2", "residual_spread")
         return [{name: getattr(self, name) for name in names}]
@@ -172,7 +151,7 @@ class SimilarityDensity:
 
 
 @dataclass(frozen=True)
-class ThresholdMeaning:
+class ThresholdMeaning(Result):
     """What a fixed cosine threshold keeps at each width, and the threshold that keeps as many pairs as at full width.
 
     `threshold` : cosine in [-1, 1]; a pair is kept when its cosine is at least that.
@@ -188,16 +167,9 @@ class ThresholdMeaning:
     matched_threshold: tuple[float | None, ...]
     same_pairs: tuple[float | None, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return dict(vars(self))
-
-    def rows(self) -> list[dict[str, float | None]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per width."""
-        return [
-            {"dim": dim, "share_above": share, "matched_threshold": matched, "same_pairs": same}
-            for dim, share, matched, same in zip(self.dims, self.share_above, self.matched_threshold, self.same_pairs)
-        ]
+        return self.records("share_above", "matched_threshold", "same_pairs")
 
     def takeaway(self) -> str:
         """One sentence: what the fixed threshold keeps at both ends, and the threshold to use instead."""
@@ -211,52 +183,38 @@ class ThresholdMeaning:
         return f"{text}; {matched:.2f} would keep as many there, {same:.0%} of them the same pairs."
 
 
-def similarity_band(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-    *,
-    dims: Iterable[int],
-    pairs: Sequence[tuple[int, int]] = (),
-    seed: int = 0,
-) -> SimilarityBand:
+def similarity_band(sample: PairSample, pairs: Sequence[tuple[int, int]] = ()) -> SimilarityBand:
     """Cosine against width for chosen pairs, over the 5-95 % band of all sampled pairs.
 
     Parameters
     ----------
-    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim)
-    dims : widths in 1..full_dim; the full width is added
-    pairs : rows (left, right), `left` in `queries` where there are any, else in `corpus`; the same item twice is fine
-    seed : of the sample
+    pairs : rows (left, right), `left` in the queries where there are any, else in the corpus; the same item twice is
+        fine
 
     Raises
     ------
-    EmptyInputError : there is no pair of different items.
     InvalidInputError : a chosen pair is outside the data.
-    DimensionError, ShapeError : unusable arrays or widths.
 
     Source: own definition.
     """
-    sample = sampled_pairs(corpus, queries, dims=dims, seed=seed)
-    corpus = check_embeddings(corpus, "corpus")
-    lefts = corpus if queries is None else check_embeddings(queries, "queries")
     for left, right in pairs:
-        for item, side in ((left, lefts), (right, corpus)):
+        for item, side in ((left, sample.texts), (right, sample.corpus)):
             if not 0 <= item < len(side):
                 last = len(side) - 1
                 raise InvalidInputError(f"`pairs` names item {item} but there are {last + 1}; choose 0 to {last}.")
-    low, median, high = np.percentile(sample.cosines, BAND, axis=1)
+    low, median, high = np.percentile(sample.pair_cosines, BAND, axis=1)
     chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     cosines = np.empty((0, len(sample.dims)), dtype=np.float32)
     if len(chosen):
-        cosines = pair_similarities(lefts[chosen[:, 0]], corpus[chosen[:, 1]], sample.dims).T
+        cosines = pair_similarities(sample.texts[chosen[:, 0]], sample.corpus[chosen[:, 1]], sample.dims).T
     percentiles = np.empty(cosines.shape)
-    for level, others in enumerate(np.sort(sample.cosines, axis=1)):
+    for level, others in enumerate(np.sort(sample.pair_cosines, axis=1)):
         own = np.round(cosines[:, level], DECIMALS)
         both = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
         percentiles[:, level] = both / 2 / len(others)
     return SimilarityBand(
         dims=sample.dims,
-        n_pairs=sample.cosines.shape[1],
+        n_pairs=sample.pair_cosines.shape[1],
         low=tuple(low.tolist()),
         median=tuple(median.tolist()),
         high=tuple(high.tolist()),
@@ -266,34 +224,23 @@ def similarity_band(
     )
 
 
-def similarity_density(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-    *,
-    dim: int,
-    n_bins: int = N_BINS,
-    seed: int = 0,
-) -> SimilarityDensity:
+def similarity_density(sample: PairSample, dim: int, *, n_bins: int = N_BINS) -> SimilarityDensity:
     """Cosine at `dim` against full width as a two-dimensional histogram, with Spearman, bias, spread and the best line.
 
     Parameters
     ----------
-    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim)
-    dim : width in 1..full_dim
+    dim : one of the sample's widths
     n_bins : bins per axis
-    seed : of the sample
 
     Raises
     ------
-    EmptyInputError : there is no pair of different items.
-    InvalidInputError : `n_bins` is below 1. DimensionError, ShapeError : unusable arrays or width.
+    InvalidInputError : `n_bins` is below 1, or `dim` not in the sample.
 
     Source: own definition; when all cosines at full width are equal the line is flat through the mean, and r2 is 1
     where nothing is left to explain, else 0.
     """
     check_at_least_one(n_bins, "n_bins")
-    sample = sampled_pairs(corpus, queries, dims=[dim], seed=seed)
-    here, full = sample.cosines[0].astype(np.float64), sample.cosines[-1].astype(np.float64)
+    here, full = sample.against_full(dim)
     change, x, y = here - full, full - full.mean(), here - here.mean()
     slope = float(x @ y / (x @ x)) if x.any() else 0.0
     residuals = y - slope * x
@@ -302,12 +249,12 @@ def similarity_density(
     limits = (low - margin, high + margin)
     counts, edges, _ = np.histogram2d(here, full, bins=n_bins, range=(limits, limits))
     return SimilarityDensity(
-        dim=sample.dims[0],
+        dim=dim,
         full_dim=sample.dims[-1],
         n_pairs=len(here),
         counts=counts.astype(np.int64),
         edges=edges,
-        spearman=spearman(here, full),
+        spearman=float(rank_correlations(here, full)),
         bias=float(change.mean()),
         spread=float(change.std()),
         slope=slope,
@@ -317,41 +264,29 @@ def similarity_density(
     )
 
 
-def threshold_meaning(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-    *,
-    dims: Iterable[int],
-    threshold: float,
-    seed: int = 0,
-) -> ThresholdMeaning:
+def threshold_meaning(sample: PairSample, threshold: float) -> ThresholdMeaning:
     """Share of pairs that a fixed threshold keeps at each width, and the threshold that keeps as many as at full width.
 
     Parameters
     ----------
-    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim)
-    dims : widths in 1..full_dim; the full width is added
     threshold : cosine in [-1, 1]
-    seed : of the sample
 
     Raises
     ------
-    EmptyInputError : there is no pair of different items.
-    InvalidInputError : `threshold` outside [-1, 1]. DimensionError, ShapeError : unusable arrays or widths.
+    InvalidInputError : `threshold` outside [-1, 1].
 
     Source: own definition.
     """
     if not -1 <= threshold <= 1:
         raise InvalidInputError(f"`threshold` is {threshold}; choose a cosine from -1 to 1.")
-    sample = sampled_pairs(corpus, queries, dims=dims, seed=seed)
-    n_pairs = sample.cosines.shape[1]
+    n_pairs = sample.pair_cosines.shape[1]
     rounded = np.float32(round(threshold, DECIMALS))  # as the cosines are, so that equal means kept
-    kept_full = sample.cosines[-1] >= rounded
+    kept_full = sample.pair_cosines[-1] >= rounded
     n_kept = int(kept_full.sum())
     matched: list[float | None] = [None] * len(sample.dims)
     same: list[float | None] = [None] * len(sample.dims)
     if n_kept:
-        for level, cosines in enumerate(sample.cosines):
+        for level, cosines in enumerate(sample.pair_cosines):
             lowest = np.partition(cosines, n_pairs - n_kept)[n_pairs - n_kept]
             matched[level] = float(lowest)
             same[level] = float((cosines >= lowest)[kept_full].mean())
@@ -359,7 +294,7 @@ def threshold_meaning(
         dims=sample.dims,
         threshold=float(threshold),
         n_pairs=n_pairs,
-        share_above=tuple((sample.cosines >= rounded).mean(axis=1).tolist()),
+        share_above=tuple((sample.pair_cosines >= rounded).mean(axis=1).tolist()),
         matched_threshold=tuple(matched),
         same_pairs=tuple(same),
     )

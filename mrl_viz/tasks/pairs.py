@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.measures.correlation import correlations, mean_ranks
 from mrl_viz.measures.estimate import N_RESAMPLES, holm, paired_from_resamples, resample_counts
 from mrl_viz.sweep import pair_similarities
 from mrl_viz.tasks.curves import MetricCurve, curve_of
@@ -98,7 +99,7 @@ def spearman_values(cosines: npt.ArrayLike, scores: npt.ArrayLike) -> Floats:
     spread_a, spread_b = float((place_a**2).mean()), float((place_b**2).mean())
     if spread_a == 0 or spread_b == 0:
         return np.zeros(len(a))
-    rho = correlation(place_a, place_b)
+    rho = float(correlations(place_a, place_b))
     # What one more pair does by itself, and by moving the ranks of the pairs above it.
     joint = place_a * place_b + _moved(a, place_a, place_b) + _moved(b, place_b, place_a)
     own_a = (place_a**2 + 2 * _moved(a, place_a, place_a)) / spread_a
@@ -115,29 +116,13 @@ def _moved(values: Floats, place: Floats, weight: Floats) -> Floats:
     return np.asarray((above + sums / 2)[group] / len(values) - (place * weight).mean())
 
 
-def correlation(a: Floats, b: Floats, *, constant: float = 0.0) -> float:
-    """Pearson correlation of two vectors of shape (n,); `constant` where both are constant, 0 where only one is."""
-    a, b = a - a.mean(), b - b.mean()
-    size_a, size_b = float(np.sqrt(a @ a)), float(np.sqrt(b @ b))
-    if size_a == 0 or size_b == 0:
-        return constant if size_a == size_b else 0.0
-    return float(np.clip(a @ b / (size_a * size_b), -1, 1))
-
-
-def mean_ranks(values: Floats) -> Floats:
-    """Ranks from 1 along the last axis, the mean rank for ties."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
-
-
 def _curve(
     name: str, dims: tuple[int, ...], cosines: Floats, scores: Floats, seed: int, n_resamples: int, *, by_rank: bool
 ) -> MetricCurve:
     """Correlation of each row of `cosines` with the scores: intervals, and adjusted p-values against the last row."""
     columns = np.vstack([cosines, scores])
     ranked = mean_ranks(columns) if by_rank else columns
-    observed = np.array([correlation(row, ranked[-1]) for row in ranked[:-1]])
+    observed = correlations(ranked[:-1], ranked[-1])
     # Resamples are counts: ranks of a resample then follow from one sort of the whole, instead of one sort each.
     ranks = [_CountedRanks(row) for row in columns] if by_rank else None
     resampled = np.empty((n_resamples, len(cosines)))
@@ -147,7 +132,7 @@ def _curve(
         score_values = ranks[-1].of(weights) if ranks else np.broadcast_to(scores, weights.shape)
         for level, row in enumerate(cosines):
             values = ranks[level].of(weights) if ranks else np.broadcast_to(row, weights.shape)
-            resampled[start : start + len(weights), level] = _weighted_correlations(values, score_values, weights)
+            resampled[start : start + len(weights), level] = correlations(values, score_values, weights)
         start += len(weights)
     changes = resampled[:, :-1] - resampled[:, -1:]
     # One added on both sides keeps a p-value from being 0, which no number of resamples can show.
@@ -171,13 +156,3 @@ class _CountedRanks:
         sizes = np.add.reduceat(counts[:, self.order], self.starts, axis=1)
         middle = np.cumsum(sizes, axis=1) - (sizes - 1) / 2
         return np.asarray(middle[:, self.group[self.back]])
-
-
-def _weighted_correlations(a: Floats, b: Floats, weights: Floats) -> Floats:
-    """Pearson correlation of matching rows with weights, all (n_resamples, n_items); 0 where a side is constant."""
-    n = weights.sum(axis=1, keepdims=True)
-    a = a - (weights * a).sum(axis=1, keepdims=True) / n
-    b = b - (weights * b).sum(axis=1, keepdims=True) / n
-    weighted = weights * a
-    size = np.sqrt((weighted * a).sum(axis=1) * (weights * b * b).sum(axis=1))
-    return np.where(size > 1e-12, (weighted * b).sum(axis=1) / np.where(size > 1e-12, size, 1), 0.0)

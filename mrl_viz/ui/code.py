@@ -29,33 +29,33 @@ PAIR_CODE = f"""{VECTORS_CODE}
 from mrl_viz.measures.anatomy import pair_by_width
 
 figures.pair_curve(pair_by_width(vectors.matrix[0], vectors.matrix[1]), 64).show()"""
-BAND_CODE = f"""{VECTORS_CODE}
+BAND_CODE = f"""{SWEEP_CODE}
 from mrl_viz.measures.similarity import similarity_band
 
-band = similarity_band(vectors.matrix, dims=[8, 16, 32, 64, 128, 256], pairs=[(0, 1)])
+band = similarity_band(result.sample, [(0, 1)])
 figures.similarity_curves(band, [(corpus.texts[0], corpus.texts[1])], 64).show()"""
-DENSITY_CODE = f"""{VECTORS_CODE}
+DENSITY_CODE = f"""{SWEEP_CODE}
 from mrl_viz.measures.similarity import similarity_density
 
-figures.density_heatmap(similarity_density(vectors.matrix, dim=64)).show()"""
+figures.density_heatmap(similarity_density(result.sample, 64)).show()"""
 MATRICES_CODE = f"""{VECTORS_CODE}
 from mrl_viz.measures.matrices import similarity_matrices
 
 matrices = similarity_matrices(vectors.matrix, dim=64, order="cluster")
 figures.similarity_heatmaps(matrices, [corpus.texts[item] for item in matrices.items]).show()"""
-MOVERS_CODE = f"""{VECTORS_CODE}
+MOVERS_CODE = f"""{SWEEP_CODE}
 from mrl_viz.measures.movers import flipped_triples, relative_movers
 
-print(relative_movers(vectors.matrix, dim=64).takeaway())
-print(flipped_triples(vectors.matrix, dim=64).takeaway())"""
-THRESHOLD_CODE = f"""{VECTORS_CODE}
+print(relative_movers(result.sample, 64).takeaway())
+print(flipped_triples(result.sample, 64).takeaway())"""
+THRESHOLD_CODE = f"""{SWEEP_CODE}
 from mrl_viz.measures.similarity import threshold_meaning
 
-meaning = threshold_meaning(vectors.matrix, dims=[8, 16, 32, 64, 128, 256], threshold=0.5)
+meaning = threshold_meaning(result.sample, 0.5)
 figures.threshold_shift(meaning, 64).show()"""
 SPACE_CODE = f"""{SWEEP_CODE}
 from mrl_viz.measures.space import space_agreement
-from mrl_viz.measures.hubness import geometry, hubness
+from mrl_viz.measures.space import geometry, hubness
 
 dims = result.sweep.dims
 figures.space_agreement_curves(space_agreement(vectors.matrix, dims=dims), 64).show()

@@ -10,6 +10,7 @@ import streamlit as st
 from mrl_viz.analysis import Analysis
 from mrl_viz.measures.matrices import Order, SimilarityMatrices, similarity_matrices
 from mrl_viz.measures.movers import FlippedTriples, RelativeMovers, flipped_triples, relative_movers
+from mrl_viz.measures.sample import PairSample, pair_sample
 from mrl_viz.measures.similarity import (
     SimilarityBand,
     SimilarityDensity,
@@ -19,6 +20,7 @@ from mrl_viz.measures.similarity import (
     threshold_meaning,
 )
 from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui.results import analysis
 from mrl_viz.ui.selection import current_item, selection, shortened
 from mrl_viz.ui.workspace import Workspace
 
@@ -53,28 +55,41 @@ def choose_order(workspace: Workspace) -> tuple[Order, str | None]:
     return ("given", None) if chosen == "as given" else ("cluster", None)
 
 
-@st.cache_resource(max_entries=8, scope="session", show_spinner="Comparing pairs…")
-def _band(
-    fingerprint: str, dims: tuple[int, ...], pairs: tuple[tuple[int, int], ...], _rows: FloatMatrix
-) -> SimilarityBand:
-    return similarity_band(_rows, dims=dims, pairs=pairs)
+def _sample(workspace: Workspace) -> PairSample:
+    """The analysis' own sample of pairs of texts; where it is of queries, one of texts."""
+    vectors = workspace.embedded
+    if vectors.queries is None:
+        return analysis(vectors, workspace.dims, workspace.k).sample
+    return _drawn(vectors.fingerprint, workspace.dims, vectors.matrix)
+
+
+@st.cache_resource(max_entries=4, scope="session", show_spinner="Comparing pairs…")
+def _drawn(fingerprint: str, dims: tuple[int, ...], _rows: FloatMatrix) -> PairSample:
+    return pair_sample(_rows, dims=dims)
 
 
 def band(workspace: Workspace, pairs: tuple[tuple[int, int], ...]) -> SimilarityBand:
     """Cosine against width for chosen pairs over the band of all."""
-    return _band(workspace.embedded.fingerprint, workspace.dims, pairs, workspace.embedded.matrix)
+    return _band(workspace.embedded.fingerprint, workspace.dims, pairs, _sample(workspace))
 
 
-@st.cache_resource(max_entries=24, scope="session", show_spinner="Comparing pairs…")
-def _at_width(
-    fingerprint: str, dim: int, _rows: FloatMatrix
-) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
-    return similarity_density(_rows, dim=dim), relative_movers(_rows, dim=dim), flipped_triples(_rows, dim=dim)
+@st.cache_resource(max_entries=8, scope="session", show_spinner="Comparing pairs…")
+def _band(
+    fingerprint: str, dims: tuple[int, ...], pairs: tuple[tuple[int, int], ...], _sample: PairSample
+) -> SimilarityBand:
+    return similarity_band(_sample, pairs)
 
 
 def at_focus(workspace: Workspace) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
     """Density, movers and flips at the focus width."""
-    return _at_width(workspace.embedded.fingerprint, workspace.focus_dim, workspace.embedded.matrix)
+    return _at_width(workspace.embedded.fingerprint, workspace.dims, workspace.focus_dim, _sample(workspace))
+
+
+@st.cache_resource(max_entries=24, scope="session", show_spinner="Comparing pairs…")
+def _at_width(
+    fingerprint: str, dims: tuple[int, ...], dim: int, _sample: PairSample
+) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
+    return similarity_density(_sample, dim), relative_movers(_sample, dim), flipped_triples(_sample, dim)
 
 
 @st.cache_resource(max_entries=24, scope="session", show_spinner="Ordering texts…")
@@ -91,15 +106,15 @@ def matrices(workspace: Workspace, order: Order, column: str | None) -> Similari
     return _matrices(workspace.embedded.fingerprint, workspace.focus_dim, order, column, rows, labels)
 
 
-@st.cache_resource(max_entries=24, scope="session", show_spinner=False)
-def _threshold(fingerprint: str, dims: tuple[int, ...], threshold: float, _rows: FloatMatrix) -> ThresholdMeaning:
-    return threshold_meaning(_rows, dims=dims, threshold=threshold)
-
-
 def threshold(workspace: Workspace) -> ThresholdMeaning:
     """What a fixed threshold, chosen by a slider, keeps at each width."""
     value = st.slider("Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params")
-    return _threshold(workspace.embedded.fingerprint, workspace.dims, value, workspace.embedded.matrix)
+    return _threshold(workspace.embedded.fingerprint, workspace.dims, value, _sample(workspace))
+
+
+@st.cache_resource(max_entries=24, scope="session", show_spinner=False)
+def _threshold(fingerprint: str, dims: tuple[int, ...], threshold: float, _sample: PairSample) -> ThresholdMeaning:
+    return threshold_meaning(_sample, threshold)
 
 
 def mover_rows(workspace: Workspace, movers: RelativeMovers) -> list[dict[str, Any]]:

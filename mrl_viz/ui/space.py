@@ -6,8 +6,7 @@ import streamlit as st
 
 from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.embedded import Embedded
-from mrl_viz.measures.hubness import Geometry, Hubness, geometry, hubness
-from mrl_viz.measures.space import SpaceAgreement, space_agreement
+from mrl_viz.measures.space import Geometry, Hubness, SpaceAgreement, geometry, hubness, space_agreement
 from mrl_viz.ui.workspace import Workspace
 
 Space = tuple[SpaceAgreement, Geometry, Hubness]

@@ -7,10 +7,11 @@ from scipy.stats import pearsonr, spearmanr
 
 from mrl_viz.arrangements import random_arrangements, suffix_arrangement, svd_arrangement
 from mrl_viz.measures.controls import compare_arrangements
+from mrl_viz.measures.correlation import correlations
 from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm, paired_bootstrap
 from mrl_viz.measures.space import linear_cka, space_agreement
 from mrl_viz.sweep import cosine_matrices, nested_sweep
-from mrl_viz.tasks.pairs import _CountedRanks, _weighted_correlations, pair_correlations
+from mrl_viz.tasks.pairs import _CountedRanks, pair_correlations
 from mrl_viz.tasks.retrieval import ranking_scores, read_judgements
 
 SEEDS = st.integers(0, 10_000)
@@ -107,9 +108,9 @@ def test_counted_resamples_correlate_as_scipy_says(seed, n_items, levels):
     if len(set(a[draw])) < 2 or len(set(b[draw])) < 2:
         return
     ranks = [_CountedRanks(values).of(counts) for values in (a, b)]
-    assert abs(_weighted_correlations(*ranks, counts)[0] - spearmanr(a[draw], b[draw]).statistic) < 1e-9
+    assert abs(correlations(*ranks, counts)[0] - spearmanr(a[draw], b[draw]).statistic) < 1e-9
     plain = [np.broadcast_to(values, counts.shape) for values in (a, b)]
-    assert abs(_weighted_correlations(*plain, counts)[0] - pearsonr(a[draw], b[draw]).statistic) < 1e-9
+    assert abs(correlations(*plain, counts)[0] - pearsonr(a[draw], b[draw]).statistic) < 1e-9
 
 
 @settings(max_examples=15, deadline=None)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mrl_viz.measures.anatomy import api_short_vs_local_short, pair_by_width, vector_anatomy
 from mrl_viz.measures.matrices import similarity_matrices
 from mrl_viz.measures.movers import flipped_triples, relative_movers
+from mrl_viz.measures.sample import pair_sample
 from mrl_viz.measures.similarity import similarity_band, similarity_density, threshold_meaning
 
 
@@ -25,10 +26,10 @@ def test_scaling_rows_and_permuting_items_changes_no_summary(corpus, seed):
     rng = np.random.default_rng(seed)
     other = (corpus * 2.0 ** rng.integers(-3, 4, size=(len(corpus), 1)))[rng.permutation(len(corpus))]
     for measure in (
-        lambda x: similarity_band(x, dims=[1]).rows(),
-        lambda x: similarity_density(x, dim=1).rows(),
-        lambda x: threshold_meaning(x, dims=[1], threshold=0.5).rows(),
-        lambda x: [{"share": flipped_triples(x, dim=1).share}],
+        lambda x: similarity_band(pair_sample(x, dims=[1])).rows(),
+        lambda x: similarity_density(pair_sample(x, dims=[1]), 1).rows(),
+        lambda x: threshold_meaning(pair_sample(x, dims=[1]), 0.5).rows(),
+        lambda x: [{"share": flipped_triples(pair_sample(x, dims=[1]), 1).share}],
     ):
         for mine, theirs in zip(measure(corpus), measure(other)):
             assert mine == pytest.approx(theirs, abs=1e-5)
@@ -38,14 +39,17 @@ def test_scaling_rows_and_permuting_items_changes_no_summary(corpus, seed):
 @given(corpora())
 def test_every_number_is_finite_and_in_range(corpus):
     """Ties, duplicates and zero rows: cosines in [-1, 1], shares in [0, 1], moves within 2, nothing NaN."""
-    band, density = similarity_band(corpus, dims=[1], pairs=[(0, 1), (0, 0)]), similarity_density(corpus, dim=1)
+    band, density = (
+        similarity_band(pair_sample(corpus, dims=[1]), [(0, 1), (0, 0)]),
+        similarity_density(pair_sample(corpus, dims=[1]), 1),
+    )
     assert np.isfinite(band.pair_cosines).all() and np.abs(band.pair_cosines).max() <= 1
     assert (band.pair_percentiles >= 0).all() and (band.pair_percentiles <= 1).all()
     assert 0 <= density.r2 <= 1 and -1 <= round(density.spearman, 9) <= 1
     assert np.isfinite(density.residual_spread) and density.counts.sum() == density.n_pairs
-    assert all(abs(move) <= 4 for *_, move in relative_movers(corpus, dim=1).pairs)
+    assert all(abs(move) <= 4 for *_, move in relative_movers(pair_sample(corpus, dims=[1]), 1).pairs)
     assert np.abs(similarity_matrices(corpus, dim=1).difference).max() <= 2
-    assert all(before > 0 > after for *_, before, after in flipped_triples(corpus, dim=1).flips)
+    assert all(before > 0 > after for *_, before, after in flipped_triples(pair_sample(corpus, dims=[1]), 1).flips)
 
 
 @settings(max_examples=50, deadline=None)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from mrl_viz.adaptor.adaptor import svd_rotation
 from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, fit_adaptor
 from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.adaptor.network import AdaptorNetwork
 from mrl_viz.adaptor.report import choose_turn
+from mrl_viz.arrangements import svd_rotation
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, ShapeError, StoreError

@@ -26,9 +26,8 @@ from mrl_viz.measures.estimate import (
     paired_bootstrap,
     paired_tests,
 )
-from mrl_viz.measures.hubness import geometry, hubness
 from mrl_viz.measures.lists import neighbor_overlap
-from mrl_viz.measures.space import linear_cka, space_agreement
+from mrl_viz.measures.space import geometry, hubness, linear_cka, space_agreement
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import truncate_and_normalize
 

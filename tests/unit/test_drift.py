@@ -5,8 +5,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.measures.drift import similarity_drift
 from mrl_viz.measures.estimate import bootstrap, columns
+from mrl_viz.measures.sample import pair_sample
+from mrl_viz.measures.similarity import similarity_drift
 from mrl_viz.truncation import prefix_energy, truncate_and_normalize
 
 CORPUS = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
@@ -14,7 +15,7 @@ CORPUS = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
 
 def test_drift_equals_naive_pairs():
     """bias, MAE, RMSE, largest and both Spearmans are the definitions over all ordered pairs."""
-    result = similarity_drift(CORPUS, dims=[4])
+    result = similarity_drift(pair_sample(CORPUS, dims=[4]))
     here, full = (truncate_and_normalize(CORPUS, dim) @ truncate_and_normalize(CORPUS, dim).T for dim in (4, 16))
     off = ~np.eye(40, dtype=bool)
     change = (here - full)[off]
@@ -29,14 +30,14 @@ def test_drift_equals_naive_pairs():
 
 def test_full_width_does_not_drift():
     """m = D: drift 0, rank correlation 1."""
-    result = similarity_drift(CORPUS, dims=[4])
+    result = similarity_drift(pair_sample(CORPUS, dims=[4]))
     assert (result.bias[-1], result.largest[-1]) == (0, 0)
     assert result.spearman_per_text[-1] == pytest.approx(1)
 
 
 def test_constant_vectors_give_numbers():
     """Equal vectors have no drift and no NaN."""
-    result = similarity_drift(np.ones((6, 4)), dims=[2])
+    result = similarity_drift(pair_sample(np.ones((6, 4)), dims=[2]))
     assert np.isfinite([result.bias, result.spearman_per_text, result.spearman_global]).all()
 
 

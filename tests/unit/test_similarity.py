@@ -11,7 +11,8 @@ from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, S
 from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
 from mrl_viz.measures.matrices import similarity_matrices
 from mrl_viz.measures.movers import WINDOW, flipped_triples, relative_movers
-from mrl_viz.measures.similarity import sampled_pairs, similarity_band, similarity_density, threshold_meaning
+from mrl_viz.measures.sample import pair_sample
+from mrl_viz.measures.similarity import similarity_band, similarity_density, similarity_drift, threshold_meaning
 from mrl_viz.truncation import truncate_and_normalize
 
 CORPUS = np.random.default_rng(0).normal(size=(30, 16)).astype(np.float32)
@@ -26,12 +27,12 @@ AWKWARD = {
     "half": CORPUS[:6].astype(np.float16),
 }
 MEASURES = {
-    "band": lambda x: similarity_band(x, dims=[4], pairs=[(0, 1), (1, 1)]),
-    "density": lambda x: similarity_density(x, dim=4),
+    "band": lambda x: similarity_band(pair_sample(x, dims=[4]), [(0, 1), (1, 1)]),
+    "density": lambda x: similarity_density(pair_sample(x, dims=[4]), 4),
     "matrices": lambda x: similarity_matrices(x, dim=4),
-    "movers": lambda x: relative_movers(x, dim=4),
-    "flips": lambda x: flipped_triples(x, dim=4),
-    "thresholds": lambda x: threshold_meaning(x, dims=[4], threshold=0.5),
+    "movers": lambda x: relative_movers(pair_sample(x, dims=[4]), 4),
+    "flips": lambda x: flipped_triples(pair_sample(x, dims=[4]), 4),
+    "thresholds": lambda x: threshold_meaning(pair_sample(x, dims=[4]), 0.5),
 }
 
 
@@ -48,31 +49,52 @@ HERE_PAIRS, FULL_PAIRS = (np.array([m[i, j] for i, j in PAIRS]) for m in (HERE, 
 
 def test_sampled_pairs_are_all_pairs_once_when_they_fit():
     """Below the sample size every unordered pair is there exactly once, with its cosine."""
-    sample = sampled_pairs(CORPUS, dims=[4])
-    assert sorted(zip(sample.left.tolist(), sample.right.tolist())) == PAIRS
-    np.testing.assert_allclose(sample.cosines[0], HERE[sample.left, sample.right], atol=2e-6)
+    sample = pair_sample(CORPUS, dims=[4])
+    left, right = sample.pairs
+    assert sorted(zip(left.tolist(), right.tolist())) == PAIRS
+    np.testing.assert_allclose(sample.pair_cosines[0], HERE[left, right], atol=2e-6)
 
 
 def test_sampled_pairs_are_seeded_and_never_an_item_with_itself():
     """A sample of a larger corpus holds no pair twice; one seed, one sample."""
     corpus = np.random.default_rng(2).normal(size=(200, 8))
-    sample, again = (sampled_pairs(corpus, dims=[4], seed=3, max_rows=20, max_columns=60) for _ in range(2))
-    assert (sample.left != sample.right).all()
-    assert len({frozenset(pair) for pair in zip(sample.left, sample.right)}) == len(sample.left)
-    np.testing.assert_array_equal(sample.left, again.left)
-    assert not np.array_equal(sample.left, sampled_pairs(corpus, dims=[4], seed=4, max_rows=20, max_columns=60).left)
+    sample, again = (pair_sample(corpus, dims=[4], seed=3, max_rows=20, max_columns=60) for _ in range(2))
+    left, right = sample.pairs
+    assert (left != right).all()
+    assert len({frozenset(pair) for pair in zip(left, right)}) == len(left)
+    np.testing.assert_array_equal(sample.pairs, again.pairs)
+    other = pair_sample(corpus, dims=[4], seed=4, max_rows=20, max_columns=60)
+    assert not np.array_equal(sample.columns, other.columns)
+
+
+def test_one_sample_serves_every_measure_at_every_width():
+    """Measured from a sample of many widths, every measure says what a sample of its own width says."""
+    corpus = np.random.default_rng(3).normal(size=(300, 16))
+    common, own = pair_sample(corpus, dims=[2, 4, 8]), pair_sample(corpus, dims=[4])
+    np.testing.assert_array_equal(common.rows, own.rows)
+    np.testing.assert_array_equal(common.columns, own.columns)
+    for measure in (
+        lambda sample: similarity_density(sample, 4).rows()[0],
+        lambda sample: similarity_band(sample).records("low", "median", "high")[-1],
+        lambda sample: threshold_meaning(sample, 0.3).records("share_above", "same_pairs")[-1],
+        lambda sample: {"typical": relative_movers(sample, 4).typical, "flips": flipped_triples(sample, 4).share},
+        lambda sample: similarity_drift(sample).records("bias", "mae", "spearman_per_text", "spearman_global")[-1],
+    ):
+        assert measure(common) == pytest.approx(measure(own), abs=2e-6)
+    with pytest.raises(InvalidInputError, match="`dim` is 2, which was not swept"):
+        relative_movers(own, 2)
 
 
 def test_sample_shrinks_for_many_widths(monkeypatch):
     """All integer widths at once stay below the bound on cosines held."""
-    monkeypatch.setattr("mrl_viz.measures.similarity.MOST_COSINES", 16 * 30 * 5)
-    assert set(sampled_pairs(CORPUS, dims=range(1, 17)).left.tolist()) <= set(range(30))
-    assert sampled_pairs(CORPUS, dims=range(1, 17)).cosines.size <= 16 * 30 * 5
+    monkeypatch.setattr("mrl_viz.measures.sample.MOST_COSINES", 16 * 30 * 5)
+    assert set(pair_sample(CORPUS, dims=range(1, 17)).rows.tolist()) <= set(range(30))
+    assert pair_sample(CORPUS, dims=range(1, 17)).cosines.size <= 16 * 30 * 5
 
 
 def test_band_equals_numpy_percentiles():
     """The band is the 5th, 50th and 95th percentile over all pairs; a pair's percentile is scipy's mean percentile."""
-    band = similarity_band(CORPUS, dims=[4], pairs=[(3, 8), (8, 3), (2, 2)])
+    band = similarity_band(pair_sample(CORPUS, dims=[4]), [(3, 8), (8, 3), (2, 2)])
     assert band.n_pairs == len(PAIRS)
     for level, values in enumerate((HERE_PAIRS, FULL_PAIRS)):
         expected = np.percentile(values, [5, 50, 95])
@@ -87,18 +109,18 @@ def test_band_equals_numpy_percentiles():
 
 def test_band_with_queries_pairs_queries_with_items():
     """With queries, a pair is (query, item), and every query meets every item."""
-    band = similarity_band(CORPUS, QUERIES, dims=[4], pairs=[(4, 29)])
+    band = similarity_band(pair_sample(CORPUS, QUERIES, dims=[4]), [(4, 29)])
     unit_q, unit_c = truncate_and_normalize(QUERIES, 16), truncate_and_normalize(CORPUS, 16)
     assert band.n_pairs == 150
     assert band.pair_cosines[0, -1] == pytest.approx(unit_q[4] @ unit_c[29], abs=1e-6)
     assert band.median[-1] == pytest.approx(np.median(unit_q @ unit_c.T), abs=2e-6)
     with pytest.raises(InvalidInputError, match="names item 5 but there are 5"):
-        similarity_band(CORPUS, QUERIES, dims=[4], pairs=[(5, 0)])
+        similarity_band(pair_sample(CORPUS, QUERIES, dims=[4]), [(5, 0)])
 
 
 def test_density_equals_scipy():
     """Line and R² are scipy's, Spearman is scipy's, bias and spread the definitions; every pair is in one cell."""
-    density = similarity_density(CORPUS, dim=4, n_bins=10)
+    density = similarity_density(pair_sample(CORPUS, dims=[4]), 4, n_bins=10)
     line = linregress(FULL_PAIRS, HERE_PAIRS)
     assert (density.slope, density.intercept) == pytest.approx((line.slope, line.intercept), abs=1e-4)
     assert density.r2 == pytest.approx(line.rvalue**2, abs=1e-4)
@@ -117,7 +139,7 @@ def test_density_equals_scipy():
 
 def test_density_at_full_width_is_the_diagonal():
     """m = D: no move, Spearman and R² 1, the identity line, counts on the diagonal only."""
-    density = similarity_density(CORPUS, dim=16)
+    density = similarity_density(pair_sample(CORPUS, dims=[16]), 16)
     assert (density.bias, density.spread) == (0, 0)
     assert (density.spearman, density.r2, density.slope) == pytest.approx((1, 1, 1))
     assert np.count_nonzero(density.counts - np.diag(np.diag(density.counts))) == 0
@@ -127,10 +149,10 @@ def test_rescaling_is_not_reordering():
     """Orthogonal noise of equal size in the tail shrinks every cosine alike: the line explains it, nothing flips."""
     tail = np.eye(30) * np.linalg.norm(CORPUS, axis=1, keepdims=True)
     corpus = np.hstack([CORPUS, tail])
-    density = similarity_density(corpus, dim=16)
+    density = similarity_density(pair_sample(corpus, dims=[16]), 16)
     assert (density.slope, density.intercept, density.r2) == pytest.approx((2, 0, 1), abs=1e-4)
     assert density.spread > 0.05 > 1e-4 > density.residual_spread
-    assert flipped_triples(corpus, dim=16).share == 0
+    assert flipped_triples(pair_sample(corpus, dims=[16]), 16).share == 0
 
 
 def test_matrices_equal_naive_and_keep_the_items_in_step():
@@ -186,9 +208,9 @@ def naive_movers(full, here):
 @pytest.mark.parametrize("n_items", [5, 30])
 def test_movers_equal_a_naive_loop(n_items):
     """The list is the largest relative moves, in order, with few pairs (one median) and many (local medians)."""
-    sample = sampled_pairs(CORPUS[:n_items], dims=[4])
-    move = naive_movers(sample.cosines[1].astype(float), sample.cosines[0].astype(float))
-    result = relative_movers(CORPUS[:n_items], dim=4, n_movers=7)
+    sample = pair_sample(CORPUS[:n_items], dims=[4])
+    move = naive_movers(*sample.against_full(4)[::-1])
+    result = relative_movers(pair_sample(CORPUS[:n_items], dims=[4]), 4, n_movers=7)
     np.testing.assert_allclose(np.abs([pair[5] for pair in result.pairs]), np.sort(np.abs(move))[::-1][:7], atol=1e-9)
     assert result.typical == pytest.approx(np.median(np.abs(move)))
     for record in result.rows():
@@ -203,7 +225,7 @@ def test_movers_are_relative_to_what_moves_around_them():
     head, noise, tail = np.full((60, 1), 3.0), rng.normal(size=(60, 8)), rng.normal(size=(60, 400))
     head[0] = -3
     noise[1:] /= 10
-    result = relative_movers(np.hstack([head, noise, tail]), dim=9, n_movers=59)
+    result = relative_movers(pair_sample(np.hstack([head, noise, tail]), dims=[9]), 9, n_movers=59)
     assert all(pair[0] == 0 for pair in result.pairs)
     assert max(abs(here - full) for _, _, full, here, _, _ in result.pairs) < 0.95
     assert np.median([around for _, _, _, _, around, _ in result.pairs]) > 0.95
@@ -220,7 +242,7 @@ def test_flips_equal_a_naive_triple_loop():
             if before * after < 0:
                 flips += 1
                 best[text] = max(best.get(text, 0), min(abs(before), abs(after)))
-    result = flipped_triples(CORPUS[:n], dim=4)
+    result = flipped_triples(pair_sample(CORPUS[:n], dims=[4]), 4)
     assert (result.n_triples, result.share) == (total, pytest.approx(flips / total))
     clearness = [min(before, -after) for _, _, _, before, after in result.flips]
     assert clearness == pytest.approx(sorted(best.values(), reverse=True), abs=1e-5)
@@ -231,23 +253,23 @@ def test_flips_equal_a_naive_triple_loop():
 
 def test_flips_of_many_items_are_a_seeded_sample_of_triples():
     """Draws are seeded, their share is near the exact one, and no text is listed twice."""
-    exact = flipped_triples(CORPUS, dim=4)
-    drawn, again = (flipped_triples(CORPUS, dim=4, n_triples=4000, seed=1) for _ in range(2))
+    exact = flipped_triples(pair_sample(CORPUS, dims=[4]), 4)
+    drawn, again = (flipped_triples(pair_sample(CORPUS, dims=[4], seed=1), 4, n_triples=4000) for _ in range(2))
     assert drawn == again
     assert drawn.share == pytest.approx(exact.share, abs=0.04)
     assert len({flip[0] for flip in drawn.flips}) == len(drawn.flips)
-    assert len(flipped_triples(CORPUS, dim=4, n_flips=3).flips) == 3
+    assert len(flipped_triples(pair_sample(CORPUS, dims=[4]), 4, n_flips=3).flips) == 3
 
 
 def test_nothing_moves_or_flips_at_full_width():
     """m = D: no relative move, no flip."""
-    assert relative_movers(CORPUS, dim=16).typical == 0
-    assert flipped_triples(CORPUS, dim=16).flips == ()
+    assert relative_movers(pair_sample(CORPUS, dims=[16]), 16).typical == 0
+    assert flipped_triples(pair_sample(CORPUS, dims=[16]), 16).flips == ()
 
 
 def test_threshold_equals_counting():
     """Shares are counts; the matched threshold keeps as many pairs as the fixed one at full width, none higher."""
-    result = threshold_meaning(CORPUS, dims=[4], threshold=0.2)
+    result = threshold_meaning(pair_sample(CORPUS, dims=[4]), 0.2)
     kept = int((FULL_PAIRS >= 0.2).sum())
     assert result.share_above == pytest.approx([(HERE_PAIRS >= 0.2).mean(), kept / len(PAIRS)])
     assert result.matched_threshold == pytest.approx([np.sort(m)[-kept] for m in (HERE_PAIRS, FULL_PAIRS)], abs=2e-6)
@@ -258,12 +280,12 @@ def test_threshold_equals_counting():
 
 def test_threshold_above_everything_matches_nothing():
     """When no pair passes at full width there is no threshold to match, and that is said; below all, all pass."""
-    result = threshold_meaning(CORPUS, dims=[4], threshold=1)
+    result = threshold_meaning(pair_sample(CORPUS, dims=[4]), 1)
     assert result.matched_threshold == result.same_pairs == (None, None)
     assert "choose a lower one" in result.takeaway()
-    everything = threshold_meaning(CORPUS, dims=[4], threshold=-1)
+    everything = threshold_meaning(pair_sample(CORPUS, dims=[4]), -1)
     assert everything.share_above == everything.same_pairs == (1, 1)
-    assert threshold_meaning(np.ones((4, 3)), dims=[2], threshold=1).share_above == (1, 1)
+    assert threshold_meaning(pair_sample(np.ones((4, 3)), dims=[2]), 1).share_above == (1, 1)
 
 
 @pytest.mark.parametrize("data", AWKWARD)
@@ -284,10 +306,10 @@ def test_one_text_makes_no_pair(measure):
 
 def test_constant_vectors_agree_with_themselves():
     """Equal vectors have nothing left to explain, correlate 1, and stand in the middle of their like."""
-    density = similarity_density(np.ones((6, 16)), dim=4)
+    density = similarity_density(pair_sample(np.ones((6, 16)), dims=[4]), 4)
     assert (density.spearman, density.r2, density.residual_spread) == (1, 1, 0)
-    assert similarity_band(np.ones((6, 16)), dims=[4], pairs=[(0, 1)]).pair_percentiles == pytest.approx(0.5)
-    assert flipped_triples(np.ones((6, 16)), dim=4).share == 0
+    assert similarity_band(pair_sample(np.ones((6, 16)), dims=[4]), [(0, 1)]).pair_percentiles == pytest.approx(0.5)
+    assert flipped_triples(pair_sample(np.ones((6, 16)), dims=[4]), 4).share == 0
 
 
 def test_inputs_are_never_written():
@@ -301,13 +323,13 @@ def test_inputs_are_never_written():
 def test_similarity_refuses_nonsense():
     """Each impossible argument is one clear error."""
     with pytest.raises(DimensionError, match="`dim` is 17"):
-        similarity_density(CORPUS, dim=17)
+        similarity_density(pair_sample(CORPUS, dims=[17]), 17)
     with pytest.raises(InvalidInputError, match="`n_bins` is 0"):
-        similarity_density(CORPUS, dim=4, n_bins=0)
+        similarity_density(pair_sample(CORPUS, dims=[4]), 4, n_bins=0)
     with pytest.raises(InvalidInputError, match="names item -1"):
-        similarity_band(CORPUS, dims=[4], pairs=[(0, -1)])
+        similarity_band(pair_sample(CORPUS, dims=[4]), [(0, -1)])
     with pytest.raises(InvalidInputError, match="`threshold` is nan"):
-        threshold_meaning(CORPUS, dims=[4], threshold=float("nan"))
+        threshold_meaning(pair_sample(CORPUS, dims=[4]), float("nan"))
     with pytest.raises(InvalidInputError, match="`order` is 'size'"):
         similarity_matrices(CORPUS, dim=4, order="size")
     with pytest.raises(InvalidInputError, match="there are no `labels`"):
@@ -317,15 +339,15 @@ def test_similarity_refuses_nonsense():
     with pytest.raises(InvalidInputError, match="`max_items` is 1"):
         similarity_matrices(CORPUS, dim=4, max_items=1)
     with pytest.raises(InvalidInputError, match="`n_movers` is 0"):
-        relative_movers(CORPUS, dim=4, n_movers=0)
+        relative_movers(pair_sample(CORPUS, dims=[4]), 4, n_movers=0)
     with pytest.raises(InvalidInputError, match="`n_triples` is 0"):
-        flipped_triples(CORPUS, dim=4, n_triples=0)
+        flipped_triples(pair_sample(CORPUS, dims=[4]), 4, n_triples=0)
 
 
 def test_hovers_hold_escaped_short_texts():
     """User text in a figure is escaped and cut; a script never arrives as a tag."""
     texts = ["<script>alert(1)</script> " + "long " * 60, ""]
-    band = similarity_band(CORPUS, dims=[4], pairs=[(0, 1)])
+    band = similarity_band(pair_sample(CORPUS, dims=[4]), [(0, 1)])
     figures = [
         similarity_curves(band, [(texts[0], texts[1])], focus_dim=4),
         similarity_heatmaps(similarity_matrices(CORPUS[:2], dim=4), texts),
@@ -350,8 +372,8 @@ def test_heat_maps_are_one_figure_of_three():
 def test_similarity_figures_draw_anything(data):
     """Every awkward case draws without warnings."""
     corpus = AWKWARD[data]
-    similarity_curves(similarity_band(corpus, dims=[4], pairs=[(0, 0)])).to_json()
-    density_heatmap(similarity_density(corpus, dim=4)).to_json()
+    similarity_curves(similarity_band(pair_sample(corpus, dims=[4]), [(0, 0)])).to_json()
+    density_heatmap(similarity_density(pair_sample(corpus, dims=[4]), 4)).to_json()
     similarity_heatmaps(similarity_matrices(corpus, dim=4), ["same"] * len(corpus)).to_json()
     for threshold in (0.3, 1):
-        threshold_shift(threshold_meaning(corpus, dims=[4], threshold=threshold), focus_dim=4).to_json()
+        threshold_shift(threshold_meaning(pair_sample(corpus, dims=[4]), threshold), focus_dim=4).to_json()

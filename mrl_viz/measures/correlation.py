@@ -1,0 +1,54 @@
+"""Linear and rank correlation along the last axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+# Below this product of root sums of squares a side is constant up to rounding.
+SMALLEST_SPREAD = 1e-12
+
+
+def correlations(
+    a: npt.NDArray[Any], b: npt.NDArray[Any], weights: npt.NDArray[Any] | None = None, *, constant: float = 0.0
+) -> Floats:
+    """Pearson correlation along the last axis, in [-1, 1]; `constant` where both sides are constant, 0 where one is.
+
+    Parameters
+    ----------
+    a, b : ndarrays of shapes (..., n) that broadcast
+    weights : of the same shape, such as counts of a resample, or booleans that leave entries out; None weighs all alike
+    """
+    weight = np.ones(a.shape[-1]) if weights is None else weights
+    n = np.maximum(weight.sum(axis=-1, keepdims=True), 1)
+    a = a - (weight * a).sum(axis=-1, keepdims=True) / n
+    b = b - (weight * b).sum(axis=-1, keepdims=True) / n
+    weighted = weight * a
+    size_a, size_b = np.sqrt((weighted * a).sum(axis=-1)), np.sqrt((weight * b * b).sum(axis=-1))
+    size = size_a * size_b
+    both = (size_a <= SMALLEST_SPREAD) & (size_b <= SMALLEST_SPREAD)
+    found = (weighted * b).sum(axis=-1) / np.where(size > SMALLEST_SPREAD, size, 1)
+    return np.asarray(np.where(size > SMALLEST_SPREAD, np.clip(found, -1, 1), np.where(both, constant, 0.0)))
+
+
+def mean_ranks(values: npt.NDArray[Any]) -> Floats:
+    """Ranks from 1 along the last axis, the mean rank for ties."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
+
+
+def rank_correlations(a: npt.NDArray[Any], b: npt.NDArray[Any], is_kept: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """Spearman correlation along the last axis, mean ranks for ties, 1 where both sides are constant and 0 where one is.
+
+    `is_kept` : entries that count, of the same shape; None keeps all.
+    """
+    if is_kept is None:
+        return correlations(mean_ranks(a), mean_ranks(b), constant=1.0)
+    # What does not count ranks last and weighs nothing.
+    left, right = (mean_ranks(np.where(is_kept, side, np.inf)) for side in (a, b))
+    return correlations(left, right, is_kept, constant=1.0)
