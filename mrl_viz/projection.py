@@ -15,7 +15,7 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError
 from mrl_viz.files import disk_errors, replaced_file
 from mrl_viz.measures.lists import Indices, shared_share
 from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
+from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize, truncate_and_normalize
 
@@ -50,12 +51,14 @@ DISTANCE_DECIMALS = 9
 # Saved maps kept per folder, the last used; one of 5,000 texts at 7 widths takes 0.6 MB.
 MOST_SAVED = 64
 SCHEMA = 1
+# What is there for every text, which a summary leaves out.
+_ARRAYS = ("items", "positions", "overlap_lost", "relative_displacement")
 # numba's fallback threading layer ends the process when two threads compute at once, as two visitors of an app may.
 _ONE_UMAP = threading.Lock()
 
 
 @dataclass(frozen=True)
-class WidthMaps:
+class WidthMaps(Result):
     """One map per width, what each is worth, and how far each text moves.
 
     `method` : "pca" or "umap"; `dims` : ascending widths, the last is the full one; `n_items` : texts there are.
@@ -73,6 +76,9 @@ class WidthMaps:
     of two full-width maps drawn from scratch with different seeds. `restart_disparity` : UMAP, of two warm starts at
     full width.
     """
+
+    _without = _ARRAYS
+    _also = ("n_shown",)
 
     method: str
     dims: tuple[int, ...]
@@ -96,24 +102,20 @@ class WidthMaps:
     @property
     def is_sample(self) -> bool:
         """Whether only some of the texts are shown."""
-        return len(self.items) < self.n_items
+        return self.n_shown < self.n_items
 
-    def to_dict(self) -> dict[str, Any]:
-        """The summary as plain data, without the values per text."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS} | {
-            "n_shown": len(self.items)
-        }
+    @property
+    def n_shown(self) -> int:
+        """How many texts are shown."""
+        return len(self.items)
 
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per width."""
-        names = ("trustworthiness", "continuity", "kept_in_map", "disparity", "movement")
-        return [
-            {"dim": dim} | {name: getattr(self, name)[level] for name in names} for level, dim in enumerate(self.dims)
-        ]
+        return self.records("trustworthiness", "continuity", "kept_in_map", "disparity", "movement")
 
     def takeaway(self) -> str:
         """One sentence: the true neighbors that are shown and, for UMAP, whether a map changes more than by a seed."""
-        name, n_shown = self.method.upper(), len(self.items)
+        name, n_shown = self.method.upper(), self.n_shown
         sample = f" of {n_shown:,} sampled from {self.n_items:,} texts" if self.is_sample else f" of {n_shown:,} texts"
         low, full = self.kept_in_map[0], self.kept_in_map[-1]
         start = f"The {name} map{sample} shows {full:.0%} of a text's {self.k} true neighbors at {self.dims[-1]} dims"
@@ -127,9 +129,6 @@ class WidthMaps:
             f"{start}; the layout then differs from full width by {self.disparity[0]:.2f}, {verdict} another seed "
             f"alone changes it ({self.seed_disparity:.2f})."
         )
-
-
-_ARRAYS = ("items", "positions", "overlap_lost", "relative_displacement")
 
 
 def pca_maps(

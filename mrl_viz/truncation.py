@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import DimensionError, EmptyInputError, ShapeError
+from mrl_viz.result import Result
 
 FloatMatrix = npt.NDArray[np.floating[Any]]
 
@@ -155,7 +156,7 @@ def truncate_and_normalize(embeddings: npt.ArrayLike, dim: int) -> FloatMatrix:
 
 
 @dataclass(frozen=True)
-class PrefixEnergy:
+class PrefixEnergy(Result):
     """Share of the squared norm that each prefix keeps.
 
     `mean`, `low`, `high` : per width, the mean and the 5th and 95th percentile over items, in [0, 1].
@@ -167,17 +168,6 @@ class PrefixEnergy:
     low: tuple[float, ...]
     high: tuple[float, ...]
     n_zero: tuple[int, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
-
-    def takeaway(self) -> str:
-        """One sentence: the energy kept at the smallest width."""
-        flagged = f"; {self.n_zero[0]} items have nothing left there" if self.n_zero[0] else ""
-        return (
-            f"The first {self.dims[0]} of {self.dims[-1]} coordinates keep {self.mean[0]:.0%} of the energy{flagged}."
-        )
 
 
 def prefix_energy(embeddings: npt.ArrayLike, dims: Iterable[int]) -> PrefixEnergy:

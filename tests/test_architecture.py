@@ -22,7 +22,7 @@ ROOMS = {
     "home": (set(), set()),
     "fingerprint": ({"numpy"}, set()),
     "result": ({"numpy"}, set()),
-    "truncation": (NUMERIC, {"errors"}),
+    "truncation": (NUMERIC, {"errors", "result"}),
     "arrangements": (NUMERIC, {"errors", "truncation"}),
     "sweep": (NUMERIC, {"errors", "truncation"}),
     "measures": (NUMERIC, CORE),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.lists import nearest_level
+from mrl_viz.result import Result
 from mrl_viz.sweep import pair_similarities
 from mrl_viz.truncation import (
     ZERO_PREFIX_ENERGY,
@@ -32,7 +33,7 @@ SAME_DIRECTION, OTHER_LENGTH = 1 - 1e-4, 1e-2
 
 
 @dataclass(frozen=True)
-class VectorAnatomy:
+class VectorAnatomy(Result):
     """One vector, rescaled to unit length, and what each of its prefixes keeps.
 
     `coordinates` : ndarray of shape (full_dim,), unit L2 norm, or all 0 for a zero vector. `full_norm` : norm as given.
@@ -68,20 +69,13 @@ class VectorAnatomy:
         """
         return np.asarray(truncate_and_normalize(self.coordinates[None], dim)[0])
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return vars(self) | {"coordinates": self.coordinates.tolist()}
-
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per width; `even_share` is the energy an even spread over the coordinates would keep."""
-        return [
-            {
-                "dim": dim, "bytes": self.n_bytes[level], "energy": self.energy[level],
-                "even_share": dim / self.full_dim, "norm_before": self.norm_before[level],
-                "norm_after": self.norm_after[level],
-            }
-            for level, dim in enumerate(self.dims)
-        ]  # fmt: skip
+        even = [dim / self.full_dim for dim in self.dims]
+        return self.records(
+            bytes=self.n_bytes, energy=self.energy, even_share=even, norm_before=self.norm_before,
+            norm_after=self.norm_after,
+        )  # fmt: skip
 
     def takeaway(self) -> str:
         """One sentence: energy and norm at about a quarter of the width."""
@@ -111,7 +105,7 @@ class VectorAnatomy:
 
 
 @dataclass(frozen=True)
-class PairByWidth:
+class PairByWidth(Result):
     """Two vectors at every width, with and without renormalising the prefixes.
 
     One entry per width: `cosine` of the prefixes, in [-1, 1], 0 where one of them is zero; `dot_product` of the
@@ -127,16 +121,10 @@ class PairByWidth:
     norm_product: tuple[float, ...]
     n_without_direction: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return dict(vars(self))
-
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per width; `error` is what the missing renormalisation does."""
-        return [
-            {"dim": dim, "cosine": cosine, "dot_product": dot, "norm_product": norms, "error": dot - cosine}
-            for dim, cosine, dot, norms in zip(self.dims, self.cosine, self.dot_product, self.norm_product)
-        ]
+        error = np.subtract(self.dot_product, self.cosine).tolist()
+        return self.records("cosine", "dot_product", "norm_product", error=error)
 
     def takeaway(self) -> str:
         """One sentence: both readings at about a quarter of the width."""
@@ -151,7 +139,7 @@ class PairByWidth:
 
 
 @dataclass(frozen=True)
-class ShortVectorAgreement:
+class ShortVectorAgreement(Result):
     """A short vector from an API beside a locally truncated one.
 
     `api`, `local` : the two, float64 of shape (dim,). `mape` : mean of |api - local|/|api| over the coordinates
@@ -172,10 +160,6 @@ class ShortVectorAgreement:
     dead: tuple[int, ...]
     api: npt.NDArray[np.float64]
     local: npt.NDArray[np.float64]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return vars(self) | {"api": self.api.tolist(), "local": self.local.tolist()}
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per coordinate."""

@@ -71,10 +71,6 @@ class ArrangementOverlap(Result):
             columns |= {"prefix_overlap": self.prefix_overlap, "n_items": [self.n_items] * len(self.dims)}
         return self.records("overlap", **columns)
 
-    def takeaway(self) -> str:
-        """One sentence: the overlap at the smallest width."""
-        return f"The {self.name} arrangement keeps {self.overlap[0].value:.0%} of the neighbors at {self.dims[0]} dims."
-
 
 @dataclass(frozen=True)
 class Nestedness(Result):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.lists import Indices, ranks_in, shared_share, without_own
+from mrl_viz.result import Result
 from mrl_viz.sweep import check_k
 from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 
@@ -18,7 +18,7 @@ BLOCK = 500_000
 
 
 @dataclass(frozen=True)
-class MapQuality:
+class MapQuality(Result):
     """How well a map keeps neighborhoods, all in [0, 1] and 1 when nothing is lost.
 
     `trustworthiness` : low when texts stand together that are no neighbors. `continuity` : low when neighbors stand
@@ -31,17 +31,6 @@ class MapQuality:
     continuity: float
     kept_in_map: float
     n_judged: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
-
-    def takeaway(self) -> str:
-        """One sentence: the three numbers."""
-        return (
-            f"The map keeps {self.kept_in_map:.0%} of the true neighbors (trustworthiness {self.trustworthiness:.2f}, "
-            f"continuity {self.continuity:.2f})."
-        )
 
 
 def map_quality(

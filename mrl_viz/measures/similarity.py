@@ -39,13 +39,6 @@ class SimilarityDrift(Result):
     spearman_per_text: tuple[float, ...]
     spearman_global: tuple[float, ...]
 
-    def takeaway(self) -> str:
-        """One sentence: shift and rank agreement at the smallest width."""
-        return (
-            f"At {self.dims[0]} dims similarities move by {self.bias[0]:+.2f} on average and each text's ranking of the "
-            f"others still correlates {self.spearman_per_text[0]:.2f} with the full width."
-        )
-
 
 def similarity_drift(sample: PairSample) -> SimilarityDrift:
     """Drift of cosines at each width against the full width, over a sample of texts and items.
