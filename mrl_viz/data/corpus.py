@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -235,6 +235,36 @@ def corpus_from_vectors(
         return corpus
     _check_texts(name, n_rows, len(texts))
     return with_texts(corpus, texts[:n_items])
+
+
+def as_corpus(data: Corpus | Sequence[str] | npt.ArrayLike) -> Corpus:
+    """Whatever holds texts or vectors as a corpus with an item for every row: a list, a pandas column, an array, a corpus.
+
+    Exact duplicates are kept, and a note counts them.
+
+    Raises
+    ------
+    InvalidInputError : a single text or a table, or a row without a text. ShapeError, EmptyInputError : unusable vectors.
+    """
+    if isinstance(data, Corpus):
+        return data
+    if isinstance(data, str) or hasattr(data, "columns"):
+        kind = "one text" if isinstance(data, str) else "a table"
+        raise InvalidInputError(f"`data` is {kind}; give a list of texts, one column, or a file through `read_corpus`.")
+    rows: Any = np.asarray(data.detach().cpu()) if hasattr(data, "detach") else data  # a tensor
+    rows = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, np.ndarray) else np.asarray(rows)
+    named = getattr(data, "name", None)
+    if (isinstance(rows, np.ndarray) and rows.ndim != 1) or not any(isinstance(row, str) for row in rows):
+        return corpus_from_vectors(rows, name=str(named or "vectors"))
+    name = str(named or "texts")
+    empty = [row for row, text in enumerate(rows) if not (isinstance(text, str) and clean(text))]
+    if empty:
+        raise InvalidInputError(
+            f"`{name}` has no text in {len(empty)} of {len(rows)} rows, the first is row {empty[0]}; leave them out."
+        )
+    corpus = corpus_from_texts(rows, name=name, keep_duplicates=True)
+    n_twice = corpus.check.n_duplicates
+    return with_notes(corpus, [f"{n_twice} exact duplicates are kept; they inflate overlap."] if n_twice else [])
 
 
 def with_texts(corpus: Corpus, texts: Sequence[str]) -> Corpus:

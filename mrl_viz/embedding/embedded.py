@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mrl_viz.data.corpus import Corpus, corpus_from_texts
+import numpy.typing as npt
+
+from mrl_viz.data.corpus import Corpus, as_corpus, corpus_from_texts
 from mrl_viz.data.corpus import with_queries as searched_with
 from mrl_viz.embedding.encoder import model_identity
-from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders import Model, as_encoder
 from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder, shipped_encoder
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.fingerprint import fingerprint
@@ -31,6 +33,7 @@ class Embedded:
     order; None where there are none or they were left out. `seconds` : what embedding took, 0 for vectors that came ready.
     `identity` : of model, revision, prompts and the step before truncation, see `model_identity`; "" where it is not known.
     `max_tokens` : what the model reads of a text, None for all of it; `n_overlong` : texts with more tokens than that.
+    `encoder` : the model itself, where it was given as an object and not by its name.
     """
 
     corpus: Corpus
@@ -42,6 +45,7 @@ class Embedded:
     identity: str
     max_tokens: int | None = None
     n_overlong: int = 0
+    encoder: Encoder | None = field(default=None, repr=False, compare=False)
 
     @property
     def full_dim(self) -> int:
@@ -67,8 +71,8 @@ class Embedded:
 
 
 def embed(
-    corpus: Corpus,
-    model: str | Encoder = "wordllama",
+    data: Corpus | Sequence[str] | npt.ArrayLike,
+    model: Model = "wordllama",
     *,
     queries: Sequence[str] | None = None,
     device: str | None = None,
@@ -76,12 +80,13 @@ def embed(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Embedded:
-    """The corpus' embeddings, from the store where it has them, else from the model; ready vectors are used as they are.
+    """The data's embeddings, from the store where it has them, else from the model; ready vectors are used as they are.
 
     Parameters
     ----------
-    corpus : texts, or vectors
-    model : a catalogue name, a Hub name or a local folder; ignored for vectors
+    data : a corpus; or a list of texts, a pandas column, or an array of ready vectors, every row of which is kept
+    model : a name (of the catalogue, the Hub or an API, or a local folder), a SentenceTransformer, or any function from a
+        list of texts to an array, see `as_encoder`; ignored for vectors
     queries : texts to search with instead of the corpus' own queries and their judgements; None takes its own; an empty
         sequence leaves them out, as where every call is paid, and `with_queries` adds them later
     device : torch device, None for the best there is
@@ -92,6 +97,7 @@ def embed(
     ------
     ModelUnavailableError, StoreError, CancelledError, EmptyInputError, InvalidInputError
     """
+    corpus = as_corpus(data)
     if corpus.n_items == 0:
         raise EmptyInputError("`corpus` has no texts; add at least two.")
     if queries and corpus.embeddings is not None:
@@ -109,13 +115,13 @@ def embed(
     seconds = time.perf_counter() - started
     return Embedded(
         corpus, encoder.name, encoder.matryoshka_dims, rows, query_rows, seconds, model_identity(encoder),
-        encoder.max_tokens, _count_overlong(encoder, corpus.texts),
+        encoder.max_tokens, _count_overlong(encoder, corpus.texts), None if isinstance(model, str) else encoder,
     )  # fmt: skip
 
 
 def with_queries(
     embedded: Embedded,
-    model: str | Encoder | None = None,
+    model: Model | None = None,
     *,
     device: str | None = None,
     trust_remote_code: bool = False,
@@ -125,7 +131,7 @@ def with_queries(
 
     Parameters
     ----------
-    model : the one that embedded the texts, where it is loaded already; None loads it by its name
+    model : the one that embedded the texts, where it is loaded already; None takes the object given then, or its name
     device, trust_remote_code, cancelled : as in `embed`
 
     Raises
@@ -137,7 +143,7 @@ def with_queries(
         return embedded
     if corpus.embeddings is not None:
         return replace(embedded, queries=corpus.query_embeddings)
-    encoder = _encoder(model or embedded.model, corpus.query_texts, device, trust_remote_code)
+    encoder = _encoder(model or embedded.encoder or embedded.model, corpus.query_texts, device, trust_remote_code)
     if embedded.identity and model_identity(encoder) != embedded.identity:
         raise InvalidInputError(
             f"`model` is {encoder.name} but the texts were embedded by {embedded.model}, or by another revision of it; "
@@ -148,7 +154,7 @@ def with_queries(
 
 def embed_texts(
     texts: Sequence[str],
-    model: str | Encoder = "wordllama",
+    model: Model = "wordllama",
     *,
     kind: Kind = "document",
     device: str | None = None,
@@ -158,12 +164,13 @@ def embed_texts(
 ) -> FloatMatrix:
     """Vectors of any texts, such as a typed query, float32 of shape (n_texts, full_dim), from the store where it has them.
 
-    What is new is stored like any text: the vector, and a hash of the text, never the text.
+    What is new is stored like any text: the vector, and a hash of the text, never the text. A function without a revision
+    is asked every time.
 
     Parameters
     ----------
     texts : any number
-    model : a name as in `embed`, or the loaded encoder
+    model : as in `embed`
     kind : which of the model's prompts
     device, trust_remote_code, progress, cancelled : as in `embed`
 
@@ -172,18 +179,17 @@ def embed_texts(
     ModelUnavailableError, StoreError, CancelledError : as in `embed`.
     """
     encoder = _encoder(model, texts, device, trust_remote_code)
-    if isinstance(encoder, PrecomputedEncoder):
-        return encoder.encode(texts, progress=progress)
+    if isinstance(encoder, PrecomputedEncoder) or not encoder.revision:
+        return encoder.encode(texts, kind=kind, progress=progress, cancelled=cancelled)
     from mrl_viz.embedding.store import EmbeddingStore
 
     return EmbeddingStore().embed(encoder, texts, kind=kind, progress=progress, cancelled=cancelled)
 
 
-def _encoder(model: str | Encoder, texts: Sequence[str], device: str | None, trust_remote_code: bool) -> Encoder:
+def _encoder(model: Model, texts: Sequence[str], device: str | None, trust_remote_code: bool) -> Encoder:
     """The loaded model; for texts of the sample, its shipped vectors do as well."""
-    if not isinstance(model, str):
-        return model
-    return shipped_encoder(model, texts) or load_encoder(model, device=device, trust_remote_code=trust_remote_code)
+    shipped = shipped_encoder(model, texts) if isinstance(model, str) else None
+    return shipped or as_encoder(model, device=device, trust_remote_code=trust_remote_code)
 
 
 def _count_overlong(encoder: Encoder, texts: Sequence[str]) -> int:

@@ -6,15 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from sentence_transformers import SentenceTransformer
 
 from mrl_viz.analysis import analyse
 from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_retrieval
 from mrl_viz.data.corpus import with_queries as searched_with
 from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding import encoder as encoder_module
 from mrl_viz.embedding.embedded import embed, embed_texts, with_queries
-from mrl_viz.embedding.encoders import load_encoder, revision_of
-from mrl_viz.errors import InvalidInputError, ModelUnavailableError, ShapeError
+from mrl_viz.embedding.encoders import CallableEncoder, as_encoder, load_encoder, revision_of
+from mrl_viz.embedding.store import EmbeddingStore
+from mrl_viz.errors import CancelledError, InvalidInputError, ModelUnavailableError, ShapeError
 from mrl_viz.tasks.evaluation import evaluate
 from tests.tiny_model import save_tiny_model
 
@@ -204,3 +209,151 @@ def test_vectors_with_queries_and_judgements_get_what_texts_get(tmp_path):
         assert quality[0] == quality[1]
         lists = [analyse(one, dims=[32], k=5).sweep.indices for one in (texts, vectors)]
         np.testing.assert_array_equal(*lists)
+
+
+TINY = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "data, texts",
+    [
+        (["sun moon", "sun moon", "rice"], ("sun moon", "sun moon", "rice")),
+        (("star", "rice"), ("star", "rice")),
+        (pd.Series(["star", "rice"], name="remark", index=[7, 3]), ("star", "rice")),
+        (np.array(["star", "rice"]), ("star", "rice")),
+        (iter(["star", "rice"]), ("star", "rice")),
+        (corpus_from_texts(["star", "rice"]), ("star", "rice")),
+    ],
+    ids=["list", "tuple", "column", "array", "iterator", "corpus"],
+)
+def test_embed_takes_texts_as_notebooks_hold_them(data, texts, folder):
+    """There is a row for every text, in order, duplicates too."""
+    embedded = embed(data, folder)
+    assert embedded.corpus.texts == texts
+    np.testing.assert_array_equal(embedded.matrix, load_encoder(folder).encode(texts))
+    assert embedded.corpus.name == ("remark" if isinstance(data, pd.Series) else "texts")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [TINY, TINY.tolist(), torch.from_numpy(TINY), pd.Series(list(TINY)), TINY.astype(np.float64)],
+    ids=["array", "lists", "tensor", "column", "float64"],
+)
+def test_embed_takes_vectors_as_notebooks_hold_them(data):
+    """Ready vectors need no model."""
+    np.testing.assert_array_equal(embed(data).matrix, TINY, strict=True)
+
+
+def test_embed_says_that_duplicates_were_kept():
+    """Rows stay rows; a note says what that does to overlap."""
+    assert embed(["a", "a", "b"]).corpus.check.notes == ("1 exact duplicates are kept; they inflate overlap.",)
+    assert embed(["a", "b"]).corpus.check.notes == ()
+
+
+@pytest.mark.parametrize(
+    "data, error, message",
+    [
+        ("sample", InvalidInputError, "`data` is one text; give a list of texts, one column, or a file"),
+        (pd.DataFrame({"text": ["a", "b"]}), InvalidInputError, "`data` is a table; give a list of texts, one column"),
+        (
+            ["a", " ", None, "b"],
+            InvalidInputError,
+            "`texts` has no text in 2 of 4 rows, the first is row 1; leave them out",
+        ),
+        (pd.Series(["a", np.nan], name="remark"), InvalidInputError, "`remark` has no text in 1 of 2 rows"),
+        ([], ShapeError, r"has shape \(0,\); give a matrix"),
+        ([[1.0], [2.0, 3.0]], ShapeError, "rows of different lengths"),
+        ([1.0, 2.0], ShapeError, r"has shape \(2,\); give a matrix"),
+        (5, ShapeError, r"has shape \(\); give a matrix"),
+    ],
+)
+def test_embed_refuses_what_holds_no_texts(data, error, message):
+    """A row that would be dropped would shift the others, so it is an error."""
+    with pytest.raises(error, match=message):
+        embed(data)
+
+
+def test_embed_takes_a_sentence_transformer(folder, judged):
+    """The object gives what its folder gives; its vectors are stored under its weights, which another training changes."""
+    model = SentenceTransformer(folder, device="cpu")
+    embedded, named = embed(judged, model), embed(judged, folder)
+    np.testing.assert_array_equal(embedded.matrix, named.matrix)
+    np.testing.assert_array_equal(embedded.queries, named.queries)
+    assert embed(judged, SentenceTransformer(folder, device="cpu")).fingerprint == embedded.fingerprint
+    encoder = as_encoder(model)
+    assert EmbeddingStore().count_missing(encoder, TEXTS) == 0
+    with torch.no_grad():
+        model[0].embedding.weight += 1
+    trained = as_encoder(model)
+    assert (trained.revision, trained.name) != (encoder.revision, encoder.name)
+    assert EmbeddingStore().count_missing(trained, TEXTS) == len(TEXTS)
+
+
+def test_embed_takes_a_function(judged):
+    """Any function from texts to an array will do; without a revision it is asked again, and its vectors are its identity."""
+    asked = []
+
+    def lengths(texts):
+        asked.extend(texts)
+        return [[len(text), text.count("o")] for text in texts]
+
+    embedded = embed(judged, lengths)
+    assert embedded.model.endswith("lengths") and embedded.full_dim == 2
+    assert embedded.matrix.tolist() == [[len(text), text.count("o")] for text in TEXTS]
+    assert embedded.queries.tolist() == [[4, 0], [4, 0]]
+    assert embed(judged, lengths).fingerprint == embedded.fingerprint
+    assert len(asked) == 2 * (len(TEXTS) + len(QUERIES))
+    assert embed(judged, lambda texts: np.ones((len(texts), 2))).fingerprint != embedded.fingerprint
+    later = with_queries(embed(judged, lengths, queries=()))
+    np.testing.assert_array_equal(later.queries, embedded.queries)
+    assert not any(Path(os.environ["MRL_VIZ_CACHE"]).rglob("*.sqlite"))
+
+
+def test_embed_stores_a_function_with_a_revision(judged):
+    """A function that says which one it is is asked once; its prompts stand before the texts."""
+    asked = []
+
+    def call(texts):
+        asked.extend(texts)
+        return torch.ones(len(texts), 3)
+
+    encoder = CallableEncoder(call, "mine", revision="1", query_prompt="query: ")
+    for _ in range(2):
+        embedded = embed(judged, encoder)
+    assert embedded.model == "mine" and embedded.queries.shape == (2, 3)
+    assert [text for text in asked if text != "word"] == [*TEXTS, "query: star", "query: rice"]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda texts: np.ones((2, 3)), r"gave an array of shape \(2, 3\) for 4 texts; give one vector each"),
+        (lambda texts: np.ones(len(texts)), r"has shape \(4,\); give a matrix"),
+        (lambda texts: np.full((len(texts), 2), np.nan), "NaN or infinity in row 0"),
+        (lambda texts: [["a"]] * len(texts), "not real numbers"),
+    ],
+)
+def test_embed_refuses_what_a_function_gives(judged, call, message):
+    """One finite vector for each text, of one width."""
+    with pytest.raises(ShapeError, match=message):
+        embed(judged, call)
+
+
+def test_functions_are_asked_in_batches_and_can_be_stopped(monkeypatch):
+    """Progress moves while a function works; between batches it can be stopped; widths may not change."""
+    monkeypatch.setattr(encoder_module, "CALL_BATCH", 2)
+    seen = []
+    encoder = CallableEncoder(lambda texts: np.ones((len(texts), 1)), "ones")
+    assert encoder.encode(["a", "b", "c"], progress=lambda *done: seen.append(done)).shape == (3, 1)
+    assert seen == [(2, 3), (3, 3)]
+    assert encoder.encode([]).shape == (0, 1)
+    with pytest.raises(CancelledError, match="stopped after 2 of 3 texts"):
+        encoder.encode(["a", "b", "c"], cancelled=iter([False, True]).__next__)
+    with pytest.raises(ShapeError, match=r"`odd` gave an array of shape \(1, 1\) for 1 texts"):
+        CallableEncoder(lambda texts: np.ones((len(texts), len(texts))), "odd").encode(["a", "b", "c"])
+
+
+def test_as_encoder_refuses_what_cannot_embed():
+    """Neither a name, nor a model, nor a function."""
+    with pytest.raises(InvalidInputError, match="`model` is a int; give a name, a SentenceTransformer, or a function"):
+        as_encoder(5)

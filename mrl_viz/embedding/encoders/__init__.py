@@ -2,9 +2,48 @@
 
 from __future__ import annotations
 
-from mrl_viz.embedding.encoder import Encoder, Kind, model_identity
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-__all__ = ["Encoder", "Kind", "load_encoder", "model_identity", "revision_of"]
+from mrl_viz.embedding.encoder import CallableEncoder, Encoder, Kind, model_identity
+from mrl_viz.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = [
+    "CallableEncoder", "Encoder", "Kind", "Model", "as_encoder", "load_encoder", "model_identity", "revision_of",
+]  # fmt: skip
+
+# A name, a loaded model, or any function from a list of texts to an array of vectors.
+Model: TypeAlias = "str | Encoder | SentenceTransformer | Callable[[list[str]], Any]"
+
+
+def as_encoder(model: Model, *, device: str | None = None, trust_remote_code: bool = False) -> Encoder:
+    """Whatever can embed, as an encoder: a name (see `load_encoder`), a SentenceTransformer, a function, or an encoder itself.
+
+    A SentenceTransformer is known by its weights, so that its vectors are kept in the store; a bare function is known by
+    nothing, so that its vectors are not: give it a revision with `CallableEncoder` where it has one.
+
+    Raises
+    ------
+    InvalidInputError : something else. Others : as `load_encoder`.
+    """
+    if isinstance(model, str):
+        return load_encoder(model, device=device, trust_remote_code=trust_remote_code)
+    if hasattr(model, "pre_truncation"):
+        return cast(Encoder, model)
+    library = sys.modules.get("sentence_transformers")
+    if library is not None and isinstance(model, library.SentenceTransformer):
+        from mrl_viz.embedding.encoders.sentence_transformers import from_object
+
+        return from_object(model)
+    if callable(model):
+        return CallableEncoder(model, getattr(model, "__qualname__", type(model).__name__))
+    raise InvalidInputError(
+        f"`model` is a {type(model).__name__}; give a name, a SentenceTransformer, or a function from texts to an array."
+    )
 
 
 def revision_of(model: str) -> str:

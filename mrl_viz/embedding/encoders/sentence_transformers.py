@@ -17,6 +17,7 @@ import numpy as np
 from mrl_viz.embedding.catalogue import ModelCard, find_card, hub_folder, package_folder
 from mrl_viz.embedding.encoder import Kind
 from mrl_viz.errors import CancelledError, ModelUnavailableError
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
@@ -164,6 +165,23 @@ def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_cod
         _, folder, revision = _find_source(name, card)
     batch = STATIC_BATCH if isinstance(model[0], StaticEmbedding) else TRANSFORMER_BATCH
     return _wrap(card.name if card else name, revision, model, card, batch, folder)
+
+
+def from_object(model: SentenceTransformer) -> SentenceTransformerEncoder:
+    """A model that is loaded already, at full width; its revision is a fingerprint of its weights, modules and tokenizer."""
+    import torch
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
+    content = tokenizer.to_str() if hasattr(tokenizer, "to_str") else repr(tokenizer)
+    weights = [
+        (name, str(tensor.dtype), tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+        for name, tensor in model.state_dict().items()
+    ]
+    revision = f"weights-{fingerprint(repr(model), str(model.max_seq_length), content, weights)}"
+    base = model.model_card_data.base_model or "SentenceTransformer"
+    batch = STATIC_BATCH if isinstance(model[0], StaticEmbedding) else TRANSFORMER_BATCH
+    return _wrap(f"{base}#{revision[-6:]}", revision, model, find_card(base), batch)
 
 
 def _check_files(name: str, files: Iterable[PurePosixPath]) -> None:
