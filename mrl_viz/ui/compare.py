@@ -6,11 +6,13 @@ from typing import Any
 
 import streamlit as st
 
+from mrl_viz import figures
 from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, encode_speed, neighbors_side_by_side
 from mrl_viz.embedding.catalogue import CATALOGUE, is_available
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.export import comparison_report
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import ENCODING, encoder_of, refuse_paid_models
 from mrl_viz.ui.selection import current_item, shortened
 from mrl_viz.ui.workspace import Workspace
@@ -83,3 +85,14 @@ def report_button(result: ModelComparison) -> None:
         "Download the report (HTML)", lambda: comparison_report(result), file_name="comparison.html", mime="text/html",
         key="report_html", on_click="ignore",
     )  # fmt: skip
+
+
+def comparison_code(workspace: Workspace, models: tuple[str, ...], result: ModelComparison) -> Script:
+    """The comparison and its figures again."""
+    script = Script(workspace, embeds=False)
+    embedded = Code(f"[{script.call(embed, script.corpus, Code('model'))} for model in {list(models)!r}]")
+    again = script.let("comparison", compare_models, embedded, k=workspace.k)
+    script.say(again)
+    if result.metric is not None:
+        script.show(figures.quality_per_byte, again)
+    return script.show(figures.overlap_per_byte, again).show(figures.n2o_heatmap, again)

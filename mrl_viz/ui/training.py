@@ -28,7 +28,8 @@ from mrl_viz.training.jobs import (
 from mrl_viz.training.twins import TwinRun
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import chart, plain
-from mrl_viz.ui.results import DEFAULT_MODEL, sample
+from mrl_viz.ui.code import Script
+from mrl_viz.ui.results import DEFAULT_MODEL
 from mrl_viz.ui.workspace import Workspace
 
 # The ids of the runs this browser session started or opened; the URL carries the one shown, so that a reload finds it again.
@@ -108,9 +109,9 @@ def _choose_data(workspace: Workspace, there: list[Source]) -> tuple[TrainingDat
             "Held out", get_args(Split), key="train_split", format_func=lambda name: SPLIT_NAMES[name]
         )
     data = training_data(corpus, source=source, label_column=column, split=split)
-    file = "sample" if corpus is sample() else "my_texts.csv"
-    more = f", label_column={column!r}, split={split!r}" if column else ""
-    return data, f"training_data(read_corpus({file!r}), source={source!r}{more})"
+    script = Script(workspace, embeds=False)
+    options = {"source": source} | ({"label_column": column, "split": split} if column else {})
+    return data, script.call(training_data, script.reading(), **options)
 
 
 def _choose_config(workspace: Workspace) -> TrainingConfig:
