@@ -338,4 +338,6 @@ def _use_model(folder: str) -> None:
 
 def training_code(status: JobStatus, run: TwinRun) -> str:
     """Python that makes the same run outside the app."""
-    return repeat_code(run.config, status.data_code)
+    repeated = repeat_code(run.config, status.data_code)
+    shown = [f"figures.{figure.__name__}(run.comparison).show()" for figure in (figures.twin_curves, figures.twin_gain)]
+    return "\n".join(["from mrl_viz import figures", repeated, *shown])
