@@ -42,7 +42,7 @@ class AdaptiveResult(Result):
         """One sentence: the plan used, its time, and the budget."""
         return (
             f"Within {self.max_latency_ms:g} ms the best plan is {self.used.plan.label}: 95% of queries within "
-            f"{self.used.latency.p95_ms:.2f} ms, {self.used.recall.share.value:.1%} of the full-width neighbors."
+            f"{self.used.latency.p95_ms:.2f} ms, {self.used.recall.mean:.1%} of the full-width neighbors."
         )
 
 
@@ -78,7 +78,8 @@ class AdaptiveIndex:
         self.index = corpus if isinstance(corpus, PrefixIndex) else PrefixIndex(corpus)
         rows = self.index.check_queries(calibration_queries)
         check_k(k, self.index.n_items - (own is not None))
-        plans = _default_plans(self.index, k) if plans is None else tuple(plans)
+        n_others = self.index.n_items - (own is not None)
+        plans = default_plans(self.index.dims, k=k, n_items=n_others) if plans is None else tuple(plans)
         if not plans:
             raise EmptyInputError("`plans` is empty; give at least one plan.")
         full = self.index.search(rows, k, own=own).indices
@@ -140,7 +141,7 @@ class AdaptiveIndex:
                 f"`max_latency_ms` is {max_latency_ms:g} but the fastest plan ({fastest.plan.label}) takes "
                 f"{fastest.latency.p95_ms:.3g} ms for 95% of queries; allow at least that."
             )
-        return max(fitting, key=lambda measured: (measured.recall.share.value, -measured.latency.p95_ms))
+        return max(fitting, key=lambda measured: (measured.recall.mean, -measured.latency.p95_ms))
 
     def refine(self, query: npt.ArrayLike, k: int = 10, *, max_latency_ms: float) -> Iterator[SearchResult]:
         """Ever better answers while time is left: shortlists at growing widths, each reranked at full width.
@@ -181,11 +182,11 @@ class AdaptiveIndex:
         return [float(value) for value in np.percentile(times, 95, axis=0)]
 
 
-def _default_plans(index: PrefixIndex, k: int) -> tuple[Plan, ...]:
-    """Every width alone, and every smaller width with a shortlist reranked at full width."""
-    alone = [Plan(dim) for dim in index.dims]
-    sizes = sorted({min(max(size, k), index.n_items) for size in DEFAULT_SHORTLISTS})
-    return (*alone, *(Plan(dim, rerank=((size, index.full_dim),)) for dim in index.dims[:-1] for size in sizes))
+def default_plans(dims: tuple[int, ...], *, k: int, n_items: int) -> tuple[Plan, ...]:
+    """Every width alone, and every smaller width with a shortlist reranked at the last, the full one."""
+    sizes = sorted({min(max(size, k), n_items) for size in DEFAULT_SHORTLISTS})
+    reranked = (Plan(dim, rerank=((size, dims[-1]),)) for dim in dims[:-1] for size in sizes)
+    return (*map(Plan, dims), *reranked)
 
 
 def _check_budget(max_latency_ms: float) -> None:

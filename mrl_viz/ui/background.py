@@ -1,4 +1,4 @@
-"""Work beside the page: a thread per piece of work, so that a click elsewhere does not end it; with progress and a stop."""
+"""Work beside the page: a thread a piece, so that a click elsewhere does not end it; with progress and a stop."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ WORKING = threading.Lock()
 
 Result = TypeVar("Result")
 Report = Callable[[int, int, str], None]
-Stopped = Callable[[], bool]
-Work = Callable[[Report, Stopped], Result]
+Work = Callable[[Report, Callable[[], bool]], Result]
 
 
 @dataclass
@@ -91,21 +90,15 @@ def begin(key: str, work: Work[Any]) -> None:
         del tasks[name]
 
 
-def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result], about: str) -> Result | None:
-    """The result of the named work, started by a button: `words` to do it again and the first time, `about` it before.
-
-    None while there is none, with progress and a Stop button while it runs.
+def finished(key: str) -> Any:
+    """The result of the named task; None while there is none, with progress and a Stop button while it runs.
 
     Raises
     ------
     MrlVizError : what the work raised. RuntimeError : it ended with an error that is not ours; the server's log has it.
     """
     found = task(key)
-    if (found is None or not found.is_running) and st.button(words[found is None], key=button, type="primary"):
-        begin(key, work)
-        found = task(key)
     if found is None:
-        st.info(about, icon=":material/info:")
         return None
     if found.is_running:
         _watch(key)
@@ -114,8 +107,7 @@ def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result],
         raise found.error
     if found.result is None:
         raise RuntimeError(f"the work {key!r} ended without a result; see the server's log")
-    result: Result = found.result
-    return result
+    return found.result
 
 
 @st.fragment(run_every=POLL_S)

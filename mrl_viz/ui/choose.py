@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from mrl_viz import figures
-from mrl_viz.data.corpus import Corpus
 from mrl_viz.decide import (
     Candidates,
     Crowding,
@@ -21,14 +19,11 @@ from mrl_viz.decide import (
     measure_candidates,
 )
 from mrl_viz.decide.candidates import DTYPES
-from mrl_viz.embedding.embedded import Embedded, embed
-from mrl_viz.embedding.encoders.api import is_paid
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
 from mrl_viz.ui.charts import plain
-from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.models import ENCODING, refuse_paid_models
-from mrl_viz.ui.results import PROGRESS_EVERY_S
+from mrl_viz.ui.results import kept, shown, with_queries
 from mrl_viz.ui.workspace import Workspace
 
 MEASURED_KEY, GROWN_KEY = "measured_plans", "crowding_of_plans"
@@ -63,62 +58,36 @@ def measured_plans(workspace: Workspace) -> Candidates | None:
     """Every plan measured by the chosen metric, kept for the session; None before its button is pressed."""
     metric = st.selectbox(
         "Metric", metrics_of(workspace), key="choose_metric",
-        help="overlap: results shared with the full width, no labels needed. The others: share of the full width's own quality.",
+        help="overlap: results shared with the full width, no labels needed. The others: share of the full width's "
+        "own quality.",
     )  # fmt: skip
     key = (workspace.embedded.fingerprint, metric)
-    kept: dict[tuple[str, str], Candidates] = st.session_state.setdefault(MEASURED_KEY, {})
-    if key not in kept:
-        area = st.empty()
+    area = st.empty()
+    if key not in st.session_state.get(MEASURED_KEY, {}):
         with area.container():
             if not st.button(f"Measure every plan by {metric}", key="run_choose", type="primary"):
                 st.info(
-                    "Every width, precision, index and rerank is searched with and timed once, some seconds for a thousand "
-                    "texts. Moving a slider afterwards only chooses again.", icon=":material/info:",
+                    "Every width, precision, index and rerank is searched with and timed once, some seconds for a "
+                    "thousand texts. Moving a slider afterwards only chooses again.", icon=":material/info:",
                 )  # fmt: skip
                 return None
-        kept[key] = _measure(vectors_for(workspace, metric), metric, area)
-        area.empty()
-        while len(kept) > MOST_MEASURED:
-            del kept[next(iter(kept))]
-    return kept[key]
+    return kept(MEASURED_KEY, MOST_MEASURED, key, lambda: _measure(workspace, metric, area))
+
+
+def _measure(workspace: Workspace, metric: str, area: DeltaGenerator) -> Candidates:
+    vectors, bar = vectors_for(workspace, metric), area.progress(0.0, text="Measuring plans…")
+    measured = measure_candidates(vectors, metric=metric, progress=shown(bar, "Measuring plans: {done} of {total}"))
+    area.empty()
+    return measured
 
 
 def vectors_for(workspace: Workspace, metric: str) -> Embedded:
-    """The data's vectors, with its own queries where the metric is about queries."""
-    if not _needs_queries(workspace, metric):
-        return workspace.embedded
-    refuse_paid_models(workspace.model)
-    return _with_queries(workspace.embedded.fingerprint, workspace.corpus, workspace.model)
+    """The data's vectors, with their own queries where the metric is about queries."""
+    return workspace.embedded if metric.startswith(("accuracy", "spearman")) else with_queries(workspace)
 
 
-def _needs_queries(workspace: Workspace, metric: str) -> bool:
-    if not workspace.corpus.query_texts or metric.startswith(("accuracy", "spearman")):
-        return False
-    # With a paid model texts search for each other: queries would cost money.
-    return not (is_paid(workspace.model) and metric.startswith("overlap"))
-
-
-@st.cache_resource(max_entries=2, scope="session", show_spinner="Embedding the queries…")
-def _with_queries(fingerprint: str, _corpus: Corpus, model: str) -> Embedded:
-    with ENCODING:
-        return embed(_corpus, model)
-
-
-def _measure(embedded: Embedded, metric: str, area: Any) -> Candidates:
-    bar = area.progress(0.0, text="Measuring plans…")
-    shown_at = 0.0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal shown_at
-        if done == total or time.monotonic() - shown_at > PROGRESS_EVERY_S:
-            shown_at = time.monotonic()
-            bar.progress(done / total, text=f"Measuring plans: {done} of {total}")
-
-    return measure_candidates(embedded, metric=metric, progress=progress)
-
-
-def choose_options(measured: Candidates) -> dict[str, Any]:
-    """Sliders of target, production size, budgets and what is allowed, as options of `choose`."""
+def chosen_plan(measured: Candidates) -> Recommendation:
+    """Sliders of target, production size, budgets and what is allowed, and what they choose."""
     left, middle, right = st.columns(3)
     target = left.slider("Target, % kept", 50, 100, 90, key="choose_target", bind="query-params")
     sizes = sorted({measured.n_items, *(size for size in SIZES if size > measured.n_items)})
@@ -134,15 +103,11 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
     memory = left.select_slider("Memory, GB", MEMORY_GB, NO_LIMIT, key="choose_memory")
     latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
     dtypes = st.pills("Precisions", DTYPES, selection_mode="multi", default=DTYPES, key="choose_dtypes") or list(DTYPES)
-    return {
-        "target": target / 100, "n_vectors": n_vectors, "memory_gb": _limit(memory), "latency_ms": _limit(latency),
-        "dtypes": tuple(dtypes), "kinds": ("exact", "hnsw") if graphs else ("exact",), "allow_rerank": allow_rerank,
-    }  # fmt: skip
-
-
-def chosen_plan(measured: Candidates, options: dict[str, Any]) -> Recommendation:
-    """The smallest plan that is good enough."""
-    return choose(measured, **options)
+    return choose(
+        measured, target=target / 100, n_vectors=n_vectors, memory_gb=_limit(memory), latency_ms=_limit(latency),
+        dtypes=tuple(dtypes),
+        kinds=("exact", "hnsw") if graphs else ("exact",), allow_rerank=allow_rerank,
+    )  # fmt: skip
 
 
 def decision_shown(decision: Recommendation) -> None:
@@ -153,8 +118,9 @@ def decision_shown(decision: Recommendation) -> None:
         st.markdown(f"**{'Plan' if decision.chosen else 'Nearest plan'}: {plain(row.plan.label)}**")
         share = "Kept" if decision.metric.startswith("overlap") else "Share kept"
         figures = (
-            (share, f"{row.quality:.1%}"), ("At least (95 %)", f"{row.low:.1%}"), ("Bytes per vector", f"{row.bytes_per_vector:,}"),
-            ("Memory", gigabytes(row.total_gb)), ("p95 expected", f"{row.expected_ms:,.1f} ms"),
+            (share, f"{row.quality:.1%}"), ("At least (95 %)", f"{row.low:.1%}"),
+            ("Bytes per vector", f"{row.bytes_per_vector:,}"), ("Memory", gigabytes(row.total_gb)),
+            ("p95 expected", f"{row.expected_ms:,.1f} ms"),
         )  # fmt: skip
         for column, (label, value) in zip(st.columns(len(figures)), figures):
             column.metric(label, value)
@@ -171,8 +137,8 @@ def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
         rows += [("best within the budgets", row) for row in (decision.best_within,) if row]
     return [
         {"": name, "plan": row.plan.label, "kept": round(row.quality, 4), "at least": round(row.low, 4),
-         "bytes per vector": row.bytes_per_vector, "GB": float(f"{row.total_gb:.3g}"), "p50 ms here": round(row.latency.p50_ms, 3),
-         "p95 ms expected": round(row.expected_ms, 3)}
+         "bytes per vector": row.bytes_per_vector, "GB": float(f"{row.total_gb:.3g}"),
+         "p50 ms here": round(row.latency.p50_ms, 3), "p95 ms expected": round(row.expected_ms, 3)}
         for name, row in rows
     ]  # fmt: skip
 
@@ -194,7 +160,8 @@ def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
     """One record per part."""
     parts = (
         ("float32 at full width, for comparison", storage.raw_gb), ("searched vectors", storage.code_gb),
-        ("HNSW graph", storage.graph_gb), ("float32 copy to rerank from", storage.rerank_gb), ("the plan in all", storage.total_gb),
+        ("HNSW graph", storage.graph_gb), ("float32 copy to rerank from", storage.rerank_gb),
+        ("the plan in all", storage.total_gb),
     )  # fmt: skip
     price = storage.price_per_gb
     return [
@@ -204,7 +171,7 @@ def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
 
 
 def crowding_of(workspace: Workspace, decision: Recommendation) -> Crowding | None:
-    """Overlap of the plan on nested subsamples; None, with a sentence, where there is no plan or there are too few texts."""
+    """Overlap of the plan on nested subsamples; None, with a sentence, without a plan or with too few texts."""
     if decision.plan is None:
         return None
     n_items = workspace.corpus.n_items
@@ -212,18 +179,17 @@ def crowding_of(workspace: Workspace, decision: Recommendation) -> Crowding | No
         return None
     k = min(workspace.k, n_items - 1)
     key = (workspace.embedded.fingerprint, decision.metric, decision.plan, k, decision.n_vectors)
-    kept: dict[tuple[Any, ...], Crowding] = st.session_state.setdefault(GROWN_KEY, {})
-    if key not in kept:
-        try:
-            with st.spinner("Searching parts of the texts…"):
-                vectors = vectors_for(workspace, decision.metric)
-                kept[key] = crowding(vectors, decision.plan, k=k, n_vectors=decision.n_vectors)
-        except EmptyInputError as error:
-            st.info(plain(str(error)), icon=":material/info:")
-            return None
-        while len(kept) > MOST_GROWN:
-            del kept[next(iter(kept))]
-    return kept[key]
+    plan = decision.plan
+
+    def measure() -> Crowding:
+        with st.spinner("Searching parts of the texts…"):
+            return crowding(vectors_for(workspace, decision.metric), plan, k=k, n_vectors=decision.n_vectors)
+
+    try:
+        return kept(GROWN_KEY, MOST_GROWN, key, measure)
+    except EmptyInputError as error:
+        st.info(plain(str(error)), icon=":material/info:")
+        return None
 
 
 def record_buttons(decision: Recommendation, grown: Crowding | None, storage: DeploymentStorage | None) -> None:
@@ -235,12 +201,12 @@ def record_buttons(decision: Recommendation, grown: Crowding | None, storage: De
     def made() -> DecisionRecord:
         return decision_record(decision, crowding=grown, price_per_gb=price, note=note or "")
 
-    for column, name, mime, content in (
-        (left, "JSON", "application/json", lambda: made().to_json()),
-        (right, "Markdown", "text/markdown", lambda: made().markdown),
+    for column, name, suffix, mime, content in (
+        (left, "JSON", "json", "application/json", lambda: made().to_json()),
+        (right, "Markdown", "md", "text/markdown", lambda: made().markdown),
     ):
         column.download_button(
-            f"Download the record ({name})", content, file_name=f"decision.{'md' if name == 'Markdown' else 'json'}", mime=mime,
+            f"Download the record ({name})", content, file_name=f"decision.{suffix}", mime=mime,
             key=f"record_{name.lower()}", on_click="ignore",
         )  # fmt: skip
 
@@ -286,19 +252,3 @@ def _readable(number: int) -> str:
         if number >= size:
             return f"{number / size:g} {unit}"
     return f"{number:,}"
-
-
-def decision_code(workspace: Workspace, metric: str, options: dict[str, Any], grown: Crowding | None) -> Script:
-    """The measurement, the choice and its figures again."""
-    script = Script(workspace, queries=None if _needs_queries(workspace, metric) else ())
-    measured = script.let("measured", measure_candidates, script.vectors, metric=metric)
-    decision = script.let("decision", choose, measured, **options)
-    script.say(decision).show(figures.pareto, decision)
-    script.show(figures.sensitivity_heatmap, Code("decision.sensitivity"))
-    if grown is not None:
-        plan, n_vectors = Code("decision.plan"), Code("decision.n_vectors")
-        again = script.let("grown", crowding, script.vectors, plan, k=grown.k, n_vectors=n_vectors)
-        script.show(figures.crowding_curve, again)
-    record = script.call(decision_record, decision, crowding=None if grown is None else Code("grown"))
-    script.add(f"print({record}.markdown)")
-    return script

@@ -1,77 +1,134 @@
-"""Parts of the Compare models page."""
+"""Parts of the Compare models page: models and files of vectors to compare, the comparison, one text side by side."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, encode_speed, neighbors_side_by_side
-from mrl_viz.embedding.catalogue import CATALOGUE, is_available
+from mrl_viz.comparison.compare import FEWEST_MODELS, MOST_MODELS
+from mrl_viz.data.corpus import Corpus, with_texts
+from mrl_viz.data.reading import read_upload
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.encoders import revision_of
+from mrl_viz.embedding.encoders.api import is_paid
+from mrl_viz.errors import InvalidInputError
 from mrl_viz.export import comparison_report
-from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.models import ENCODING, encoder_of, refuse_paid_models
+from mrl_viz.ui.charts import errors_shown, plain
+from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
+from mrl_viz.ui.results import with_queries
 from mrl_viz.ui.selection import current_item, shortened
+from mrl_viz.ui.sources import VECTOR_TYPES
 from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 80
-MOST_MODELS = 4
+MODELS_KEY, DONE_KEY = "compared_models", "compared"
 
 
-def choose_models(workspace: Workspace) -> tuple[str, ...] | None:
-    """Two to four models; None, with a sentence, while there are fewer or the data are ready vectors."""
-    if workspace.corpus.embeddings is not None:
-        st.info("Ready vectors are of one model. To compare models, give texts.", icon=":material/info:")
+@dataclass(frozen=True)
+class Compared:
+    """What is compared: models that embed the texts, and vectors of further models for the same texts.
+
+    `models` : names; without the data's own vectors, where they came ready. `files` : corpora of ready vectors.
+    """
+
+    models: tuple[str, ...]
+    files: tuple[Corpus, ...]
+
+
+def choose_models(workspace: Workspace) -> Compared | None:
+    """Two to four models or files of vectors, ready vectors being one; None, with a sentence, while there are fewer."""
+    ready = workspace.corpus.embeddings is not None
+    models: tuple[str, ...] = ()
+    if ready:
+        st.caption(plain(f"{workspace.corpus.name} holds the vectors of one model. Add those of others below."))
+    else:
+        names = list(dict.fromkeys([workspace.model, *model_names()]))
+        models = tuple(
+            st.multiselect(
+                "Models", names, default=names[:2], key=MODELS_KEY, max_selections=MOST_MODELS, accept_new_options=True,
+                help="Type a Hub name, an API's model or a local folder for any other model.",
+            )
+        )  # fmt: skip
+    with errors_shown():
+        files = _vector_files(workspace.corpus)
+    if ready + len(models) + len(files) < FEWEST_MODELS:
+        what = "Upload vectors of another model." if ready else "Choose at least two models, or upload vectors."
+        st.info(what, icon=":material/info:")
         return None
-    here = [name for name, card in CATALOGUE.items() if is_available(card)]
-    chosen = st.multiselect(
-        "Models", here, default=list(dict.fromkeys([workspace.model, *here]))[:2], key="compared_models",
-        max_selections=MOST_MODELS, accept_new_options=True, help="Type a Hub name or a local folder for any other model.",
+    return Compared(models, files)
+
+
+def _vector_files(corpus: Corpus) -> tuple[Corpus, ...]:
+    """The uploaded vectors as corpora with the data's texts."""
+    files = st.file_uploader(
+        "Vectors of another model for the same texts", type=VECTOR_TYPES, key="compared_vectors",
+        accept_multiple_files=True,
+        help="One row a text, in the order of the data. An .npz may hold `queries` beside `embeddings`.",
     )  # fmt: skip
-    if len(chosen) < 2:
-        st.info("Choose at least two models.", icon=":material/info:")
-        return None
-    return tuple(chosen)
+    found = [_vectors(file.file_id, file.name, file.getvalue()) for file in files]
+    # Vectors that came with texts of their own are compared with the data's, not renamed to them.
+    return tuple(with_texts(one, corpus.texts) if one.texts[0] == "vector 0" else one for one in found)
 
 
-def comparison(workspace: Workspace, models: tuple[str, ...]) -> ModelComparison | None:
-    """The comparison, once its button was pressed for these texts and models; None before."""
-    for model in models:
-        refuse_paid_models(model)
-    n_items = workspace.corpus.n_items
-    revisions = "_".join(f"{model} {revision_of(model)}" for model in models)
-    key = f"compare_{workspace.corpus.fingerprint}_{revisions}_{workspace.k}"
-    done: set[str] = st.session_state.setdefault("compared", set())
+@st.cache_resource(max_entries=MOST_MODELS, scope="session", show_spinner="Reading…")
+def _vectors(file_id: str, name: str, _content: bytes) -> Corpus:
+    found = read_upload(name, _content, keep_duplicates=True)
+    if found.embeddings is None:
+        raise InvalidInputError(f"`{name}` holds texts, not vectors; give one vector for each text of the data.")
+    return found
+
+
+def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison | None:
+    """The comparison, once its button was pressed for these data and models; None before."""
+    area = st.empty()
+    for model in chosen.models:
+        ask_to_pay(workspace.corpus, model, area, partial(_leave_out, model))
+    n_items, key = workspace.corpus.n_items, (
+        workspace.embedded.fingerprint, *(f"{model} {revision_of(model)}" for model in chosen.models),
+        *(f"{file.name} {file.fingerprint}" for file in chosen.files), workspace.k,
+    )  # fmt: skip
+    done: set[tuple[Any, ...]] = st.session_state.setdefault(DONE_KEY, set())
     if key not in done:
-        if not st.button(f"Compare on {n_items:,} texts", key="run_compare", type="primary"):
+        if not area.button(f"Compare on {n_items:,} texts", key="run_compare", type="primary"):
             st.info(
                 "Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.",
                 icon=":material/info:",
             )
             return None
         done.add(key)
-    return _comparison(key, models, workspace.k, workspace)
+        area.empty()
+    return _comparison(key, chosen, workspace)
+
+
+def _leave_out(model: str) -> None:
+    st.session_state[MODELS_KEY] = [name for name in st.session_state[MODELS_KEY] if name != model]
 
 
 @st.cache_resource(max_entries=4, scope="session", show_spinner="Embedding and comparing…")
-def _comparison(key: str, models: tuple[str, ...], k: int, _workspace: Workspace) -> ModelComparison:
-    embedded: list[Embedded] = []
+def _comparison(key: tuple[Any, ...], _chosen: Compared, _workspace: Workspace) -> ModelComparison:
+    corpus = _workspace.corpus
+    embedded: list[Embedded] = [with_queries(_workspace)] if corpus.embeddings is not None else []
     speeds: dict[str, float] = {}
-    for model in models:
+    for model in _chosen.models:
         with ENCODING:
-            embedded.append(embed(_workspace.corpus, model))
-            speeds[embedded[-1].model] = encode_speed(encoder_of(model).encode, _workspace.corpus.texts)
-    return compare_models(embedded, k=k, texts_per_second=speeds)
+            embedded.append(embed(corpus, loaded(model)))
+            if not is_paid(model):  # timing an API means paying it again
+                speeds[embedded[-1].model] = encode_speed(encoder_of(model).encode, corpus.texts)
+    embedded += [embed(file) for file in _chosen.files]
+    return compare_models(embedded, k=_workspace.k, texts_per_second=speeds)
 
 
-def side_by_side(workspace: Workspace, result: ModelComparison) -> SideBySide | None:
-    """The selected text's neighbors under each model at the focus width; None where queries were compared."""
-    if not result.is_self:
-        return None
-    return neighbors_side_by_side(result, current_item(workspace), workspace.focus_dim)
+def side_by_side(workspace: Workspace, result: ModelComparison) -> SideBySide:
+    """The neighbors of the selected text, or of a query where queries were compared, by each model at focus width."""
+    texts = workspace.corpus.query_texts
+    item = current_item(workspace) if result.is_self else st.selectbox(
+        "One of the data's queries", range(len(texts)), format_func=lambda row: shortened(texts[row]), key="side_query"
+    )  # fmt: skip
+    return neighbors_side_by_side(result, item, workspace.focus_dim)
 
 
 def side_rows(workspace: Workspace, side: SideBySide) -> list[dict[str, Any]]:
@@ -85,14 +142,3 @@ def report_button(result: ModelComparison) -> None:
         "Download the report (HTML)", lambda: comparison_report(result), file_name="comparison.html", mime="text/html",
         key="report_html", on_click="ignore",
     )  # fmt: skip
-
-
-def comparison_code(workspace: Workspace, models: tuple[str, ...], result: ModelComparison) -> Script:
-    """The comparison and its figures again."""
-    script = Script(workspace, embeds=False)
-    embedded = Code(f"[{script.call(embed, script.corpus, Code('model'))} for model in {list(models)!r}]")
-    again = script.let("comparison", compare_models, embedded, k=workspace.k)
-    script.say(again)
-    if result.metric is not None:
-        script.show(figures.quality_per_byte, again)
-    return script.show(figures.overlap_per_byte, again).show(figures.n2o_heatmap, again)

@@ -7,19 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz import figures
-from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.analysis import controls as measure_controls
 from mrl_viz.arrangements import LearnedMap
-from mrl_viz.data.corpus import Corpus
-from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
-from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.models import ENCODING
-from mrl_viz.ui.results import analysis
+from mrl_viz.ui.results import analysis, with_queries
 from mrl_viz.ui.workspace import Workspace
 
 # Thirteen sweeps of this many texts take about as long as a page may; more are measured on request.
@@ -27,7 +22,7 @@ MOST_UNASKED = 3000
 
 
 def controls(workspace: Workspace) -> ControlComparison | None:
-    """Prefix against random, suffix, SVD and an adaptor fitted in this session; above 3,000 texts on request, None until then."""
+    """Prefix against random, suffix, SVD and this session's adaptor; above 3,000 texts on request, None until then."""
     n_items = workspace.corpus.n_items
     if n_items > MOST_UNASKED and not st.toggle(f"Measure the controls on {n_items:,} texts", key="controls"):
         return None
@@ -59,21 +54,21 @@ def task_quality(workspace: Workspace) -> Quality | None:
     tasks = available_tasks(workspace.corpus)
     if not tasks:
         st.info(
-            "Task quality needs labels: queries with relevance judgements (a BEIR folder), sentence pairs with scores, or a "
-            "label column. Without them only agreement with the full width can be measured.", icon=":material/info:",
-        )  # fmt: skip
+            "Task quality needs labels: queries with relevance judgements (a BEIR folder), sentence pairs with scores, "
+            "or a label column. Without them only agreement with the full width can be measured.",
+            icon=":material/info:",
+        )
         return None
     task = (
         st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
     )
-    return _quality(workspace.embedded.fingerprint, workspace.dims, str(task), workspace.corpus, workspace.model)
+    vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
+    return _quality(vectors.fingerprint, workspace.dims, str(task), vectors)
 
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring task quality at every width…")
-def _quality(fingerprint: str, dims: tuple[int, ...], task: str, _corpus: Corpus, _model: str) -> Quality:
-    with ENCODING:
-        embedded = embed(_corpus, _model, queries=None if task == "retrieval" else ())
-    return evaluate(embedded, dims=dims, task=task, seed=0)
+def _quality(fingerprint: str, dims: tuple[int, ...], task: str, _vectors: Embedded) -> Quality:
+    return evaluate(_vectors, dims=dims, task=task, seed=0)
 
 
 def choose_metrics(quality: Quality) -> Sequence[str]:
@@ -82,22 +77,3 @@ def choose_metrics(quality: Quality) -> Sequence[str]:
     first = names[0].split(":")[0]
     default = [name for name in names if name.split(":")[0] == first][:3]
     return st.multiselect("Metrics", names, default=default, key=f"metrics_{quality.task}", max_selections=4) or default
-
-
-def controls_code(workspace: Workspace, nested: bool) -> Script:
-    """The curves beside their controls again; `nested` : with the bars of nestedness."""
-    script, learned = Script(workspace), None
-    if session_adaptor(workspace) is not None:
-        script.add("# adaptor: the folder in the file that the Adaptor page offers")
-        learned = Code(f'{{"adaptor": {script.name(Adaptor)}.load("adaptor")}}')
-    beside = script.let("beside", measure_controls, script.analysis(), learned=learned)
-    script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.embedded.matryoshka_dims or ())
-    script.say(beside)
-    return script.show(figures.nestedness_bars, Code(f"{beside}.nestedness")) if nested else script
-
-
-def quality_code(workspace: Workspace, quality: Quality, metrics: Sequence[str]) -> Script:
-    """The task's curves again."""
-    script = Script(workspace, queries=None if quality.task == "retrieval" else ())
-    again = script.let("quality", evaluate, script.vectors, dims=workspace.dims, task=quality.task, seed=0)
-    return script.say(again).show(figures.quality_curves, again, list(metrics), workspace.focus_dim)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,16 +13,17 @@ from mrl_viz.analysis import Analysis, analyse
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.embedding.embedded import with_queries as searched_with
 from mrl_viz.embedding.encoders import revision_of
-from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
 from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks, neighbor_overlap
 from mrl_viz.measures.lists import neighbor_ranks as ranks_of
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.ui.models import ENCODING
+from mrl_viz.ui.models import DEFAULT_MODEL, ENCODING, ask_to_pay, loaded, remember_model
 from mrl_viz.ui.workspace import Workspace
 
-DEFAULT_MODEL = "wordllama"
-EMBEDDED_KEY, STOPPED_KEY, AGREED_KEY = "embedded_corpora", "stopped_embedding", "agreed_to_pay"
+T = TypeVar("T")
+
+EMBEDDED_KEY, STOPPED_KEY = "embedded_corpora", "stopped_embedding"
 # A session's corpora and models in memory; the others come back from the store.
 MOST_EMBEDDED = 6
 PROGRESS_EVERY_S = 0.1
@@ -33,63 +36,70 @@ def sample() -> Corpus:
 
 
 def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
-    """The corpus with its vectors; what takes time shows its progress in `area` and can be stopped, keeping what is finished."""
-    key = (corpus.fingerprint, model)
+    """The corpus with its vectors; what takes time shows progress in `area` and can be stopped."""
     # A model trained again in the same folder is another model.
-    place = (*key, "" if corpus.embeddings is not None else revision_of(model))
-    kept: dict[tuple[str, ...], Embedded] = st.session_state.setdefault(EMBEDDED_KEY, {})
-    if place not in kept:
-        if st.session_state.get(STOPPED_KEY) == key:
-            _offer_to_continue(area)
-        kept[place] = _embed(corpus, model, area)
-        while len(kept) > MOST_EMBEDDED:
-            del kept[next(iter(kept))]
-    return kept[place]
+    key = (corpus.fingerprint, model, "" if corpus.embeddings is not None else revision_of(model))
+    return kept(EMBEDDED_KEY, MOST_EMBEDDED, key, lambda: _embed(corpus, model, area))
+
+
+def kept(shelf: str, most: int, key: Hashable, make: Callable[[], T]) -> T:
+    """What `make` gives, made once a session for each key; of more than `most` on a shelf the oldest goes."""
+    made: dict[Hashable, T] = st.session_state.setdefault(shelf, {})
+    if key not in made:
+        made[key] = make()
+        while len(made) > most:
+            del made[next(iter(made))]
+    return made[key]
 
 
 def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
+    if st.session_state.get(STOPPED_KEY) == (corpus.fingerprint, model):
+        _offer_to_continue(area)
     if corpus.embeddings is not None or (corpus is sample() and model == DEFAULT_MODEL):
         return embed(corpus, model, queries=())
-    if is_paid(model):
-        _ask_to_pay(corpus, model, area)
+    ask_to_pay(corpus, model, area, _take_the_default)
     with area.container(border=True):
         st.markdown(f"Embedding {corpus.n_items:,} texts; what is finished is kept, even when this page is closed.")
         bar = st.progress(0.0, text="Waiting for the model…")
         st.button("Stop", key="stop_embedding", on_click=_stop, args=((corpus.fingerprint, model),))
+    try:
+        with ENCODING:
+            vectors = embed(corpus, loaded(model), queries=(), progress=shown(bar, "{done:,} of {total:,} texts"))
+        remember_model(model)
+        return vectors
+    finally:
+        area.empty()
+
+
+def with_queries(workspace: Workspace) -> Embedded:
+    """The data's vectors with those of their own queries, where there are any; embedded once."""
+    vectors, corpus = workspace.embedded, workspace.corpus
+    if corpus.embeddings is not None or not corpus.query_texts:
+        return searched_with(vectors)
+    return _with_queries(vectors.fingerprint, workspace.model, vectors)
+
+
+@st.cache_resource(max_entries=4, scope="session", show_spinner="Embedding the queries…")
+def _with_queries(fingerprint: str, model: str, _vectors: Embedded) -> Embedded:
+    with ENCODING:
+        return searched_with(_vectors, loaded(model))
+
+
+def shown(bar: DeltaGenerator, words: str) -> Callable[[int, int], None]:
+    """What a long piece of work calls with (done, total): moves the bar, not more often than an eye can follow."""
     shown_at = 0.0
 
     def progress(done: int, total: int) -> None:
         nonlocal shown_at
         if done == total or time.monotonic() - shown_at > PROGRESS_EVERY_S:
             shown_at = time.monotonic()
-            bar.progress(done / total, text=f"{done:,} of {total:,} texts")
+            bar.progress(done / total, text=words.format(done=done, total=total))
 
-    try:
-        with ENCODING:
-            return embed(corpus, model, queries=(), progress=progress)
-    finally:
-        area.empty()
+    return progress
 
 
-def _ask_to_pay(corpus: Corpus, model: str, area: DeltaGenerator) -> None:
-    """What an API would be sent and may cost; goes on only after a press, once for these texts and this model."""
-    agreed: set[tuple[str, str]] = st.session_state.setdefault(AGREED_KEY, set())
-    key = (corpus.fingerprint, model)
-    if key in agreed:
-        return
-    with area.container(border=True):
-        price = st.number_input(
-            "Price of a million tokens, your currency", 0.0, value=0.02, format="%.4f", key="api_price"
-        )
-        estimate = estimate_cost(corpus.texts, price)
-        st.markdown(
-            f"Up to {estimate.n_texts:,} texts, about {estimate.tokens:,} tokens, would be sent to the API: about "
-            f"{estimate.cost:.4f}, at most {estimate.cost_at_most:.4f}."
-        )
-        if st.button("Send them", key="api_agree", type="primary"):
-            agreed.add(key)
-            st.rerun()
-    st.stop()
+def _take_the_default() -> None:
+    st.session_state["model"] = DEFAULT_MODEL
 
 
 def _stop(key: tuple[str, str]) -> None:
@@ -106,7 +116,7 @@ def _offer_to_continue(area: DeltaGenerator) -> None:
 
 
 def analysis(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
-    """Every measure of the first pages at the swept widths; the sample's once per server, so that a first visit waits for nothing."""
+    """Every measure of the first pages at the swept widths; the sample's once per server, so nobody waits for it."""
     measured = _sample_analysis if vectors.corpus is sample() else _analysis
     return measured(vectors.fingerprint, dims, k, vectors)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.measures.lists import nearest_level
-from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult
+from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_plans
 from mrl_viz.retrieval.cost import funnel_cost, funnel_presets
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import MissExplanation, explain_miss
@@ -18,15 +18,15 @@ from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
 from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import plain
-from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import encode_one
+from mrl_viz.ui.results import with_queries
 from mrl_viz.ui.selection import current_item, shortened
 from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 80
 # Widths side by side before the columns get too narrow to read.
 MOST_COLUMNS = 5
-# Texts used as queries to measure a plan: recall is then known to about two percentage points.
+# Queries that a plan is measured with: recall is then known to about two percentage points.
 N_PROBES = 200
 PRESET_NAMES = {
     "three_steps": "Three steps",
@@ -37,11 +37,35 @@ PRESET_NAMES = {
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched with: a text and its vector, or an item of the data, which is then left out of its own results."""
+    """A text to search with and its vector; `item` where it is a text of the data, which does not find itself."""
 
     text: str
     vector: FloatMatrix
-    item: int | None
+    item: int | None = None
+
+    @property
+    def own(self) -> list[int] | None:
+        """The item as a search leaves it out."""
+        return None if self.item is None else [self.item]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What plans are measured with: the data's own queries where there are any, else texts that leave themselves out.
+
+    `rows` : (n_queries, full_dim). `own` : each one's row in the data, (n_queries,); None for queries. `n_items` : the
+    texts that each is searched among.
+    """
+
+    rows: FloatMatrix
+    own: npt.NDArray[np.int64] | None
+    n_items: int
+
+    def takeaway(self) -> str:
+        """One sentence: which queries."""
+        if self.own is None:
+            return f"Measured with {len(self.rows):,} of your data's own queries."
+        return f"Your data have no queries: measured with {len(self.rows):,} of the texts, none of which finds itself."
 
 
 @dataclass(frozen=True)
@@ -59,37 +83,42 @@ class Design:
         """One sentence: recall, multiply-adds and measured time."""
         cost = funnel_cost(self.n_items, self.stages, self.full_dim)
         return (
-            f"{self.recall.takeaway()} {cost.speedup:.1f}x fewer multiply-adds, {cost.bytes_read:,} bytes read, measured "
-            f"{self.result.milliseconds:.3f} ms a query against {self.exact_ms:.3f} ms exact at full width on this machine."
+            f"{self.recall.takeaway()} {cost.speedup:.1f}x fewer multiply-adds, {cost.bytes_read:,} bytes read; "
+            f"{self.result.milliseconds:.3f} ms a query here against {self.exact_ms:.3f} ms exact at full width."
         )
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per stage."""
         return [
-            {"dim": stage.dim, "scored": stage.n_scored, "kept": keep, "multiply-adds": stage.multiply_adds,
+            {"dim": stage.dim, "scored": stage.n_scored, "kept": stage.n_kept, "multiply-adds": stage.multiply_adds,
              "bytes read": stage.bytes_read, "ms": round(stage.milliseconds, 4)}
-            for stage, (_, keep) in zip(self.result.stages, self.stages)
+            for stage in self.result.stages
         ]  # fmt: skip
 
 
 def choose_query(workspace: Workspace) -> Query:
     """A typed query, one of the data's own queries, or the selected text."""
-    corpus = workspace.corpus
+    corpus, vectors = workspace.corpus, with_queries(workspace)
     if corpus.embeddings is None:
         typed = st.text_input("Search", key="query", placeholder="Type a question or a few words")
         if typed and typed.strip():
-            return Query(typed, encode_one(workspace.model, typed.strip(), "query"), None)
-        if corpus.query_texts:
-            chosen = st.selectbox("or one of the data's queries", corpus.query_texts, key="own_query")
-            return Query(chosen, encode_one(workspace.model, chosen, "query"), None)
+            return Query(typed, encode_one(workspace.model, typed.strip(), "query"))
+    if vectors.queries is not None:
+        chosen = st.selectbox(
+            "One of the data's queries", range(len(corpus.query_texts)), key="own_query",
+            format_func=lambda row: shortened(corpus.query_texts[row]),
+        )  # fmt: skip
+        return Query(corpus.query_texts[chosen], vectors.queries[chosen])
     item = current_item(workspace)
     st.caption("Searching with the selected text; choose another by Find a text.")
     return Query(corpus.texts[item], workspace.embedded.matrix[item], item)
 
 
 def index_of(workspace: Workspace) -> PrefixIndex:
-    """The data as contiguous column blocks at the measured widths."""
-    return _index(workspace.embedded.fingerprint, workspace.dims, workspace.embedded.matrix)
+    """The data as contiguous column blocks at the measured widths and those of the ready-made plans, laid out once."""
+    presets = funnel_presets(workspace.dims[-1], k=workspace.k).values()
+    dims = {*workspace.dims, *(dim for stages in presets for dim, _ in stages)}
+    return _index(workspace.embedded.fingerprint, tuple(sorted(dims)), workspace.embedded.matrix)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Laying out the prefixes…")
@@ -97,50 +126,33 @@ def _index(fingerprint: str, dims: tuple[int, ...], _rows: FloatMatrix) -> Prefi
     return PrefixIndex(_rows, dims)
 
 
-def results_side_by_side(workspace: Workspace, query: Query) -> list[dict[str, Any]]:
-    """One record per rank: the text found at each of a few widths, with an arrow against its rank at full width."""
-    index, dims = index_of(workspace), _column_dims(workspace)
-    lists = {
-        dim: _without(index.search(query.vector[None], _length(workspace, query), dim=dim), query, workspace.k)
-        for dim in dims
-    }
-    full = {item: rank for rank, item in enumerate(lists[dims[-1]])}
-    rows = []
-    for rank in range(len(lists[dims[-1]])):
-        row: dict[str, Any] = {"rank": rank + 1}
-        for dim in dims:
-            item = lists[dim][rank]
-            row[f"{dim} dims"] = (
-                f"{_arrow(full.get(item), rank)} {shortened(workspace.corpus.texts[item], CELL_CHARACTERS)}"
-            )
-        rows.append(row)
-    return rows
+def results_by_width(workspace: Workspace, query: Query) -> dict[int, list[int]]:
+    """The items found at a few widths, the focus width and the full one among them, best first."""
+    index, dims = index_of(workspace), workspace.dims
+    wanted = {dims[nearest_level(dims, dims[-1] / part)] for part in (8, 4, 2)}
+    columns = sorted({workspace.focus_dim, dims[-1], *sorted(wanted)[-(MOST_COLUMNS - 2) :]})
+    return {dim: index.search(query.vector, workspace.k, dim=dim, own=query.own).indices[0].tolist() for dim in columns}
 
 
-def search_takeaway(workspace: Workspace, query: Query) -> str:
+def result_rows(workspace: Workspace, found: dict[int, list[int]]) -> list[dict[str, Any]]:
+    """One record per rank: the text found at each width, with an arrow against its rank at full width."""
+    full = {item: rank for rank, item in enumerate(found[workspace.dims[-1]])}
+    return [
+        {"rank": rank + 1} | {
+            f"{dim} dims": f"{_arrow(full.get(item), rank)} {shortened(workspace.corpus.texts[item], CELL_CHARACTERS)}"
+            for dim, item in zip(found, items)
+        }
+        for rank, items in enumerate(zip(*found.values()))
+    ]  # fmt: skip
+
+
+def search_takeaway(workspace: Workspace, found: dict[int, list[int]]) -> str:
     """One sentence: how many of the full-width results stay at the focus width, and how many enter."""
-    index, k = index_of(workspace), workspace.k
-    length = _length(workspace, query)
-    full = _without(index.search(query.vector[None], length), query, k)
-    here = _without(index.search(query.vector[None], length, dim=workspace.focus_dim), query, k)
-    kept = len(set(full) & set(here))
-    return f"At {workspace.focus_dim} dims {kept} of the {len(full)} full-width results stay and {len(here) - kept} others enter."
-
-
-def _length(workspace: Workspace, query: Query) -> int:
-    return min(workspace.k + (query.item is not None), workspace.corpus.n_items)
-
-
-def _without(result: SearchResult, query: Query, k: int) -> list[int]:
-    return [int(item) for item in result.indices[0] if item != query.item][:k]
-
-
-def _column_dims(workspace: Workspace) -> tuple[int, ...]:
-    full = workspace.dims[-1]
-    wanted = {workspace.focus_dim, full} | {
-        workspace.dims[nearest_level(workspace.dims, full / part)] for part in (8, 4, 2)
-    }
-    return tuple(sorted(wanted))[-MOST_COLUMNS:]
+    here, full = set(found[workspace.focus_dim]), set(found[workspace.dims[-1]])
+    return (
+        f"At {workspace.focus_dim} dims {len(here & full)} of the {len(full)} full-width results stay and "
+        f"{len(here - full)} others enter."
+    )
 
 
 def _arrow(full_rank: int | None, rank: int) -> str:
@@ -151,16 +163,19 @@ def _arrow(full_rank: int | None, rank: int) -> str:
     return f"▲{full_rank - rank}" if full_rank > rank else f"▼{rank - full_rank}"
 
 
-def probes(workspace: Workspace) -> FloatMatrix:
-    """Vectors to measure plans with: the data's own texts, a seeded sample of them."""
-    rows = workspace.embedded.matrix
+def probes(workspace: Workspace) -> Probes:
+    """Up to 200 queries to measure plans with, a seeded sample."""
+    vectors, n_items = with_queries(workspace), workspace.corpus.n_items
+    rows = vectors.matrix if vectors.queries is None else vectors.queries
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:N_PROBES])
-    return np.asarray(rows[chosen])
+    if vectors.queries is None:
+        return Probes(rows[chosen], chosen, n_items - 1)
+    return Probes(rows[chosen], None, n_items)
 
 
-def design(workspace: Workspace) -> Design:
+def design(workspace: Workspace, measured_with: Probes) -> Design:
     """Controls of a shortlist + rerank or a funnel, and what it finds and costs."""
-    n_items, full, k = workspace.corpus.n_items, workspace.dims[-1], workspace.k
+    full, k, n_items = workspace.dims[-1], workspace.k, measured_with.n_items
     presets = funnel_presets(full, k=k, n_items=n_items)
     kinds = ["Shortlist + rerank", *(PRESET_NAMES[name] for name in presets)]
     kind = st.segmented_control("Plan", kinds, default=kinds[0], key="plan", required=True)
@@ -177,60 +192,61 @@ def design(workspace: Workspace) -> Design:
         name = next(name for name, shown in PRESET_NAMES.items() if shown == kind)
         stages = tuple(presets[name])
     st.caption(plain(" → ".join(f"{keep:,} kept at {dim} dims" for dim, keep in stages)))
-    return _measured(workspace.embedded.fingerprint, stages, k, workspace)
+    return _measured(workspace.embedded.fingerprint, stages, k, measured_with, index_of(workspace))
 
 
 @st.cache_resource(max_entries=16, scope="session", show_spinner="Measuring…")
-def _measured(fingerprint: str, stages: tuple[tuple[int, int], ...], k: int, _workspace: Workspace) -> Design:
-    rows, n_items, full = probes(_workspace), _workspace.corpus.n_items, _workspace.dims[-1]
-    index = PrefixIndex(_workspace.embedded.matrix, sorted({dim for dim, _ in stages} | {full}))
-    exact = index.search(rows, k)
-    found = funnel_search(index, rows, stages)
-    return Design(stages, found, recall_vs_full(found.indices, exact.indices), exact.milliseconds, n_items, full)
+def _measured(
+    fingerprint: str, stages: tuple[tuple[int, int], ...], k: int, _probes: Probes, _index: PrefixIndex
+) -> Design:
+    exact = _index.search(_probes.rows, k, own=_probes.own)
+    found = funnel_search(_index, _probes.rows, stages, own=_probes.own)
+    recall = recall_vs_full(found.indices, exact.indices)
+    return Design(stages, found, recall, exact.milliseconds, _probes.n_items, _index.full_dim)
+
+
+def curve_of(workspace: Workspace, plan: Design, measured_with: Probes) -> ShortlistCurve:
+    """Overlap against shortlist size at the plan's first width."""
+    fingerprint, dim = workspace.embedded.fingerprint, plan.stages[0][0]
+    return _curve(fingerprint, dim, workspace.k, measured_with, index_of(workspace))
 
 
 @st.cache_resource(max_entries=16, scope="session", show_spinner="Ranking…")
-def _curve(fingerprint: str, dim: int, k: int, _workspace: Workspace) -> ShortlistCurve:
-    return shortlist_curve(index_of(_workspace), probes(_workspace), shortlist_dim=dim, k=k)
-
-
-def curve_of(workspace: Workspace, plan: Design) -> ShortlistCurve:
-    """Overlap against shortlist size at the plan's first width."""
-    dim = plan.stages[0][0]
-    if dim not in workspace.dims:
-        dim = workspace.dims[nearest_level(workspace.dims, dim)]
-    return _curve(workspace.embedded.fingerprint, dim, workspace.k, workspace)
+def _curve(fingerprint: str, dim: int, k: int, _probes: Probes, _index: PrefixIndex) -> ShortlistCurve:
+    return shortlist_curve(_index, _probes.rows, shortlist_dim=dim, k=k, own=_probes.own)
 
 
 def miss_of(workspace: Workspace, query: Query, plan: Design) -> MissExplanation | None:
     """Why the plan loses the best full-width result that it loses; None when it loses none."""
-    full = workspace.dims[-1]
-    index = PrefixIndex(workspace.embedded.matrix, sorted({dim for dim, _ in plan.stages} | {full}))
-    exact = index.search(query.vector[None], workspace.k).indices[0]
-    found = set(funnel_search(index, query.vector[None], plan.stages).indices[0].tolist())
-    lost = [int(item) for item in exact if int(item) not in found]
-    return explain_miss(index, query.vector, lost[0], plan.stages) if lost else None
+    index, most = index_of(workspace), workspace.corpus.n_items - (query.item is not None)
+    stages = tuple((dim, min(keep, most)) for dim, keep in plan.stages)
+    exact = index.search(query.vector, workspace.k, own=query.own).indices[0]
+    found = funnel_search(index, query.vector, stages, own=query.own).indices[0]
+    lost = [int(item) for item in exact if item not in found]
+    return explain_miss(index, query.vector, lost[0], stages, own=query.item) if lost else None
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Measuring the latency of every plan…")
-def _adaptive(fingerprint: str, dims: tuple[int, ...], k: int, _workspace: Workspace) -> AdaptiveIndex:
-    return AdaptiveIndex(index_of(_workspace), probes(_workspace), k=k)
+def _adaptive(fingerprint: str, dims: tuple[int, ...], k: int, _probes: Probes, _index: PrefixIndex) -> AdaptiveIndex:
+    plans = default_plans(dims, k=k, n_items=_probes.n_items)
+    return AdaptiveIndex(_index, _probes.rows, own=_probes.own, plans=plans, k=k)
 
 
-def latency_dial(workspace: Workspace, query: Query) -> AdaptiveResult | None:
+def latency_dial(workspace: Workspace, query: Query, measured_with: Probes) -> AdaptiveResult | None:
     """A budget in milliseconds and what the adaptive index answers within it; None until it was asked for."""
     if not st.toggle(
         "Measure every plan on this machine", key="adaptive", help="Takes some seconds, once per data set."
     ):
         return None
-    index = _adaptive(workspace.embedded.fingerprint, workspace.dims, workspace.k, workspace)
+    fingerprint, k = workspace.embedded.fingerprint, workspace.k
+    index = _adaptive(fingerprint, workspace.dims, k, measured_with, index_of(workspace))
     fastest = min(measurement.latency.p95_ms for measurement in index.measurements)
     slowest = max(measurement.latency.p95_ms for measurement in index.measurements)
     budget = st.slider(
         "Latency budget, ms (95th percentile)", round(fastest * 1.05, 3), round(max(slowest, fastest) * 1.2, 3),
         round(slowest * 1.1, 3), key="latency_budget", format="%.3f",
     )  # fmt: skip
-    return index.search(query.vector[None], workspace.k, max_latency_ms=budget)
+    return index.search(query.vector, k, max_latency_ms=budget, own=query.own)
 
 
 def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str, Any]]:
@@ -239,18 +255,3 @@ def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str
         {"rank": rank, "text": shortened(workspace.corpus.texts[int(item)], 2 * CELL_CHARACTERS)}
         for rank, item in enumerate(answer.result.indices[0], start=1)
     ]
-
-
-def search_code(workspace: Workspace, plan: Design, curve: ShortlistCurve) -> Script:
-    """The plan's measurement and the figure of the shortlist again."""
-    script, full, k = Script(workspace), workspace.dims[-1], workspace.k
-    dims = sorted({*workspace.dims, *(dim for dim, _ in plan.stages)})
-    index = script.let("index", PrefixIndex, script.matrix, dims)
-    script.add("import numpy as np")
-    rows = f"np.sort(np.random.default_rng(0).permutation(len({script.matrix}))[:{N_PROBES}])"
-    queries = script.assign("queries", f"{script.matrix}[{rows}]")
-    found = script.let("found", funnel_search, index, queries, plan.stages)
-    exact = script.assign("exact", f"{index}.search({queries}, {k}, dim={full})")
-    script.say(script.call(recall_vs_full, Code(f"{found}.indices"), Code(f"{exact}.indices")))
-    again = script.call(shortlist_curve, index, queries, shortlist_dim=curve.shortlist_dim, k=k)
-    return script.show(figures.shortlist_overlap, again, plan.stages[0][1])

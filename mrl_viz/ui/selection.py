@@ -1,4 +1,4 @@
-"""One selection for all pages: a point, a table row, a card or the search box chooses texts; a side panel shows the first."""
+"""One selection for all pages: a point, row, card or the search box chooses texts; a side panel shows the first."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def find_text(
     if st.session_state.get(key) != chosen or key not in st.session_state:
         st.session_state[key] = chosen
     found: int | None = st.selectbox(
-        label, options, key=key, index=None, placeholder="Type a part of it", filter_mode="contains", on_change=on_change,
-        format_func=lambda item: f"{item}: {shortened(texts[item])}",
+        label, options, key=key, index=None, placeholder="Type a part of it", filter_mode="contains",
+        on_change=on_change, format_func=lambda item: f"{item}: {shortened(texts[item])}",
     )  # fmt: skip
     return found
 
 
 def selection_panel(workspace: Workspace, result: Analysis | None) -> None:
-    """Search box, the selected text with its labels, and its neighbors at full and focus width; keeps the URL in step."""
+    """Search box, the selected text, its labels, its neighbors at full and focus width; keeps the URL in step."""
     chosen = selection(workspace)
     st.divider()
     find_text(workspace, "Find a text", key=BOX_KEY, chosen=chosen[0] if chosen else None, on_change=_found)
@@ -97,8 +97,8 @@ def selection_panel(workspace: Workspace, result: Analysis | None) -> None:
             for neighbor, before, after in entries:
                 rank = after if before is None else before
                 st.button(
-                    plain(f"{rank}. {shortened(corpus.texts[neighbor], PANEL_CHARACTERS)}"), key=f"panel_{name}_{neighbor}",
-                    type="tertiary", on_click=select, args=(neighbor,),
+                    plain(f"{rank}. {shortened(corpus.texts[neighbor], PANEL_CHARACTERS)}"),
+                    key=f"panel_{name}_{neighbor}", type="tertiary", on_click=select, args=(neighbor,),
                 )  # fmt: skip
 
 

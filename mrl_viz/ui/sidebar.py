@@ -6,10 +6,9 @@ import streamlit as st
 
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.truncation import parse_dims
-from mrl_viz.ui.adaptor import ADAPTED_KEY
 from mrl_viz.ui.charts import errors_shown
-from mrl_viz.ui.models import refuse_paid_models
-from mrl_viz.ui.results import DEFAULT_MODEL, embedded, result_or_none, sample
+from mrl_viz.ui.models import DEFAULT_MODEL, model_names, refuse_paid_models
+from mrl_viz.ui.results import embedded, result_or_none, sample
 from mrl_viz.ui.selection import selection_panel
 from mrl_viz.ui.workspace import WORKSPACE_KEY, Source, Workspace, own_corpus, own_source
 
@@ -19,10 +18,9 @@ MOST_K = 50
 
 def sidebar() -> None:
     """Draw the shared controls and keep the resulting `Workspace` for the pages."""
-    if "next_data" in st.session_state:
-        st.session_state["data"] = st.session_state.pop("next_data")
-    if "next_model" in st.session_state:
-        st.session_state["model"] = st.session_state.pop("next_model")
+    for name in ("data", "model"):
+        if f"next_{name}" in st.session_state:
+            st.session_state[name] = st.session_state.pop(f"next_{name}")
     area = st.empty()
     own = own_corpus()
     options = ["sample", "mine"] if own else ["sample"]
@@ -57,21 +55,20 @@ def sidebar() -> None:
 
 def _data_label(option: str) -> str:
     own = own_corpus()
-    return own.name if option == "mine" and own else "Sample: 480 passages, 8 domains"
+    if option == "mine" and own:
+        return own.name
+    column, values = next(iter(sample().labels.items()))
+    return f"Sample: {sample().n_items:,} texts, {len(set(values))} {column}s"
 
 
 def _model_choice(corpus: Corpus) -> str:
-    from mrl_viz.embedding.catalogue import CATALOGUE, is_available
-
     if corpus.embeddings is not None:
         st.caption("Model: ready vectors")
         return "vectors"
-    names = [name for name, card in CATALOGUE.items() if is_available(card)] or [DEFAULT_MODEL]
-    if DEFAULT_MODEL in names:
-        names.insert(0, names.pop(names.index(DEFAULT_MODEL)))
-    names += [name for name in st.session_state.get(ADAPTED_KEY, []) if name not in names]
+    # What was typed is an option like the others.
+    names = dict.fromkeys([*model_names(), st.session_state.get("model") or DEFAULT_MODEL])
     chosen = st.selectbox(
-        "Model", names, key="model", bind="query-params", accept_new_options=True,
+        "Model", list(names), key="model", bind="query-params", accept_new_options=True,
         help="Type a Hub name or a local folder for any other sentence-transformers model.",
     )  # fmt: skip
     return chosen or DEFAULT_MODEL
@@ -97,5 +94,6 @@ def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
     start = None if "focus" in st.session_state else dims[max(0, len(dims) - 3)]
     return st.select_slider(
         "Focus width, dims", dims, start, key="focus", bind="query-params",
-        format_func=lambda dim: f"{dim} ◆" if dim in trained else str(dim), help="◆ marks a width the model was trained at.",
+        format_func=lambda dim: f"{dim} ◆" if dim in trained else str(dim),
+        help="◆ marks a width the model was trained at.",
     )  # fmt: skip

@@ -14,8 +14,9 @@ from mrl_viz.ui.charts import errors_shown, plain
 from mrl_viz.ui.workspace import Source, Workspace, own_corpus, use_corpus
 
 TABLE_TYPES = (".csv", ".tsv", ".jsonl", ".parquet")
-UPLOAD_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet", "zip", "npy", "npz", "safetensors"]
 TEXT_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet"]
+VECTOR_TYPES = ["npy", "npz", "safetensors", "parquet"]
+UPLOAD_TYPES = list(dict.fromkeys([*TEXT_TYPES, "zip", *VECTOR_TYPES]))
 AUTOMATIC = "(automatic)"
 # A browser's table stays fluid up to about this many rows.
 MOST_TABLE_ROWS = 2000
@@ -126,8 +127,8 @@ def data_check(workspace: Workspace) -> None:
     embedded = workspace.embedded
     if embedded.n_overlong:
         st.warning(
-            f"{embedded.n_overlong:,} texts are longer than the {embedded.max_tokens:,} tokens the model reads; their ends are "
-            "not in their vectors. Split them into passages to compare whole texts."
+            f"{embedded.n_overlong:,} texts are longer than the {embedded.max_tokens:,} tokens the model reads; their "
+            "ends are not in their vectors. Split them into passages to compare whole texts."
         )
 
 

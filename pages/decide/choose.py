@@ -5,6 +5,7 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import choose as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
+from mrl_viz.ui.code import CHOOSE_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Which is the smallest plan that is good enough?")
@@ -14,16 +15,15 @@ with errors_shown():
 if measured is None:
     st.stop()
 st.caption(plain(measured.takeaway()))
-options = page.choose_options(measured)
 with errors_shown():
-    decision = page.chosen_plan(measured, options)
+    decision = page.chosen_plan(measured)
 page.decision_shown(decision)
 table(page.runner_up_rows(decision), key="plans")
 
 st.subheader("Quality against bytes and time")
 st.caption(
-    "Faint plans are beaten by another in quality, bytes and time at once. Whiskers reach down to the 95 % lower bounds, which hold "
-    "for all plans together. Open markers rerank; colour is the measured median time of a query."
+    "Faint plans are beaten by another in quality, bytes and time at once. Whiskers reach down to the 95 % lower "
+    "bounds, which hold for all plans together. Open markers rerank; colour is the measured median time of a query."
 )
 chart(figures.pareto(decision), key="pareto", takeaway=decision.takeaway(), rows=decision.rows())
 
@@ -44,8 +44,8 @@ else:
 
 st.subheader("What more vectors do to it")
 st.caption(
-    "Overlap with the full width, measured again on parts of the texts, each part of the next. What lies beyond the texts there "
-    "are is extrapolated along two curves, with an interval; nobody has seen it."
+    "Overlap with the full width, measured again on parts of the texts, each part of the next. What lies beyond the "
+    "texts there are is extrapolated along two curves, with an interval; nobody has seen it."
 )
 with errors_shown():
     grown = page.crowding_of(workspace, decision)
@@ -57,7 +57,8 @@ page.snippet_shown(decision)
 
 st.subheader("The decision record")
 st.caption(
-    "Data fingerprint, model, plan, evidence and caveats, for a reader who was not there; the JSON is what `search --plan` takes."
+    "Data fingerprint, model, plan, evidence and caveats, for a reader who was not there; the JSON is what "
+    "`search --plan` takes."
 )
 page.record_buttons(decision, grown, storage)
-code_shown(page.decision_code(workspace, measured.metric, options, grown))
+code_shown(CHOOSE_CODE)

@@ -5,13 +5,15 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import evidence as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain
+from mrl_viz.ui.code import QUALITY_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Does the task still work at a smaller width?")
 workspace = require_workspace()
 st.write(
-    "Measured against labels, not against the full-width vectors: a width may move many neighbors and still answer as well, or "
-    "the other way round. The absolute value stands beside its share of the full width's, because a share hides a poor start."
+    "Measured against labels, not against the full-width vectors: a width may move many neighbors and still answer as "
+    "well, or the other way round. The absolute value stands beside its share of the full width's, because a share "
+    "hides a poor start."
 )
 with errors_shown():
     quality = page.task_quality(workspace)
@@ -25,6 +27,7 @@ chart(
 for note in quality.notes:
     st.caption(plain(note))
 st.caption(
-    "Intervals: 95 % bootstrap, paired between widths. p (Holm): paired test against the full width, adjusted over widths."
+    "Intervals: 95 % bootstrap, paired between widths. p (Holm): paired test against the full width, adjusted over "
+    "widths."
 )
-code_shown(page.quality_code(workspace, quality, metrics))
+code_shown(QUALITY_CODE)

@@ -3,12 +3,10 @@
 import json
 import logging
 import sys
-import threading
 import time
 import traceback
 from dataclasses import replace
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -25,73 +23,9 @@ from mrl_viz.errors import (
     OptionalDependencyError,
 )
 from mrl_viz.truncation import truncate_and_normalize
+from tests.embedding_server import KEY, EmbeddingServer, answer, make_endpoint, refuse, serving
 
-KEY = "sk-the-owners-secret-4711"
 TEXTS = [f"note {n} about {topic}" for n in range(4) for topic in ("rivers", "bread", "tax")]
-
-
-class EmbeddingServer(ThreadingHTTPServer):
-    """Serves WordLlama as `wordllama`; `faults` are what the next requests meet, `fault` what all others do."""
-
-    daemon_threads = True
-
-    def __init__(self, encoder):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.encoder = encoder
-        self.forget()
-
-    def forget(self):
-        """As if just started."""
-        self.bodies, self.keys, self.faults, self.fault = [], [], [], None
-        self.released = threading.Event()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def vectors(self, texts, dimensions=None):
-        """At full width as the model gives them, shorter ones renormalised, as OpenAI does it."""
-        rows = self.encoder.encode(texts)
-        return rows if dimensions in (None, 256) else truncate_and_normalize(rows, dimensions)
-
-    def handle_error(self, request, client_address):
-        """A client that went away is part of the tests."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.bodies.append(body)
-        self.server.keys.append(self.headers["Authorization"])
-        rows = self.server.vectors(body["input"], body.get("dimensions"))
-        data = [{"object": "embedding", "index": n, "embedding": row.tolist()} for n, row in enumerate(rows)]
-        fault = self.server.faults.pop(0) if self.server.faults else self.server.fault
-        if self.path != "/v1/embeddings" or body["model"] != "wordllama":
-            fault = refuse(404)
-        (fault or answer())(self, {"object": "list", "data": data, "model": body["model"]})
-
-    def send(self, status, content, headers=()):
-        self.send_response(status)
-        headers = {"Content-Type": "application/json", "Content-Length": len(content), **dict(headers)}
-        for name, value in headers.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
-
-
-def answer(change=lambda data: data):
-    """The right answer with its list of vectors changed."""
-    return lambda handler, reply: handler.send(200, json.dumps({**reply, "data": change(reply["data"])}).encode())
-
-
-def refuse(status, message="no", headers=(), **details):
-    """An error as OpenAI words it."""
-    return lambda handler, _: handler.send(
-        status, json.dumps({"error": {"message": message, **details}}).encode(), headers
-    )
 
 
 def half(handler, reply):
@@ -125,21 +59,14 @@ def wordllama():
 
 @pytest.fixture(scope="module")
 def running(wordllama):
-    with EmbeddingServer(wordllama) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    with serving(wordllama) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
 def server(running, monkeypatch):
     """The server without a past, as the environment's endpoint."""
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("MRL_VIZ_OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("MRL_VIZ_OPENAI_BASE_URL", running.url)
-    running.forget()
+    make_endpoint(running, monkeypatch)
     yield running
     running.released.set()
 
@@ -313,7 +240,7 @@ def test_encode_gives_up_on_a_silent_server(server, load):
 
 def test_encode_gives_up_soon_on_a_server_that_is_not_there(load, waits):
     """An address where nothing listens is not asked for a minute."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as gone:
+    with EmbeddingServer(None) as gone:
         url = f"http://127.0.0.1:{gone.server_port}"
     with pytest.raises(ApiError, match=r"3 attempts .127.0.0.1:.* cannot be reached"):
         load(base_url=url, attempts=7).encode(TEXTS)

@@ -1,0 +1,47 @@
+"""What the tests of single pages share: open a page with data and a model, and read what it says."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+APP = str(Path(__file__).parent.parent.parent / "app.py")
+
+
+def started(corpus=None):
+    """The app on its first page, with a session's own corpus or the sample."""
+    app = AppTest.from_file(APP, default_timeout=120)
+    if corpus is not None:
+        app.session_state["own_corpus"] = corpus
+    return app
+
+
+def go(app, page, model=None):
+    """Another page, with the session's own data and a model."""
+    if model is not None:
+        app.session_state["next_model"] = model
+    return again(app.switch_page(f"pages/{page}.py"))
+
+
+def again(app):
+    """The page once more, after a widget was set; AppTest has no URL to carry the choice of data."""
+    if "own_corpus" in app.session_state:
+        app.session_state["next_data"] = "mine"
+    return app.run()
+
+
+def opened(page, corpus=None, model=None):
+    """A page without an exception or an error."""
+    app = go(started(corpus).run(), page, model)
+    assert not app.exception and not app.error
+    return app
+
+
+def said(app):
+    """Everything written on the page, as one text."""
+    kinds = (app.caption, app.markdown, app.info, app.warning, app.error, app.success)
+    return "\n".join(element.value.replace("\\", "") for kind in kinds for element in kind)
+
+
+def has(app, key):
+    """Whether there is a widget with that key."""
+    return any(key == getattr(widget, "key", None) for widget in app.button)
