@@ -20,12 +20,13 @@ import numpy as np
 
 from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.adaptor.fit import fit_adaptor
-from mrl_viz.adaptor.report import ndcg
 from mrl_viz.arrangements import svd_rotation
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
-from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.estimate import bootstrap
+from mrl_viz.measures.lists import shared_share
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.retrieval import ranking_scores
 from mrl_viz.truncation import normalize
 
 K = 10
@@ -46,8 +47,7 @@ def measure(
     """nDCG@10 and overlap@10 with the original full-width list, shape (2, n_dims, n_queries)."""
     sweep = nested_sweep(apply(corpus), apply(queries), dims=dims, k=K)
     lists = sweep.indices[[sweep.at(dim) for dim in dims]]
-    overlap = (lists[:, :, :, None] == truth[None, :, None, :]).sum(axis=(2, 3)) / K
-    return np.stack([ndcg(lists, grades), overlap])
+    return np.stack([ranking_scores(lists, grades, ("ndcg@10",))["ndcg@10"], shared_share(lists, truth)])
 
 
 def main() -> None:
@@ -125,12 +125,11 @@ def report(joined: dict[str, np.ndarray], dims: tuple[int, ...], seed: int) -> N
         print(f"| map | {' | '.join(map(str, dims))} |")
         print(f"|---|{'---|' * len(dims)}")
         for name, array in joined.items():
-            low, high = bootstrap_mean(array[level], seed=seed)
-            down, up = bootstrap_mean(array[level] - joined["SVD"][level], seed=seed)
-            marks = ["▲" if a > 0 else "▼" if b < 0 else "" for a, b in zip(down, up)]
+            gains = bootstrap(array[level] - joined["SVD"][level], seed=seed)
+            marks = ["▲" if gain.low > 0 else "▼" if gain.high < 0 else "" for gain in gains]
             cells = [
-                f"{mean:.3f} ±{(b - a) / 2:.3f}{mark if name not in ('SVD', 'raw prefix') else ''}"
-                for mean, a, b, mark in zip(array[level].mean(axis=1), low, high, marks)
+                f"{found.value:.3f} ±{(found.high - found.low) / 2:.3f}{mark if name not in ('SVD', 'raw prefix') else ''}"
+                for found, mark in zip(bootstrap(array[level], seed=seed), marks)
             ]
             print(f"| {name} | {' | '.join(cells)} |")
 

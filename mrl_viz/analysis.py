@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS, LearnedMap
+from mrl_viz.arrangements import ARRANGEMENTS, FEWEST_DRAWS, Arrangement
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.controls import ControlComparison, compare_arrangements
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
@@ -90,8 +90,7 @@ def analyse(
 def controls(
     result: Analysis,
     *,
-    arrangements: Iterable[str] = ARRANGEMENTS,
-    learned: Mapping[str, LearnedMap] | None = None,
+    arrangements: Iterable[str | Arrangement] = ARRANGEMENTS,
     n_draws: int = FEWEST_DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -105,5 +104,5 @@ def controls(
     embedded, sweep = result.embedded, result.sweep
     return compare_arrangements(
         embedded.matrix, embedded.queries, dims=sweep.dims, k=sweep.k, seed=seed, n_draws=n_draws,
-        arrangements=arrangements, learned=learned, swept=sweep, progress=progress,
+        arrangements=arrangements, swept=sweep, progress=progress,
     )  # fmt: skip

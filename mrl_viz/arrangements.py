@@ -6,9 +6,8 @@ beat.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,32 +21,34 @@ FEWEST_DRAWS = 10
 # A rotation estimated from four rows per coordinate is within a few hundredths of overlap of one from many more.
 ROWS_PER_COORDINATE = 4
 HELD_OUT_SHARE = 0.1
+# A row is known again by its first coordinates at this precision: encoding it in another batch moves the seventh digit.
+KEY_COORDINATES, KEY_STEPS = 16, 1000
 
 
-class LearnedMap(Protocol):
-    """A map learnt from rows, such as a Matryoshka adaptor: full_dim coordinates to as many."""
-
-    def apply(self, embeddings: npt.ArrayLike, /) -> FloatMatrix:
-        """The mapped rows, shape (n_items, full_dim)."""
-        ...
-
-    def has_seen(self, embeddings: npt.ArrayLike, /) -> npt.NDArray[np.bool_]:
-        """Which rows it was learnt from, shape (n_items,)."""
-        ...
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arrangement:
-    """A map of full_dim coordinates to as many: a permutation (`order`), a rotation (`rotation`) or the identity.
+    """A map of full_dim coordinates to as many: a permutation, a rotation, whatever else was learnt, or the identity.
 
     `order` : int64 of shape (full_dim,), new coordinate j is old coordinate order[j].
     `rotation` : float32 of shape (full_dim, full_dim), applied from the right.
+    `learned` : rows (n_items, full_dim) to as many, such as a residual network.
+    `fitted_rows` : `row_keys` of the rows it was learnt from; None where those are unknown.
     """
 
     name: str
     full_dim: int
     order: npt.NDArray[np.int64] | None = None
     rotation: npt.NDArray[np.float32] | None = None
+    learned: Callable[[FloatMatrix], FloatMatrix] | None = None
+    fitted_rows: npt.NDArray[np.int64] | None = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which rows it was learnt from, shape (n_items,); measured on those, it looks better than it is.
+
+        All of them count as seen where it does not know its rows.
+        """
+        keys = row_keys(embeddings)
+        return np.ones(len(keys), dtype=np.bool_) if self.fitted_rows is None else np.isin(keys, self.fitted_rows)
 
     def apply(self, embeddings: npt.ArrayLike) -> FloatMatrix:
         """The rows in this arrangement, shape (n_items, full_dim); the input itself for the identity.
@@ -66,22 +67,24 @@ class Arrangement:
             return np.take(array, self.order, axis=1)
         if self.rotation is not None:
             return normalize(array) @ self.rotation.astype(array.dtype, copy=False)
-        return array
+        return array if self.learned is None else self.learned(array)
 
 
-def check_arrangements(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, each once, in the order of ARRANGEMENTS.
+def check_arrangements(arrangements: Iterable[str | Arrangement]) -> tuple[tuple[str, ...], tuple[Arrangement, ...]]:
+    """The names, each once, in the order of ARRANGEMENTS; and the arrangements among them, such as learnt ones.
 
     Raises
     ------
     InvalidInputError : a name that is not one of them, or none.
     """
-    wanted = {name.strip().lower() for name in names}
+    given = tuple(arrangements)
+    learned = tuple(entry for entry in given if isinstance(entry, Arrangement))
+    wanted = {entry.strip().lower() for entry in given if isinstance(entry, str)}
     unknown = sorted(wanted - set(ARRANGEMENTS))
-    if unknown or not wanted:
+    if unknown or not given:
         got = f"`arrangements` has {unknown[0]!r}" if unknown else "`arrangements` is empty"
         raise InvalidInputError(f"{got}; choose from {', '.join(ARRANGEMENTS)}.")
-    return tuple(name for name in ARRANGEMENTS if name in wanted)
+    return tuple(name for name in ARRANGEMENTS if name in wanted), learned
 
 
 def prefix_arrangement(full_dim: int) -> Arrangement:
@@ -182,6 +185,21 @@ def held_out_rows(n_items: int, full_dim: int, *, seed: int = 0) -> tuple[npt.ND
         )
     order = np.random.default_rng(seed).permutation(n_items)
     return np.sort(order[:n_fit]), np.sort(order[n_fit:])
+
+
+def row_keys(embeddings: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """A number per row by which to know it again, the same for the same direction up to rounding, shape (n_items,).
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable embeddings.
+
+    Source: own definition; a linear hash with random multipliers.
+    """
+    head = normalize(embeddings)[:, :KEY_COORDINATES]
+    multipliers = np.random.default_rng(0).integers(np.iinfo(np.int64).max, size=KEY_COORDINATES, dtype=np.int64)
+    digits = np.rint(head * KEY_STEPS).astype(np.int64)
+    return np.asarray(digits @ multipliers[: head.shape[1]], dtype=np.int64)  # overflow wraps, as a hash may
 
 
 def _check_full_dim(full_dim: int) -> int:

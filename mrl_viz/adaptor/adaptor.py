@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.arrangements import Arrangement
 from mrl_viz.errors import DataFormatError, InvalidInputError, ShapeError
 from mrl_viz.files import disk_errors, replaced_folder, write_json, zipped
 from mrl_viz.fingerprint import fingerprint
@@ -29,8 +30,6 @@ WEIGHTS, CONFIG, CARD, FORMAT = "adaptor.safetensors", "config.json", "README.md
 SMALLEST_SQUARE, LARGEST_SQUARE = 1e-20, 1e20
 # Rows mapped at once: the intermediate matrices stay in cache.
 CHUNK = 2048
-# A row is known again by its first coordinates at this precision: encoding it in another batch moves the seventh digit.
-KEY_COORDINATES, KEY_STEPS = 16, 1000
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Adaptor:
     `layers` : matrix (out, in) and bias (out,) of each layer of f, an activation between two; empty means f = 0.
     `dims` : the widths it was fitted for. `model` : name of the embedding model, None when unknown.
     `is_residual` : whether rotation(c) is added to f(c); False is the paper's map without skip connection.
-    `fitted_rows` : `row_keys` of the rows it was fitted on, ascending, for `has_seen`; None when unknown.
+    `fitted_rows` : `row_keys` of the rows it was fitted on, ascending, None when unknown.
     """
 
     method: str
@@ -98,13 +97,9 @@ class Adaptor:
         how = self.method, self.full_dim, self.activation, self.is_residual
         return fingerprint(how, self.rotation, self.layers, self.fitted_rows)[:8]
 
-    def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which rows it was fitted on, shape (n_items,); measured on those, it looks better than it is.
-
-        All of them count as seen when the adaptor does not know its rows.
-        """
-        keys = row_keys(embeddings)
-        return np.ones(len(keys), dtype=np.bool_) if self.fitted_rows is None else np.isin(keys, self.fitted_rows)
+    def arrangement(self, name: str = "adaptor") -> Arrangement:
+        """The map as one of the ways to arrange coordinates; `apply` without the choice of a width."""
+        return Arrangement(name, self.full_dim, learned=self.apply, fitted_rows=self.fitted_rows)
 
     def apply(self, embeddings: npt.ArrayLike, *, dim: int | None = None, model: str | None = None) -> FloatMatrix:
         """The mapped rows, float32 of shape (n_items, dim), not renormalised.
@@ -295,21 +290,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def row_keys(embeddings: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """A number per row by which to know it again, the same for the same direction up to rounding, shape (n_items,).
-
-    Raises
-    ------
-    ShapeError, EmptyInputError : unusable embeddings.
-
-    Source: own definition; a linear hash with random multipliers.
-    """
-    head = normalize(check_embeddings(embeddings))[:, :KEY_COORDINATES]
-    multipliers = np.random.default_rng(0).integers(np.iinfo(np.int64).max, size=KEY_COORDINATES, dtype=np.int64)
-    digits = np.rint(head * KEY_STEPS).astype(np.int64)
-    return np.asarray(digits @ multipliers[: head.shape[1]], dtype=np.int64)  # overflow wraps, as a hash may
 
 
 def _unit(rows: FloatMatrix) -> FloatMatrix:

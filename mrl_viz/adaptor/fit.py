@@ -5,43 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings, row_keys
-from mrl_viz.adaptor.report import (
-    AdaptorFit,
-    RankingTask,
-    choose_turn,
-    measure_maps,
-    overlap_with,
-    paired_gain,
-    ranking_quality,
-)
-from mrl_viz.arrangements import svd_rotation
+from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings
+from mrl_viz.adaptor.report import AdaptorFit, Floats, Map, measure_maps, overlap_with
+from mrl_viz.arrangements import row_keys, svd_rotation
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.measures.estimate import bootstrap
+from mrl_viz.measures.lists import ranks_in
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.task import Task
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
-if TYPE_CHECKING:
-    from mrl_viz.adaptor.network import Curve
-
-__all__ = [
-    "METHODS",
-    "Adaptor",
-    "AdaptorFit",
-    "AdaptorMethod",
-    "AdaptorSettings",
-    "Qrels",
-    "fit_adaptor",
-    "suggested_settings",
-]
-
 AdaptorMethod = Literal["neighbors", "paper", "search", "svd"]
-METHODS: tuple[AdaptorMethod, ...] = ("neighbors", "paper", "search", "svd")
+METHODS: tuple[AdaptorMethod, ...] = get_args(AdaptorMethod)
 Qrels = Mapping[int, Mapping[int, int]]
+Rows = npt.NDArray[np.int64]
 # Unit queries and, for each, the grades of training rows.
 Judged = tuple[FloatMatrix, list[dict[int, int]]]
 Progress = Callable[[int, int, dict[str, Any]], None]
@@ -49,6 +31,8 @@ Progress = Callable[[int, int, dict[str, Any]], None]
 # second.
 MEASURED_ROWS = 3000
 STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.0)
+# Shares of what was learnt beyond SVD's rotation that are tried, SVD first; and how many rows neighbors are among.
+LEARNT_SHARES, LEARNT_ROWS = (0.0, 0.25, 0.5, 0.75, 1.0), 5000
 # Batches: the paper's; and for neighbor distributions, larger, so that a batch holds some true neighbors of each row.
 PAPER_BATCH, NEIGHBOR_BATCH = 128, 256
 FEWEST_QUERIES = 10
@@ -93,7 +77,7 @@ def fit_adaptor(
     ----------
     embeddings : array_like of shape (n_items, full_dim)
     dims : widths below full_dim, where prefixes shall work; the full width is always measured too
-    method : "neighbors" (own: SVD rotation, turned inside its first `pivot` directions so that each width keeps the
+    method : "neighbors" (own: SVD, then a learnt rotation of its first `pivot` directions so that each width keeps the
         neighbor distribution; plus a residual network where `tolerance` or judgements allow one, as far as validation
         does), "paper" (Matryoshka-Adaptor), "search" (Search-Adaptor: ranking at full width, needs judgements), "svd"
         (the rotation alone)
@@ -141,39 +125,41 @@ def fit_adaptor(
             "`method` is 'search', which learns from judgements; give `queries` and `qrels`, or choose 'neighbors'."
         )
     rotation = svd_rotation(unit[train])
-    svd = Adaptor("svd", full_dim, narrow, model, rotation)
-    # The validation rows chose the epoch and the strength: they are no more unseen than the rows trained on.
-    keys = np.unique(row_keys(unit[np.concatenate([train, check])]))
-    adaptor, strength, turn = svd, 0.0, 1.0
-    curve: Curve | None = None
+    svd = adaptor = Adaptor("svd", full_dim, narrow, model, rotation)
+    strength, learnt_share = 0.0, 1.0
+    shown = unit[check[:MEASURED_ROWS]]
+    stages, train_losses, validation_losses, stopped = [], [], [], "closed form"
     if method != "svd":
         from mrl_viz.adaptor.objectives import train_network
 
         matrix, layers, curve = train_network(
-            method, unit[train], unit[check[:MEASURED_ROWS]], narrow, rotation, settings, batch_size,
+            method, unit[train], shown, narrow, rotation, settings, batch_size,
             ranking.judgements(train) if ranking else None, seed, progress, cancelled,
         )  # fmt: skip
+        stages, train_losses, validation_losses, stopped = curve.stages, curve.train, curve.validation, curve.stopped
         adaptor = Adaptor(
             method, full_dim, narrow, model, matrix, tuple(layers), settings.activation, settings.is_residual
         )
         strength = 1.0 if layers else 0.0
         if method == "neighbors" and not layers and matrix is not None:
-            turn, kept = choose_turn(matrix, rotation, unit[train], unit[check[:MEASURED_ROWS]], narrow, settings)
+            learnt_share, kept = choose_rotation(matrix, rotation, unit[train], shown, narrow, settings)
             adaptor = replace(adaptor, rotation=kept)
         if method == "neighbors" and layers:
-            strength = _choose_strength(adaptor, svd, unit, check[:MEASURED_ROWS], settings, ranking)
+            strength = _choose_strength(adaptor, svd, unit, shown, settings, ranking)
             adaptor = _with_strength(adaptor, strength)
     widths = (*narrow, full_dim)
-    shown = test[:MEASURED_ROWS]
+    test = test[:MEASURED_ROWS]
     qualities, values = measure_maps(
         {"prefix": lambda rows: rows, "svd": svd.apply, "adaptor": adaptor.apply},
-        unit[shown],
-        unit[train[: len(shown)]],
+        unit[test],
+        unit[train[: len(test)]],
         widths,
         settings.k,
         seed,
-        ranking.measured(unit) if ranking else None,
+        (lambda apply: ranking.trained_and_held_out(apply, unit, widths)) if ranking else None,
     )
+    # The validation rows chose the epoch and the shares: they are no more unseen than the rows trained on.
+    keys = np.unique(row_keys(unit[np.concatenate([train, check])]))
     return AdaptorFit(
         adaptor=replace(adaptor, fitted_rows=keys),
         dims=widths,
@@ -181,17 +167,17 @@ def fit_adaptor(
         seed=seed,
         n_train=len(train),
         n_validation=len(check),
-        n_held_out=len(shown),
+        n_held_out=len(test),
         n_held_out_queries=len(ranking.held_out) if ranking else 0,
         qualities=qualities,
-        gain_over_svd=paired_gain(values["adaptor"], values["svd"], seed),
-        gain_over_prefix=paired_gain(values["adaptor"], values["prefix"], seed),
+        gain_over_svd=bootstrap(values["adaptor"] - values["svd"], seed=seed),
+        gain_over_prefix=bootstrap(values["adaptor"] - values["prefix"], seed=seed),
         strength=strength,
-        turn=turn,
-        stages=tuple(curve.stages) if curve else (),
-        train_losses=tuple(curve.train) if curve else (),
-        validation_losses=tuple(curve.validation) if curve else (),
-        stopped=curve.stopped if curve else "closed form",
+        learnt_share=learnt_share,
+        stages=tuple(stages),
+        train_losses=tuple(train_losses),
+        validation_losses=tuple(validation_losses),
+        stopped=stopped,
         seconds=time.perf_counter() - started,
     )
 
@@ -202,9 +188,9 @@ class _Ranking:
 
     queries: FloatMatrix
     grades: tuple[dict[int, int], ...]
-    train: npt.NDArray[np.int64]
-    validation: npt.NDArray[np.int64]
-    held_out: npt.NDArray[np.int64]
+    train: Rows
+    validation: Rows
+    held_out: Rows
 
     @staticmethod
     def read(
@@ -238,27 +224,61 @@ class _Ranking:
         parts = _split(len(judged_queries), held_out, validation, rng)
         return _Ranking(rows, grades, *(judged_queries[part] for part in parts))
 
-    def judgements(self, rows: npt.NDArray[np.int64]) -> tuple[Judged, Judged]:
-        """For training and for validation: queries and their grades by position among `rows`, which alone are learnt
-        from."""
+    def judgements(self, rows: Rows) -> tuple[Judged, Judged]:
+        """For training and for validation: queries and their grades by position among `rows`, which alone teach."""
         place = {int(row): position for position, row in enumerate(rows)}
         moved = [{place[row]: grade for row, grade in judged.items() if row in place} for judged in self.grades]
         train, check = ([query for query in part if moved[query]] for part in (self.train, self.validation))
         if not train or not check:
             raise EmptyInputError("`qrels` name too few rows of the training part; give more judgements.")
-        return (self.queries[train], [moved[query] for query in train]), (
-            self.queries[check],
-            [moved[query] for query in check],
-        )
+        return tuple((self.queries[part], [moved[query] for query in part]) for part in (train, check))  # type: ignore[return-value]
 
-    def task(self, unit: FloatMatrix, train: npt.NDArray[np.int64], rest: npt.NDArray[np.int64]) -> RankingTask:
-        """Two groups of queries against the whole corpus."""
-        chosen = np.concatenate([train, rest])
-        return RankingTask(unit, self.queries[chosen], [self.grades[query] for query in chosen], len(train))
+    def ndcg(self, apply: Map, unit: FloatMatrix, rows: Rows, dims: tuple[int, ...]) -> Floats:
+        """nDCG@10 of some queries over the whole corpus at each width, shape (n_dims, n_queries)."""
+        task = Task("retrieval", "ndcg@10", rows, grades=tuple(self.grades[row] for row in rows))
+        return task.measure(apply(unit), apply(self.queries), dims)
 
-    def measured(self, unit: FloatMatrix) -> RankingTask:
-        """The queries trained on and those held out, not too many of either."""
-        return self.task(unit, self.train[:MEASURED_ROWS], self.held_out[:MEASURED_ROWS])
+    def trained_and_held_out(self, apply: Map, unit: FloatMatrix, dims: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """`ndcg` of the queries trained on and of those held out, not too many of either."""
+        parts = self.train[:MEASURED_ROWS], self.held_out[:MEASURED_ROWS]
+        values = self.ndcg(apply, unit, np.concatenate(parts), dims)
+        return values[:, : len(parts[0])], values[:, len(parts[0]) :]
+
+
+def choose_rotation(
+    learnt: FloatMatrix,
+    rotation: FloatMatrix,
+    train: FloatMatrix,
+    check: FloatMatrix,
+    dims: tuple[int, ...],
+    settings: AdaptorSettings,
+) -> tuple[float, FloatMatrix]:
+    """The share of the way from SVD's rotation to the learnt one that validation rows bear out, and that rotation.
+
+    The best mean overlap among the shares that lose to SVD at no width; 0, which is SVD itself, always qualifies. The
+    validation rows look for neighbors among the rows trained on: few rows among themselves would make it an easy task.
+    """
+    from scipy.linalg import fractional_matrix_power
+
+    below = tuple(dim for dim in dims if dim < min(settings.pivot, len(rotation)))
+    if not below:
+        return 0.0, rotation
+    corpus = train[:LEARNT_ROWS]
+    way = learnt.astype(np.float64) @ rotation.T.astype(np.float64)
+    truth = nested_sweep(corpus, check, dims=[len(rotation)], k=settings.k).indices[-1]
+    best = (-1.0, 0.0, rotation)
+    baseline: Floats | None = None
+    for share in LEARNT_SHARES:
+        part = np.asarray(fractional_matrix_power(way, share)).real
+        left, _, right = np.linalg.svd(part)  # the nearest rotation: rounding must not change lengths
+        matrix = (left @ right @ rotation).astype(np.float32) if 0 < share < 1 else (learnt if share else rotation)
+        sweep = nested_sweep(corpus @ matrix.T, check @ matrix.T, dims=below, k=settings.k)
+        # As counts of one total, so that equally good shares compare as equal.
+        kept = (ranks_in(sweep.indices[[sweep.at(dim) for dim in below]], truth) >= 0).mean(axis=(1, 2))
+        baseline = kept if baseline is None else baseline
+        if (kept >= baseline).all() and kept.mean() > best[0]:
+            best = (float(kept.mean()), share, matrix)
+    return best[1], best[2]
 
 
 def _with_strength(adaptor: Adaptor, strength: float) -> Adaptor:
@@ -274,51 +294,42 @@ def _choose_strength(
     adaptor: Adaptor,
     svd: Adaptor,
     unit: FloatMatrix,
-    check: npt.NDArray[np.int64],
+    check: FloatMatrix,
     settings: AdaptorSettings,
     ranking: _Ranking | None,
 ) -> float:
-    """The blend: the share of the network that is best on the validation data, over the widths fitted.
+    """The share of the network that is best on the validation data, over the widths fitted.
 
     Without judgements: the best mean overlap among the shares that lose at no width from `pivot` up more than
-    `tolerance`
-    against SVD. 0 always qualifies: the rotation changes no cosine there. With judgements: the best mean nDCG@10.
+    `tolerance` against SVD. 0 always qualifies: the rotation changes no cosine there. With judgements: the best mean
+    nDCG@10.
     """
     dims = (*adaptor.dims, adaptor.full_dim)
     if ranking is not None:
-        task = ranking.task(unit, ranking.validation[:0], ranking.validation)
-        scores = [ranking_quality(task, _with_strength(adaptor, s).apply, dims).mean() for s in STRENGTHS]
+        scores = [
+            ranking.ndcg(_with_strength(adaptor, s).apply, unit, ranking.validation, dims).mean() for s in STRENGTHS
+        ]
         return STRENGTHS[int(np.argmax(scores))]
-    rows = unit[check]
-    truth = nested_sweep(rows, dims=[adaptor.full_dim], k=settings.k).indices[-1]
+    truth = nested_sweep(check, dims=[adaptor.full_dim], k=settings.k).indices[-1]
     wide = [level for level, dim in enumerate(dims) if dim >= settings.pivot or dim == adaptor.full_dim]
-    baseline = overlap_with(truth, svd.apply(rows), dims, settings.k).mean(axis=1)
+    baseline = overlap_with(truth, svd.apply(check), dims, settings.k).mean(axis=1)
     chosen, best = 0.0, -1.0
     for strength in STRENGTHS:
-        overlap = overlap_with(truth, _with_strength(adaptor, strength).apply(rows), dims, settings.k).mean(axis=1)
+        overlap = overlap_with(truth, _with_strength(adaptor, strength).apply(check), dims, settings.k).mean(axis=1)
         allowed = strength == 0 or bool((overlap[wide] >= baseline[wide] - settings.tolerance).all())
         if allowed and overlap.mean() > best:
             chosen, best = strength, float(overlap.mean())
     return chosen
 
 
-def _split(
-    n: int, held_out: float, validation: float, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _split(n: int, held_out: float, validation: float, rng: np.random.Generator) -> tuple[Rows, Rows, Rows]:
     """Random positions to train on, to validate on, and to measure on."""
     order = rng.permutation(n)
     n_test, n_check = max(1, round(held_out * n)), max(1, round(validation * n))
     return order[n_test + n_check :], order[n_test : n_test + n_check], order[:n_test]
 
 
-def _check_rows(
-    n: int,
-    train: npt.NDArray[np.int64],
-    check: npt.NDArray[np.int64],
-    test: npt.NDArray[np.int64],
-    batch_size: int,
-    k: int,
-) -> None:
+def _check_rows(n: int, train: Rows, check: Rows, test: Rows, batch_size: int, k: int) -> None:
     """Every part must be able to fill a batch or a neighbor list."""
     if len(train) < batch_size:
         raise EmptyInputError(
@@ -333,24 +344,21 @@ def _check_rows(
 
 
 def _check_settings(settings: AdaptorSettings, method: str) -> None:
-    if method not in METHODS:
-        raise InvalidInputError(f"`method` is {method!r}; choose one of {list(METHODS)}.")
-    if settings.activation not in ACTIVATIONS:
-        raise InvalidInputError(f"`activation` is {settings.activation!r}; choose one of {list(ACTIVATIONS)}.")
-    if settings.reduction not in ("mean", "sum"):
-        raise InvalidInputError(f"`reduction` is {settings.reduction!r}; choose 'mean' or 'sum'.")
-    for name in ("hidden_dim", "depth", "k", "pivot", "epochs", "patience"):
-        if (value := getattr(settings, name)) < 1:
-            raise InvalidInputError(f"`{name}` is {value}; choose 1 or more.")
-    for name in ("temperature", "learning_rate", "rotation_rate"):
-        if not (value := getattr(settings, name)) > 0:
-            raise InvalidInputError(f"`{name}` is {value}; choose a number above 0.")
-    for name in ("alpha", "beta", "gamma", "tolerance"):
-        if not (value := getattr(settings, name)) >= 0:
-            raise InvalidInputError(f"`{name}` is {value}; choose a number from 0 up.")
-    if settings.batch_size is not None and settings.batch_size < settings.k + 2:
-        raise InvalidInputError(
-            f"`batch_size` is {settings.batch_size}; with `k` {settings.k} choose {settings.k + 2} or more."
-        )
+    for name, choice, known in (
+        ("method", method, METHODS),
+        ("activation", settings.activation, ACTIVATIONS),
+        ("reduction", settings.reduction, ("mean", "sum")),
+    ):
+        if choice not in known:
+            raise InvalidInputError(f"`{name}` is {choice!r}; choose one of {list(known)}.")
+    for names, is_possible, allowed in (
+        (("hidden_dim", "depth", "k", "pivot", "epochs", "patience"), lambda value: value >= 1, "1 or more"),
+        (("temperature", "learning_rate", "rotation_rate"), lambda value: value > 0, "a number above 0"),
+        (("alpha", "beta", "gamma", "tolerance"), lambda value: value >= 0, "a number from 0 up"),
+        (("batch_size",), lambda value: value is None or value >= settings.k + 2, f"{settings.k + 2} or more"),
+    ):
+        for name in names:
+            if not is_possible(value := getattr(settings, name)):
+                raise InvalidInputError(f"`{name}` is {value}; choose {allowed}.")
     if method == "neighbors" and not settings.is_residual:
         raise InvalidInputError("`is_residual` is off, which only the methods 'paper' and 'search' know; leave it on.")

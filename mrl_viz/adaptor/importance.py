@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.adaptor.adaptor import row_keys
-from mrl_viz.adaptor.report import MapScores, measure_maps
-from mrl_viz.arrangements import svd_rotation
-from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.adaptor.report import Map, MapScores, measure_maps
+from mrl_viz.arrangements import Arrangement, row_keys, svd_rotation
+from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.result import Result
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
 if TYPE_CHECKING:
     import torch
 
 # Scores are compared under Gumbel noise of this scale, which falls from the first step to the last: early steps try
-# other
-# coordinates, late ones settle. The gates' softness, which only gradients see, is the same number.
+# other coordinates, late ones settle. The gates' softness, which only gradients see, is the same number.
 NOISE_START, NOISE_END = 0.5, 0.1
 START_SCALE = 0.5
 N_BISECTIONS = 40
@@ -30,20 +29,21 @@ TEMPERATURE, TEMPERATURE_RATE = 0.05, 0.02
 MEASURED_ROWS = 2000
 N_RANDOM = 5
 
+Progress = Callable[[int, int, dict[str, Any]], None]
+
 
 @dataclass(frozen=True, eq=False)
-class ImportanceOrder:
+class ImportanceOrder(Result):
     """A permutation of the coordinates, most important first, and how its prefixes compare on held-out rows.
 
-    `order` : int64 of shape (full_dim,). `scores` : the learnt importance of each coordinate, higher is kept longer.
+    `arrangement` : the permutation, which knows the rows it was learnt from. `scores` : the learnt importance of each
+    coordinate, float32 of shape (full_dim,), higher is kept longer.
     `qualities` : overlap@k at every width for "importance", "prefix", "variance" (order of decreasing mean square),
-        "random" (the first of the draws; `random_overlap` is the mean over all) and "svd" (a rotation, not a
-        selection).
+    "random" (the first of the draws; `random_overlap` is the mean over all) and "svd" (a rotation, not a selection).
     `losses` : mean training loss per epoch, each width's divergence divided by its value at the start.
-    `fitted_rows` : `row_keys` of the rows it was trained on, for `has_seen`.
     """
 
-    order: npt.NDArray[np.int64]
+    arrangement: Arrangement
     scores: npt.NDArray[np.float32]
     dims: tuple[int, ...]
     k: int
@@ -53,25 +53,13 @@ class ImportanceOrder:
     random_overlap: tuple[float, ...]
     losses: tuple[float, ...]
     stopped: str
-    fitted_rows: npt.NDArray[np.int64]
+    _without: ClassVar = ("arrangement", "qualities")
+    _also: ClassVar = ("order",)
 
-    def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which rows it was trained on, shape (n_items,); measured on those, it looks better than it is."""
-        return np.isin(row_keys(embeddings), self.fitted_rows)
-
-    def apply(self, embeddings: npt.ArrayLike) -> FloatMatrix:
-        """The same rows with their coordinates in the learnt order, shape (n_items, full_dim).
-
-        Raises
-        ------
-        ShapeError : embeddings of another width.
-        """
-        array = check_embeddings(embeddings)
-        if array.shape[1] != len(self.order):
-            raise ShapeError(
-                f"`embeddings` have {array.shape[1]} coordinates but the order is of {len(self.order)}; use its model."
-            )
-        return np.ascontiguousarray(array[:, self.order])
+    @property
+    def order(self) -> npt.NDArray[np.int64]:
+        """The coordinates, most important first, int64 of shape (full_dim,)."""
+        return np.argsort(-self.scores, kind="stable")
 
     def quality(self, name: str) -> MapScores:
         """The row of one arrangement."""
@@ -79,21 +67,15 @@ class ImportanceOrder:
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per arrangement and width."""
-        return [
-            {"arrangement": row.name, "dim": dim, "overlap": row.overlap[level], "overlap_low": row.overlap_low[level],
-             "overlap_high": row.overlap_high[level], "overlap_train": row.overlap_train[level]}
-            for row in self.qualities for level, dim in enumerate(self.dims)
-        ]  # fmt: skip
+        return [record for row in self.qualities for record in row.rows()]
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain data."""
-        left_out = {"order", "scores", "qualities", "fitted_rows"}
-        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return fields | {"order": self.order.tolist(), "scores": self.scores.tolist(), "rows": self.rows()}
+        """The result as plain data; `rows` holds what was measured."""
+        return super().to_dict() | {"rows": self.rows()}
 
     def takeaway(self) -> str:
         """One sentence: the learnt order beside prefix and SVD at the smallest width."""
-        own, prefix, svd = (self.quality(name).overlap[0] for name in ("importance", "prefix", "svd"))
+        own, prefix, svd = (self.quality(name).overlap[0].value for name in ("importance", "prefix", "svd"))
         return (
             f"At {self.dims[0]} dims the learnt selection keeps {own:.0%} of the neighbors of held-out rows, the plain "
             f"prefix {prefix:.0%} and the SVD rotation {svd:.0%}."
@@ -110,15 +92,13 @@ def learn_importance(
     batch_size: int = 256,
     learning_rate: float = 0.05,
     seed: int = 0,
-    progress: Callable[[int, int, dict[str, Any]], None] | None = None,
+    progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ImportanceOrder:
-    """An order of the coordinates whose prefixes keep the neighbors of the full vectors, by gradient descent on their
-    scores.
+    """An order of the coordinates whose prefixes keep the neighbors of the full vectors, learnt by gradient descent.
 
     One score per coordinate. At width m the m coordinates with the highest noisy scores are kept, so that what is
-    trained is
-    what is used; the gradient is that of soft gates sigmoid((score − cut_m)/softness) that sum to m (straight through).
+    trained is what is used; the gradient is that of soft gates sigmoid((score − cut_m)/softness) that sum to m (straight through).
 
     Parameters
     ----------
@@ -135,8 +115,7 @@ def learn_importance(
     DimensionError, ShapeError, EmptyInputError, InvalidInputError : unusable arrays, widths or settings.
 
     Source: own definition; soft top-k as in Amos et al. 2019, arXiv:1906.08707 (limited multi-label projection),
-    straight
-    through noise as in Jang et al. 2017, arXiv:1611.01144.
+    straight through noise as in Jang et al. 2017, arXiv:1611.01144.
     """
     unit = normalize(check_embeddings(embeddings)).astype(np.float32)
     full_dim = unit.shape[1]
@@ -163,90 +142,92 @@ def learn_importance(
     order = np.argsort(-scores, kind="stable")
     variance = np.argsort(-np.einsum("ij,ij->j", train, train), kind="stable")
     rotation = svd_rotation(train)
-    shuffles = [rng.permutation(full_dim) for _ in range(N_RANDOM)]
-    maps: dict[str, Callable[[FloatMatrix], FloatMatrix]] = {
-        "importance": partial(_reorder, order),
+    draws = [rng.permutation(full_dim) for _ in range(N_RANDOM)]
+    maps: dict[str, Map] = {
+        "importance": lambda rows: rows[:, order],
         "prefix": lambda rows: rows,
-        "variance": partial(_reorder, variance),
+        "variance": lambda rows: rows[:, variance],
         "svd": lambda rows: rows @ rotation.T,
     }
-    maps |= {f"random {draw}": partial(_reorder, chosen) for draw, chosen in enumerate(shuffles)}
+    maps |= {f"random {draw}": partial(np.take, indices=chosen, axis=1) for draw, chosen in enumerate(draws)}
     widths = (*narrow, full_dim)
     shown = test[:MEASURED_ROWS]
-    qualities, _ = measure_maps(maps, shown, train[: len(shown)], widths, k, seed, None)
-    draws = np.array([row.overlap for row in qualities if row.name.startswith("random")])
-    kept = tuple(row for row in qualities if not row.name.startswith("random") or row.name == "random 0")
+    qualities, _ = measure_maps(maps, shown, train[: len(shown)], widths, k, seed)
+    random = [[overlap.value for overlap in row.overlap] for row in qualities if row.name.startswith("random")]
+    keys = np.unique(row_keys(train))
     return ImportanceOrder(
-        order=order, scores=scores, dims=widths, k=k, n_train=len(train), n_held_out=len(shown), qualities=kept,
-        random_overlap=tuple(float(value) for value in draws.mean(axis=0)), losses=losses, stopped=stopped,
-        fitted_rows=np.unique(row_keys(train)),
-    )  # fmt: skip
-
-
-def _reorder(order: npt.NDArray[np.int64], rows: FloatMatrix) -> FloatMatrix:
-    return rows[:, order]
+        arrangement=Arrangement("importance", full_dim, order=order, fitted_rows=keys),
+        scores=scores,
+        dims=widths,
+        k=k,
+        n_train=len(train),
+        n_held_out=len(shown),
+        qualities=tuple(row for row in qualities if not row.name.startswith("random") or row.name == "random 0"),
+        random_overlap=tuple(np.mean(random, axis=0).tolist()),
+        losses=losses,
+        stopped=stopped,
+    )
 
 
 def _learn_scores(
-    train: FloatMatrix, dims: tuple[int, ...], epochs: int, batch_size: int, learning_rate: float, seed: int,
-    progress: Callable[[int, int, dict[str, Any]], None] | None, cancelled: Callable[[], bool] | None,
-) -> tuple[npt.NDArray[np.float32], tuple[float, ...], str]:  # fmt: skip
+    train: FloatMatrix,
+    dims: tuple[int, ...],
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[npt.NDArray[np.float32], tuple[float, ...], str]:
     """The kernel: scores of the last finite epoch, losses, why it ended."""
     import torch
 
-    from mrl_viz.training.losses import cosines, neighbor_divergence
+    from mrl_viz.training.losses import cosines, divergence_from, neighbor_targets
 
     generator = torch.Generator().manual_seed(seed)
     rows = torch.tensor(train)
     # Start at the spread about the mean: a coordinate that is the same for all rows, however large, tells no two apart.
     spread = rows.std(dim=0)
-    scores = (
-        ((spread - spread.mean()) / spread.std().clamp_min(1e-12)).clamp(-2, 2).mul(START_SCALE).requires_grad_(True)
-    )
+    start = (spread - spread.mean()) / spread.std().clamp_min(1e-12)
+    scores = start.clamp(-2, 2).mul(START_SCALE).requires_grad_(True)
     temperatures = torch.full((len(dims),), float(np.log(TEMPERATURE)), requires_grad=True)
     optimizer = torch.optim.Adam(
         [{"params": [scores], "lr": learning_rate}, {"params": [temperatures], "lr": TEMPERATURE_RATE}]
     )
     per_epoch = max(len(rows) // batch_size, 20)
+    n_steps, step = epochs * per_epoch, 0
     kept, first = scores.detach().clone(), None
     losses: list[float] = []
-    for step in range(epochs * per_epoch):
-        if step % per_epoch == 0:
-            total = 0.0
-        noise = NOISE_START * (NOISE_END / NOISE_START) ** (step / max(epochs * per_epoch - 1, 1))
-        uniform = torch.rand(len(scores), generator=generator).clamp(1e-6, 1 - 1e-6)
-        noisy = scores - noise * (-uniform.log()).log()
-        batch = rows[torch.randperm(len(rows), generator=generator)[:batch_size]]
-        original, scale = cosines(batch), TEMPERATURE / temperatures.exp()
-        terms = torch.stack(
-            [
-                neighbor_divergence(
-                    original,
-                    gated_cosines(batch, hard_gates(noisy, dim, noise)) * scale[level],
-                    temperature=TEMPERATURE,
-                )
-                for level, dim in enumerate(dims)
-            ]
-        )
-        first = terms.detach().clamp_min(1e-6) if first is None else first
-        loss = (terms / first).mean()
-        if not torch.isfinite(loss):
-            return (
-                kept.numpy(),
-                tuple(losses),
-                f"the loss was not finite in epoch {len(losses) + 1}; the epoch before it was kept",
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item()
-        if step % per_epoch == per_epoch - 1:
-            losses.append(total / per_epoch)
-            kept = scores.detach().clone()
-            if progress is not None:
-                progress(len(losses), epochs, {"loss": losses[-1]})
-            if cancelled is not None and cancelled():
-                return kept.numpy(), tuple(losses), "cancelled"
+    for epoch in range(1, epochs + 1):
+        total = 0.0
+        for _ in range(per_epoch):
+            noise = NOISE_START * (NOISE_END / NOISE_START) ** (step / max(n_steps - 1, 1))
+            step += 1
+            uniform = torch.rand(len(scores), generator=generator).clamp(1e-6, 1 - 1e-6)
+            noisy = scores - noise * (-uniform.log()).log()
+            batch = rows[torch.randperm(len(rows), generator=generator)[:batch_size]]
+            targets = neighbor_targets(cosines(batch), temperature=TEMPERATURE)
+            scale = TEMPERATURE / temperatures.exp()
+            terms = []
+            for level, dim in enumerate(dims):
+                image = gated_cosines(batch, hard_gates(noisy, dim, noise)) * scale[level]
+                terms.append(divergence_from(targets, image, temperature=TEMPERATURE))
+            found = torch.stack(terms)
+            first = found.detach().clamp_min(1e-6) if first is None else first
+            loss = (found / first).mean()
+            if not torch.isfinite(loss):
+                why = f"the loss was not finite in epoch {epoch}; the epoch before it was kept"
+                return kept.numpy(), tuple(losses), why
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        losses.append(total / per_epoch)
+        kept = scores.detach().clone()
+        if progress is not None:
+            progress(epoch, epochs, {"loss": losses[-1]})
+        if cancelled is not None and cancelled():
+            return kept.numpy(), tuple(losses), "cancelled"
     return kept.numpy(), tuple(losses), "epochs"
 
 

@@ -12,7 +12,7 @@ from mrl_viz.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrl_viz.arrangements import LearnedMap
+    from mrl_viz.arrangements import Arrangement
     from mrl_viz.embedding.embedded import Embedded
 
 ADAPTOR_PREFIX, IMPORTANCE = "adaptor:", "importance"
@@ -69,25 +69,23 @@ def split_arrangements(text: str) -> tuple[list[str], list[str]]:
     return [part for part in plain if part.lower() != IMPORTANCE], folders
 
 
-def _learned_maps(
+def _learned_arrangements(
     wanted: Sequence[str], embedded: Embedded, dims: Sequence[int], k: int, seed: int
-) -> dict[str, LearnedMap]:
-    """The maps of adaptor folders, and the order of coordinates learnt here for "importance", by name of their line."""
+) -> list[Arrangement]:
+    """Those of adaptor folders, and the order of coordinates learnt here for "importance", named as their lines are."""
     from mrl_viz.adaptor.adaptor import Adaptor
     from mrl_viz.adaptor.importance import learn_importance
 
     model = None if embedded.corpus.embeddings is not None else embedded.model
     folders = [name for name in wanted if name != IMPORTANCE]
-    maps: dict[str, LearnedMap] = {
-        "adaptor" if len(folders) == 1 else f"{ADAPTOR_PREFIX}{folder}": Adaptor.load(
-            folder, full_dim=embedded.full_dim, model=model
-        )
-        for folder in folders
-    }
+    found = []
+    for folder in folders:
+        adaptor = Adaptor.load(folder, full_dim=embedded.full_dim, model=model)
+        found.append(adaptor.arrangement("adaptor" if len(folders) == 1 else f"{ADAPTOR_PREFIX}{folder}"))
     if IMPORTANCE in wanted:
         narrow = [dim for dim in dims if dim < embedded.full_dim]
-        maps[IMPORTANCE] = learn_importance(embedded.matrix, narrow, k=k, seed=seed)
-    return maps
+        found.append(learn_importance(embedded.matrix, narrow, k=k, seed=seed).arrangement)
+    return found
 
 
 def _sweep(args: argparse.Namespace) -> int:
@@ -96,7 +94,7 @@ def _sweep(args: argparse.Namespace) -> int:
     from mrl_viz.truncation import parse_dims
 
     plain_names, learned = split_arrangements(args.arrangements)
-    names = check_arrangements(plain_names or ["prefix"])
+    names, _ = check_arrangements(plain_names or ["prefix"])
     corpus = read_source(args)
     embedded = embed_source(args, corpus)
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
@@ -124,9 +122,9 @@ def _sweep(args: argparse.Namespace) -> int:
     say(result.overlap.takeaway())
     data = result.to_dict()
     if names != ("prefix",) or learned:
-        maps = _learned_maps(learned, embedded, dims, args.k, args.seed)
+        maps = _learned_arrangements(learned, embedded, dims, args.k, args.seed)
         with progress("controls") as show:
-            beside = controls(result, seed=args.seed, arrangements=names, learned=maps, progress=show)
+            beside = controls(result, seed=args.seed, arrangements=(*names, *maps), progress=show)
         extra = beside.to_dict()
         data["arrangements"] |= {name: rows for name, rows in extra["arrangements"].items() if name != "prefix"}
         data |= {"nestedness": extra["nestedness"], "verdict": extra["verdict"], "notes": extra["notes"]}

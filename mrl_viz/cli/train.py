@@ -11,7 +11,7 @@ from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from mrl_viz.adaptor.fit import AdaptorFit
+    from mrl_viz.adaptor.report import AdaptorFit
     from mrl_viz.embedding.embedded import Embedded
 
 
@@ -83,34 +83,30 @@ def _save_model(args: argparse.Namespace, fit: AdaptorFit, card: str) -> Path:
 
 
 def _print_fit(fit: AdaptorFit, embedded: Embedded) -> None:
-    measure = "ndcg" if fit.n_held_out_queries else "overlap"
     held_out = f"{fit.n_held_out} texts" + (f" and {fit.n_held_out_queries} queries" if fit.n_held_out_queries else "")
     say(
         f"{fit.adaptor.method} adaptor of {embedded.model}, {fit.adaptor.full_dim} dims: fitted on {fit.n_train} texts "
         f"in {fit.seconds:.1f} s (ended: {fit.stopped}); {fit.measure} on {held_out} held out"
     )
     own = fit.quality("adaptor")
-    columns = {
-        "dim": fit.dims,
-        "raw": getattr(fit.quality("prefix"), measure),
-        "svd": getattr(fit.quality("svd"), measure),
-        "own": getattr(own, measure),
-        "low": getattr(own, f"{measure}_low"),
-        "high": getattr(own, f"{measure}_high"),
-        "training": getattr(own, f"{measure}_train"),
-        "gain": fit.gain_over_svd,
-        "verdict": fit.verdicts(),
-    }
+    rows = fit.records(
+        raw=fit.measured("prefix"),
+        svd=fit.measured("svd"),
+        own=fit.measured("adaptor"),
+        training=own.ndcg_train if fit.n_held_out_queries else own.overlap_train,
+        gain=fit.gain_over_svd,
+        verdict=fit.verdicts(),
+    )
     table(
         {
             "dim": "{dim}",
             "raw prefix": "{raw:.4f}",
             "SVD": "{svd:.4f}",
             "adaptor": "{own:.4f}",
-            "95 % interval": "[{low:.4f}, {high:.4f}]",
+            "95 % interval": "[{own_low:.4f}, {own_high:.4f}]",
             "training": "{training:.4f}",
-            "against SVD": "{gain[0]:+.4f} {verdict}",
+            "against SVD": "{gain:+.4f} {verdict}",
         },
-        [dict(zip(columns, row)) for row in zip(*columns.values())],
+        rows,
     )
     say(fit.takeaway())

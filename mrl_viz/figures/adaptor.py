@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.adaptor.report import AdaptorFit
+from mrl_viz.adaptor.report import AdaptorFit, verdict
 from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, width_axis
+from mrl_viz.measures.estimate import columns
 
 # Name, colour, dash and marker of each line: three ways to tell them apart.
 LINES = {
@@ -28,7 +29,7 @@ def adaptor_curves(fit: AdaptorFit, measure: str = "overlap", focus_dim: int | N
     dims = np.asarray(fit.dims)
     for row in fit.qualities:
         label, colour, dash, symbol = LINES[row.name]
-        values, low, high = (np.asarray(getattr(row, f"{measure}{part}")) for part in ("", "_low", "_high"))
+        values, low, high = columns(getattr(row, measure))
         figure.add_scatter(
             x=dims, y=values, mode="lines+markers", name=f"{label}, held out",
             line={"color": colour, "dash": dash, "width": 4 if row.name == "adaptor" else 2},
@@ -65,13 +66,13 @@ def adaptor_gains(fit: AdaptorFit) -> go.Figure:
         ("against the raw prefix", fit.gain_over_prefix, BLUE, BESIDE),
     )
     for name, gains, colour, factor in comparisons:
-        mean, low, high = np.array([gains[level] for level in shown]).T
-        verdicts = ["better" if a > 0 else "worse" if b < 0 else "equal" for a, b in zip(low, high)]
+        mean, low, high = columns([gains[level] for level in shown])
+        verdicts = [verdict(gains[level]) for level in shown]
         figure.add_scatter(
             x=[fit.dims[level] * factor for level in shown], y=mean, mode="markers", name=name,
-            marker={"symbol": [VERDICT_SYMBOLS[verdict] for verdict in verdicts], "size": 12, "color": colour},
+            marker={"symbol": [VERDICT_SYMBOLS[found] for found in verdicts], "size": 12, "color": colour},
             error_y={"array": high - mean, "arrayminus": mean - low, "color": colour, "thickness": 2, "width": 5},
-            customdata=[[fit.dims[level], verdict, a, b] for level, verdict, a, b in zip(shown, verdicts, low, high)],
+            customdata=[[fit.dims[level], found, a, b] for level, found, a, b in zip(shown, verdicts, low, high)],
             hovertemplate=(
                 f"%{{customdata[0]}} dims, {name}: %{{y:+.3f}}<br>95 %: %{{customdata[2]:+.3f}} to %{{customdata[3]:+.3f}}"
                 "<br>%{customdata[1]}<extra></extra>"

@@ -13,7 +13,6 @@ from mrl_viz.arrangements import (
     ARRANGEMENTS,
     FEWEST_DRAWS,
     Arrangement,
-    LearnedMap,
     check_arrangements,
     held_out_rows,
     prefix_arrangement,
@@ -142,8 +141,7 @@ def compare_arrangements(
     k: int = 10,
     seed: int = 0,
     n_draws: int = FEWEST_DRAWS,
-    arrangements: Iterable[str] = ARRANGEMENTS,
-    learned: Mapping[str, LearnedMap] | None = None,
+    arrangements: Iterable[str | Arrangement] = ARRANGEMENTS,
     swept: Sweep | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ControlComparison:
@@ -157,9 +155,8 @@ def compare_arrangements(
     k : neighbors per list
     seed : of the random draws, the held-out rows and the bootstrap
     n_draws : random permutations, 10 or more
-    arrangements : names from ARRANGEMENTS
-    learned : further maps by name, such as a fitted adaptor; measured on the texts they have not seen where those are
-        enough for lists of k, else on all texts with a warning among the notes
+    arrangements : names from ARRANGEMENTS, and learnt ones such as a fitted adaptor's; those are measured on the texts
+        they have not seen where those are enough for lists of k, else on all texts with a warning among the notes
     swept : the sweep of these very rows, widths and k, where there is one already; None sweeps them
     progress : called with (sweeps done, sweeps in all)
 
@@ -175,7 +172,7 @@ def compare_arrangements(
 
     Source: random subsets as control: own definition, after Kusupati et al. 2022, arXiv:2205.13147, section 4.
     """
-    names = check_arrangements(arrangements)
+    names, learned = check_arrangements(arrangements)
     corpus = check_embeddings(corpus, "corpus")
     queries = None if queries is None else check_embeddings(queries, "queries")
     n_items, full_dim = corpus.shape
@@ -196,13 +193,10 @@ def compare_arrangements(
     notes: list[str] = []
     held_out = _held_out(n_items, full_dim, k, queries is None, seed, notes) if "svd" in names else None
     names = tuple(name for name in names if name != "svd" or held_out is not None)
-    learned = learned or {}
     n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names) + 2 * len(learned)
     n_done = 0
 
-    def measure(
-        arrangement: Arrangement | LearnedMap, rows: npt.NDArray[np.int64] | None = None
-    ) -> tuple[Sweep, Floats]:
+    def measure(arrangement: Arrangement, rows: npt.NDArray[np.int64] | None = None) -> tuple[Sweep, Floats]:
         nonlocal n_done, swept
         is_whole = rows is None and arrangement is prefix_map
         if is_whole and swept is not None:
@@ -241,13 +235,14 @@ def compare_arrangements(
         else:
             sweep, per_query[name] = measure(suffix_arrangement(full_dim) if name == "suffix" else prefix_map)
         curves[name] = _curve(name, sweep, per_query[name], n_draws if name == "random" else 1, seed, sd, prefix)
-    for name, map_ in learned.items():
-        rows, note = _unseen_rows(name, map_, corpus, k, queries is None)
+    for arrangement in learned:
+        rows, note = _unseen_rows(arrangement, corpus, k, queries is None)
         # Neighbors are those of the original full vectors: a map may change even what its own full width finds.
         truth, values = measure(prefix_map, rows)
-        sweep, _ = measure(map_, rows)
+        sweep, _ = measure(arrangement, rows)
         learned_values = shared_share(sweep.indices, truth.indices[-1])
-        curves[name] = _curve(name, sweep, learned_values, 1, seed, None, values.mean(axis=1))
+        prefix = values.mean(axis=1)
+        curves[arrangement.name] = _curve(arrangement.name, sweep, learned_values, 1, seed, None, prefix)
         notes.append(note)
     nested = None
     if "prefix" in per_query and "random" in per_query:
@@ -333,10 +328,10 @@ def _held_out(
 
 
 def _unseen_rows(
-    name: str, learned: LearnedMap, corpus: npt.NDArray[np.floating[Any]], k: int, is_self: bool
+    learned: Arrangement, corpus: npt.NDArray[np.floating[Any]], k: int, is_self: bool
 ) -> tuple[npt.NDArray[np.int64] | None, str]:
     """The rows to measure a learnt map on, None for all of them, and what to say about it."""
-    seen = learned.has_seen(corpus)
+    name, seen = learned.name, learned.has_seen(corpus)
     n_seen, unseen = int(seen.sum()), np.flatnonzero(~seen)
     if n_seen == 0:
         return None, f"{name} was fitted on none of these {len(corpus)} texts."

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import streamlit as st
 
-from mrl_viz.adaptor.fit import FEWEST_ROWS, AdaptorFit, AdaptorMethod, fit_adaptor, suggested_settings
+from mrl_viz.adaptor.fit import FEWEST_ROWS, AdaptorMethod, fit_adaptor, suggested_settings
 from mrl_viz.adaptor.model_folder import save_sentence_transformer
+from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 from mrl_viz.embedding.store import EmbeddingStore
@@ -21,7 +22,7 @@ from mrl_viz.ui.results import with_queries
 from mrl_viz.ui.workspace import Workspace
 
 METHOD_NAMES: dict[AdaptorMethod, str] = {
-    "neighbors": "Keep neighbors (default): SVD, then turned so that each width keeps its neighbors",
+    "neighbors": "Keep neighbors (default): SVD, then rotated further so that each width keeps its neighbors",
     "paper": "Matryoshka-Adaptor, as in the paper: a residual network",
     "search": "Search-Adaptor: learns ranking at full width, from judgements",
     "svd": "SVD alone: a rotation, nothing to train",
@@ -116,14 +117,16 @@ def fit_facts(fit: AdaptorFit) -> None:
         "converged": "no better for a while",
         "cancelled": "stopped by you; the best so far is kept",
     }
-    if fit.turn < 1:
-        split += f"; of the learnt turn {fit.turn:.0%} was kept, as far as it helped the texts to stop by"
+    if fit.learnt_share < 1:
+        split += (
+            f"; of what it learnt beyond SVD {fit.learnt_share:.0%} was kept, as much as helped the texts to stop by"
+        )
     st.caption(plain(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}."))
     not_better = [
         str(dim) for dim, what in zip(fit.dims, fit.verdicts()) if what != "better" and dim < fit.adaptor.full_dim
     ]
     losses = [
-        str(dim) for dim, (_, _, high) in zip(fit.dims, fit.gain_over_prefix) if high < 0 and dim < fit.adaptor.full_dim
+        str(dim) for dim, gain in zip(fit.dims, fit.gain_over_prefix) if gain.high < 0 and dim < fit.adaptor.full_dim
     ]
     if not_better and fit.adaptor.method != "svd":
         st.warning(
@@ -138,17 +141,20 @@ def fit_facts(fit: AdaptorFit) -> None:
 
 def verdict_rows(fit: AdaptorFit) -> list[dict[str, Any]]:
     """One record per width below the full one: the three maps, the differences with their intervals, the verdict."""
-    measure = "ndcg" if fit.n_held_out_queries else "overlap"
-    raw, svd, own = (getattr(fit.quality(name), measure) for name in ("prefix", "svd", "adaptor"))
+    own = fit.quality("adaptor")
+    columns = zip(
+        fit.dims[:-1],
+        *(fit.measured(name) for name in ("prefix", "svd", "adaptor")),
+        own.ndcg_train if fit.n_held_out_queries else own.overlap_train,
+        fit.verdicts(),
+        fit.gain_over_svd,
+    )
     return [
         {
-            "dims": dim, "raw prefix": raw[level], "SVD": svd[level], "adaptor": own[level],
-            "adaptor, training": getattr(fit.quality("adaptor"), f"{measure}_train")[level],
-            "against SVD": verdict, "difference": fit.gain_over_svd[level][0], "low": fit.gain_over_svd[level][1],
-            "high": fit.gain_over_svd[level][2],
+            "dims": dim, "raw prefix": raw.value, "SVD": svd.value, "adaptor": adaptor.value, "adaptor, training": train,
+            "against SVD": found, "difference": gain.value, "low": gain.low, "high": gain.high,
         }
-        for level, (dim, verdict) in enumerate(zip(fit.dims, fit.verdicts()))
-        if dim < fit.adaptor.full_dim
+        for dim, raw, svd, adaptor, train, found, gain in columns
     ]  # fmt: skip
 
 

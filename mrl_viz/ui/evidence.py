@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from mrl_viz.analysis import controls as measure_controls
-from mrl_viz.arrangements import LearnedMap
+from mrl_viz.arrangements import ARRANGEMENTS, Arrangement
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
@@ -27,7 +27,7 @@ def controls(workspace: Workspace) -> ControlComparison | None:
     if n_items > MOST_UNASKED and not st.toggle(f"Measure the controls on {n_items:,} texts", key="controls"):
         return None
     embedded, fit = workspace.embedded, session_adaptor(workspace)
-    learned = {"adaptor": fit.adaptor} if fit is not None else {}
+    learned = () if fit is None else (fit.adaptor.arrangement(),)
     key = "" if fit is None else fit.adaptor.fingerprint
     return _controls(embedded.fingerprint, workspace.dims, workspace.k, key, embedded, learned)
 
@@ -39,9 +39,9 @@ def _controls(
     k: int,
     adaptor: str,
     _embedded: Embedded,
-    _learned: Mapping[str, LearnedMap],
+    _learned: tuple[Arrangement, ...],
 ) -> ControlComparison:
-    return measure_controls(analysis(_embedded, dims, k), learned=_learned)
+    return measure_controls(analysis(_embedded, dims, k), arrangements=(*ARRANGEMENTS, *_learned))
 
 
 def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:

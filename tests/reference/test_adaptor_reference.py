@@ -47,8 +47,8 @@ def fitted(request, tmp_path_factory):
 def test_a_frozen_model_gains_at_every_narrow_width(fitted):
     """MiniLM was never trained for truncation: on held-out sentences the adaptor beats its raw prefix at 8 to 64 dims, surely."""
     fit = fitted[2]
-    assert [low > 0.05 for _, low, _ in fit.gain_over_prefix[:4]] == [True] * 4
-    own, prefix = (fit.quality(name).overlap for name in ("adaptor", "prefix"))
+    assert [gain.low > 0.05 for gain in fit.gain_over_prefix[:4]] == [True] * 4
+    own, prefix = ([overlap.value for overlap in fit.quality(name).overlap] for name in ("adaptor", "prefix"))
     # The paper speaks of half the width at equal quality: here 32 adapted dims do better than 64 raw ones.
     assert own[2] > prefix[3] or own[1] > prefix[2]
 

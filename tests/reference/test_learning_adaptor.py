@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, fit_adaptor
+from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, choose_rotation, fit_adaptor
 from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.adaptor.network import AdaptorNetwork
-from mrl_viz.adaptor.report import choose_turn
 from mrl_viz.arrangements import svd_rotation
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
@@ -43,9 +42,9 @@ def test_default_adaptor_beats_the_raw_prefix_on_held_out_sample_rows(minilm):
     fit = fit_adaptor(minilm, [8, 16, 32, 64], settings=AdaptorSettings(batch_size=128), held_out=0.3, validation=0.15)
     assert fit.dims == (8, 16, 32, 64, 384)
     for level in range(3):
-        assert fit.gain_over_prefix[level][1] > 0
+        assert fit.gain_over_prefix[level].low > 0
     raw, own = fit.quality("prefix").overlap, fit.quality("adaptor").overlap
-    assert all(mine > plain for mine, plain in zip(own[:4], raw))
+    assert all(mine.value > plain.value for mine, plain in zip(own[:4], raw))
 
 
 def test_widths_from_the_pivot_up_are_exactly_those_of_svd():
@@ -57,23 +56,23 @@ def test_widths_from_the_pivot_up_are_exactly_those_of_svd():
         left, right = fit.adaptor.apply(ROWS, dim=dim), plain.apply(ROWS, dim=dim)
         np.testing.assert_allclose(left @ left.T, right @ right.T, atol=1e-5)
     is_svd = np.allclose(fit.adaptor.apply(ROWS, dim=4), plain.apply(ROWS, dim=4), atol=1e-3)
-    assert is_svd == (fit.turn == 0)
+    assert is_svd == (fit.learnt_share == 0)
     assert fit.strength == 0
 
 
-def test_choose_turn_keeps_what_helps_and_drops_what_does_not():
+def test_choose_rotation_keeps_what_helps_and_drops_what_does_not():
     """From a bad start to a good end some of the way is kept, the other way round none; what is kept is a rotation."""
     generator = np.random.default_rng(3)
     rows = (generator.normal(size=(500, 24)) * np.geomspace(1, 0.02, 24)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    good, turn = np.eye(24, dtype=np.float32), np.linalg.qr(generator.normal(size=(24, 24)))[0]
-    turn[0] *= np.sign(np.linalg.det(turn))
-    bad = turn.astype(np.float32)
+    good, other = np.eye(24, dtype=np.float32), np.linalg.qr(generator.normal(size=(24, 24)))[0]
+    other[0] *= np.sign(np.linalg.det(other))
+    bad = other.astype(np.float32)
     settings = AdaptorSettings(k=5)
-    share, kept = choose_turn(good, bad, rows[:300], rows[300:], (4, 8), settings)
+    share, kept = choose_rotation(good, bad, rows[:300], rows[300:], (4, 8), settings)
     assert share > 0
     np.testing.assert_allclose(kept @ kept.T, np.eye(24), atol=1e-5)
-    assert choose_turn(bad, good, rows[:300], rows[300:], (4, 8), settings)[0] == 0
+    assert choose_rotation(bad, good, rows[:300], rows[300:], (4, 8), settings)[0] == 0
 
 
 def test_svd_rotation_is_numpys_svd():
@@ -169,8 +168,8 @@ def test_supervised_learns_the_judgements():
     qrels = {query: {int(row): 1 for row in found} for query, found in enumerate(nearest)}
     settings = AdaptorSettings(epochs=8, batch_size=64, hidden_dim=32, k=5, gamma=30, learning_rate=0.01)
     fit = fit_adaptor(rows, [3], method="paper", queries=queries, qrels=qrels, settings=settings)
-    assert fit.quality("adaptor").ndcg[0] > 2 * fit.quality("prefix").ndcg[0]
-    assert fit.gain_over_prefix[0][1] > 0
+    assert fit.quality("adaptor").ndcg[0].value > 2 * fit.quality("prefix").ndcg[0].value
+    assert fit.gain_over_prefix[0].low > 0
     assert fit.measure == "nDCG@10"
 
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from mrl_viz.adaptor.adaptor import Adaptor, row_keys
+from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.adaptor.fit import FEWEST_ROWS, fit_adaptor, suggested_settings
+from mrl_viz.arrangements import row_keys
 from mrl_viz.cli.explore import split_arrangements
 from mrl_viz.cli.main import main
 from mrl_viz.errors import EmptyInputError, InvalidInputError
@@ -25,30 +26,36 @@ def fit():
 
 def test_rows_are_known_again_at_any_scale_and_from_disk(fit, tmp_path):
     """Exactly the rows not held out are known, also rescaled, slightly disturbed, or by the adaptor read back."""
-    assert (~fit.adaptor.has_seen(ROWS)).sum() == fit.n_held_out
+    known = fit.adaptor.arrangement()
+    assert (~known.has_seen(ROWS)).sum() == fit.n_held_out
     loaded = Adaptor.load(fit.adaptor.save(tmp_path / "a"))
-    np.testing.assert_array_equal(loaded.has_seen(ROWS * 7), fit.adaptor.has_seen(ROWS))
+    again = loaded.arrangement()
+    np.testing.assert_array_equal(again.has_seen(ROWS * 7), known.has_seen(ROWS))
     assert loaded.fingerprint == fit.adaptor.fingerprint
-    assert (loaded.has_seen(ROWS * (1 + 1e-7)) == fit.adaptor.has_seen(ROWS)).mean() > 0.98
-    assert not fit.adaptor.has_seen(RNG.normal(size=(50, 24))).any()
+    assert (again.has_seen(ROWS * (1 + 1e-7)) == known.has_seen(ROWS)).mean() > 0.98
+    assert not known.has_seen(RNG.normal(size=(50, 24))).any()
     assert len(np.unique(row_keys(ROWS))) == len(ROWS)
 
 
 def test_a_learned_map_is_measured_on_rows_it_has_not_seen(fit):
     """Its line is the one of the fit's own held-out rows, with the prefix on those beside it, and a note says so."""
-    controls = compare_arrangements(ROWS, dims=[4, 8], arrangements=["prefix"], learned={"adaptor": fit.adaptor})
+    controls = compare_arrangements(ROWS, dims=[4, 8], arrangements=["prefix", fit.adaptor.arrangement()])
     curve = controls.curves["adaptor"]
     assert curve.n_items == fit.n_held_out == 60
-    np.testing.assert_allclose(columns(curve.overlap)[0], fit.quality("adaptor").overlap, atol=1e-12)
-    np.testing.assert_allclose(curve.prefix_overlap, fit.quality("prefix").overlap, atol=1e-12)
+    np.testing.assert_allclose(
+        columns(curve.overlap)[0], [estimate.value for estimate in fit.quality("adaptor").overlap], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        curve.prefix_overlap, [estimate.value for estimate in fit.quality("prefix").overlap], atol=1e-12
+    )
     assert any("fitted on 240 of these 300 texts and is measured on the other 60" in note for note in controls.notes)
     assert "adaptor" in [trace.name for trace in controls_curve(controls).data]
 
 
 def test_rows_all_seen_are_measured_with_a_warning(fit):
     """Where too few unseen rows are left, the line is of seen rows and a note says that it flatters."""
-    seen = ROWS[fit.adaptor.has_seen(ROWS)]
-    controls = compare_arrangements(seen, dims=[4], arrangements=["prefix"], learned={"adaptor": fit.adaptor})
+    seen = ROWS[fit.adaptor.arrangement().has_seen(ROWS)]
+    controls = compare_arrangements(seen, dims=[4], arrangements=["prefix", fit.adaptor.arrangement()])
     assert controls.curves["adaptor"].n_items == len(seen)
     assert any("flatters" in note for note in controls.notes)
 
@@ -56,7 +63,7 @@ def test_rows_all_seen_are_measured_with_a_warning(fit):
 def test_overlap_is_with_the_original_neighbors_at_full_width_too():
     """A map that changes the full width is not compared with itself: at the full width it scores below 1."""
     squeeze = Adaptor("paper", 24, (4,), None, np.diag(np.linspace(0.01, 3, 24)).astype(np.float32))
-    controls = compare_arrangements(ROWS, dims=[4], arrangements=["prefix"], learned={"mine": squeeze})
+    controls = compare_arrangements(ROWS, dims=[4], arrangements=["prefix", squeeze.arrangement("mine")])
     assert controls.curves["mine"].overlap[-1].value < 0.9
     assert controls.curves["prefix"].overlap[-1].value == 1
 

@@ -82,4 +82,5 @@ def test_bad_input_is_one_clear_error(call, error, message):
 
 def test_names_come_in_one_order():
     """Names are read whatever their case, spaces and order, each once."""
-    assert check_arrangements([" SVD", "prefix", "svd"]) == ("prefix", "svd")
+    mine = prefix_arrangement(4)
+    assert check_arrangements([" SVD", mine, "prefix", "svd"]) == (("prefix", "svd"), (mine,))

@@ -56,13 +56,13 @@ def test_learnt_order_finds_the_coordinates_that_carry_neighbors():
     assert len(set(result.order[:6]) & set(range(10, 16))) >= 5
     assert sorted(result.order) == list(range(24))
     for level in range(2):
-        own = result.quality("importance").overlap[level]
+        own = result.quality("importance").overlap[level].value
         assert own > max(
-            result.quality("prefix").overlap[level],
-            result.quality("variance").overlap[level],
+            result.quality("prefix").overlap[level].value,
+            result.quality("variance").overlap[level].value,
             result.random_overlap[level],
         )
-    np.testing.assert_array_equal(result.apply(ROWS), ROWS[:, result.order])
+    np.testing.assert_array_equal(result.arrangement.apply(ROWS), ROWS[:, result.order])
     assert result.losses[-1] < result.losses[0]
     assert json.dumps(result.to_dict())
     assert "3 dims" in result.takeaway()
@@ -82,7 +82,11 @@ def test_same_seed_same_bytes_and_cancel():
         (lambda: learn_importance(ROWS[:50], [4]), EmptyInputError, "50 rows"),
         (lambda: learn_importance(ROWS, [4], epochs=0), InvalidInputError, "`epochs` is 0"),
         (lambda: learn_importance(ROWS, [4], held_out=0), InvalidInputError, "`held_out` is 0"),
-        (lambda: learn_importance(ROWS, [4], epochs=1, batch_size=64).apply(ROWS[:, :9]), ShapeError, "9 coordinates"),
+        (
+            lambda: learn_importance(ROWS, [4], epochs=1, batch_size=64).arrangement.apply(ROWS[:, :9]),
+            ShapeError,
+            "9 coordinates",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(call, error, match):
