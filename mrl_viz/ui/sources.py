@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from mrl_viz.data.corpus import Corpus, DataCheck, corpus_from_texts, with_texts
+from mrl_viz.data.beir import read_qrels
+from mrl_viz.data.corpus import Corpus, corpus_from_texts, with_qrels, with_queries, with_texts
 from mrl_viz.data.reading import read_upload
 from mrl_viz.data.tables import table_columns
 from mrl_viz.embedding.catalogue import find_card
@@ -15,6 +16,7 @@ from mrl_viz.ui.workspace import Source, Workspace, own_corpus, use_corpus
 
 TABLE_TYPES = (".csv", ".tsv", ".jsonl", ".parquet")
 TEXT_TYPES = ["txt", "csv", "tsv", "jsonl", "parquet"]
+QRELS_TYPES = ["tsv", "txt", "qrels"]
 VECTOR_TYPES = ["npy", "npz", "safetensors", "parquet"]
 UPLOAD_TYPES = list(dict.fromkeys([*TEXT_TYPES, "zip", *VECTOR_TYPES]))
 AUTOMATIC = "(automatic)"
@@ -82,10 +84,8 @@ def _upload() -> None:
         )
         keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
         corpus = _read(file.file_id, name, text_column, label_column, keep, content)
-        source = Source(name, text_column, label_column, keep)
-        if corpus.embeddings is not None:
-            corpus, source = _add_texts(corpus, source)
-    check_shown(corpus.check)
+        corpus, source = _with_files(corpus, Source(name, text_column, label_column, keep))
+    check_shown(corpus)
     if st.button("Use this file", key="use_upload", type="primary"):
         _use(corpus, source)
 
@@ -112,18 +112,30 @@ def _choose_columns(name: str, content: bytes) -> tuple[str | None, str | None]:
     return (None if text == AUTOMATIC else text), (None if label == AUTOMATIC else label)
 
 
-def _add_texts(corpus: Corpus, source: Source) -> tuple[Corpus, Source]:
-    """Ready vectors with the texts of a second file, where one is given."""
-    file = st.file_uploader("Texts of these vectors, in the same order (optional)", type=TEXT_TYPES, key="vector_texts")
-    if file is None:
-        return corpus, source
-    texts = read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1).texts
-    return with_texts(corpus, texts), replace(source, texts_file=file.name)
+def _with_files(corpus: Corpus, source: Source) -> tuple[Corpus, Source]:
+    """The data with the texts of ready vectors, queries and judgements from files of their own, where there are any."""
+    ready = corpus.embeddings is not None
+    label = "Texts of these vectors, in the same order (optional)"
+    if ready and (file := st.file_uploader(label, TEXT_TYPES, key="vector_texts")):
+        texts = read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1).texts
+        corpus, source = with_texts(corpus, texts), replace(source, texts_file=file.name)
+    with st.expander("Queries and judgements (optional)"):
+        kinds, what = (VECTOR_TYPES, "vectors of the same model") if ready else (TEXT_TYPES, "texts")
+        if file := st.file_uploader(f"Queries: {what}", kinds, key="upload_queries"):
+            queries = read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1, unnamed="query")
+            corpus, source = with_queries(corpus, queries), replace(source, queries=file.name)
+        if file := st.file_uploader(
+            "Judgements: query, text and grade on each line, as BEIR or TREC write them", QRELS_TYPES,
+            key="upload_qrels", help="Texts and queries are called by their ids, or by their row, from 0, where the files have no ids.",
+        ):  # fmt: skip
+            qrels = read_qrels(file.name, file.getvalue())
+            corpus, source = with_qrels(corpus, qrels, are_named=True), replace(source, qrels=file.name)
+    return corpus, source
 
 
 def data_check(workspace: Workspace) -> None:
     """What was read, dropped and found, and what the model does not read of it."""
-    check_shown(workspace.corpus.check)
+    check_shown(workspace.corpus)
     embedded = workspace.embedded
     if embedded.n_overlong:
         st.warning(
@@ -132,8 +144,9 @@ def data_check(workspace: Workspace) -> None:
         )
 
 
-def check_shown(check: DataCheck) -> None:
-    """Counts of a data check."""
+def check_shown(corpus: Corpus) -> None:
+    """Counts of what was read."""
+    check = corpus.check
     cells = st.columns(4)
     cells[0].metric("Texts", f"{check.n_items:,}")
     cells[1].metric("Empty, dropped", f"{check.n_empty:,}")
@@ -143,6 +156,8 @@ def check_shown(check: DataCheck) -> None:
     cells[3].metric("Longest", f"{check.longest_chars:,}", help="Characters of the longest text.")
     if check.label_columns:
         st.caption(plain(f"Labels found: {', '.join(check.label_columns)}."))
+    if corpus.query_ids:
+        st.caption(f"{len(corpus.query_ids):,} queries, {len(corpus.qrels):,} of them judged.")
     for note in check.notes:
         st.caption(plain(note))
 

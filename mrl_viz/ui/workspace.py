@@ -17,8 +17,8 @@ PASTED = "texts.txt"
 class Source:
     """Where the texts came from, as a user would read them again: a file's name and what was chosen for it.
 
-    `texts_file` : the file of the texts of ready vectors. `is_saved` : whether the file is the user's own, not one she
-    would have to make of what she pasted.
+    `texts_file` : the file of the texts of ready vectors. `queries`, `qrels` : files of their own. `is_saved` : whether
+    the file is the user's own, not one she would have to make of what she pasted.
     """
 
     file: str = PASTED
@@ -26,6 +26,8 @@ class Source:
     label_column: str | None = None
     keep_duplicates: bool = False
     texts_file: str | None = None
+    queries: str | None = None
+    qrels: str | None = None
     is_saved: bool = True
 
 
