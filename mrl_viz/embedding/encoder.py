@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -69,8 +70,83 @@ def model_identity(encoder: Encoder) -> str:
     return fingerprint(encoder.name, encoder.revision, *prompts, encoder.pre_truncation)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchEncoder(ABC):
+    """What encoders share: batches go to the model one after another, progress moves, and between two a run can be stopped.
+
+    A subclass has `name`, `revision` and `full_dim`, and says in `_vectors` how a batch is encoded.
+    """
+
+    matryoshka_dims: tuple[int, ...] | None = None
+    query_prompt: str = ""
+    document_prompt: str = ""
+    pre_truncation: str = "none"
+    max_tokens: int | None = None
+
+    if TYPE_CHECKING:  # fields of some subclasses and properties of others
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def full_dim(self) -> int: ...
+
+    @abstractmethod
+    def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
+        """The vectors of one batch."""
+
+    def _batches(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
+        """Rows of the texts, in order, in batches; a row in none is never sent, and its vector is 0."""
+        return [range(start, min(start + CALL_BATCH, len(texts))) for start in range(0, len(texts), CALL_BATCH)]
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Kind = "document",
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> FloatMatrix:
+        """Vectors of shape (n_texts, full_dim), float32, at full width, as the model gives them.
+
+        Parameters
+        ----------
+        texts : any number
+        kind : which prompt stands before each text
+        progress : called with (texts done, texts in all); cancelled : asked between batches
+
+        Raises
+        ------
+        CancelledError : `cancelled` returned true. ShapeError : the model does not give one vector for each text.
+        """
+        prompt = self.query_prompt if kind == "query" else self.document_prompt
+        rows: FloatMatrix | None = None
+        done = 0
+        for batch in self._batches(texts):
+            if cancelled is not None and cancelled():
+                raise CancelledError(f"Embedding was stopped after {done} of {len(texts)} texts.")
+            vectors = self._vectors([texts[row] for row in batch], prompt, cancelled)
+            if rows is None:
+                rows = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+            if vectors.shape != (len(batch), rows.shape[1]):
+                raise ShapeError(
+                    f"`{self.name}` gave an array of shape {vectors.shape} for {len(batch)} texts; "
+                    "give one vector each, all of one width."
+                )
+            rows[np.asarray(batch)] = vectors
+            done = batch[-1] + 1
+            if progress is not None:
+                progress(done, len(texts))
+        if progress is not None and done < len(texts):
+            progress(len(texts), len(texts))
+        return np.zeros((len(texts), self.full_dim), dtype=np.float32) if rows is None else rows
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Words of each text, where there is no tokenizer."""
+        return [len(text.split()) for text in texts]
+
+
 @dataclass(frozen=True)
-class CallableEncoder:
+class CallableEncoder(BatchEncoder):
     """Any function from texts to vectors as an `Encoder`.
 
     `call` : from a list of texts to an array of shape (n_texts, full_dim). `name` : what results call it. `revision` : changes
@@ -81,49 +157,12 @@ class CallableEncoder:
     call: Callable[[list[str]], Any] = field(repr=False)
     name: str
     revision: str = ""
-    query_prompt: str = ""
-    document_prompt: str = ""
-    matryoshka_dims: tuple[int, ...] | None = None
-    pre_truncation: str = "none"
-    max_tokens: int | None = None
 
     @cached_property
     def full_dim(self) -> int:
         """Coordinates per vector, found by encoding one word."""
         return int(self.encode(["word"]).shape[1])
 
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: Kind = "document",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> FloatMatrix:
-        """Vectors of shape (n_texts, full_dim), float32.
-
-        Raises
-        ------
-        ShapeError : not one vector for each text, of one width, finite. CancelledError : `cancelled` returned true.
-        """
-        prompt = self.query_prompt if kind == "query" else self.document_prompt
-        parts: list[FloatMatrix] = []
-        for start in range(0, len(texts), CALL_BATCH):
-            if cancelled is not None and cancelled():
-                raise CancelledError(f"Embedding was stopped after {start} of {len(texts)} texts.")
-            batch = [prompt + text for text in texts[start : start + CALL_BATCH]]
-            given = self.call(batch)
-            rows = check_embeddings(given.detach().cpu() if hasattr(given, "detach") else given, self.name)
-            if rows.shape != (len(batch), (parts or [rows])[0].shape[1]):
-                raise ShapeError(
-                    f"`{self.name}` gave an array of shape {rows.shape} for {len(batch)} texts; "
-                    "give one vector each, all of one width."
-                )
-            parts.append(rows.astype(np.float32))
-            if progress is not None:
-                progress(start + len(batch), len(texts))
-        return np.concatenate(parts) if parts else np.empty((0, self.full_dim), dtype=np.float32)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Words of each text: a function has no tokenizer."""
-        return [len(text.split()) for text in texts]
+    def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
+        given = self.call([prompt + text for text in batch])
+        return check_embeddings(given.detach().cpu() if hasattr(given, "detach") else given, self.name)

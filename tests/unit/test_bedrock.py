@@ -276,7 +276,6 @@ def test_encode_keeps_the_order_of_requests_side_by_side(server, load, wordllama
 def test_the_store_keeps_what_was_paid_for(server, load, wordllama, tmp_path, monkeypatch):
     """When one text drops the connection for ever, finished batches are stored; the next run sends only the others."""
     monkeypatch.setattr(store, "BATCH", 4, raising=False)
-    monkeypatch.setattr(bedrock, "COMMIT_SIZE", 4)
     server.failing = {TEXTS[9]}
     with pytest.raises(ApiError, match=r"3 attempts .the connection to 127.0.0.1:.* broke off"):
         store.EmbeddingStore(tmp_path).embed(load(), TEXTS)

@@ -165,7 +165,7 @@ def test_encode_leaves_blank_texts_at_zero_without_sending_them(server, load, wo
 
 def test_encode_splits_batches_by_tokens(server, load, monkeypatch):
     """A request also ends before it would hold too many tokens; one long text still goes alone."""
-    monkeypatch.setattr(openai_compatible, "BATCH_TOKENS", 10)
+    monkeypatch.setattr(openai_compatible.OpenAICompatibleEncoder, "batch_tokens", 10)
     load().encode(["a" * 80, "b" * 20, "c" * 20, "d"])
     assert [len(body["input"]) for body in server.bodies] == [1, 2, 1]
 
@@ -330,7 +330,6 @@ def test_the_store_keeps_what_was_paid_for(server, load, wordllama, tmp_path, mo
     """After 429 for ever the finished batches are stored, and the next run sends only the others."""
     monkeypatch.setattr(store, "BATCH", 4, raising=False)
     encoder = load(batch_size=4)
-    assert encoder.commit_size == 4
     server.faults = [answer(), answer()]
     server.fault = refuse(429)
     with pytest.raises(ApiError, match="what the store has is kept"):

@@ -13,11 +13,12 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from mrl_viz.embedding.encoder import BatchEncoder
 from mrl_viz.errors import ApiError, CancelledError, InvalidInputError
 from mrl_viz.truncation import FloatMatrix
 
@@ -174,42 +175,51 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def encode_in_batches(
-    texts: Sequence[str],
-    *,
-    full_dim: int,
-    max_texts: int,
-    ask: Callable[[list[str]], FloatMatrix],
-    progress: Callable[[int, int], None] | None,
-    cancelled: Callable[[], bool] | None,
-    max_tokens: float = math.inf,
-) -> FloatMatrix:
-    """The vectors of the texts, shape (n_texts, full_dim), float32; a blank text is not sent, its vector is 0.
+@dataclass(frozen=True)
+class ApiEncoder(BatchEncoder):
+    """A model behind an API, as far as all are alike; a blank text is never sent, its vector is 0.
 
-    Parameters
-    ----------
-    max_texts, max_tokens : of one batch; a single text may be longer. ask : from a batch of n texts to (n, full_dim)
-
-    Raises
-    ------
-    InvalidInputError : a text that UTF-8 cannot hold.
-    CancelledError : `cancelled` returned true between batches.
+    `host` : where it is. `batch_size` : texts asked for between two reports. The client holds key or credentials and is not
+    represented.
     """
-    broken = next((row for row, text in enumerate(texts) if not _is_utf8(text)), None)
-    if broken is not None:
-        raise InvalidInputError(f"`texts` has half a character (a lone surrogate) in row {broken}; repair that text.")
-    rows = np.zeros((len(texts), full_dim), dtype=np.float32)
-    done = 0
-    for batch in _batches(texts, max_texts, max_tokens):
-        if cancelled is not None and cancelled():
-            raise CancelledError(f"Embedding was stopped after {done} of {len(texts)} texts.")
-        rows[batch] = ask([texts[row] for row in batch])
-        done = batch[-1] + 1
-        if progress is not None:
-            progress(done, len(texts))
-    if progress is not None and done < len(texts):
-        progress(len(texts), len(texts))
-    return rows
+
+    name: str
+    revision: str
+    host: str
+    batch_size: int
+    backoff: Backoff
+    client: Any = field(repr=False, compare=False)
+    batch_tokens: ClassVar[float] = math.inf
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Rows of the texts that are not blank, in batches of at most `batch_size` texts and `batch_tokens` tokens.
+
+        Raises
+        ------
+        InvalidInputError : a text that UTF-8 cannot hold, before anything is sent.
+        """
+        broken = next((row for row, text in enumerate(texts) if not _is_utf8(text)), None)
+        if broken is not None:
+            raise InvalidInputError(
+                f"`texts` has half a character (a lone surrogate) in row {broken}; repair that text."
+            )
+        batch: list[int] = []
+        tokens = 0
+        for row, text in enumerate(texts):
+            if not text.strip():
+                continue
+            length = estimate_tokens(text)
+            if batch and (len(batch) == self.batch_size or tokens + length > self.batch_tokens):
+                yield batch
+                batch, tokens = [], 0
+            batch.append(row)
+            tokens += length
+        if batch:
+            yield batch
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """About how many tokens each text has; the server's own tokenizer is not here."""
+        return [estimate_tokens(text) for text in texts]
 
 
 def _is_utf8(text: str) -> bool:
@@ -218,23 +228,6 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _batches(texts: Sequence[str], max_texts: int, max_tokens: float) -> Iterator[list[int]]:
-    """Rows of the texts that are not blank, in order, in batches."""
-    batch: list[int] = []
-    tokens = 0
-    for row, text in enumerate(texts):
-        if not text.strip():
-            continue
-        length = estimate_tokens(text)
-        if batch and (len(batch) == max_texts or tokens + length > max_tokens):
-            yield batch
-            batch, tokens = [], 0
-        batch.append(row)
-        tokens += length
-    if batch:
-        yield batch
 
 
 def parse_json(content: bytes) -> Any:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
-from mrl_viz.embedding.encoder import Kind
 from mrl_viz.embedding.encoders.api import (
     UNREACHABLE_ATTEMPTS,
+    ApiEncoder,
     Backoff,
     TransientFailure,
     check_rows,
-    encode_in_batches,
-    estimate_tokens,
     keep_out_of_logs,
     parse_json,
     retry_after,
@@ -37,8 +35,8 @@ PIP_COMMAND = "pip install 'boto3>=1.40,<2'"
 TITAN_V2 = "amazon.titan-embed-text-v2:0"
 TITAN_DIMENSIONS = (256, 512, 1024)
 TITAN_MAX_TOKENS = 8192
-# Texts between two commits of the store, and requests at a time: far below an account's usual limits.
-COMMIT_SIZE, CONCURRENCY = 64, 4
+# Requests at a time: far below an account's usual limits.
+CONCURRENCY = 4
 TIMEOUT_S, CONNECT_TIMEOUT_S = 60.0, 10.0
 RETRIED = frozenset({
     "ThrottlingException", "TooManyRequestsException", "ServiceUnavailableException", "InternalServerException",
@@ -52,68 +50,24 @@ SET_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFI
 
 
 @dataclass(frozen=True)
-class TitanEncoder:
-    """Titan Text Embeddings V2 as an `Encoder`.
+class TitanEncoder(ApiEncoder):
+    """Titan Text Embeddings V2. `full_dim` : the width asked for, 256, 512 or 1024. `normalize` : unit vectors from the server.
+    `concurrency` : requests at a time.
 
-    `full_dim` : the width asked for, 256, 512 or 1024. `host` : the service's address. `normalize` : unit vectors from
-    the server. `concurrency` : requests at a time. The client holds the credentials and is not represented.
+    Encoding raises ApiError where the service refuses, answers wrongly or not at all, after the attempts `backoff` allows, and
+    ModelUnavailableError where it refuses credentials or model.
     """
 
-    name: str
-    revision: str
     full_dim: int
-    host: str
     normalize: bool
     concurrency: int
-    backoff: Backoff
-    client: Any = field(repr=False, compare=False)
-    matryoshka_dims: tuple[int, ...] | None = None
-    query_prompt: str = ""
-    document_prompt: str = ""
-    pre_truncation: str = "none"
-    max_tokens: int | None = TITAN_MAX_TOKENS
 
-    @property
-    def commit_size(self) -> int:
-        """Texts after which the store should commit."""
-        return COMMIT_SIZE
+    def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
+        def ask(text: str) -> FloatMatrix:
+            return self.backoff.run(lambda: self._request(text), self.name, cancelled)
 
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: Kind = "document",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> FloatMatrix:
-        """Vectors of shape (n_texts, full_dim), float32, as the server sends them; a blank text, never sent, is 0.
-
-        Raises
-        ------
-        ApiError : the service refuses, answers wrongly or not at all, after the attempts `backoff` allows.
-        ModelUnavailableError : credentials or model are refused. InvalidInputError : a text that UTF-8 cannot hold.
-        CancelledError : `cancelled` returned true between batches or while waiting.
-        """
         with ThreadPoolExecutor(self.concurrency) as pool:
-
-            def ask(batch: list[str]) -> FloatMatrix:
-                return np.concatenate(list(pool.map(lambda text: self._ask(text, cancelled), batch)))
-
-            return encode_in_batches(
-                texts,
-                full_dim=self.full_dim,
-                max_texts=4 * self.concurrency,
-                ask=ask,
-                progress=progress,
-                cancelled=cancelled,
-            )
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """About how many tokens each text has; the service's own tokenizer is not here."""
-        return [estimate_tokens(text) for text in texts]
-
-    def _ask(self, text: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
-        return self.backoff.run(lambda: self._request(text), self.name, cancelled)
+            return np.concatenate(list(pool.map(ask, batch)))
 
     def _request(self, text: str) -> FloatMatrix:
         """One request, shape (1, full_dim). Raises TransientFailure when it may be made again."""
@@ -234,6 +188,8 @@ def load(
         host=host,
         normalize=normalize,
         concurrency=concurrency,
+        batch_size=4 * concurrency,
+        max_tokens=TITAN_MAX_TOKENS,
         backoff=backoff or Backoff(),
         client=client,
     )

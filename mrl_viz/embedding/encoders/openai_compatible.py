@@ -9,20 +9,20 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mrl_viz.embedding.encoder import Kind
+import numpy as np
+
 from mrl_viz.embedding.encoders.api import (
     UNREACHABLE_ATTEMPTS,
+    ApiEncoder,
     Backoff,
     TransientFailure,
     check_rows,
-    encode_in_batches,
-    estimate_tokens,
     keep_out_of_logs,
     parse_json,
     retry_after,
@@ -55,35 +55,16 @@ class _TooLargeError(ApiError):
 
 
 @dataclass(frozen=True)
-class OpenAICompatibleEncoder:
-    """A model behind an OpenAI-compatible endpoint as an `Encoder`.
+class OpenAICompatibleEncoder(ApiEncoder):
+    """A model behind an OpenAI-compatible endpoint. `dimensions` : the width asked for, None for the model's own.
 
-    `host` : where it is. `dimensions` : the width asked for, None for the model's own. `commit_size` : texts to store
-    at a time, so that a failure loses at most that many. The client holds the key and is not represented.
+    Encoding raises ApiError where the server refuses, answers wrongly or not at all, after the attempts `backoff` allows, and
+    ModelUnavailableError where it refuses the key or the model.
     """
 
-    name: str
     model: str
     dimensions: int | None
-    host: str
-    revision: str
-    batch_size: int
-    backoff: Backoff
-    client: openai.OpenAI = field(repr=False, compare=False)
-    matryoshka_dims: tuple[int, ...] | None = None
-    query_prompt: str = ""
-    document_prompt: str = ""
-    pre_truncation: str = "none"
-
-    @property
-    def commit_size(self) -> int:
-        """Texts after which the store should commit: one request."""
-        return self.batch_size
-
-    @property
-    def max_tokens(self) -> int | None:
-        """Input limit, tokens; None when it is not known."""
-        return KNOWN_MAX_TOKENS if self.model in KNOWN_MODELS else None
+    batch_tokens = BATCH_TOKENS
 
     @cached_property
     def full_dim(self) -> int:
@@ -99,30 +80,8 @@ class OpenAICompatibleEncoder:
             return KNOWN_MODELS[self.model]
         return int(self._ask([PROBE], None, None).shape[1])
 
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: Kind = "document",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> FloatMatrix:
-        """Vectors of shape (n_texts, full_dim), float32, as the server sends them; a blank text, never sent, is 0.
-
-        Raises
-        ------
-        ApiError : the server refuses, answers wrongly or not at all, after the attempts `backoff` allows.
-        ModelUnavailableError : the key or the model is refused. InvalidInputError : a text that UTF-8 cannot hold.
-        CancelledError : `cancelled` returned true between batches or while waiting.
-        """
-        return encode_in_batches(
-            texts, full_dim=self.full_dim, max_texts=self.batch_size, max_tokens=BATCH_TOKENS,
-            ask=lambda batch: self._ask(batch, self.full_dim, cancelled), progress=progress, cancelled=cancelled,
-        )  # fmt: skip
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """About how many tokens each text has; the server's own tokenizer is not here."""
-        return [estimate_tokens(text) for text in texts]
+    def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
+        return self._ask(batch, self.full_dim, cancelled)
 
     def _ask(self, batch: list[str], width: int | None, cancelled: Callable[[], bool] | None) -> FloatMatrix:
         """The vectors of a batch; one that the server finds too large is sent in halves."""
@@ -131,8 +90,6 @@ class OpenAICompatibleEncoder:
         except _TooLargeError:
             if len(batch) == 1:
                 raise
-        import numpy as np
-
         half = len(batch) // 2
         return np.concatenate([self._ask(part, width, cancelled) for part in (batch[:half], batch[half:])])
 
@@ -260,6 +217,7 @@ def load(
         batch_size=batch_size,
         backoff=backoff or Backoff(),
         client=client,
+        max_tokens=KNOWN_MAX_TOKENS if known else None,
     )
 
 

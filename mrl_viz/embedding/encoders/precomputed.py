@@ -10,9 +10,9 @@ import numpy as np
 
 from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.catalogue import find_card
-from mrl_viz.embedding.encoder import Kind
+from mrl_viz.embedding.encoder import BatchEncoder
 from mrl_viz.embedding.encoders import revision_of
-from mrl_viz.errors import CancelledError, InvalidInputError, ShapeError
+from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix, check_embeddings
 
@@ -21,7 +21,7 @@ SAMPLE_VECTORS = "wordllama.safetensors"
 
 
 @dataclass(frozen=True)
-class PrecomputedEncoder:
+class PrecomputedEncoder(BatchEncoder):
     """An `Encoder` that looks vectors up; a text it does not know is an error, never a guess.
 
     `texts` : the known texts; `embeddings` : their vectors, (n_texts, full_dim). An equal text has one vector: the first.
@@ -31,11 +31,6 @@ class PrecomputedEncoder:
     name: str
     texts: tuple[str, ...]
     embeddings: FloatMatrix
-    matryoshka_dims: tuple[int, ...] | None = None
-    query_prompt: str = ""
-    document_prompt: str = ""
-    pre_truncation: str = "none"
-    max_tokens: int | None = None
     known_revision: str = ""
 
     def __post_init__(self) -> None:
@@ -59,35 +54,17 @@ class PrecomputedEncoder:
         """Row of each known text."""
         return {text: row for row, text in reversed(list(enumerate(self.texts)))}
 
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: Kind = "document",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> FloatMatrix:
-        """The known vectors of the texts, shape (n_texts, full_dim), float32.
+    def _batches(self, texts: Sequence[str]) -> list[range]:
+        return [range(len(texts))] if texts else []
 
-        Raises
-        ------
-        InvalidInputError : a text whose vector is not known. CancelledError : `cancelled` returned true.
-        """
-        if cancelled is not None and cancelled():
-            raise CancelledError(f"Embedding was stopped after 0 of {len(texts)} texts.")
-        n_unknown = sum(text not in self.rows for text in texts)
+    def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
+        n_unknown = sum(text not in self.rows for text in batch)
         if n_unknown:
             raise InvalidInputError(
-                f"`{self.name}` has no vectors for {n_unknown} of {len(texts)} texts; ready vectors cannot embed new texts."
+                f"`{self.name}` has no vectors for {n_unknown} of {len(batch)} texts; "
+                "ready vectors cannot embed new texts."
             )
-        found = self.embeddings[[self.rows[text] for text in texts]]
-        if progress is not None:
-            progress(len(texts), len(texts))
-        return found
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Words of each text: ready vectors have no tokenizer."""
-        return [len(text.split()) for text in texts]
+        return self.embeddings[[self.rows[text] for text in batch]]
 
 
 def shipped_encoder(name: str, texts: Sequence[str]) -> PrecomputedEncoder | None:
@@ -105,4 +82,6 @@ def shipped_encoder(name: str, texts: Sequence[str]) -> PrecomputedEncoder | Non
         if not set(texts) <= set(known):
             return None
         rows = file.get_tensor("embeddings")
-        return PrecomputedEncoder(card.name, known, rows, card.matryoshka_dims, known_revision=revision_of(name))
+        return PrecomputedEncoder(
+            card.name, known, rows, matryoshka_dims=card.matryoshka_dims, known_revision=revision_of(name)
+        )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrl_viz.embedding.catalogue import ModelCard, find_card, hub_folder, package_folder
-from mrl_viz.embedding.encoder import Kind
-from mrl_viz.errors import CancelledError, ModelUnavailableError
+from mrl_viz.embedding.encoder import BatchEncoder
+from mrl_viz.errors import ModelUnavailableError
 from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix
 
@@ -32,49 +32,27 @@ MODEL_FILES = ("modules.json", "config.json")
 
 
 @dataclass(frozen=True)
-class SentenceTransformerEncoder:
+class SentenceTransformerEncoder(BatchEncoder):
     """A sentence-transformers model as an `Encoder`; encoding is serialised by a lock."""
 
     name: str
     revision: str
     full_dim: int
-    matryoshka_dims: tuple[int, ...] | None
-    query_prompt: str
-    document_prompt: str
-    pre_truncation: str
-    max_tokens: int | None
     batch_size: int
     model: SentenceTransformer = field(repr=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: Kind = "document",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> FloatMatrix:
-        """Vectors of shape (n_texts, full_dim), float32, at full width.
+    def _batches(self, texts: Sequence[str]) -> list[range]:
+        size = self.batch_size
+        return [range(start, min(start + size, len(texts))) for start in range(0, len(texts), size)]
 
-        Raises
-        ------
-        CancelledError : `cancelled` returned true between batches.
-        """
-        prompt = self.query_prompt if kind == "query" else self.document_prompt
-        rows = np.empty((len(texts), self.full_dim), dtype=np.float32)
+    def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
         with self._lock:
-            for start in range(0, len(texts), self.batch_size):
-                if cancelled is not None and cancelled():
-                    raise CancelledError(f"Embedding was stopped after {start} of {len(texts)} texts.")
-                batch = _readable(texts[start : start + self.batch_size])
-                # An empty prompt must be passed as such: None would take the model's own default prompt.
-                rows[start : start + len(batch)] = self.model.encode(
-                    batch, prompt=prompt, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True,
-                    normalize_embeddings=False, truncate_dim=self.full_dim,
-                )  # fmt: skip
-                if progress is not None:
-                    progress(start + len(batch), len(texts))
+            # An empty prompt must be passed as such: None would take the model's own default prompt.
+            rows = self.model.encode(
+                _readable(batch), prompt=prompt, batch_size=self.batch_size, show_progress_bar=False,
+                convert_to_numpy=True, normalize_embeddings=False, truncate_dim=self.full_dim,
+            )  # fmt: skip
         return _layer_norm(rows) if self.pre_truncation == "layer_norm" else rows
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
