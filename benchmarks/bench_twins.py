@@ -23,7 +23,7 @@ from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.training.config import SCHEDULES, TrainingConfig, check_config
 from mrl_viz.training.data import training_data
 from mrl_viz.training.loop import train_contrastive
-from mrl_viz.training.twins import SMALL_SHARE, held_out_score
+from mrl_viz.training.twins import MEASURES, SMALL_SHARE, held_out_task
 
 EPOCHS = 12  # as on the page
 
@@ -64,10 +64,10 @@ def measure(model, source, args, seed, schedules):
     config = TrainingConfig(model=args.model, epochs=EPOCHS, seed=seed)
     dims = check_config(config, model.full_dim)
     at = tuple(sorted({*dims, round(SMALL_SHARE * model.full_dim)}))
-    name, score = held_out_score(data)
+    task = held_out_task(data)
 
     def quality(rows):
-        return score(rows, at).mean(axis=1)
+        return task.measure(rows, rows, at).mean(axis=1)
 
     found = {"before": quality(embed(model, data))}
     for schedule in schedules:
@@ -83,7 +83,7 @@ def measure(model, source, args, seed, schedules):
         only = replace(config, dims=(dim, model.full_dim), weights=(1.0, 0.0))
         alone[level] = quality(embed(model, data, train_contrastive(model, data, only)))[level]
     found["alone"] = alone
-    return name, at, data.takeaway(), found
+    return MEASURES[task.kind], at, data.takeaway(), found
 
 
 def interval(values):
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--model", default="wordllama")
     parser.add_argument("--label")
     parser.add_argument("--source-kind", choices=("labels", "relevance", "pairs"))
-    parser.add_argument("--schedules", action="store_true", help="all three schedules instead of all widths at once")
+    parser.add_argument("--schedules", action="store_true", help="every schedule beside all widths at once")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

@@ -10,8 +10,9 @@ from plotly.colors import sample_colorscale
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, width_axis
+from mrl_viz.measures.estimate import Estimate, columns
 from mrl_viz.training.loop import EpochLosses
-from mrl_viz.training.twins import TwinComparison, TwinCurve
+from mrl_viz.training.twins import TwinComparison
 
 # From narrow to wide; all of middling lightness, to be seen on white and on black.
 WIDTH_SHADES = (BLUE, GREEN, "#C99700")
@@ -53,9 +54,9 @@ def twin_curves(comparison: TwinComparison) -> go.Figure:
     """
     figure = go.Figure()
     differs = [verdict != "equal" for verdict in comparison.verdicts()]
-    for curve in reversed(comparison.curves):
-        label, colour, symbol, dash = TWIN_STYLES[curve.name]
-        hollow = differs if curve.name == "matryoshka" else [False] * len(differs)
+    for name, curve in reversed(list(comparison.curves.items())):
+        label, colour, symbol, dash = TWIN_STYLES[name]
+        hollow = differs if name == "matryoshka" else [False] * len(differs)
         symbols = [f"{symbol}-open" if own else symbol for own in hollow]
         _with_intervals(figure, comparison.dims, curve, label, colour, symbols, dash)
     _small_line(figure, comparison)
@@ -68,9 +69,8 @@ def twin_curves(comparison: TwinComparison) -> go.Figure:
 def twin_gain(comparison: TwinComparison) -> go.Figure:
     """Matryoshka minus plain twin at every width, paired, with 95 % intervals; above 0 the nested loss pays."""
     figure = go.Figure()
-    gain = TwinCurve("gain", comparison.gain, comparison.gain_low, comparison.gain_high)
     symbols = ["circle-open" if verdict != "equal" else "circle" for verdict in comparison.verdicts()]
-    _with_intervals(figure, comparison.dims, gain, "Matryoshka − plain", BLUE, symbols, "solid")
+    _with_intervals(figure, comparison.dims, comparison.gain, "Matryoshka − plain", BLUE, symbols, "solid")
     figure.add_hline(y=0, line={"color": GREY, "dash": "dash"})
     _small_line(figure, comparison)
     width_axis(figure, comparison.dims)
@@ -90,9 +90,15 @@ def _loss_line(
 
 
 def _with_intervals(
-    figure: go.Figure, dims: tuple[int, ...], curve: TwinCurve, label: str, colour: str, symbols: list[str], dash: str
+    figure: go.Figure,
+    dims: tuple[int, ...],
+    curve: Sequence[Estimate],
+    label: str,
+    colour: str,
+    symbols: list[str],
+    dash: str,
 ) -> None:
-    values, lows, highs = (np.array(side) for side in (curve.value, curve.low, curve.high))
+    values, lows, highs = columns(curve)
     figure.add_scatter(
         x=dims, y=values, mode="lines+markers", name=label, line={"color": colour, "width": 3, "dash": dash},
         marker={"symbol": symbols, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},

@@ -309,11 +309,11 @@ def twin_numbers(run: TwinRun) -> None:
         (cells[0], small, "matryoshka", "Matryoshka"), (cells[1], small, "plain", "Plain twin"),
         (cells[2], -1, "matryoshka", "Matryoshka"), (cells[3], -1, "plain", "Plain twin"),
     ):  # fmt: skip
-        curve, dim = comparison.curve(name), comparison.dims[level]
+        found, dim = comparison.curves[name][level], comparison.dims[level]
         cell.metric(
             f"{label}, {dim} dims",
-            f"{curve.value[level]:.3f}",
-            help=f"{comparison.measure}; 95 %: {curve.low[level]:.3f} to {curve.high[level]:.3f}",
+            f"{found.value:.3f}",
+            help=f"{comparison.measure}; 95 %: {found.low:.3f} to {found.high:.3f}",
         )
     if comparison.is_classic:
         st.success(plain(run.takeaway()), icon=":material/check_circle:")

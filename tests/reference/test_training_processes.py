@@ -182,4 +182,4 @@ def test_the_sample_shows_the_classic_picture(tmp_path):
     assert time.process_time() - began < 60
     comparison = run.comparison
     assert comparison.is_classic and comparison.small_dim == 21
-    assert comparison.gain_low[comparison.dims.index(21)] > 0
+    assert comparison.gain[comparison.dims.index(21)].low > 0

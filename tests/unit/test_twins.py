@@ -11,10 +11,11 @@ import pytest
 from mrl_viz import figures
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, StoreError
+from mrl_viz.measures.estimate import Estimate, columns
 from mrl_viz.training.card import repeat_code
 from mrl_viz.training.config import TrainingConfig
 from mrl_viz.training.data import labelled_data, paired_data
-from mrl_viz.training.twins import TwinComparison, compare_twins, held_out_score, load_twin_run, train_twins
+from mrl_viz.training.twins import TwinComparison, compare_twins, held_out_task, load_twin_run, train_twins
 from tests.tiny_model import save_tiny_model, tiny_texts
 
 TEXTS, LABELS = tiny_texts()
@@ -43,6 +44,11 @@ def finished(model, data, tmp_path_factory):
     return train_twins(model, data, CONFIG, tmp_path_factory.mktemp("runs") / "run", progress=seen.append), seen
 
 
+def score(task, rows, dims):
+    """Quality of every held-out item at every width."""
+    return task.measure(rows, rows, dims)
+
+
 def unit(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -52,11 +58,11 @@ def test_knn_accuracy_is_that_of_a_naive_vote(split):
     """The five nearest known texts vote, ties go to the first class; a text never votes for itself."""
     data = labelled_data(TEXTS, LABELS, split=split)
     rows = np.random.default_rng(0).normal(size=(len(data.texts), 8)).astype(np.float32)
-    measure, score = held_out_score(data)
+    task = held_out_task(data)
     held_out = [row for (row,) in data.held_out]
     known = held_out if split == "classes" else [row for (row,) in data.train]
-    assert measure == "kNN accuracy"
-    for dim, got in zip((3, 8), score(rows, (3, 8))):
+    assert compare_twins(rows, rows, task, dims=(3,)).measure == "kNN accuracy"
+    for dim, got in zip((3, 8), score(task, rows, (3, 8))):
         cosines = unit(rows[:, :dim].astype(np.float64)) @ unit(rows[:, :dim].astype(np.float64)).T
         for row, value in zip(held_out, got):
             near = sorted((other for other in known if other != row), key=lambda other: -cosines[row, other])[:5]
@@ -69,10 +75,10 @@ def test_ndcg_is_that_of_a_naive_ranking():
     """Each held-out anchor looks for its positive among all held-out positives: 1 / log2(1 + rank) within the first ten."""
     data = paired_data(TEXTS[0::2], TEXTS[1::2], held_out_share=0.6)
     rows = np.random.default_rng(0).normal(size=(len(data.texts), 8)).astype(np.float32)
-    measure, score = held_out_score(data)
-    assert measure == "nDCG@10"
+    task = held_out_task(data)
+    assert compare_twins(rows, rows, task, dims=(2,)).measure == "nDCG@10"
     documents = [right for _, right in data.held_out]
-    for dim, got in zip((2, 8), score(rows, (2, 8))):
+    for dim, got in zip((2, 8), score(task, rows, (2, 8))):
         cosines = unit(rows[:, :dim].astype(np.float64)) @ unit(rows[:, :dim].astype(np.float64)).T
         for (left, right), value in zip(data.held_out, got):
             rank = sorted(documents, key=lambda other: -cosines[left, other]).index(right) + 1
@@ -82,10 +88,9 @@ def test_ndcg_is_that_of_a_naive_ranking():
 def test_twins_that_are_equal_differ_nowhere(data):
     """Gain 0 with an interval of 0, p = 1 at every width, and no classic picture."""
     rows = np.random.default_rng(0).normal(size=(len(data.texts), 24)).astype(np.float32)
-    measure, score = held_out_score(data)
-    same = compare_twins(rows, rows, score, dims=(4, 8), measure=measure)
+    same = compare_twins(rows, rows, held_out_task(data), dims=(4, 8))
     assert same.dims == (2, 4, 8, 24) and same.small_dim == 2
-    assert set(same.gain) == set(same.gain_low) == set(same.gain_high) == {0.0} and set(same.p_holm) == {1.0}
+    assert set(same.gain) == {Estimate(0.0, 0.0, 0.0)} and set(same.p_holm) == {1.0}
     assert not same.is_classic and "does not show here" in same.takeaway()
     assert set(same.verdicts()) == {"equal"} and "cannot be told" in same.gain_takeaway()
 
@@ -101,21 +106,21 @@ def signals(data, first, seed=0):
 
 def test_the_classic_picture_is_found_where_it_is_and_only_there(data):
     """Classes in front against classes at the end: classic; the other way round: the twin is better and that is said."""
-    measure, score = held_out_score(data)
+    task = held_out_task(data)
     front, end = signals(data, 0), signals(data, 28)
-    classic = compare_twins(front, end, score, dims=(4, 8, 16), measure=measure, before=end)
+    classic = compare_twins(front, end, task, dims=(4, 8, 16), before=end)
     assert classic.is_classic and "The classic picture shows:" in classic.takeaway()
     assert classic.verdicts()[classic.dims.index(4)] == "better" and classic.verdicts()[-1] == "equal"
     assert "is better at" in classic.gain_takeaway()
-    expected = score(front, (4,)).mean() - score(end, (4,)).mean()
-    assert classic.gain[classic.dims.index(4)] == pytest.approx(expected)
-    opposite = compare_twins(end, front, score, dims=(4, 8, 16), measure=measure)
+    expected = score(task, front, (4,)).mean() - score(task, end, (4,)).mean()
+    assert classic.gain[classic.dims.index(4)].value == pytest.approx(expected)
+    opposite = compare_twins(end, front, task, dims=(4, 8, 16))
     assert (
         not opposite.is_classic
         and "the plain twin is better" in opposite.takeaway()
         and "worse at" in opposite.gain_takeaway()
     )
-    lost = compare_twins(np.hstack([front[:, :16], end[::-1, :16] * 9]), end, score, dims=(4, 8, 16), measure=measure)
+    lost = compare_twins(np.hstack([front[:, :16], end[::-1, :16] * 9]), end, task, dims=(4, 8, 16))
     assert not lost.is_classic and "shows only in part" in lost.takeaway()
 
 
@@ -126,8 +131,6 @@ def test_a_comparison_survives_json(finished):
     assert TwinComparison.from_dict(json.loads(json.dumps(comparison.to_dict()))) == comparison
     assert load_twin_run(run.folder) == run
     assert [row["dim"] for row in comparison.rows()] == [1, 2, 4, 16]
-    with pytest.raises(InvalidInputError, match="`name` is 'other'"):
-        comparison.curve("other")
 
 
 def test_a_finished_run_leaves_two_models_and_no_checkpoints(finished):
@@ -149,10 +152,11 @@ def test_a_finished_run_leaves_two_models_and_no_checkpoints(finished):
 def test_what_was_saved_is_what_was_measured(finished, data):
     """The model loaded from its folder gives the accuracies on the card at every width."""
     run, _ = finished
-    _, score = held_out_score(data)
+    task = held_out_task(data)
     for name in ("matryoshka", "plain"):
         rows = load_encoder(str(run.model_folder(name)), device="cpu").encode(data.texts)
-        np.testing.assert_allclose(score(rows, run.comparison.dims).mean(axis=1), run.comparison.curve(name).value)
+        found = [estimate.value for estimate in run.comparison.curves[name]]
+        np.testing.assert_allclose(score(task, rows, run.comparison.dims).mean(axis=1), found)
 
 
 def test_the_code_repeats_the_run(finished, folder, tmp_path, monkeypatch):
@@ -222,12 +226,12 @@ def test_figures_show_every_width_and_interval(finished):
     assert [trace.name for trace in losses.data] == ["2 dims", "4 dims", "16 dims", "plain twin, 16 dims"]
     np.testing.assert_allclose(losses.data[0].y, [epoch.losses[0] for epoch in seen[:3]])
     curves = {trace.name: trace for trace in figures.twin_curves(run.comparison).data}
-    own = run.comparison.curve("matryoshka")
-    np.testing.assert_allclose(curves["Matryoshka"].y, own.value)
-    np.testing.assert_allclose(curves["Matryoshka"].y + curves["Matryoshka"].error_y.array, own.high)
+    value, _, high = columns(run.comparison.curves["matryoshka"])
+    np.testing.assert_allclose(curves["Matryoshka"].y, value)
+    np.testing.assert_allclose(curves["Matryoshka"].y + curves["Matryoshka"].error_y.array, high)
     assert set(curves) == {"Matryoshka", "plain twin", "before training"}
     (gain,) = figures.twin_gain(run.comparison).data
-    np.testing.assert_allclose(gain.y - gain.error_y.arrayminus, run.comparison.gain_low, atol=1e-12)
+    np.testing.assert_allclose(gain.y - gain.error_y.arrayminus, columns(run.comparison.gain)[1], atol=1e-12)
     assert [note.text for note in figures.twin_curves(run.comparison).layout.annotations] == ["6.2% of the size"]
     with pytest.raises(InvalidInputError, match="`epochs` is empty"):
         figures.training_losses([])
