@@ -160,7 +160,7 @@ def hnsw_plans(corpus: np.ndarray, dims: tuple[int, ...], tuning: np.ndarray, tr
         return made
 
     def smallest(search: Callable[[np.ndarray, int], np.ndarray]) -> int:
-        enough = (size for size in HNSW_SIZES if recall_vs_full(search(tuning, size), truth).mean >= HNSW_TARGET)
+        enough = (size for size in HNSW_SIZES if recall_vs_full(search(tuning, size), truth).share.value >= HNSW_TARGET)
         return next(enough, HNSW_SIZES[-1])
 
     def add(name: str, search: Callable[[np.ndarray, int], np.ndarray], size_in_bytes: float) -> None:
@@ -204,7 +204,7 @@ def compare(corpus: np.ndarray, queries: np.ndarray, repeats: int, hnsw: bool) -
     batches: dict[str, list[float]] = {name: [] for name in plans}
     recalls = {}
     for name, (_, search, _) in plans.items():
-        recalls[name] = recall_vs_full(search(queries), full).mean
+        recalls[name] = recall_vs_full(search(queries), full).share.value
         measure_latency(search, queries, n_runs=3)
     for burst in range(0, repeats, BURST):
         for name, (_, search, _) in plans.items():

@@ -29,9 +29,13 @@ class Result:
 
     def records(self, *names: str, **columns: Any) -> list[dict[str, Any]]:
         """One record per width of `dims`, of fields and other columns that have one entry per width."""
-        table = {name: getattr(self, name) for name in ("dims", *names)} | columns
-        keys = ["dim", *list(table)[1:]]
-        return [flat(dict(zip(keys, row))) for row in zip(*table.values(), strict=True)]
+        own = {name: getattr(self, name) for name in names}
+        return records(dim=self.dims, **own, **columns)  # type: ignore[attr-defined]
+
+
+def records(**columns: Any) -> list[dict[str, Any]]:
+    """One record per entry of columns of one length, as plain data."""
+    return [flat(dict(zip(columns, row))) for row in zip(*columns.values(), strict=True)]
 
 
 def flat(named: Mapping[str, Any]) -> dict[str, Any]:

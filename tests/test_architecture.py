@@ -76,6 +76,72 @@ def test_rooms_import_what_they_may(path):
             assert top in STDLIB | third_parties, f"{path.name} imports {name}"
 
 
+def import_graph(root, package):
+    """Every module of a package, by name, with those of its modules that it imports anywhere, even only for types.
+
+    `from a import b` is of the module a.b where there is one, else of a; importing a.b runs a as well, whose `__init__`
+    counts as a module, except for what lies inside a itself.
+    """
+    modules = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in package.rglob("*.py")
+    }
+    graph = {}
+    for name, path in modules.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {one if one in modules else node.module for one in inner}
+        parents = {one.rsplit(".", n)[0] for one in found for n in range(1, one.count(".") + 1)}
+        found |= {one for one in parents if not name.startswith(f"{one}.")}
+        graph[name] = found & set(modules) - {name}
+    return graph
+
+
+def cycles(graph):
+    """The groups of modules that import each other, one way or round about."""
+
+    def reached(start):
+        seen, waiting = set(), [start]
+        while waiting:
+            fresh = graph[waiting.pop()] - seen
+            seen |= fresh
+            waiting += fresh
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    return {frozenset(other for other in reach[name] if name in reach[other]) for name in graph if name in reach[name]}
+
+
+def test_no_modules_import_each_other():
+    """The import graph has no cycle of modules, not even through imports inside functions or for types only."""
+    assert not [sorted(cycle) for cycle in cycles(import_graph(ROOT, PACKAGE))]
+
+
+def test_cycles_are_found_wherever_the_import_stands(tmp_path):
+    """A cycle through a function, a type-checking block or a package's own `__init__` is one; a chain is none."""
+    package = tmp_path / "house"
+    package.mkdir()
+    files = {
+        "__init__": "",
+        "one": "def late():\n    from house import two",
+        "two": "if False:\n    import house.three",
+        "three": "from house.one import late",
+        "four": "from house import one",
+    }
+    for name, text in files.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    assert cycles(import_graph(tmp_path, package)) == {frozenset({"house.one", "house.two", "house.three"})}
+    room = package / "room"
+    room.mkdir()
+    (room / "__init__.py").write_text("from house.room.inside import thing", encoding="utf-8")
+    (room / "inside.py").write_text("from house.room import other", encoding="utf-8")
+    assert frozenset({"house.room", "house.room.inside"}) in cycles(import_graph(tmp_path, package))
+
+
 @pytest.mark.parametrize("path", [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))], ids=lambda path: path.name)
 def test_pages_are_widgets_and_prose(path):
     """Pages stay short and import streamlit and our user-interface rooms only; none lies directly in pages/."""

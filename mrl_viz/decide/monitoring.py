@@ -126,8 +126,8 @@ def check_deployed_plan(
         target=target,
         n_queries=len(sample),
         n_items=len(corpus),
-        overlap=overlap.mean,
-        low=overlap.low,
-        high=overlap.high,
+        overlap=overlap.share.value,
+        low=overlap.share.low,
+        high=overlap.share.high,
         seed=seed,
     )

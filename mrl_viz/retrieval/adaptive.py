@@ -42,7 +42,7 @@ class AdaptiveResult(Result):
         """One sentence: the plan used, its time, and the budget."""
         return (
             f"Within {self.max_latency_ms:g} ms the best plan is {self.used.plan.label}: 95% of queries within "
-            f"{self.used.latency.p95_ms:.2f} ms, {self.used.recall.mean:.1%} of the full-width neighbors."
+            f"{self.used.latency.p95_ms:.2f} ms, {self.used.recall.share.value:.1%} of the full-width neighbors."
         )
 
 
@@ -141,7 +141,7 @@ class AdaptiveIndex:
                 f"`max_latency_ms` is {max_latency_ms:g} but the fastest plan ({fastest.plan.label}) takes "
                 f"{fastest.latency.p95_ms:.3g} ms for 95% of queries; allow at least that."
             )
-        return max(fitting, key=lambda measured: (measured.recall.mean, -measured.latency.p95_ms))
+        return max(fitting, key=lambda measured: (measured.recall.share.value, -measured.latency.p95_ms))
 
     def refine(self, query: npt.ArrayLike, k: int = 10, *, max_latency_ms: float) -> Iterator[SearchResult]:
         """Ever better answers while time is left: shortlists at growing widths, each reranked at full width.

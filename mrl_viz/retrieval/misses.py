@@ -33,8 +33,6 @@ class MissExplanation(Result):
     dropped_at: int | None
     widened: tuple[tuple[int, int], ...] | None
 
-    _also = ("smallest_shortlist",)
-
     @property
     def smallest_shortlist(self) -> int | None:
         """The smallest first list that finds the item (later lists as in `widened`); None without `widened`."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
-from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import ranks_in, shared_share, without_own
 from mrl_viz.result import Result
 
@@ -93,7 +93,7 @@ def _sum_or_none(counts: list[int | None]) -> int | None:
 class RecallVsFull(Result):
     """Share of the exact full-width top k that a search found: overlap@k with full width, not recall of relevant items.
 
-    `mean`, `low`, `high` : over queries, with the 95 % bootstrap interval, in [0, 1].
+    `share` : mean over queries, in [0, 1], with its 95 % bootstrap interval.
     `per_query` : float64 of shape (n_queries,).
     """
 
@@ -101,9 +101,7 @@ class RecallVsFull(Result):
     _without = ("per_query",)
 
     k: int
-    mean: float
-    low: float
-    high: float
+    share: Estimate
     per_query: npt.NDArray[np.float64]
 
     @property
@@ -113,8 +111,8 @@ class RecallVsFull(Result):
 
     def takeaway(self) -> str:
         """One sentence: the share found and its interval."""
-        interval = f"95% interval {self.low:.1%} to {self.high:.1%}"
-        return f"Finds {self.mean:.1%} of the {self.k} full-width neighbors ({interval})."
+        interval = f"95% interval {self.share.low:.1%} to {self.share.high:.1%}"
+        return f"Finds {self.share.value:.1%} of the {self.k} full-width neighbors ({interval})."
 
 
 def recall_vs_full(found: npt.ArrayLike, full: npt.ArrayLike, *, seed: int = 0) -> RecallVsFull:
@@ -139,6 +137,5 @@ def recall_vs_full(found: npt.ArrayLike, full: npt.ArrayLike, *, seed: int = 0) 
         raise EmptyInputError("`full` is empty; search with at least one query and `k` of 1 or more.")
     k = full.shape[1]
     per_query = shared_share(found[:, :k], full)
-    mean = float(per_query.mean())
-    low, high = bootstrap_mean(per_query, seed=seed)
-    return RecallVsFull(k, mean, min(float(low[0]), mean), max(float(high[0]), mean), per_query)
+    (share,) = bootstrap(per_query, seed=seed)
+    return RecallVsFull(k, share, per_query)

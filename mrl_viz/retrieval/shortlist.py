@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.measures.estimate import bootstrap_mean
-from mrl_viz.result import Result
+from mrl_viz.measures.estimate import Estimate, bootstrap
+from mrl_viz.result import Result, records
 from mrl_viz.retrieval.cost import check_count, check_stages
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.results import SearchResult, StageTrace
@@ -144,8 +144,7 @@ def laid_out_stages(
 class ShortlistCurve(Result):
     """Overlap@k of shortlist + full-width rerank with exact full-width search, for every shortlist size.
 
-    `sizes` : shortlist sizes; `overlap`, `overlap_low`, `overlap_high` : mean over queries and its 95 % bootstrap
-    interval.
+    `sizes` : shortlist sizes; `overlap` : mean over queries with its 95 % bootstrap interval.
     `ranks` : int64 of shape (n_queries, k), rank at `shortlist_dim` of the full-width neighbors, best first.
     """
 
@@ -154,17 +153,12 @@ class ShortlistCurve(Result):
     shortlist_dim: int
     k: int
     sizes: tuple[int, ...]
-    overlap: tuple[float, ...]
-    overlap_low: tuple[float, ...]
-    overlap_high: tuple[float, ...]
+    overlap: tuple[Estimate, ...]
     ranks: npt.NDArray[np.int64]
 
     def rows(self) -> list[dict[str, float]]:
         """One record per shortlist size."""
-        return [
-            {"shortlist_size": size, "overlap": mean, "overlap_low": low, "overlap_high": high}
-            for size, mean, low, high in zip(self.sizes, self.overlap, self.overlap_low, self.overlap_high)
-        ]
+        return records(shortlist_size=self.sizes, overlap=self.overlap)
 
     def smallest_size(self, target: float) -> int:
         """The smallest shortlist whose mean overlap reaches `target`, a share in (0, 1].
@@ -229,14 +223,10 @@ def shortlist_curve(
         [index.rank(row, items, shortlist_dim, own=item) for row, items, item in zip(rows, neighbors, left_out)]
     )
     per_query = np.array([(ranks <= size).mean(axis=1) for size in sizes])
-    low, high = bootstrap_mean(per_query, seed=seed)
-    mean = per_query.mean(axis=1)
     return ShortlistCurve(
         shortlist_dim=shortlist_dim,
         k=k,
         sizes=sizes,
-        overlap=tuple(mean.tolist()),
-        overlap_low=tuple(np.minimum(low, mean).tolist()),
-        overlap_high=tuple(np.maximum(high, mean).tolist()),
+        overlap=bootstrap(per_query, seed=seed),
         ranks=ranks,
     )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
@@ -130,7 +130,7 @@ class WidthComparison(Result):
     Widths are mean coordinates per item scored. `predicted_dim`, `predicted_overlap` : of the predictor.
     `fixed_overlap` : of a fixed width of mean `predicted_dim`; between two widths, the mixture of both
     that costs the same.
-    `gain`, `gain_low`, `gain_high` : predicted minus fixed overlap, paired, with its 95 % bootstrap interval.
+    `gain` : predicted minus fixed overlap, paired, with its 95 % bootstrap interval.
     `oracle_dim`, `oracle_overlap` : always the smallest width that suffices, which no predictor can know.
     `share_sufficient` : queries whose predicted width suffices. `chosen` : int64 of shape (n_queries,).
     """
@@ -145,9 +145,7 @@ class WidthComparison(Result):
     predicted_dim: float
     predicted_overlap: float
     fixed_overlap: float
-    gain: float
-    gain_low: float
-    gain_high: float
+    gain: Estimate
     oracle_dim: float
     oracle_overlap: float
     share_sufficient: float
@@ -156,14 +154,14 @@ class WidthComparison(Result):
     @property
     def beats_fixed(self) -> bool:
         """Whether the whole interval of the gain is above 0."""
-        return self.gain_low > 0
+        return self.gain.low > 0
 
     def takeaway(self) -> str:
         """One sentence: whether predicting a width per query is better than a fixed one of the same cost."""
         found = (
             f"{self.predicted_overlap:.1%} against {self.fixed_overlap:.1%} at a mean of {self.predicted_dim:.0f} dims"
         )
-        interval = f"gain {self.gain:+.1%}, 95% interval {self.gain_low:+.1%} to {self.gain_high:+.1%}"
+        interval = f"gain {self.gain.value:+.1%}, 95% interval {self.gain.low:+.1%} to {self.gain.high:+.1%}"
         if self.beats_fixed:
             return f"A width per query beats the fixed width of equal cost: {found} ({interval})."
         return f"A width per query does not beat the fixed width of equal cost, which is simpler: {found} ({interval})."
@@ -203,8 +201,7 @@ def compare_widths(
     lower = max(upper - 1, 0)
     share = (mean_dim - dims[lower]) / (dims[upper] - dims[lower]) if upper > lower else 0.0
     fixed = (1 - share) * overlaps[lower] + share * overlaps[upper]
-    gain = float((predicted - fixed).mean())
-    low, high = bootstrap_mean(predicted - fixed, seed=seed)
+    (gain,) = bootstrap(predicted - fixed, seed=seed)
     return WidthComparison(
         dims=sweep.dims,
         k=predictor.k,
@@ -214,8 +211,6 @@ def compare_widths(
         predicted_overlap=float(predicted.mean()),
         fixed_overlap=float(fixed.mean()),
         gain=gain,
-        gain_low=min(float(low[0]), gain),
-        gain_high=max(float(high[0]), gain),
         oracle_dim=float(needed.mean()),
         oracle_overlap=float(overlaps[np.searchsorted(dims, needed), positions].mean()),
         share_sufficient=float((predicted >= predictor.target - 1e-9).mean()),

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
+from mrl_viz import figures
 from mrl_viz.heads.adaptive import AdaptiveClassification, classify_adaptively, coarse_against_fine
 from mrl_viz.heads.classifiers import HeadTraining
-from mrl_viz.ui.background import Report, begin, finished, task
+from mrl_viz.ui.background import Report, Stopped, asked_for
 from mrl_viz.ui.charts import plain
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.selection import shortened
 from mrl_viz.ui.workspace import Workspace
 
-__all__ = [
-    "adaptive_result",
-    "choose_label",
-    "coarse_against_fine",
-    "cost_metrics",
-    "example_rows",
-    "exit_rows",
-    "plain_takeaways",
-]
+__all__ = ["coarse_against_fine"]
 
 CELL_CHARACTERS = 160
 MOST_COLUMNS = 3
 FIXED, LEARNT = "The vectors' own prefixes", "A projection learnt before the prefix"
 
 
-def adaptive_result(workspace: Workspace) -> tuple[AdaptiveClassification, ...] | None:
-    """The result for the chosen label columns, coarsest first, once asked for; None, with a sentence or progress, before."""
+@dataclass(frozen=True)
+class Heads:
+    """What is asked of the page: label columns, and whether a projection is learnt before the prefix."""
+
+    columns: tuple[str, ...]
+    learns_projection: bool
+
+
+def choose_heads(workspace: Workspace) -> Heads | None:
+    """The label columns and what the heads read; None, with a sentence, where nothing can be classified."""
     labels = workspace.corpus.labels
     usable = sorted(
         (name for name, values in labels.items() if 2 <= len(set(values) - {None, ""}) < len(values)),
@@ -60,30 +63,39 @@ def adaptive_result(workspace: Workspace) -> tuple[AdaptiveClassification, ...] 
     if not columns:
         st.info("Choose a label column.", icon=":material/info:")
         return None
-    learnt, dims = space == LEARNT, workspace.dims
-    key = f"adaptive_{workspace.embedded.fingerprint}_{'_'.join(columns)}_{learnt}_{'_'.join(map(str, dims))}"
-    if (known := task(key)) is None or not known.is_running:
-        words = "Train again" if known else f"Train the heads on {workspace.corpus.n_items:,} texts"
-        if st.button(words, key="train_heads", type="primary"):
-            begin(key, lambda report, stopped: _train(workspace, tuple(columns), dims, learnt, report, stopped))
-            known = task(key)
-    if known is None:
-        st.info(
-            "Seven texts in ten of each class train the heads; on the others thresholds are learnt and measured, over 30 random "
-            "splits. Takes some seconds and runs beside the page.", icon=":material/info:",
-        )  # fmt: skip
-        return None
-    return cast("tuple[AdaptiveClassification, ...] | None", finished(key))
+    return Heads(tuple(columns), space == LEARNT)
 
 
-def _train(
-    workspace: Workspace, columns: tuple[str, ...], dims: tuple[int, ...], learnt: bool, report: Report, stopped: Any
-) -> tuple[AdaptiveClassification, ...]:
+def adaptive_result(workspace: Workspace, heads: Heads) -> tuple[AdaptiveClassification, ...] | None:
+    """The result for each column, coarsest first, once asked for; None, with a sentence or progress, before."""
+    words = f"Train the heads on {workspace.corpus.n_items:,} texts"
+    key = f"adaptive_{workspace.embedded.fingerprint}_{heads}_{workspace.dims}"
+    return asked_for(
+        key, ("Train again", words), "train_heads", lambda report, stopped: _train(workspace, heads, report, stopped),
+        "Seven texts in ten of each class train the heads; on the others thresholds are learnt and measured, over 30 random "
+        "splits. Takes some seconds and runs beside the page.",
+    )  # fmt: skip
+
+
+def _train(workspace: Workspace, heads: Heads, report: Report, stopped: Stopped) -> tuple[AdaptiveClassification, ...]:
     return classify_adaptively(
-        workspace.embedded.matrix, {name: workspace.corpus.labels[name] for name in columns}, dims,
-        training=HeadTraining(projection=learnt),
+        workspace.embedded.matrix, {name: workspace.corpus.labels[name] for name in heads.columns}, workspace.dims,
+        training=HeadTraining(projection=heads.learns_projection),
         progress=lambda done, total: report(done, total, f"{done} of {total} sets of heads trained"), cancelled=stopped,
     )  # fmt: skip
+
+
+def adaptive_code(workspace: Workspace, heads: Heads) -> Script:
+    """The classification and its figures again."""
+    script = Script(workspace)
+    labels = Code(f"{{name: {script.corpus}.labels[name] for name in {list(heads.columns)!r}}}")
+    training = script.call(HeadTraining, projection=heads.learns_projection)
+    results = script.let("results", classify_adaptively, script.matrix, labels, workspace.dims, training=training)
+    fine = script.assign("fine", f"{results}[-1]")
+    script.say(fine)
+    if len(heads.columns) > 1:
+        script.show(figures.exits_by_label, results)
+    return script.show(figures.accuracy_by_width, fine).show(figures.exit_shares, fine)
 
 
 def choose_label(results: tuple[AdaptiveClassification, ...]) -> AdaptiveClassification:

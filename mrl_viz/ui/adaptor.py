@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import streamlit as st
 
+from mrl_viz import figures
+from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.adaptor.fit import FEWEST_ROWS, AdaptorMethod, fit_adaptor, suggested_settings
 from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.adaptor.report import AdaptorFit
@@ -15,8 +18,10 @@ from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.files import zipped
-from mrl_viz.ui.background import Report, begin, finished, task
+from mrl_viz.truncation import truncate_and_normalize
+from mrl_viz.ui.background import Report, Stopped, asked_for
 from mrl_viz.ui.charts import plain
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import ENCODING, encoder_of, remember_model
 from mrl_viz.ui.results import with_queries
 from mrl_viz.ui.workspace import Workspace
@@ -32,10 +37,19 @@ ADAPTORS_KEY = "adaptors"
 MANY_TEXTS = 20_000
 
 
-def adaptor_fit(workspace: Workspace) -> AdaptorFit | None:
-    """The fit for the current data, model and options, once asked for; None, with a sentence, a form or progress, before."""
-    embedded, n_items = workspace.embedded, workspace.corpus.n_items
-    dims = tuple(dim for dim in workspace.dims if dim < embedded.full_dim)
+@dataclass(frozen=True)
+class Choice:
+    """What to fit: the widths below the full one, the method, and whether judgements teach too."""
+
+    dims: tuple[int, ...]
+    method: AdaptorMethod
+    judged: bool
+
+
+def choose_adaptor(workspace: Workspace) -> Choice | None:
+    """The method and what it learns from; None, with a sentence, where nothing can be fitted."""
+    n_items = workspace.corpus.n_items
+    dims = tuple(dim for dim in workspace.dims if dim < workspace.embedded.full_dim)
     if n_items < FEWEST_ROWS:
         st.info(
             f"There are {n_items:,} texts here. An adaptor needs at least {FEWEST_ROWS}: most of them to learn from, the "
@@ -49,38 +63,30 @@ def adaptor_fit(workspace: Workspace) -> AdaptorFit | None:
     methods = [name for name in METHOD_NAMES if name != "search" or has_judgements]
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     method = left.selectbox("Method", methods, key="adaptor_method", format_func=METHOD_NAMES.__getitem__)
-    learns = method == "search" or (
+    judged = method == "search" or (
         has_judgements and method in ("neighbors", "paper")
         and right.toggle("Judgements too", key="adaptor_judged", help="Which texts answer which queries, as your data say.")
     )  # fmt: skip
-    key = f"adaptor_{embedded.fingerprint}_{method}_{learns}_{'_'.join(map(str, dims))}"
-    if (known := task(key)) is None or not known.is_running:
-        words = "Fit again" if known else f"Fit on {n_items:,} texts"
-        if st.button(words, key="fit_adaptor", type="primary"):
-            judged = with_queries(workspace) if learns else None
-            begin(key, lambda report, stopped: _fit(workspace.embedded, judged, dims, method, report, stopped))
-            known = task(key)
-    if known is None:
-        minutes = "minutes" if n_items > MANY_TEXTS else "some seconds"
-        st.info(
-            f"Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes {minutes} "
-            "and runs beside the page.", icon=":material/info:",
-        )  # fmt: skip
-        return None
-    fit = cast("AdaptorFit | None", finished(key))
+    return Choice(dims, method, judged)
+
+
+def adaptor_fit(workspace: Workspace, choice: Choice) -> AdaptorFit | None:
+    """The fit, once asked for; None, with a sentence or progress, before."""
+    n_items = workspace.corpus.n_items
+    minutes = "minutes" if n_items > MANY_TEXTS else "some seconds"
+    judged = with_queries(workspace) if choice.judged else None
+    fit = asked_for(
+        f"adaptor_{workspace.embedded.fingerprint}_{choice}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor",
+        lambda report, stopped: _fit(workspace.embedded, judged, choice, report, stopped),
+        f"Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes {minutes} "
+        "and runs beside the page.",
+    )  # fmt: skip
     if fit is not None:
         st.session_state.setdefault(ADAPTORS_KEY, {})[_model_key(workspace)] = fit
     return fit
 
 
-def _fit(
-    embedded: Embedded,
-    judged: Embedded | None,
-    dims: tuple[int, ...],
-    method: AdaptorMethod,
-    report: Report,
-    stopped: Any,
-) -> AdaptorFit:
+def _fit(embedded: Embedded, judged: Embedded | None, choice: Choice, report: Report, stopped: Stopped) -> AdaptorFit:
     queries, qrels = (None, None) if judged is None else (judged.queries, judged.corpus.judgements_by_row())
 
     def progress(done: int, total: int, info: dict[str, Any]) -> None:
@@ -89,8 +95,8 @@ def _fit(
         )
 
     return fit_adaptor(
-        embedded.matrix, dims, method=method, queries=queries, qrels=qrels,
-        settings=suggested_settings(len(embedded.matrix), method),
+        embedded.matrix, choice.dims, method=choice.method, queries=queries, qrels=qrels,
+        settings=suggested_settings(len(embedded.matrix), choice.method),
         model=None if embedded.corpus.embeddings is not None else embedded.model, progress=progress, cancelled=stopped,
     )  # fmt: skip
 
@@ -213,3 +219,27 @@ def _file_name(workspace: Workspace, fit: AdaptorFit) -> str:
     """Model, method and the map's fingerprint."""
     model = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(workspace.embedded.model).name)[:40].strip("-") or "vectors"
     return f"{model}-{fit.adaptor.method}-{fit.adaptor.fingerprint}"
+
+
+def adaptor_code(workspace: Workspace, choice: Choice) -> Script:
+    """The fit and its figures again, and how to use it elsewhere."""
+    script = Script(workspace, queries=None if choice.judged else ())
+    given: dict[str, object] = {"method": choice.method}
+    if choice.judged:
+        given |= {"queries": Code("vectors.queries"), "qrels": Code("vectors.corpus.judgements_by_row()")}
+    model = None if workspace.corpus.embeddings is not None else Code("vectors.model")
+    settings = script.call(suggested_settings, Code("len(vectors.matrix)"), choice.method)
+    script.let("fit", fit_adaptor, script.matrix, choice.dims, **given, settings=settings, model=model)
+    again = Code("fit")
+    script.say(again)
+    if choice.judged:
+        script.show(figures.adaptor_curves, again, "ndcg", workspace.focus_dim)
+    script.show(figures.adaptor_curves, again, "overlap", workspace.focus_dim).show(figures.adaptor_gains, again)
+    if choice.method != "svd":
+        script.show(figures.adaptor_losses, again)
+    script.add('fit.adaptor.save("my-adaptor")')
+    script.add("")
+    script.add("# elsewhere, with numpy only")
+    adaptor = script.assign("adaptor", f'{script.name(Adaptor)}.load("my-adaptor")')
+    script.let("short", truncate_and_normalize, Code(f"{adaptor}.apply(vectors.matrix)"), choice.dims[-1])
+    return script

@@ -26,7 +26,8 @@ WORKING = threading.Lock()
 
 Result = TypeVar("Result")
 Report = Callable[[int, int, str], None]
-Work = Callable[[Report, Callable[[], bool]], Result]
+Stopped = Callable[[], bool]
+Work = Callable[[Report, Stopped], Result]
 
 
 @dataclass
@@ -90,15 +91,21 @@ def begin(key: str, work: Work[Any]) -> None:
         del tasks[name]
 
 
-def finished(key: str) -> Any:
-    """The result of the named task; None while there is none, with progress and a Stop button while it runs.
+def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result], about: str) -> Result | None:
+    """The result of the named work, started by a button: `words` to do it again and the first time, `about` it before.
+
+    None while there is none, with progress and a Stop button while it runs.
 
     Raises
     ------
     MrlVizError : what the work raised. RuntimeError : it ended with an error that is not ours; the server's log has it.
     """
     found = task(key)
+    if (found is None or not found.is_running) and st.button(words[found is None], key=button, type="primary"):
+        begin(key, work)
+        found = task(key)
     if found is None:
+        st.info(about, icon=":material/info:")
         return None
     if found.is_running:
         _watch(key)
@@ -107,7 +114,8 @@ def finished(key: str) -> Any:
         raise found.error
     if found.result is None:
         raise RuntimeError(f"the work {key!r} ended without a result; see the server's log")
-    return found.result
+    result: Result = found.result
+    return result
 
 
 @st.fragment(run_every=POLL_S)

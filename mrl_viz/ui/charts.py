@@ -69,7 +69,7 @@ def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
-def code_shown(code: str) -> None:
+def code_shown(code: object) -> None:
     """The lines of library code that made what is shown."""
     with st.expander("The code that made it"):
-        st.code(code, language="python")
+        st.code(str(code), language="python")

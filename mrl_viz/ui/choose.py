@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from mrl_viz import figures
 from mrl_viz.decide import (
     Candidates,
     Crowding,
@@ -23,6 +24,7 @@ from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
 from mrl_viz.ui.charts import plain
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import kept, shown, with_queries
 from mrl_viz.ui.workspace import Workspace
 
@@ -83,11 +85,15 @@ def _measure(workspace: Workspace, metric: str, area: DeltaGenerator) -> Candida
 
 def vectors_for(workspace: Workspace, metric: str) -> Embedded:
     """The data's vectors, with their own queries where the metric is about queries."""
-    return workspace.embedded if metric.startswith(("accuracy", "spearman")) else with_queries(workspace)
+    return with_queries(workspace) if _is_of_queries(metric) else workspace.embedded
 
 
-def chosen_plan(measured: Candidates) -> Recommendation:
-    """Sliders of target, production size, budgets and what is allowed, and what they choose."""
+def _is_of_queries(metric: str) -> bool:
+    return not metric.startswith(("accuracy", "spearman"))
+
+
+def choose_options(measured: Candidates) -> dict[str, Any]:
+    """Sliders of target, production size, budgets and what is allowed, as options of `choose`."""
     left, middle, right = st.columns(3)
     target = left.slider("Target, % kept", 50, 100, 90, key="choose_target", bind="query-params")
     sizes = sorted({measured.n_items, *(size for size in SIZES if size > measured.n_items)})
@@ -103,11 +109,15 @@ def chosen_plan(measured: Candidates) -> Recommendation:
     memory = left.select_slider("Memory, GB", MEMORY_GB, NO_LIMIT, key="choose_memory")
     latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
     dtypes = st.pills("Precisions", DTYPES, selection_mode="multi", default=DTYPES, key="choose_dtypes") or list(DTYPES)
-    return choose(
-        measured, target=target / 100, n_vectors=n_vectors, memory_gb=_limit(memory), latency_ms=_limit(latency),
-        dtypes=tuple(dtypes),
-        kinds=("exact", "hnsw") if graphs else ("exact",), allow_rerank=allow_rerank,
-    )  # fmt: skip
+    return {
+        "target": target / 100, "n_vectors": n_vectors, "memory_gb": _limit(memory), "latency_ms": _limit(latency),
+        "dtypes": tuple(dtypes), "kinds": ("exact", "hnsw") if graphs else ("exact",), "allow_rerank": allow_rerank,
+    }  # fmt: skip
+
+
+def chosen_plan(measured: Candidates, options: dict[str, Any]) -> Recommendation:
+    """The smallest plan that is good enough."""
+    return choose(measured, **options)
 
 
 def decision_shown(decision: Recommendation) -> None:
@@ -252,3 +262,19 @@ def _readable(number: int) -> str:
         if number >= size:
             return f"{number / size:g} {unit}"
     return f"{number:,}"
+
+
+def decision_code(workspace: Workspace, metric: str, options: dict[str, Any], grown: Crowding | None) -> Script:
+    """The measurement, the choice and its figures again."""
+    script = Script(workspace, queries=None if _is_of_queries(metric) else ())
+    measured = script.let("measured", measure_candidates, script.vectors, metric=metric)
+    decision = script.let("decision", choose, measured, **options)
+    script.say(decision).show(figures.pareto, decision)
+    script.show(figures.sensitivity_heatmap, Code("decision.sensitivity"))
+    if grown is not None:
+        plan, n_vectors = Code("decision.plan"), Code("decision.n_vectors")
+        again = script.let("grown", crowding, script.vectors, plan, k=grown.k, n_vectors=n_vectors)
+        script.show(figures.crowding_curve, again)
+    record = script.call(decision_record, decision, crowding=None if grown is None else Code("grown"))
+    script.add(f"print({record}.markdown)")
+    return script

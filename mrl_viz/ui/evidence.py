@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from mrl_viz import figures
+from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.analysis import controls as measure_controls
 from mrl_viz.arrangements import ARRANGEMENTS, Arrangement
 from mrl_viz.embedding.embedded import Embedded
@@ -14,6 +16,7 @@ from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import analysis, with_queries
 from mrl_viz.ui.workspace import Workspace
 
@@ -77,3 +80,24 @@ def choose_metrics(quality: Quality) -> Sequence[str]:
     first = names[0].split(":")[0]
     default = [name for name in names if name.split(":")[0] == first][:3]
     return st.multiselect("Metrics", names, default=default, key=f"metrics_{quality.task}", max_selections=4) or default
+
+
+def controls_code(workspace: Workspace, nested: bool) -> Script:
+    """The curves beside their controls again; `nested` : with the bars of nestedness."""
+    script = Script(workspace)
+    given: dict[str, object] = {}
+    if session_adaptor(workspace) is not None:
+        script.add("# adaptor: the folder in the file that the Adaptor page offers")
+        learned = f'{script.name(Adaptor)}.load("adaptor").arrangement()'
+        given["arrangements"] = Code(f"({', '.join(map(repr, ARRANGEMENTS))}, {learned})")
+    beside = script.let("beside", measure_controls, script.analysis(), **given)
+    script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.embedded.matryoshka_dims or ())
+    script.say(beside)
+    return script.show(figures.nestedness_bars, Code(f"{beside}.nestedness")) if nested else script
+
+
+def quality_code(workspace: Workspace, quality: Quality, metrics: Sequence[str]) -> Script:
+    """The task's curves again."""
+    script = Script(workspace, queries=None if quality.task == "retrieval" else ())
+    again = script.let("quality", evaluate, script.vectors, dims=workspace.dims, task=quality.task, seed=0)
+    return script.say(again).show(figures.quality_curves, again, list(metrics), workspace.focus_dim)

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
+from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.store import EmbeddingStore
-from mrl_viz.projection import MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
+from mrl_viz.projection import MOST_UMAP_ITEMS, MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
+from mrl_viz.sweep import Sweep
 from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.selection import selection
 from mrl_viz.ui.workspace import Workspace
 
 UMAP_SEED = 0
 
-
 ColorBy = Literal["none", "label", "overlap lost", "displacement"]
 
 
-def map_colors(workspace: Workspace) -> tuple[ColorBy, list[str | None] | None]:
+def choose_colors(workspace: Workspace) -> tuple[ColorBy, str | None]:
     """What the points' colour means: a label column, overlap lost, or displacement beyond the neighbors'."""
     columns = list(workspace.corpus.labels)
     chosen = st.segmented_control(
-        "Colour", [*columns, "overlap lost", "displacement"], default=(columns or ["overlap lost"])[0], key="map_color",
-        required=True,
+        "Colour", [*columns, "overlap lost", "displacement"], default=(columns or ["overlap lost"])[0],
+        key="map_color", required=True,
     )  # fmt: skip
     if chosen in columns:
-        return "label", list(workspace.corpus.labels[chosen])
+        return "label", chosen
     return ("displacement", None) if chosen == "displacement" else ("overlap lost", None)
+
+
+def figure_options(workspace: Workspace, color_by: ColorBy, column: str | None) -> dict[str, Any]:
+    """Colours and selected texts of both pictures."""
+    labels = workspace.corpus.labels[column] if column else None
+    return {"color_by": color_by, "labels": labels, "selected": selection(workspace)}
 
 
 def map_dims(workspace: Workspace) -> tuple[int, ...]:
@@ -41,16 +50,15 @@ def map_dims(workspace: Workspace) -> tuple[int, ...]:
 
 
 @st.cache_resource(max_entries=4, scope="session", show_spinner="Projecting every width…")
-def _pca(fingerprint: str, dims: tuple[int, ...], k: int, _rows: FloatMatrix, _result: Analysis) -> WidthMaps:
-    return pca_maps(_rows, dims, k=k, sweep=_result.sweep)
+def _pca(fingerprint: str, dims: tuple[int, ...], k: int, _rows: FloatMatrix, _sweep: Sweep | None) -> WidthMaps:
+    return pca_maps(_rows, dims, k=k, sweep=_sweep)
 
 
 def pca(workspace: Workspace, result: Analysis) -> WidthMaps:
     """Every width on one basis."""
-    dims = map_dims(workspace)
-    if dims != workspace.dims:
-        return pca_maps(workspace.embedded.matrix, dims, k=workspace.k)
-    return _pca(workspace.embedded.fingerprint, dims, workspace.k, workspace.embedded.matrix, result)
+    dims, embedded = map_dims(workspace), workspace.embedded
+    sweep = result.sweep if dims == workspace.dims else None
+    return _pca(embedded.fingerprint, dims, workspace.k, embedded.matrix, sweep)
 
 
 def umap(workspace: Workspace) -> WidthMaps | None:
@@ -61,7 +69,7 @@ def umap(workspace: Workspace) -> WidthMaps | None:
     if kept is not None:
         return kept
     st.info(
-        f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, 5000):,} texts: from seconds to minutes, and ten "
+        f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, MOST_UMAP_ITEMS):,} texts: from seconds to minutes, and ten "
         "more seconds the first time. The result is kept.", icon=":material/info:",
     )  # fmt: skip
     if not st.button("Draw UMAP", key="draw_umap", type="primary"):
@@ -83,3 +91,17 @@ def umap(workspace: Workspace) -> WidthMaps | None:
 def map_folder() -> Path:
     """Where maps are kept: beside the embeddings."""
     return EmbeddingStore().folder / "maps"
+
+
+def map_code(workspace: Workspace, method: str, color_by: ColorBy, column: str | None) -> Script:
+    """Both pictures again."""
+    script, dims = Script(workspace), map_dims(workspace)
+    draw = umap_maps if method == "UMAP" else pca_maps
+    seed = {"seed": UMAP_SEED} if method == "UMAP" else {}
+    maps = script.let("maps", draw, script.matrix, dims, k=workspace.k, **seed)
+    options = figure_options(workspace, color_by, column) | {
+        "labels": Code(f"corpus.labels[{column!r}]") if column else None
+    }
+    texts = Code("corpus.texts")
+    script.show(figures.map_animation, maps, texts, **options, focus_dim=workspace.focus_dim)
+    return script.show(figures.map_panels, maps, texts, **options)

@@ -7,9 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from mrl_viz import figures
 from mrl_viz.analysis import Analysis
-from mrl_viz.measures.lists import nearest_level, neighbor_changes
+from mrl_viz.measures.lists import nearest_level, neighbor_changes, neighbor_overlap, neighbor_ranks
+from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui.charts import plain
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.selection import current_item, select, shortened
 from mrl_viz.ui.workspace import Workspace
 
@@ -91,3 +94,36 @@ def _rank_change(before: int | None, after: int | None) -> str:
     if after is None:
         return f"was rank {before}"
     return f"rank {before} → {after}"
+
+
+def overlap_code(workspace: Workspace, every_width: bool = False) -> Script:
+    """The curve again."""
+    script, trained = Script(workspace), workspace.embedded.matryoshka_dims or ()
+    if every_width:
+        widths = Code(f"range(1, {workspace.embedded.full_dim + 1})")
+        sweep = script.let("sweep", nested_sweep, script.matrix, dims=widths, k=workspace.k)
+        overlap = script.call(neighbor_overlap, sweep)
+    else:
+        overlap = Code(f"{script.analysis()}.overlap")
+    return script.show(figures.overlap_curve, overlap, workspace.focus_dim, trained)
+
+
+def by_k_code(workspace: Workspace) -> Script:
+    """Overlap at every list length again."""
+    script = Script(workspace)
+    return script.show(figures.overlap_by_k, Code(f"{script.analysis()}.overlap"))
+
+
+def per_item_code(workspace: Workspace, item: int) -> Script:
+    """Each text's overlap again."""
+    script = Script(workspace)
+    overlap = Code(f"{script.analysis()}.overlap")
+    return script.show(figures.per_item_strip, overlap, workspace.focus_dim, Code("corpus.texts"), item)
+
+
+def bump_code(workspace: Workspace, item: int) -> Script:
+    """Where one text's neighbors go again."""
+    script = Script(workspace)
+    sweep = Code(f"{script.analysis()}.sweep")
+    ranks = script.let("ranks", neighbor_ranks, script.matrix, item, sweep)
+    return script.show(figures.neighbor_bump, ranks, Code("[corpus.texts[j] for j in ranks.neighbors]"), workspace.k)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from mrl_viz import figures
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_plans
 from mrl_viz.retrieval.cost import funnel_cost, funnel_presets
@@ -18,6 +19,7 @@ from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
 from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import plain
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import encode_one
 from mrl_viz.ui.results import with_queries
 from mrl_viz.ui.selection import current_item, shortened
@@ -255,3 +257,18 @@ def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str
         {"rank": rank, "text": shortened(workspace.corpus.texts[int(item)], 2 * CELL_CHARACTERS)}
         for rank, item in enumerate(answer.result.indices[0], start=1)
     ]
+
+
+def search_code(workspace: Workspace, plan: Design, curve: ShortlistCurve) -> Script:
+    """The plan's measurement and the figure of the shortlist again."""
+    script, full, k = Script(workspace), workspace.dims[-1], workspace.k
+    dims = sorted({*workspace.dims, *(dim for dim, _ in plan.stages)})
+    index = script.let("index", PrefixIndex, script.matrix, dims)
+    script.add("import numpy as np")
+    rows = f"np.sort(np.random.default_rng(0).permutation(len({script.matrix}))[:{N_PROBES}])"
+    queries = script.assign("queries", f"{script.matrix}[{rows}]")
+    found = script.let("found", funnel_search, index, queries, plan.stages)
+    exact = script.assign("exact", f"{index}.search({queries}, {k}, dim={full})")
+    script.say(script.call(recall_vs_full, Code(f"{found}.indices"), Code(f"{exact}.indices")))
+    again = script.call(shortlist_curve, index, queries, shortlist_dim=curve.shortlist_dim, k=k)
+    return script.show(figures.shortlist_overlap, again, plan.stages[0][1])

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.measures.matrices import Order, SimilarityMatrices, similarity_matrices
 from mrl_viz.measures.movers import FlippedTriples, RelativeMovers, flipped_triples, relative_movers
@@ -20,13 +21,13 @@ from mrl_viz.measures.similarity import (
     threshold_meaning,
 )
 from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.selection import current_item, selection, shortened
 from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 120
-
-
+# Pairs of one text on the similarity curves: its nearest neighbors.
 N_PAIRS = 4
 
 
@@ -130,3 +131,48 @@ def flip_rows(workspace: Workspace, flips: FlippedTriples) -> list[dict[str, Any
 def _with_texts(workspace: Workspace, row: dict[str, float], names: Sequence[str]) -> dict[str, Any]:
     texts = {name: shortened(workspace.corpus.texts[int(row[name])], CELL_CHARACTERS) for name in names}
     return texts | {name: round(value, 4) for name, value in row.items() if name not in names}
+
+
+def _sample_code(workspace: Workspace) -> tuple[Script, Code]:
+    script = Script(workspace)
+    if workspace.embedded.queries is None:
+        return script, Code(f"{script.analysis()}.sample")
+    return script, script.let("sample", pair_sample, script.matrix, dims=workspace.dims)
+
+
+def band_code(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> Script:
+    """The curves of chosen pairs again."""
+    script, sample = _sample_code(workspace)
+    band = script.let("band", similarity_band, sample, list(pairs))
+    texts = Code(f"[(corpus.texts[a], corpus.texts[b]) for a, b in {list(pairs)}]")
+    return script.show(figures.similarity_curves, band, texts, workspace.focus_dim)
+
+
+def density_code(workspace: Workspace) -> Script:
+    """The density of all pairs again."""
+    script, sample = _sample_code(workspace)
+    return script.show(figures.density_heatmap, script.call(similarity_density, sample, workspace.focus_dim))
+
+
+def matrices_code(workspace: Workspace, order: Order, column: str | None) -> Script:
+    """The heat maps again."""
+    script = Script(workspace)
+    labels = Code(f'[value or "(none)" for value in corpus.labels[{column!r}]]') if column else None
+    dim = workspace.focus_dim
+    matrices = script.let("matrices", similarity_matrices, script.matrix, dim=dim, order=order, labels=labels)
+    texts = Code(f"[corpus.texts[item] for item in {matrices}.items]")
+    return script.show(figures.similarity_heatmaps, matrices, texts)
+
+
+def movers_code(workspace: Workspace) -> Script:
+    """What the tables of movers and of flips say."""
+    script, sample = _sample_code(workspace)
+    both = (script.call(measure, sample, workspace.focus_dim) for measure in (relative_movers, flipped_triples))
+    return script.say(*both)
+
+
+def threshold_code(workspace: Workspace, meaning: ThresholdMeaning) -> Script:
+    """The figure of the threshold again."""
+    script, sample = _sample_code(workspace)
+    again = script.call(threshold_meaning, sample, meaning.threshold)
+    return script.show(figures.threshold_shift, again, workspace.focus_dim)

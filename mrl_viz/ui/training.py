@@ -28,8 +28,8 @@ from mrl_viz.training.jobs import (
 from mrl_viz.training.twins import TwinRun
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import chart, plain
+from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import DEFAULT_MODEL
-from mrl_viz.ui.results import sample
 from mrl_viz.ui.workspace import Workspace
 
 # The ids of the runs this browser session started or opened; the URL carries the one shown, so that a reload finds it again.
@@ -109,9 +109,9 @@ def _choose_data(workspace: Workspace, there: list[Source]) -> tuple[TrainingDat
             "Held out", get_args(Split), key="train_split", format_func=lambda name: SPLIT_NAMES[name]
         )
     data = training_data(corpus, source=source, label_column=column, split=split)
-    file = "sample" if corpus is sample() else "my_texts.csv"
-    more = f", label_column={column!r}, split={split!r}" if column else ""
-    return data, f"training_data(read_corpus({file!r}), source={source!r}{more})"
+    script = Script(workspace, embeds=False)
+    options = {"source": source} | ({"label_column": column, "split": split} if column else {})
+    return data, script.call(training_data, script.reading(), **options)
 
 
 def _choose_config(workspace: Workspace) -> TrainingConfig:
@@ -338,4 +338,6 @@ def _use_model(folder: str) -> None:
 
 def training_code(status: JobStatus, run: TwinRun) -> str:
     """Python that makes the same run outside the app."""
-    return repeat_code(run.config, status.data_code)
+    repeated = repeat_code(run.config, status.data_code)
+    shown = [f"figures.{figure.__name__}(run.comparison).show()" for figure in (figures.twin_curves, figures.twin_gain)]
+    return "\n".join(["from mrl_viz import figures", repeated, *shown])

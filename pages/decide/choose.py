@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import choose as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
-from mrl_viz.ui.code import CHOOSE_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Which is the smallest plan that is good enough?")
@@ -15,8 +14,9 @@ with errors_shown():
 if measured is None:
     st.stop()
 st.caption(plain(measured.takeaway()))
+options = page.choose_options(measured)
 with errors_shown():
-    decision = page.chosen_plan(measured)
+    decision = page.chosen_plan(measured, options)
 page.decision_shown(decision)
 table(page.runner_up_rows(decision), key="plans")
 
@@ -61,4 +61,4 @@ st.caption(
     "`search --plan` takes."
 )
 page.record_buttons(decision, grown, storage)
-code_shown(CHOOSE_CODE)
+code_shown(page.decision_code(workspace, measured.metric, options, grown))

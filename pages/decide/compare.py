@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import compare as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
-from mrl_viz.ui.code import COMPARE_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Which model at which width, per byte?")
@@ -53,4 +52,4 @@ side = page.side_by_side(workspace, comparison)
 st.caption(plain(side.takeaway()))
 table(page.side_rows(workspace, side), key="side_by_side")
 page.report_button(comparison)
-code_shown(COMPARE_CODE)
+code_shown(page.comparison_code(workspace, chosen, comparison))

@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import anatomy as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown
-from mrl_viz.ui.code import ANATOMY_CODE, PAIR_CODE
 from mrl_viz.ui.results import result_or_none
 from mrl_viz.ui.workspace import current_workspace
 
@@ -13,9 +12,10 @@ st.title("What does truncating do to one vector?")
 workspace = current_workspace()
 focus = workspace.focus_dim
 with errors_shown():
-    text, vector, anatomy = page.anatomy_of(workspace)
+    subject = page.subject_of(workspace)
+    anatomy = page.anatomy_of(workspace, subject)
     result = result_or_none(workspace)
-page.full_text(text)
+page.full_text(subject.text)
 
 st.subheader("The coordinates, cut and renormalised")
 chart(figures.coordinate_strip(anatomy, focus), key="strip", takeaway=anatomy.takeaway(), rows=anatomy.rows())
@@ -25,7 +25,7 @@ chart(figures.nested_dolls(anatomy, focus), key="dolls", takeaway=anatomy.dolls_
 
 st.subheader("The norm before and after renormalising")
 chart(figures.prefix_norms(anatomy, focus), key="norms", takeaway=anatomy.norms_takeaway(), rows=anatomy.rows())
-code_shown(ANATOMY_CODE)
+code_shown(page.anatomy_code(workspace, subject))
 
 st.subheader("Two texts at every width, with and without renormalising")
 st.write(
@@ -33,13 +33,14 @@ st.write(
     "the most reported mistake with truncated embeddings: scores shrink, differently for every text, and the order changes."
 )
 with errors_shown():
-    other, pair = page.compared_pair(workspace, vector, result)
-page.full_text(other)
+    other = page.other_item(workspace, result)
+    pair = page.pair_of(workspace, subject, other)
+page.full_text(workspace.corpus.texts[other])
 chart(figures.pair_curve(pair, focus), key="pair", takeaway=pair.takeaway(), rows=pair.rows())
-code_shown(PAIR_CODE)
+code_shown(page.pair_code(workspace, subject, other))
 
 with errors_shown():
-    short = page.api_short(workspace, text, vector)
+    short = page.api_short(workspace, subject)
 if short is not None:
     st.subheader("The API's short vector against the full one cut here")
     chart(figures.short_vectors(short), key="short", takeaway=short.takeaway(), rows=short.rows())

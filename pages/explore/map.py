@@ -5,9 +5,8 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import map as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown
-from mrl_viz.ui.code import PCA_CODE, UMAP_CODE
 from mrl_viz.ui.results import analysis
-from mrl_viz.ui.selection import chosen_in_chart, selection
+from mrl_viz.ui.selection import chosen_in_chart
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Where do texts move?")
@@ -16,28 +15,27 @@ method = st.segmented_control(
     "Method", ["PCA", "UMAP"], default="PCA", key="method", bind="query-params", required=True,
     help="PCA: one basis for all widths, at once. UMAP: neighborhoods, on request, beside its own noise.",
 )  # fmt: skip
-color_by, labels = page.map_colors(workspace)
+color_by, column = page.choose_colors(workspace)
 with errors_shown():
     result = analysis(workspace.embedded, workspace.dims, workspace.k)
     maps = page.pca(workspace, result) if method == "PCA" else page.umap(workspace)
 if maps is None:
     st.stop()
 
-chosen = selection(workspace)
+texts, options = workspace.corpus.texts, page.figure_options(workspace, color_by, column)
 chart(
-    figures.map_animation(
-        maps, workspace.corpus.texts, color_by=color_by, labels=labels, selected=chosen, focus_dim=workspace.focus_dim
-    ),
-    key="map", takeaway=maps.takeaway(), rows=maps.rows(), on_select=chosen_in_chart("map"),
+    figures.map_animation(maps, texts, **options, focus_dim=workspace.focus_dim), key="map", takeaway=maps.takeaway(),
+    rows=maps.rows(), on_select=chosen_in_chart("map"),
 )  # fmt: skip
 st.caption(
     "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Trustworthiness and "
     "continuity say how far this one can be believed. Play runs in your browser; select points, or several with the lasso, to see their trails."
 )
-code_shown(PCA_CODE if method == "PCA" else UMAP_CODE)
+code_shown(page.map_code(workspace, method, color_by, column))
 
 st.subheader("Side by side")
 chart(
-    figures.map_panels(maps, workspace.corpus.texts, color_by=color_by, labels=labels, selected=chosen),
-    key="panels", takeaway=f"{maps.takeaway()} On each panel: how many of the true neighbors it shows, T trustworthiness, C continuity.", rows=maps.rows(), on_select=chosen_in_chart("panels"),
+    figures.map_panels(maps, texts, **options), key="panels",
+    takeaway=f"{maps.takeaway()} On each panel: how many of the true neighbors it shows, T trustworthiness, C continuity.",
+    rows=maps.rows(), on_select=chosen_in_chart("panels"),
 )  # fmt: skip

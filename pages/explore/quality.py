@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import evidence as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain
-from mrl_viz.ui.code import QUALITY_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Does the task still work at a smaller width?")
@@ -30,4 +29,4 @@ st.caption(
     "Intervals: 95 % bootstrap, paired between widths. p (Holm): paired test against the full width, adjusted over "
     "widths."
 )
-code_shown(QUALITY_CODE)
+code_shown(page.quality_code(workspace, quality, metrics))

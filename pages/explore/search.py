@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import search as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
-from mrl_viz.ui.code import SHORTLIST_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("What would a search return at each width?")
@@ -35,7 +34,7 @@ st.info(
     plain(miss.takeaway() if miss else "For this query the plan returns every full-width result."),
     icon=":material/search:",
 )
-code_shown(SHORTLIST_CODE)
+code_shown(page.search_code(workspace, plan, curve))
 
 st.subheader("Within a latency budget")
 with errors_shown():

@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import space as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown
-from mrl_viz.ui.code import SPACE_CODE
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.workspace import require_workspace
 
@@ -42,4 +41,4 @@ st.write(
     "Skewness 0 is even; above 1 there are clear hubs."
 )
 chart(figures.hubness_curves(hubs, focus), key="hubness", takeaway=hubs.takeaway(), rows=hubs.rows())
-code_shown(SPACE_CODE)
+code_shown(page.space_code(workspace))

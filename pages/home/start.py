@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import neighbors as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown
-from mrl_viz.ui.code import OVERLAP_CODE
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.sources import choose_data, data_check, model_card
 from mrl_viz.ui.workspace import require_workspace
@@ -33,4 +32,4 @@ with left:
 with right:
     st.subheader("Model")
     model_card(workspace)
-code_shown(OVERLAP_CODE)
+code_shown(page.overlap_code(workspace))

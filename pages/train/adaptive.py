@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import adaptive as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, table
-from mrl_viz.ui.code import ADAPTIVE_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("How few dims does each example need?")
@@ -15,10 +14,13 @@ st.markdown(
     "expected width, on ImageNet. This page tests that on your labels."
 )
 workspace = require_workspace()
+heads = page.choose_heads(workspace)
+if heads is None:
+    st.stop()
 with errors_shown():
-    results = page.adaptive_result(workspace)
+    results = page.adaptive_result(workspace, heads)
 if results is None:
-    code_shown(ADAPTIVE_CODE)
+    code_shown(page.adaptive_code(workspace, heads))
     st.stop()
 page.plain_takeaways(results)
 
@@ -47,4 +49,4 @@ st.caption(
     "head is right."
 )
 table(page.example_rows(workspace, result), key="examples")
-code_shown(ADAPTIVE_CODE)
+code_shown(page.adaptive_code(workspace, heads))

@@ -5,7 +5,6 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import adaptor as page
 from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain
-from mrl_viz.ui.code import ADAPTOR_CODE
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Can these vectors be made truncatable?")
@@ -14,10 +13,13 @@ st.markdown(
     "is kept. It is fitted on most of your texts and judged on others, beside two rivals: the raw prefix, and SVD."
 )
 workspace = require_workspace()
+choice = page.choose_adaptor(workspace)
+if choice is None:
+    st.stop()
 with errors_shown():
-    fit = page.adaptor_fit(workspace)
+    fit = page.adaptor_fit(workspace, choice)
 if fit is None:
-    code_shown(ADAPTOR_CODE)
+    code_shown(page.adaptor_code(workspace, choice))
     st.stop()
 st.markdown(f"**{plain(fit.takeaway())}**")
 page.fit_facts(fit)
@@ -47,4 +49,4 @@ with errors_shown():
 st.caption(
     "The Neighbors page now shows this adaptor as a further line among the controls, on texts it was not fitted on."
 )
-code_shown(ADAPTOR_CODE)
+code_shown(page.adaptor_code(workspace, choice))

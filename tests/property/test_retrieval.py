@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mrl_viz.measures.estimate import columns
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import explain_miss
 from mrl_viz.retrieval.quantization import QuantizedIndex
@@ -58,7 +59,7 @@ def test_overlap_is_the_share_of_neighbors_on_the_shortlist(seed, shortlist_dim,
     sizes = range(k, len(corpus) + 1, 7)
     curve = shortlist_curve(index, queries, shortlist_dim=shortlist_dim, k=k, sizes=[*sizes, len(corpus)])
     last = np.zeros(len(queries))
-    for size, mean in zip(curve.sizes, curve.overlap):
+    for size, mean in zip(curve.sizes, columns(curve.overlap)[0]):
         result = shortlist_search(index, queries, shortlist_dim=shortlist_dim, shortlist_size=size, k=k)
         shortlist = result.stages[0].survivors
         found = np.array([np.isin(a, b).mean() for a, b in zip(full, result.indices)])
@@ -81,7 +82,7 @@ def test_items_that_search_do_not_find_themselves(seed, shortlist_dim, k, real):
     own = np.random.default_rng(seed + 1).permutation(len(corpus))[:5]
     index = PrefixIndex(corpus, [1, 2, 4])
     curve = shortlist_curve(index, corpus[own], shortlist_dim=shortlist_dim, k=k, own=own)
-    assert curve.sizes[-1] == len(corpus) - 1 and curve.overlap[-1] == 1
+    assert curve.sizes[-1] == len(corpus) - 1 and curve.overlap[-1].value == 1
     shared = np.zeros(len(curve.sizes))
     for position, item in enumerate(own):
         others = np.delete(np.arange(len(corpus)), item)
@@ -96,7 +97,7 @@ def test_items_that_search_do_not_find_themselves(seed, shortlist_dim, k, real):
         np.testing.assert_array_equal(found, kept)
         miss = explain_miss(index, corpus[item], int(full[k - 1]), stages, own=int(item))
         assert miss.ranks == (ranks[-1], k) and (miss.dropped_at is None) == (full[k - 1] in found)
-    np.testing.assert_allclose(curve.overlap, shared / len(own), atol=1e-12)
+    np.testing.assert_allclose(columns(curve.overlap)[0], shared / len(own), atol=1e-12)
 
 
 @settings(max_examples=30, deadline=None)

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from mrl_viz.data import corpus as corpus_module
-from mrl_viz.data.corpus import clean, corpus_from_texts, corpus_from_vectors, with_retrieval, with_texts
+from mrl_viz.data.corpus import (
+    clean,
+    corpus_from_texts,
+    corpus_from_vectors,
+    same_items,
+    with_qrels,
+    with_queries,
+    with_retrieval,
+    with_texts,
+)
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 
 VECTORS = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
@@ -154,3 +163,53 @@ def test_with_retrieval_moves_and_counts_judgements():
     assert (judged.query_ids, judged.query_texts) == (("q1", "q2"), ("a query", "another"))
     assert judged.check.notes == ("2 relevance judgements name a query or text that is not here; they are left out.",)
     assert corpus.query_ids == ()
+
+
+def searched(name, n_queries=2, **options):
+    """Three vectors of a model with vectors of queries."""
+    return with_queries(
+        corpus_from_vectors(VECTORS, name=name, **options), corpus_from_vectors(VECTORS[:n_queries], unnamed="query")
+    )
+
+
+def test_same_items_shares_what_one_file_knows():
+    """Texts, ids, labels and judgements that came with one model's vectors are those of all; vectors and names stay."""
+    bare = searched("bare.npy")
+    named = searched("named.npz", texts=["a", "b", "c"], ids=["x", "y", "z"], labels={"topic": ["s", "t", "s"]})
+    judged = with_qrels(named, {"0": {"x": 1}})
+    for pair in ((bare, judged), (judged, bare)):
+        one, other = same_items(pair)
+        assert {one.name, other.name} == {"bare.npy", "named.npz"}
+        assert one.texts == other.texts == ("a", "b", "c") and one.ids == other.ids == ("x", "y", "z")
+        assert one.labels == other.labels == judged.labels and one.qrels == other.qrels == judged.qrels
+        assert one.query_texts == ("query 0", "query 1")
+    by_row = with_qrels(searched("judged.npy"), {"1": {"2": 3}})
+    assert same_items([named, by_row])[0].qrels == {"1": {"z": 3}}
+    assert same_items([bare, searched("other.npy")])[0].ids == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    "other, error, message",
+    [
+        (
+            corpus_from_texts(["a", "b", "c"], name="t.txt"),
+            InvalidInputError,
+            "`t.txt` holds no vectors; give files of",
+        ),
+        (
+            searched("v.npy", n_queries=1),
+            ShapeError,
+            "`v.npy` has 3 vectors and 1 queries, `one.npy` 3 and 2; give vectors",
+        ),
+        (
+            searched("one.npy"),
+            InvalidInputError,
+            "`one.npy` is not the only file of that name; give files different names",
+        ),
+        (searched("v.npy", texts=["a", "b", "d"]), InvalidInputError, "`v.npy` has other texts or ids than `one.npy`"),
+    ],
+)
+def test_same_items_refuses_vectors_of_other_items(other, error, message):
+    """Only vectors of the same rows can be compared."""
+    with pytest.raises(error, match=message):
+        same_items([searched("one.npy", texts=["a", "b", "c"]), other])

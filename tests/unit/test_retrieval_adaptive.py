@@ -32,9 +32,9 @@ def test_generous_budget_uses_the_best_plan(adaptive):
     """With time enough, the plan of highest recall answers, as its own search would."""
     index, queries = adaptive
     found = index.search(queries[20:24], 10, max_latency_ms=60_000)
-    assert found.used.recall.mean == max(measured.recall.mean for measured in index.measurements) == 1
+    assert found.used.recall.share.value == max(measured.recall.share.value for measured in index.measurements) == 1
     np.testing.assert_array_equal(found.result.indices, index.index.search(queries[20:24], 10).indices)
-    assert found.used.plan.label in found.takeaway() and found.to_dict()["used"]["recall"]["mean"] == 1
+    assert found.used.plan.label in found.takeaway() and found.to_dict()["used"]["recall"]["share"] == 1
     assert found.result.stages[0].survivors.shape[0] == 4
 
 
@@ -45,8 +45,8 @@ def test_budget_excludes_slower_plans(adaptive):
     for budget in budgets:
         used = index.choose(10, budget)
         assert used.latency.p95_ms <= budget
-        fitting = [m.recall.mean for m in index.measurements if m.latency.p95_ms <= budget]
-        assert used.recall.mean == max(fitting)
+        fitting = [m.recall.share.value for m in index.measurements if m.latency.p95_ms <= budget]
+        assert used.recall.share.value == max(fitting)
 
 
 def test_impossible_budget_names_the_fastest_plan(adaptive):
@@ -98,8 +98,8 @@ def test_measured_plans_follow_width_and_formula():
         plan: measure_plan(build_plan(plan, corpus, prefix_index=index), queries[:30], full, n_runs=3) for plan in plans
     }
     assert len(by_plan) == 12
-    assert by_plan[Plan(32)].recall.mean == 1 and "100.0%" in by_plan[Plan(32)].takeaway()
-    assert by_plan[Plan(8)].recall.mean < by_plan[Plan(8, rerank=((200, 32),))].recall.mean
+    assert by_plan[Plan(32)].recall.share.value == 1 and "100.0%" in by_plan[Plan(32)].takeaway()
+    assert by_plan[Plan(8)].recall.share.value < by_plan[Plan(8, rerank=((200, 32),))].recall.share.value
     assert by_plan[Plan(8, "binary")].bytes_per_vector == 1
     assert by_plan[Plan(8)].nbytes == 2000 * 9 * 4
     assert all(m.latency.p50_ms <= m.latency.p95_ms and m.latency.n_runs == 3 for m in by_plan.values())
@@ -117,7 +117,7 @@ def test_texts_that_calibrate_do_not_find_themselves():
         small, full = (set(others[left.search(corpus[item], 5, dim=dim).indices[0]]) for dim in (4, 32))
         shares.append(len(small & full) / 5)
     narrow, wide = index.measurements
-    assert narrow.recall.mean == pytest.approx(np.mean(shares)) and wide.recall.mean == 1
+    assert narrow.recall.share.value == pytest.approx(np.mean(shares)) and wide.recall.share.value == 1
     answer = index.search(corpus[own[:3]], 299, max_latency_ms=60_000, own=own[:3])
     for item, found in zip(own, answer.result.indices):
         assert sorted([*found, item]) == list(range(300))
@@ -161,7 +161,7 @@ def test_predictor_beats_the_fixed_width_where_queries_differ():
     predictor = fit_width_predictor(corpus, queries[:200], dims=[4, 8, 16], k=5, target=0.8)
     result = compare_widths(predictor, corpus, queries[200:])
     np.testing.assert_array_equal(result.chosen, predictor.predict(corpus, queries[200:]))
-    assert result.beats_fixed and result.gain_low > 0.05
+    assert result.beats_fixed and result.gain.low > 0.05
     assert "beats the fixed width" in result.takeaway()
     assert result.oracle_overlap >= 0.8 and result.n_queries == 200
     assert result.to_dict()["beats_fixed"] is True

@@ -107,8 +107,8 @@ def test_recall_vs_full_is_a_set_overlap():
     """Order does not matter, -1 is never a hit, and the interval holds the mean."""
     recall = recall_vs_full([[3, 1, -1], [7, 8, 9]], [[1, 2, 3], [9, 8, 7]])
     np.testing.assert_allclose(recall.per_query, [2 / 3, 1])
-    assert recall.mean == pytest.approx(5 / 6)
-    assert recall.low <= recall.mean <= recall.high
+    assert recall.share.value == pytest.approx(5 / 6)
+    assert recall.share.low <= recall.share.value <= recall.share.high
     assert "83.3%" in recall.takeaway()
     with pytest.raises(ShapeError, match="`found` has shape"):
         recall_vs_full([[1]], [[1, 2]])
@@ -120,17 +120,17 @@ def test_dtypes_and_rescoring(data, dtype, least):
     corpus, queries, index = data
     full = index.search(queries, 10).indices
     coded = QuantizedIndex(corpus, 48, dtype)
-    alone = recall_vs_full(coded.search(queries, 10).indices, full).mean
+    alone = recall_vs_full(coded.search(queries, 10).indices, full).share.value
     shortlist = coded.search(queries, 200)
     rescored = rerank(index, queries, shortlist)
     assert alone >= least
-    assert recall_vs_full(rescored.indices, full).mean == np.mean(
+    assert recall_vs_full(rescored.indices, full).share.value == np.mean(
         [np.isin(a, b).mean() for a, b in zip(full, shortlist.indices)]
     )
-    assert recall_vs_full(coded.search(queries, 10, query="code").indices, full).mean <= alone + 0.02
+    assert recall_vs_full(coded.search(queries, 10, query="code").indices, full).share.value <= alone + 0.02
     assert [stage.n_scored for stage in rescored.stages] == [4000, 200]
     if dtype == "binary":
-        assert recall_vs_full(coded.search(queries, 10, query="code").indices, full).mean < alone
+        assert recall_vs_full(coded.search(queries, 10, query="code").indices, full).share.value < alone
 
 
 def test_float16_codes_widen_exactly():
@@ -172,11 +172,11 @@ def test_ann_finds_most_and_reranks(data, kind, least):
     index = PrefixIndex(corpus, [16])
     full = index.search(queries, 10)
     found = AnnIndex(corpus, kind, 16, rerank_dim=48).search(queries, 10, shortlist_size=300)
-    assert recall_vs_full(found.indices, full.indices).mean >= least
+    assert recall_vs_full(found.indices, full.indices).share.value >= least
     for row, items, similarities in zip(queries, found.indices, found.similarities):
         np.testing.assert_allclose(index.cosines(row, items.astype(np.int64), 48), similarities, atol=1e-5)
     alone = AnnIndex(corpus, kind, 16).search(queries, 10)
-    assert recall_vs_full(alone.indices, index.search(queries, 10, dim=16).indices).mean >= 0.3
+    assert recall_vs_full(alone.indices, index.search(queries, 10, dim=16).indices).share.value >= 0.3
     assert alone.multiply_adds is None
 
 
