@@ -94,7 +94,7 @@ def interval(values):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", nargs="?", default="sample")
+    parser.add_argument("source", nargs="?", default="sample:hard")
     parser.add_argument("--model", default="wordllama")
     parser.add_argument("--label")
     parser.add_argument("--source-kind", choices=("labels", "relevance", "pairs"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from mrl_viz.home import home
 
 # The word to its folder below the sample data: a BEIR folder whose README says where it comes from.
-SAMPLES = {"sample": "."}
+SAMPLES = {"sample": ".", "sample:hard": "hard"}
 
 
 def sample_data_folder() -> Path:

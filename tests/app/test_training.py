@@ -27,7 +27,7 @@ def can_start(app):
 def test_the_sample_can_be_trained_at_once(app):
     """Nothing needs to be chosen; what is trained on and where it is kept is said; no run is shown."""
     assert not app.exception and not app.error and can_start(app)
-    assert any("288 texts of 8 classes" in caption.value for caption in app.caption)
+    assert any("770 texts of 10 classes" in caption.value for caption in app.caption)
     assert any("until you delete it" in caption.value for caption in app.caption)
     assert "No run yet" in app.info[0].value
 
@@ -38,7 +38,7 @@ def test_the_sample_can_be_trained_at_once(app):
         ("train_dims", "999", "999"),
         ("train_dims", "256", "no width below the full 256"),
         ("train_dims", "a few", "not a whole number"),
-        ("train_batch", 512, "`batch\\_size` is 512 but 288 texts"),
+        ("train_batch", 1000, "`batch\\_size` is 1000 but 770 texts"),
     ],
 )
 def test_settings_that_cannot_be_are_one_sentence(app, key, value, message):

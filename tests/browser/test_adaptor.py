@@ -16,7 +16,7 @@ def test_fit_an_adaptor_and_see_its_verdicts(page):
     page.goto("/adaptor?dims=8,16,32,64,128")
     loaded(page)
     expect(page.get_by_text("two in ten only measure it")).to_be_visible()
-    page.get_by_role("button", name="Fit on 480 texts").click()
+    page.get_by_role("button", name="Fit on 1,280 texts").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     follow(page, "Anatomy")  # leaving the page does not end the work
     loaded(page)
@@ -31,7 +31,7 @@ def test_fit_an_adaptor_and_see_its_verdicts(page):
     follow(page, "Neighbors")
     loaded(page)
     expect(
-        page.get_by_text("adaptor was fitted on 384 of these 480 texts and is measured on the other 96")
+        page.get_by_text("adaptor was fitted on 1024 of these 1280 texts and is measured on the other 256")
     ).to_be_visible()
     follow(page, "Adaptor")
     page.get_by_role("button", name="Make it a model of this app").click()
@@ -45,7 +45,7 @@ def test_stop_a_fit_and_keep_what_it_has(page):
     """Stop ends a fit early with the best so far, and the page says that it was stopped."""
     page.goto("/adaptor?dims=8,16,32")
     loaded(page)
-    page.get_by_role("button", name="Fit on 480 texts").click()
+    page.get_by_role("button", name="Fit on 1,280 texts").click()
     expect(page.get_by_text("epoch").first).to_be_visible(timeout=TRAINING_MS)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("stopped by you")).to_be_visible(timeout=TRAINING_MS)
@@ -55,10 +55,10 @@ def test_walk_adaptive_classification(page):
     """Heads are trained on both label columns; the page tests the promise, shows exits and examples, for either column."""
     page.goto("/adaptive?dims=8,32,64")
     loaded(page)
-    page.get_by_role("button", name="Train the heads on 480 texts").click()
+    page.get_by_role("button", name="Train the heads on 1,280 texts").click()
     expect(headings(page, "Easy and hard examples")).to_be_visible(timeout=TRAINING_MS)
     loaded(page)
-    for words in ("domain (8 classes): right for", "topic (48 classes): right for", "exits after"):
+    for words in ("domain (10 classes): right for", "topic (80 classes): right for", "exits after"):
         expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3)
     page.get_by_role("radio", name="domain").click()

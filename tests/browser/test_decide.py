@@ -63,7 +63,7 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
         assert "256 dims binary exact" in content and "50% of overlap@10" in content
         if ending == "json":
             record = json.loads(content)
-            assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 480
+            assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 1280
 
 
 def test_a_budget_that_nothing_meets_says_what_binds(page):

@@ -105,7 +105,7 @@ def test_monitor_takes_fresh_queries_and_grown_data(decided, tmp_path):
         (["search", "sample", "--query", "a", "--plan", "64,5@256"], "reranks only 5"),
         (["search", "sample", "--query", "a", "--plan", "wide"], "`plan` is 'wide'"),
         (["search", "sample", "--query", "a", "--plan", "no-such-plan.json"], "no-such-plan.json"),
-        (["search", "sample", "--query", "a", "--k", "481"], "`k` is 481"),
+        (["search", "sample", "--query", "a", "--k", "1281"], "`k` is 1281"),
         (["monitor", "sample", "--plan", "512"], "choose 1 to 256"),
         (["monitor", "sample", "--plan", "64", "--sample", "0"], "`n_queries` is 0"),
     ],

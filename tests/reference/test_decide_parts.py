@@ -28,8 +28,8 @@ from mrl_viz.sweep import nested_sweep
 
 @pytest.fixture(scope="module")
 def embedded():
-    """The sample, its texts searching for each other."""
-    return embed(read_corpus("sample"), "wordllama", queries=())
+    """The harder sample, its texts searching for each other."""
+    return embed(read_corpus("sample:hard"), "wordllama", queries=())
 
 
 @pytest.fixture(scope="module")

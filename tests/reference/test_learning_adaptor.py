@@ -26,8 +26,9 @@ QUICK = AdaptorSettings(epochs=2, batch_size=64, hidden_dim=16, k=5, pivot=16)
 
 @pytest.fixture(scope="module")
 def minilm():
-    """Half of the sample's passages and its queries as MiniLM sees them."""
-    return load_encoder("all-MiniLM-L6-v2").encode(read_corpus("sample").texts[::2] + read_corpus("sample").query_texts)
+    """Half of the harder sample's passages and its queries as MiniLM sees them."""
+    corpus = read_corpus("sample:hard")
+    return load_encoder("all-MiniLM-L6-v2").encode(corpus.texts[::2] + corpus.query_texts)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +226,7 @@ def test_model_folder_needs_only_sentence_transformers(tmp_path, activation, dep
     """Stock modules give what `apply` gives, in a process that cannot import this package."""
     encoder = load_encoder("wordllama")
     texts = ["a small boat", "the price of bread", "rain tomorrow"]
-    rows = encoder.encode(read_corpus("sample").texts)
+    rows = encoder.encode(read_corpus("sample:hard").texts)
     settings = AdaptorSettings(epochs=1, batch_size=64, hidden_dim=24, depth=depth, activation=activation)
     adaptor = fit_adaptor(rows, [16, 64], method=method, settings=settings, held_out=0.1).adaptor
     folder = save_sentence_transformer(adaptor, encoder.model, tmp_path / "model")

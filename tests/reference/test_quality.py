@@ -26,8 +26,8 @@ DIMS = [32, 128]
 
 @pytest.fixture(scope="module")
 def sample():
-    """The sample with its shipped vectors: labels at two levels, queries and graded relevance."""
-    return embed(read_corpus("sample"))
+    """The harder sample: labels at two levels, queries and graded relevance, and room below every score."""
+    return embed(read_corpus("sample:hard"))
 
 
 @pytest.fixture(scope="module")

@@ -286,7 +286,7 @@ def test_the_sample_has_labels_and_relevance():
     """Labels come first; relevance takes the best grade; what is not there is refused."""
     corpus = read_corpus("sample")
     assert (
-        training_data(corpus).takeaway() == "288 texts of 8 classes to train on and 192 of the same classes held out."
+        training_data(corpus).takeaway() == "770 texts of 10 classes to train on and 510 of the same classes held out."
     )
     pairs = training_data(corpus, source="relevance")
     assert pairs.kind == "pairs" and set(corpus.query_texts) >= {pairs.texts[left] for left, _ in pairs.train}

@@ -16,7 +16,7 @@ from mrl_viz.sweep import nested_sweep
 
 @pytest.fixture(scope="module")
 def embedded():
-    """The sample with its 96 queries."""
+    """The sample with its 160 queries."""
     return embed(read_corpus("sample"), "wordllama")
 
 
@@ -34,7 +34,7 @@ def test_the_full_width_keeps_everything(embedded):
     """The full width against itself is 1, never below any target, and certain."""
     result = check_deployed_plan(embedded, 256, target=1.0, seed=0)
     assert result.overlap == result.low == result.high == 1 and not result.is_below_target and result.is_certain
-    assert result.n_queries == 96 and result.n_items == 480
+    assert result.n_queries == 160 and result.n_items == 1280
 
 
 def test_a_plan_is_monitored_as_deployed(embedded):
@@ -43,7 +43,7 @@ def test_a_plan_is_monitored_as_deployed(embedded):
         check_deployed_plan(embedded, plan, target=0.9, seed=0).overlap for plan in (Plan(64), Plan(64, "binary"))
     )
     assert binary < float32 < 1
-    assert check_deployed_plan(embedded, Plan(8, "binary", rerank=((480, 256),)), target=0.9).overlap == 1
+    assert check_deployed_plan(embedded, Plan(8, "binary", rerank=((1280, 256),)), target=0.9).overlap == 1
 
 
 def test_a_model_that_changed_rings_the_alarm(embedded):
@@ -78,7 +78,7 @@ def test_an_interval_across_the_target_says_so(embedded):
         (64, {"target": 0}, InvalidInputError, "`target` is 0"),
         (64, {"target": 95}, InvalidInputError, "`target` is 95"),
         (64, {"target": 0.9, "n_queries": 0}, InvalidInputError, "`n_queries` is 0"),
-        (64, {"target": 0.9, "k": 481}, InvalidInputError, "`k` is 481"),
+        (64, {"target": 0.9, "k": 1281}, InvalidInputError, "`k` is 1281"),
         (512, {"target": 0.9}, DimensionError, "choose 1 to 256"),
         (Plan(64, rerank=((50, 512),)), {"target": 0.9}, DimensionError, "choose 1 to 256"),
         (Plan(64, rerank=((5, 256),)), {"target": 0.9}, InvalidInputError, "`k` is 10 but this plan reranks only 5"),

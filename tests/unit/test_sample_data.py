@@ -1,9 +1,10 @@
-"""The sample data have the shape their README promises, and their shipped vectors are the model's own."""
+"""The samples have the shape their README promises, and the shipped vectors are the model's own."""
 
 import csv
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.data.samples import sample_data_folder
@@ -11,33 +12,64 @@ from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 
+# name, domains, topics of each, texts of each topic, queries, most answers to a query
+SAMPLES = [("sample", 10, 8, 16, 160, 5), ("sample:hard", 8, 6, 10, 96, 3)]
 
-def test_sample_corpus_has_two_levels_of_labels():
-    """480 distinct passages in 8 domains of 6 topics of 10."""
-    corpus = read_corpus("sample")
-    assert corpus.n_items == 480 and corpus.check.n_duplicates == 0 and corpus.check.n_empty == 0
+
+@pytest.mark.parametrize("name, n_domains, n_topics, n_texts, _queries, _most", SAMPLES)
+def test_a_sample_has_two_levels_of_labels(name, n_domains, n_topics, n_texts, _queries, _most):
+    """Distinct texts in domains of equally many topics of equally many texts; no topic's name stands in two domains."""
+    corpus = read_corpus(name)
+    assert corpus.name == name
+    assert corpus.n_items == n_domains * n_topics * n_texts
+    assert corpus.check.n_duplicates == 0 and corpus.check.n_empty == 0
     topics = Counter(zip(corpus.labels["domain"], corpus.labels["topic"]))
-    assert len(topics) == 48 and set(topics.values()) == {10}
-    assert Counter(domain for domain, _ in topics) == dict.fromkeys(corpus.labels["domain"], 6)
+    assert len(topics) == len(set(corpus.labels["topic"])) == n_domains * n_topics and set(topics.values()) == {n_texts}
+    assert set(Counter(domain for domain, _ in topics).values()) == {n_topics}
 
 
-def test_sample_queries_have_graded_answers_of_their_topic():
-    """Each of 96 queries judges the ten passages of one topic, at least one of which answers it."""
-    corpus = read_corpus("sample")
+@pytest.mark.parametrize("name, _domains, _topics, n_texts, n_queries, most", SAMPLES)
+def test_queries_have_graded_answers_of_their_topic(name, _domains, _topics, n_texts, n_queries, most):
+    """Each query judges all texts of one topic, at least one of which answers it."""
+    corpus = read_corpus(name)
     topic = dict(zip(corpus.ids, corpus.labels["topic"]))
-    assert len(corpus.query_ids) == len(set(corpus.query_texts)) == 96
+    assert len(corpus.query_ids) == len(set(corpus.query_texts)) == n_queries
     for query in corpus.query_ids:
         grades = corpus.qrels[query]
-        assert len(grades) == 10 and len({topic[item] for item in grades}) == 1
-        assert set(grades.values()) == {1, 2} and 1 <= sum(grade == 2 for grade in grades.values()) <= 3
+        assert len(grades) == n_texts and len({topic[item] for item in grades}) == 1
+        assert set(grades.values()) == {1, 2} and 1 <= sum(grade == 2 for grade in grades.values()) <= most
 
 
-def test_sample_prose_follows_no_template():
-    """No two passages of a topic open with the same three words."""
+@pytest.mark.parametrize("name, most", [("sample", 20), ("sample:hard", 2)])
+def test_prose_follows_no_template(name, most):
+    """No three texts of a topic open with the same three words, and in all texts only questions do so often."""
+    corpus = read_corpus(name)
     openings = Counter(
-        " ".join(text.lower().split()[:3]) for text in read_corpus("sample").texts if len(text.split()) > 3
+        (topic, " ".join(text.lower().split()[:3])) for topic, text in zip(corpus.labels["topic"], corpus.texts)
     )
     assert max(openings.values()) <= 2
+    anywhere = Counter(opening for _, opening in openings.elements())
+    assert max(anywhere.values()) <= most
+    asked = {opening.split()[0] for opening, count in anywhere.items() if count > 4}
+    assert asked <= {"how", "what", "why", "do", "is"}
+
+
+def test_sample_texts_are_as_people_write_them():
+    """Texts have 8 to 40 words, short and long ones in every topic; queries 3 to 14."""
+    corpus = read_corpus("sample")
+    words = np.array([len(text.split()) for text in corpus.texts])
+    assert words.min() >= 8 and words.max() <= 40
+    for topic in set(corpus.labels["topic"]):
+        of_topic = words[[value == topic for value in corpus.labels["topic"]]]
+        assert of_topic.min() <= 15 and of_topic.max() >= 24
+    assert all(3 <= len(text.split()) <= 14 for text in corpus.query_texts)
+
+
+def test_the_first_rows_of_the_sample_hold_every_domain():
+    """What a page shows first, and what `--limit` leaves, is no single domain."""
+    corpus = read_corpus("sample", limit=80)
+    assert Counter(corpus.labels["domain"]) == dict.fromkeys(corpus.labels["domain"], 8)
+    assert len(set(corpus.labels["topic"])) == 80 and len(set(corpus.labels["domain"][:10])) == 10
 
 
 def test_sample_pairs_cover_the_scale():

@@ -1,0 +1,57 @@
+"""What the samples measure at full width, and what every width keeps of it, as the tables of README and docs show it.
+
+    python benchmarks/bench_sample.py [--data sample] [--models wordllama all-MiniLM-L6-v2] [--k 10]
+
+The sample was judged at full width only while it was written; the widths below are as they came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.measures.lists import knn_correct, shared_share
+from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels
+from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.truncation import normalize, parse_dims
+
+
+def report(vectors: Embedded, k: int) -> None:
+    """Print the table of one model."""
+    dims = parse_dims("", vectors.full_dim, vectors.matryoshka_dims)
+    sweep = nested_sweep(vectors.matrix, dims=dims, k=k)
+    overlap = shared_share(sweep.indices, sweep.indices[-1]).mean(axis=1)
+    ndcg = evaluate(vectors, dims=sweep.dims, task="retrieval").curves["ndcg@10"]
+    right = {}
+    for name, labels in vectors.corpus.labels.items():
+        classes = classes_from_labels(labels)
+        right[name] = knn_correct(sweep.indices[:, :, :N_NEIGHBORS], classes.codes, classes.codes).mean(axis=1)
+    cosines = (normalize(vectors.matrix) @ normalize(vectors.matrix).T)[np.triu_indices(len(vectors.matrix), 1)]
+    print(f"\n{vectors.model} on {vectors.corpus.name}: {len(vectors.matrix):,} texts, {len(vectors.queries)} queries; "
+          f"largest cosine of two texts {cosines.max():.2f}, {(cosines > 0.95).mean():.2%} above .95\n")  # fmt: skip
+    print(
+        f"| dims | neighbors kept (top {k}) | nDCG@10 | of full width | {' | '.join(f'{name}s right' for name in right)} |"
+    )
+    print("|---|---|---|---|" + "---|" * len(right))
+    for level, dim in enumerate(sweep.dims):
+        at = ndcg.dims.index(dim)
+        cells = [f"{overlap[level]:.0%}", f"{ndcg.value[at]:.3f}", f"{ndcg.retention[at]:.0%}"]
+        print(f"| {dim} | {' | '.join(cells + [f'{values[level]:.1%}' for values in right.values()])} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="sample")
+    parser.add_argument("--models", nargs="+", default=["wordllama", "all-MiniLM-L6-v2"])
+    parser.add_argument("--k", type=int, default=10)
+    args = parser.parse_args()
+    for model in args.models:
+        report(embed(read_corpus(args.data), model), args.k)
+
+
+if __name__ == "__main__":
+    main()
