@@ -40,8 +40,8 @@ class Corpus:
     """Texts, and whatever came with them.
 
     `labels` : column name to one value per text. `qrels` : query id to document id to grade. `pairs` : (left, right,
-    score) by position in `texts`. `embeddings` : ready vectors of shape (n_items, full_dim), float32, or None; with them
-    come `query_embeddings`, (n_queries, full_dim), for all queries or, with None, there are no queries.
+    score) by position in `texts`. `embeddings` : ready vectors, float32 of shape (n_items, full_dim), or None; then
+    queries have vectors too, `query_embeddings` of shape (n_queries, full_dim).
     """
 
     name: str
@@ -79,10 +79,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the evidence: they change with everything here that a result can depend on.
-
-        These are texts, ids, label columns and their order, queries, judgements, pairs and vectors, not the name or the check.
-        """
+        """Sixteen hexadecimal digits that change with all evidence, not with the name or the check."""
         return fingerprint(
             self.texts, self.ids, tuple(self.labels.items()), self.query_ids, self.query_texts, self.query_embeddings,
             self.qrels, self.pairs, self.embeddings,
@@ -238,13 +235,11 @@ def corpus_from_vectors(
 
 
 def as_corpus(data: Corpus | Sequence[str] | npt.ArrayLike) -> Corpus:
-    """Whatever holds texts or vectors as a corpus with an item for every row: a list, a pandas column, an array, a corpus.
-
-    Exact duplicates are kept, and a note counts them.
+    """A list, a pandas column or an array as a corpus of its rows; a note counts duplicates, which are kept.
 
     Raises
     ------
-    InvalidInputError : a single text or a table, or a row without a text. ShapeError, EmptyInputError : unusable vectors.
+    InvalidInputError : one text or a table, or a row without a text. ShapeError, EmptyInputError : unusable vectors.
     """
     if isinstance(data, Corpus):
         return data
@@ -338,7 +333,7 @@ def with_qrels(
 
     Raises
     ------
-    InvalidInputError : no queries, or no judgement that names a query and a text that are here, where that is asked for.
+    InvalidInputError : no judgement names a query and a text that are here, where that is asked for.
     """
     queries, known = set(corpus.query_ids), set(corpus.ids)
     judged: dict[str, dict[str, int]] = {}

@@ -30,16 +30,16 @@ def read_corpus(
 
     Parameters
     ----------
-    queries : any file that can be a corpus: what is searched for, instead of the data's own queries: texts in texts,
-        vectors of the same model in vectors
-    qrels : graded relevance, BEIR's .tsv or TREC's; without ids in the files, texts and queries are called by their row, from 0
+    queries : any file that can be a corpus, to search with instead of the data's own queries: texts in texts, vectors
+        of the same model in vectors
+    qrels : graded relevance, BEIR's .tsv or TREC's; where files have no ids, rows are called by their number, from 0
     text_column, label_column : of a table, or names of arrays beside vectors; None guesses
     limit : only the first rows. keep_duplicates : keep exact duplicates. fewest : texts that must be left
 
     Raises
     ------
-    DataFormatError : no such file, or not what its name promises. InvalidInputError : queries of another kind, or judgements
-        none of which is about these queries and texts. Others : see `read_upload`.
+    DataFormatError : no such file, or not what its name promises. InvalidInputError : queries of another kind, or no
+        judgement of these queries and texts. Others : see `read_upload`.
     """
     options = Options(text_column, label_column, limit, keep_duplicates)
     corpus = _read(source, options).at_least(fewest)

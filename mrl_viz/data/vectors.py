@@ -91,9 +91,10 @@ class Parts:
 def read_parts(filename: str, arrays: Mapping[str, Any], options: Options) -> Parts:
     """The parts of a file's arrays.
 
-    The vectors are the only matrix beside those of queries and judgements, or the one with a name of VECTORS. Beside them may
-    lie `texts`, `ids` and labels (names of LABELS); `queries`, vectors of the same width, with `query_texts` and `query_ids`;
-    `qrels`, rows of query id, text id and grade. Without ids, rows are called by their number, from 0. A note names the rest.
+    The vectors are the only matrix beside those of queries and judgements, or the one with a name of VECTORS. Beside
+    them may lie `texts`, `ids` and labels (names of LABELS); `queries`, vectors of the same width, with `query_texts`
+    and `query_ids`; `qrels`, rows of query id, text id and grade. Without ids, rows are called by their number, from 0.
+    A note names the rest.
 
     Raises
     ------
@@ -114,9 +115,8 @@ def read_parts(filename: str, arrays: Mapping[str, Any], options: Options) -> Pa
             raise DataFormatError(f"`{filename}` has no array {wanted!r} beside its vectors; choose one of {there}.")
     columns = [options.label_column] if options.label_column else [key for key in LABELS if key in left]
     parts.labels = {name: [value.strip() or None for value in _strings(filename, left, name)] for name in columns}
-    for name, key in (
-        ("texts", options.text_column or "texts"), ("ids", "ids"), ("query_texts", "query_texts"), ("query_ids", "query_ids"),
-    ):  # fmt: skip
+    for name in ("texts", "ids", "query_texts", "query_ids"):
+        key = options.text_column if name == "texts" and options.text_column else name
         if key in left:
             setattr(parts, name, _strings(filename, left, key, "U" if "text" in name else "Uiu"))
     if "qrels" in left:
@@ -144,6 +144,7 @@ def _qrels(filename: str, array: Any) -> dict[str, dict[str, int]]:
             qrels.setdefault(str(query), {})[str(document)] = int(grade)
     except ValueError as error:
         raise ShapeError(
-            f"`qrels` in `{filename}` is {array.dtype}, shape {array.shape}; save rows of query id, text id, whole-number grade."
+            f"`qrels` in `{filename}` is {array.dtype}, shape {array.shape}; "
+            "save rows of query id, text id, whole-number grade."
         ) from error
     return qrels

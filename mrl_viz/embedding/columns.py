@@ -71,7 +71,7 @@ class StoredColumns:
     def read(self, low: int, high: int) -> FloatMatrix:
         """The coordinates `low` to `high` of every text, shape (n_items, high - low), float32, as encoded.
 
-        Needs the memory of what it returns, of one row chunk (three times), and of what is left of the last column chunk.
+        Needs the memory of what it returns, of three row chunks, and of what is left of the last column chunk.
 
         Raises
         ------

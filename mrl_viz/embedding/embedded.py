@@ -29,11 +29,10 @@ Progress = Callable[[int, int], None]
 class Embedded:
     """A corpus with its embeddings at full width.
 
-    `matrix` : float32 of shape (n_items, full_dim). `queries` : (n_queries, full_dim), of the corpus' own queries in their
-    order; None where there are none or they were left out. `seconds` : what embedding took, 0 for vectors that came ready.
-    `identity` : of model, revision, prompts and the step before truncation, see `model_identity`; "" where it is not known.
-    `max_tokens` : what the model reads of a text, None for all of it; `n_overlong` : texts with more tokens than that.
-    `encoder` : the model itself, where it was given as an object and not by its name.
+    `matrix` : float32 of shape (n_items, full_dim). `queries` : (n_queries, full_dim), of its queries; None where there are
+    none or they were left out. `seconds` : what embedding took, 0 for ready vectors. `identity` : of the
+    model, see `model_identity`. `max_tokens` : what the model reads of a text, None for all of it; `n_overlong` : texts
+    with more tokens than that. `encoder` : the model, where it was given as an object and not by its name.
     """
 
     corpus: Corpus
@@ -85,8 +84,8 @@ def embed(
     Parameters
     ----------
     data : a corpus; or a list of texts, a pandas column, or an array of ready vectors, every row of which is kept
-    model : a name (of the catalogue, the Hub or an API, or a local folder), a SentenceTransformer, or any function from a
-        list of texts to an array, see `as_encoder`; ignored for vectors
+    model : a name (of the catalogue, the Hub or an API, or a local folder), a SentenceTransformer, or any function from
+        a list of texts to an array, see `as_encoder`; ignored for vectors
     queries : texts to search with instead of the corpus' own queries and their judgements; None takes its own; an empty
         sequence leaves them out, as where every call is paid, and `with_queries` adds them later
     device : torch device, None for the best there is
@@ -127,7 +126,7 @@ def with_queries(
     trust_remote_code: bool = False,
     cancelled: Callable[[], bool] | None = None,
 ) -> Embedded:
-    """The same with vectors of the corpus' own queries, from the store where it has them; itself where nothing is to add.
+    """The same with vectors of the corpus' own queries, from the store where it has them.
 
     Parameters
     ----------
@@ -162,10 +161,10 @@ def embed_texts(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> FloatMatrix:
-    """Vectors of any texts, such as a typed query, float32 of shape (n_texts, full_dim), from the store where it has them.
+    """Vectors of any texts, such as a typed query, float32 of shape (n_texts, full_dim), from the store or the model.
 
-    What is new is stored like any text: the vector, and a hash of the text, never the text. A function without a revision
-    is asked every time.
+    What is new is stored: the vector and a hash of the text, never the text. A function without a revision is asked
+    every time.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ CALL_BATCH = 256
 class Encoder(Protocol):
     """A model that turns texts into vectors.
 
-    `revision` changes whenever the same text could give another vector. `matryoshka_dims` are the widths it was trained at,
-    None when unknown or none. `pre_truncation` ("none" or "layer_norm") is already applied by `encode`.
+    `revision` changes whenever the same text could give another vector. `matryoshka_dims` are the widths it was trained
+    at, None when unknown or none. `pre_truncation` ("none" or "layer_norm") is already applied by `encode`.
     """
 
     @property
@@ -72,7 +72,7 @@ def model_identity(encoder: Encoder) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchEncoder(ABC):
-    """What encoders share: batches go to the model one after another, progress moves, and between two a run can be stopped.
+    """What encoders share: batches, progress after each, and a stop between two.
 
     A subclass has `name`, `revision` and `full_dim`, and says in `_vectors` how a batch is encoded.
     """
@@ -149,9 +149,9 @@ class BatchEncoder(ABC):
 class CallableEncoder(BatchEncoder):
     """Any function from texts to vectors as an `Encoder`.
 
-    `call` : from a list of texts to an array of shape (n_texts, full_dim). `name` : what results call it. `revision` : changes
-    whenever the same text could give another vector; with one, vectors are kept in the store, without, nothing is: nobody can
-    know that a function is still the same. Prompts are put before each text.
+    `call` : from a list of texts to an array of shape (n_texts, full_dim). `name` : what results call it. Prompts are
+    put before each text. `revision` : with one, vectors are kept in the store; without, nothing is, since nobody can
+    know that a function is still the same.
     """
 
     call: Callable[[list[str]], Any] = field(repr=False)

@@ -1,14 +1,14 @@
-"""Embeddings on disk, keyed by model, revision, prompt and text: editing one line embeds one line, a restart embeds nothing.
+"""Embeddings on disk by model, revision, prompt and text: editing one line embeds one line, a restart embeds nothing.
 
 One folder per model, revision and prompt, with a lock file beside it and two parts inside:
 
-    vectors.zarr   one zarr 3 array, chunked along rows and dims, every chunk with a CRC-32C; a prefix reads its column chunks
-    index.sqlite   runs of consecutive rows with the SHA-256 of their texts, committed only after the rows' chunks are on disk
+    vectors.zarr   one zarr 3 array, chunked along rows and dims, a CRC-32C a chunk; a prefix reads its column chunks
+    index.sqlite   runs of consecutive rows with the SHA-256 of their texts, committed after the rows' chunks
 
-Rows are only ever appended, and chunk files are replaced whole (written aside, then renamed), so a process killed at any moment
-leaves the committed rows as they were; what it had written beyond them is overwritten by the next run. Never-written coordinates
-are NaN. A chunk that fails its checksum, or is NaN where a row should be, loses its runs, and its texts are embedded again. Texts
-themselves are never stored.
+Rows are only ever appended, and chunk files are replaced whole (written aside, then renamed), so a process killed at
+any moment leaves the committed rows as they were; what it had written beyond them is overwritten by the next run.
+Coordinates never written are NaN. A chunk that fails its checksum, or is NaN where a row should be, loses its runs, and
+its texts are embedded again. Texts themselves are never stored.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ ROW_CHUNK, DIM_CHUNK = 4096, 64
 # The array's nominal height; chunks that were never written take no space, so it never has to be resized.
 CAPACITY = 1 << 30
 DEFAULT_MAX_BYTES = 4 << 30
-# Texts encoded between two commits: few at first, then what the model does in COMMIT_S seconds, which is what a kill can cost.
+# Texts between two commits: few at first, then what the model does in COMMIT_S seconds, which is what a kill can cost.
 # Multiples of 64, so that a transformer's own batches stay full.
 FIRST_BATCH, BATCH, COMMIT_S = 64, ROW_CHUNK, 2.0
 KEY_BYTES = 32
 HOME_NAME = re.compile("[0-9a-f]{24}")
-# The journal protects the index from a killed process. A power cut may damage it, which is then found and begun anew: too rare to
-# wait for the disk at every commit.
+# The journal protects the index from a killed process. A power cut, too rare to wait for the disk at every commit, may
+# damage it, which is found; it is begun anew.
 UNSYNCED = "PRAGMA synchronous = OFF"
 SCHEMA = "CREATE TABLE runs (first INTEGER PRIMARY KEY, keys BLOB NOT NULL, checksum INTEGER NOT NULL)"
 LOCK_TIMEOUT_S = 600
@@ -68,8 +68,8 @@ class EmbeddingStore:
     Parameters
     ----------
     folder : where; None takes the environment's MRL_VIZ_CACHE, else the user's cache folder
-    max_bytes : above this, whole models that were used longest ago are removed, then the oldest rows of the model in use;
-        never the rows in use
+    max_bytes : above this, whole models used longest ago are removed, then the oldest rows of the one in use; never the
+        rows in use
 
     Raises
     ------
@@ -148,7 +148,7 @@ class EmbeddingStore:
         path = self._home(encoder, kind) / "index.sqlite"
         if not path.exists():
             return len(distinct)
-        # What cannot be read now counts as missing: `embed` starts a damaged index anew, or says what keeps it from doing so.
+        # What cannot be read counts as missing: `embed` starts a damaged index anew, or says what keeps it from that.
         with suppress(sqlite3.DatabaseError, UnicodeDecodeError), closing(sqlite3.connect(path)) as index:
             return int((_find(index, _digests(distinct)) < 0).sum())
         return len(distinct)
@@ -311,7 +311,7 @@ class _Shelf:
 
 
 def _open_shelf(home: Path, full_dim: int) -> _Shelf:
-    """A model's array and index; when either is missing or damaged both begin anew, since one means nothing without the other."""
+    """A model's array and index; when either is missing or damaged both begin anew: neither means anything alone."""
     import zarr
     from zarr.codecs import Crc32cCodec
 
@@ -352,7 +352,7 @@ def _open_index(home: Path) -> sqlite3.Connection | None:
             _runs(index)
             return index
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # UnicodeDecodeError: SQLite quotes the damaged text
-        # An OperationalError is the disk's or a lock's, and no reason to throw the index away; save "SQL error", a broken header.
+        # An OperationalError is the disk's or a lock's, no reason to throw the index away; save a broken header.
         if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
             index.close()
             raise

@@ -69,7 +69,7 @@ def test_embed_takes_the_corpus_queries_along(judged, counting):
 
 
 def test_with_queries_adds_what_was_left_out(judged, counting):
-    """Leaving the queries out sends none; adding them later gives what taking them along gives, and encodes nothing twice."""
+    """Leaving the queries out sends none; adding them later gives the same, and encodes nothing twice."""
     later = embed(judged, counting, queries=())
     assert later.queries is None and counting.asked == list(TEXTS)
     complete = with_queries(later, counting)
@@ -274,7 +274,7 @@ def test_embed_refuses_what_holds_no_texts(data, error, message):
 
 
 def test_embed_takes_a_sentence_transformer(folder, judged):
-    """The object gives what its folder gives; its vectors are stored under its weights, which another training changes."""
+    """The object gives what its folder gives; its vectors are stored under its weights, which training changes."""
     model = SentenceTransformer(folder, device="cpu")
     embedded, named = embed(judged, model), embed(judged, folder)
     np.testing.assert_array_equal(embedded.matrix, named.matrix)
@@ -290,7 +290,7 @@ def test_embed_takes_a_sentence_transformer(folder, judged):
 
 
 def test_embed_takes_a_function(judged):
-    """Any function from texts to an array will do; without a revision it is asked again, and its vectors are its identity."""
+    """Any function will do; without a revision it is asked again, and its vectors are its identity."""
     asked = []
 
     def lengths(texts):

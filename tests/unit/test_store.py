@@ -22,8 +22,8 @@ from mrl_viz.errors import CancelledError, DimensionError, StoreError
 TEXTS = [f"text number {n} about {topic}" for n in range(40) for topic in ("rivers", "bread", "tax")]
 SMALL_BATCH = 16
 
-# A run that can be watched: it says what it encodes and stops for good at the moment it is told, to be killed there. The third
-# batch is the one that suffers.
+# A run that can be watched: it says what it encodes and stops for good at the moment it is told, to be killed there. The
+# third batch is the one that suffers.
 CHILD = """
 import json, sqlite3, sys, time
 import numpy as np
@@ -109,8 +109,8 @@ class Counting:
 
 def child(folder, texts, moment="", pause=0.0, vectors="", result=""):
     """A process that runs CHILD, with these vectors or else with WordLlama."""
-    task = {"folder": folder, "texts": texts, "moment": moment, "pause": pause, "batch": SMALL_BATCH, "vectors": vectors,
-            "result": result}  # fmt: skip
+    task = {"folder": folder, "texts": texts, "moment": moment, "pause": pause, "batch": SMALL_BATCH,
+            "vectors": vectors, "result": result}  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, json.dumps(task, default=str)],
         stdout=subprocess.PIPE,
@@ -312,7 +312,7 @@ def test_embed_commits_by_time(tmp_path, encoder, monkeypatch):
     ],
 )
 def test_embed_resumes_after_a_kill(tmp_path, start, known, vectors, moment):
-    """Killed at any moment of its third batch, a run leaves two batches, which are not encoded again, and no wrong row."""
+    """Killed at any moment of its third batch, a run leaves two batches, not encoded again, and no wrong row."""
     kill_at(start(tmp_path / "store", moment=moment), "reached")
     np.testing.assert_array_equal(EmbeddingStore(tmp_path / "store").embed(known, TEXTS[::-1]), vectors[::-1])
     assert sorted(known.asked) == sorted(TEXTS[2 * SMALL_BATCH :])
@@ -490,7 +490,7 @@ def test_embed_evicts_nothing_but_models(tmp_path, vectors):
 
 
 def test_embed_trims_the_oldest_rows_of_the_only_model(tmp_path, known, vectors, small_chunks):
-    """Many corpora through one model stay within the bound, too: chunks without a row of the last one go, oldest first."""
+    """Many corpora through one model stay within the bound: chunks without a row of the last go, oldest first."""
     EmbeddingStore(tmp_path).embed(known, TEXTS[:80])
     bound = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     cache = EmbeddingStore(tmp_path, max_bytes=bound)

@@ -21,10 +21,10 @@ Model: TypeAlias = "str | Encoder | SentenceTransformer | Callable[[list[str]], 
 
 
 def as_encoder(model: Model, *, device: str | None = None, trust_remote_code: bool = False) -> Encoder:
-    """Whatever can embed, as an encoder: a name (see `load_encoder`), a SentenceTransformer, a function, or an encoder itself.
+    """Whatever can embed, as an encoder: a name (see `load_encoder`), a SentenceTransformer, a function, an encoder.
 
-    A SentenceTransformer is known by its weights, so that its vectors are kept in the store; a bare function is known by
-    nothing, so that its vectors are not: give it a revision with `CallableEncoder` where it has one.
+    A SentenceTransformer is known by its weights, and its vectors are kept in the store. A bare function is known by
+    nothing, and its vectors are not: give it a revision with `CallableEncoder` where it has one.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def as_encoder(model: Model, *, device: str | None = None, trust_remote_code: bo
     if callable(model):
         return CallableEncoder(model, getattr(model, "__qualname__", type(model).__name__))
     raise InvalidInputError(
-        f"`model` is a {type(model).__name__}; give a name, a SentenceTransformer, or a function from texts to an array."
+        f"`model` is a {type(model).__name__}; give a name, a SentenceTransformer, or a function from texts to vectors."
     )
 
 
 def revision_of(model: str) -> str:
-    """The revision that a named model would have now, found without loading it: for cache keys that must notice a change.
+    """The revision that a named model would have now, found without loading it: for cache keys.
 
     Raises
     ------

@@ -179,8 +179,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 class ApiEncoder(BatchEncoder):
     """A model behind an API, as far as all are alike; a blank text is never sent, its vector is 0.
 
-    `host` : where it is. `batch_size` : texts asked for between two reports. The client holds key or credentials and is not
-    represented.
+    `host` : where it is. `batch_size` : texts asked for between two reports. The client holds key or credentials and is
+    not represented.
     """
 
     name: str

@@ -51,11 +51,11 @@ SET_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFI
 
 @dataclass(frozen=True)
 class TitanEncoder(ApiEncoder):
-    """Titan Text Embeddings V2. `full_dim` : the width asked for, 256, 512 or 1024. `normalize` : unit vectors from the server.
-    `concurrency` : requests at a time.
+    """Titan Text Embeddings V2.
 
-    Encoding raises ApiError where the service refuses, answers wrongly or not at all, after the attempts `backoff` allows, and
-    ModelUnavailableError where it refuses credentials or model.
+    `full_dim` : the width asked for. `normalize` : unit vectors from the server. `concurrency` : requests at a time.
+    Encoding raises ApiError where the service refuses, answers wrongly or not at all, after the attempts `backoff`
+    allows, and ModelUnavailableError where it refuses credentials or model.
     """
 
     full_dim: int

@@ -58,8 +58,8 @@ class _TooLargeError(ApiError):
 class OpenAICompatibleEncoder(ApiEncoder):
     """A model behind an OpenAI-compatible endpoint. `dimensions` : the width asked for, None for the model's own.
 
-    Encoding raises ApiError where the server refuses, answers wrongly or not at all, after the attempts `backoff` allows, and
-    ModelUnavailableError where it refuses the key or the model.
+    Encoding raises ApiError where the server refuses, answers wrongly or not at all, after the attempts `backoff`
+    allows, and ModelUnavailableError where it refuses the key or the model.
     """
 
     model: str

@@ -24,7 +24,7 @@ SAMPLE_VECTORS = "wordllama.safetensors"
 class PrecomputedEncoder(BatchEncoder):
     """An `Encoder` that looks vectors up; a text it does not know is an error, never a guess.
 
-    `texts` : the known texts; `embeddings` : their vectors, (n_texts, full_dim). An equal text has one vector: the first.
+    `texts` : the known texts; `embeddings` : their vectors, (n_texts, full_dim), of equal texts the first.
     `known_revision` : of the model that made them, where it is known.
     """
 

@@ -23,7 +23,7 @@ from mrl_viz.truncation import FloatMatrix
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# A static table spends its time in the tokenizer: large batches; a transformer in the model: small ones, so that progress moves.
+# A static table spends its time in the tokenizer; a transformer takes small batches, so that progress moves.
 STATIC_BATCH, TRANSFORMER_BATCH = 4096, 64
 LAYER_NORM_EPSILON = 1e-5
 HUB_TIMEOUT_S = 5.0
@@ -120,7 +120,8 @@ def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_cod
     source, folder, revision = _find_source(name, card)
     if card is not None and card.needs_remote_code and not trust_remote_code:
         raise ModelUnavailableError(
-            f"`{card.name}` runs code from its own repository, which is off; read that code, then use --trust-remote-code."
+            f"`{card.name}` runs code from its own repository, which is off; "
+            "read that code, then use --trust-remote-code."
         )
     files = _hub_files(name, source) if folder is None else [file.relative_to(folder) for file in folder.rglob("*")]
     _check_files(name, [PurePosixPath(file) for file in files])
@@ -146,7 +147,7 @@ def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_cod
 
 
 def from_object(model: SentenceTransformer) -> SentenceTransformerEncoder:
-    """A model that is loaded already, at full width; its revision is a fingerprint of its weights, modules and tokenizer."""
+    """A loaded model at full width; its revision is a fingerprint of its weights, modules and tokenizer."""
     import torch
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
@@ -173,13 +174,15 @@ def _check_files(name: str, files: Iterable[PurePosixPath]) -> None:
         pickles = sorted(file for file in names if file.startswith("pytorch_model") and file.endswith(".bin"))
         if pickles and not any(file.endswith(".safetensors") for file in names):
             raise ModelUnavailableError(
-                f"`{name}` has weights only as a pickle ({pickles[0]}), which can run code when it is read; save it as safetensors."
+                f"`{name}` has weights only as a pickle ({pickles[0]}), which can run code when it is read; "
+                "save it as safetensors."
             )
 
 
 def _no_model(name: str) -> ModelUnavailableError:
     return ModelUnavailableError(
-        f"`{name}` holds no model (neither {' nor '.join(MODEL_FILES)}); give a folder that sentence-transformers saved."
+        f"`{name}` holds no model (neither {' nor '.join(MODEL_FILES)}); "
+        "give a folder that sentence-transformers saved."
     )
 
 
@@ -196,13 +199,13 @@ def _hub_files(name: str, repo: str) -> list[str]:
         return [file.rfilename for file in HfApi().model_info(repo, timeout=HUB_TIMEOUT_S).siblings or ()]
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
         raise ModelUnavailableError(
-            f"`{name}` is not on this machine and the Hub does not give it ({type(error).__name__}); check the name and the "
-            "network, or give a local folder."
+            f"`{name}` is not on this machine and the Hub does not give it ({type(error).__name__}); "
+            "check the name and the network, or give a local folder."
         ) from error
 
 
 def _find_source(name: str, card: ModelCard | None) -> tuple[str, Path | None, str]:
-    """What SentenceTransformer is given, where its files are on this machine if they are, a revision that changes with them."""
+    """What SentenceTransformer is given, where its files are on this machine, a revision that changes with them."""
     if card is not None and card.wheel is not None and (package := package_folder(card.wheel)) is not None:
         return str(package / "model"), package / "model", f"wheel-{version(card.wheel)}"
     path = Path(name).expanduser()
@@ -260,7 +263,7 @@ def _wrap(
 
 
 def _configured_dims(folder: Path | None, full_dim: int) -> tuple[int, ...] | None:
-    """The `matryoshka_dims` of a model's own configuration, ascending; None when it names none that this model can have."""
+    """The `matryoshka_dims` of a model's own configuration, ascending; None where it names none that can be."""
     path = folder / "config_sentence_transformers.json" if folder is not None else None
     if path is None or not path.is_file():
         return None
