@@ -153,10 +153,11 @@ def test_pages_are_widgets_and_prose(path):
         )
 
 
-def test_importing_the_package_is_light():
-    """`import mrl_viz` and its command line load neither torch nor streamlit nor pandas."""
+@pytest.mark.parametrize("rooms", ["mrl_viz.cli.main, mrl_viz.truncation", "mrl_viz.figures"])
+def test_importing_the_package_is_light(rooms):
+    """The command line's rooms and the figures load neither torch nor streamlit nor pandas."""
     code = (
-        "import sys, mrl_viz.cli.main, mrl_viz.truncation;"
+        f"import sys, {rooms};"
         "print([m for m in ('torch', 'streamlit', 'umap', 'pandas', 'sentence_transformers', 'zarr') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

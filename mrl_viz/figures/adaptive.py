@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, shorten, width_axis
-from mrl_viz.heads.adaptive import AdaptiveClassification
+from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, add_estimates, add_line, by_width, finish, shorten
 
-PURPLE = "#CC79A7"
+if TYPE_CHECKING:
+    from mrl_viz.heads.adaptive import AdaptiveClassification
+
 LINES = {
     "mrl": ("MRL heads", BLUE, "solid", "circle"),
     "mrl-e": ("MRL-E heads", PURPLE, "dot", "square"),
@@ -26,17 +28,9 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
     """Held-out accuracy of every kind of head at every width, the cascades at the width they read on average, the oracle."""
     figure = go.Figure()
     for kind, heads in result.heads.items():
-        label, colour, dash, symbol = LINES[kind]
-        values, low, high = (np.asarray(getattr(heads, name)) for name in ("accuracy", "accuracy_low", "accuracy_high"))
-        figure.add_scatter(
-            x=np.asarray(heads.dims) * SHIFTS[kind], y=values, mode="lines+markers", name=label,
-            line={"color": colour, "dash": dash, "width": 3 if kind == "mrl" else 2}, marker={"symbol": symbol, "size": 9},
-            error_y={"array": high - values, "arrayminus": values - low, "color": colour, "thickness": 1, "width": 3},
-            customdata=np.stack([np.asarray(heads.dims), low, high], axis=1),
-            hovertemplate=(
-                f"{label}, %{{customdata[0]}} dims: %{{y:.1%}}<br>95 %: %{{customdata[1]:.1%}} to %{{customdata[2]:.1%}}"
-                "<extra></extra>"
-            ),
+        sides = heads.accuracy, heads.accuracy_low, heads.accuracy_high
+        add_estimates(
+            figure, heads.dims, sides, *LINES[kind], number=".1%", shift=SHIFTS[kind], width=3 if kind == "mrl" else 2,
         )  # fmt: skip
     for kind in ("mrl", "mrl-e"):
         cascade = result.cascades[kind]
@@ -56,9 +50,8 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
         marker={"symbol": "cross-open", "size": 13, "color": GREY, "line_width": 2},
         hovertemplate="oracle: %{x:.1f} dims, %{y:.1%}<extra></extra>",
     )  # fmt: skip
-    width_axis(figure, result.dims)
     figure.update_yaxes(title="accuracy on held-out texts", tickformat=".0%")
-    return finish(figure, height=460)
+    return by_width(figure, result.dims, height=460)
 
 
 def exit_shares(result: AdaptiveClassification) -> go.Figure:
@@ -79,10 +72,9 @@ def exit_shares(result: AdaptiveClassification) -> go.Figure:
             ),
         )
     )  # fmt: skip
-    figure.add_scatter(
-        x=labels, y=np.cumsum(shares), mode="lines+markers", name="answered by here", line={"color": ORANGE, "dash": "dot", "width": 3},
-        marker={"symbol": "square", "size": 9}, hovertemplate="by %{x} dims: %{y:.1%} answered<extra></extra>",
-    )  # fmt: skip
+    add_line(
+        figure, labels, np.cumsum(shares), "answered by here", ORANGE, "dot", "square", hover="%{x} dims: %{y:.1%}"
+    )
     figure.update_xaxes(title="width, dims", type="category")
     figure.update_yaxes(title="share of texts", tickformat=".0%", range=[0, 1.05])
     return finish(figure, height=360)
@@ -94,13 +86,11 @@ def exits_by_label(results: Sequence[AdaptiveClassification]) -> go.Figure:
     for position, result in enumerate(results):
         cascade, colour = result.cascade, LABEL_COLOURS[position % len(LABEL_COLOURS)]
         name = f"{shorten(result.label, 24)}, {len(result.classes)} classes"
-        figure.add_scatter(
-            x=np.asarray(cascade.dims), y=np.cumsum([mean for mean, _ in cascade.exit_share]), mode="lines+markers", name=name,
-            line={"color": colour, "dash": LABEL_DASHES[position % 4], "width": 3},
-            marker={"symbol": LABEL_SYMBOLS[position % 4], "size": 10},
-            hovertemplate=f"{name}: %{{y:.1%}} answered by %{{x}} dims<extra></extra>",
+        answered = np.cumsum([mean for mean, _ in cascade.exit_share])
+        add_line(
+            figure, cascade.dims, answered, name, colour, LABEL_DASHES[position % 4], LABEL_SYMBOLS[position % 4],
+            size=10, hover="%{y:.1%} answered by %{x} dims",
         )  # fmt: skip
         figure.add_vline(x=cascade.expected_dim[0], line={"color": colour, "dash": "dash", "width": 2})
-    width_axis(figure, results[0].dims)
     figure.update_yaxes(title="texts answered by this width", tickformat=".0%", range=[0, 1.05])
-    return finish(figure, height=360)
+    return by_width(figure, results[0].dims, height=360)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREEN, GREY, MOST_MARKERS, ORANGE, finish, width_axis
-from mrl_viz.measures.anatomy import PairByWidth, ShortVectorAgreement, VectorAnatomy
+from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, add_line, by_width, finish
+
+if TYPE_CHECKING:
+    from mrl_viz.measures.anatomy import PairByWidth, ShortVectorAgreement, VectorAnatomy
 
 # More dolls than this leave no room for their labels.
 MOST_DOLLS = 10
@@ -69,48 +72,27 @@ def nested_dolls(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Fig
 
 def prefix_norms(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:
     """Norm of each prefix of the unit vector before and after renormalising, and the energy it keeps, against width."""
-    dims = np.asarray(anatomy.dims)
-    mode = _mode(dims)
-    figure = go.Figure()
-    for values, name, color, dash, symbol in (
-        (anatomy.norm_after, "norm, renormalised", BLUE, "solid", "circle"),
-        (anatomy.norm_before, "norm, only cut", ORANGE, "dash", "square"),
-        (anatomy.energy, "energy kept (norm squared)", GREEN, "dot", "diamond"),
-    ):
-        figure.add_scatter(
-            x=dims, y=np.asarray(values), mode=mode, name=name, line={"color": color, "width": 3, "dash": dash},
-            marker={"size": 9, "symbol": symbol}, hovertemplate="%{x} dims: %{y:.3f}",
-        )  # fmt: skip
-    figure.add_scatter(
-        x=dims, y=dims / anatomy.full_dim, mode="lines", name="energy if spread evenly",
-        line={"color": GREY, "dash": "dashdot"}, hovertemplate="%{x} dims: %{y:.3f}",
-    )  # fmt: skip
-    focus_line(figure, focus_dim)
-    width_axis(figure, anatomy.dims)
+    dims, figure = anatomy.dims, go.Figure()
+    add_line(figure, dims, anatomy.norm_after, "norm, renormalised", BLUE)
+    add_line(figure, dims, anatomy.norm_before, "norm, only cut", ORANGE, "dash", "square")
+    add_line(figure, dims, anatomy.energy, "energy kept (norm squared)", GREEN, "dot", "diamond")
+    even = np.asarray(dims) / anatomy.full_dim
+    add_line(figure, dims, even, "energy if spread evenly", GREY, "dashdot", mode="lines", width=2)
     figure.update_yaxes(title="norm, share of energy", range=[0, 1.05])
-    return finish(figure)
+    return by_width(figure, dims, focus_dim)
 
 
 def pair_curve(pair: PairByWidth, focus_dim: int | None = None) -> go.Figure:
     """Two texts' cosine at every width, and the dot product that a forgotten renormalisation gives instead."""
-    dims = np.asarray(pair.dims)
-    mode = _mode(dims)
     figure = go.Figure()
-    figure.add_scatter(
-        x=dims, y=np.asarray(pair.cosine), mode=mode, name="cosine (renormalised)", line={"color": BLUE, "width": 3},
-        marker={"size": 9}, hovertemplate="%{x} dims: %{y:.3f}",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=dims, y=np.asarray(pair.dot_product), mode=mode, name="not renormalised: the bug",
-        line={"color": ORANGE, "width": 3, "dash": "dash"}, marker={"size": 9, "symbol": "square"},
-        customdata=np.asarray(pair.norm_product),
-        hovertemplate="%{x} dims: %{y:.3f}, the cosine shrunk to %{customdata:.0%}",
+    add_line(figure, pair.dims, pair.cosine, "cosine (renormalised)", BLUE)
+    add_line(
+        figure, pair.dims, pair.dot_product, "not renormalised: the bug", ORANGE, "dash", "square",
+        customdata=np.asarray(pair.norm_product), hover="%{x} dims: %{y:.3f}, the cosine shrunk to %{customdata:.0%}",
     )  # fmt: skip
     figure.add_hline(y=pair.cosine[-1], line={"color": GREY, "dash": "dot"})
-    focus_line(figure, focus_dim)
-    width_axis(figure, pair.dims)
     figure.update_yaxes(title="similarity", zeroline=True)
-    return finish(figure)
+    return by_width(figure, pair.dims, focus_dim)
 
 
 def short_vectors(agreement: ShortVectorAgreement) -> go.Figure:
@@ -135,21 +117,6 @@ def short_vectors(agreement: ShortVectorAgreement) -> go.Figure:
     figure.update_xaxes(title="API short vector")
     figure.update_yaxes(title="local short vector")
     return finish(figure)
-
-
-def focus_line(figure: go.Figure, focus_dim: int | None) -> None:
-    """A dotted line at the focus width of a logarithmic width axis; nothing without one."""
-    if focus_dim is None:
-        return
-    figure.add_vline(x=focus_dim, line={"color": ORANGE, "dash": "dot", "width": 2})
-    figure.add_annotation(
-        x=np.log10(focus_dim), y=1.02, yref="paper", text=f"focus {focus_dim}", showarrow=False, yanchor="bottom",
-        font={"color": ORANGE},
-    )  # fmt: skip
-
-
-def _mode(dims: Sequence[int] | np.ndarray) -> str:
-    return "lines+markers" if len(dims) <= MOST_MARKERS else "lines"
 
 
 def _spread_levels(dims: Sequence[int], focus_dim: int | None) -> list[int]:

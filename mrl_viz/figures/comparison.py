@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.comparison import ComparedPoint, ModelComparison, pareto_front
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.figures.quality import STYLES
-from mrl_viz.figures.style import GREY, finish, shorten
+from mrl_viz.figures.style import DTYPE_SYMBOLS, GREY, add_chance, bytes_axis, finish, rising, shorten
 from mrl_viz.measures.estimate import Estimate, columns
 
-SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "binary": "triangle-up"}
+if TYPE_CHECKING:
+    from mrl_viz.comparison import ComparedPoint, ModelComparison
+
 FRONT_SIZE, POINT_SIZE = 20, 10
 
 
@@ -51,11 +52,7 @@ def overlap_per_byte(comparison: ModelComparison) -> go.Figure:
     """
     figure = go.Figure()
     _add_models(figure, comparison, "overlap")
-    sizes = [point.bytes_per_vector for point in comparison.points]
-    figure.add_scatter(
-        x=[min(sizes), max(sizes)], y=np.full(2, comparison.chance), mode="lines", name="chance",
-        line={"color": GREY, "dash": "longdash"}, hovertemplate="chance %{y:.4f}<extra></extra>",
-    )  # fmt: skip
+    add_chance(figure, sorted(point.bytes_per_vector for point in comparison.points), comparison.chance)
     figure.update_yaxes(title=f"own neighbors kept, overlap@{comparison.k}", range=[0, 1.03], tickformat=".0%")
     return _per_byte(figure, comparison)
 
@@ -94,11 +91,10 @@ def n2o_heatmap(comparison: ModelComparison, dim: int | None = None) -> go.Figur
 def _add_models(figure: go.Figure, comparison: ModelComparison, what: str) -> None:
     """One line and its points for each model, and a legend of dtypes."""
     title = comparison.metric if what == "quality" else f"overlap@{comparison.k}"
-    for (colour, _, dash), model in zip(STYLES, comparison.models):
+    for (colour, dash, _), model in zip(STYLES, comparison.models):
         points = [point for point in comparison.points if point.model == model.name]
         sizes, values = [point.bytes_per_vector for point in points], [getattr(point, what).value for point in points]
-        own_best = np.flatnonzero(pareto_front(sizes, values))
-        order = own_best[np.argsort(np.array(sizes)[own_best], kind="stable")]
+        order = rising(sizes, values)
         label = shorten(model.name)
         figure.add_scatter(
             x=[sizes[place] for place in order], y=[values[place] for place in order], mode="lines", name=label,
@@ -106,11 +102,11 @@ def _add_models(figure: go.Figure, comparison: ModelComparison, what: str) -> No
         )  # fmt: skip
         figure.add_scatter(
             x=sizes, y=values, mode="markers", name=label, legendgroup=label, showlegend=False,
-            marker={"symbol": [SYMBOLS[point.dtype] for point in points], "size": POINT_SIZE, "color": colour},
+            marker={"symbol": [DTYPE_SYMBOLS[point.dtype] for point in points], "size": POINT_SIZE, "color": colour},
             text=[_hover(point, what, shorten(title or "")) for point in points],
             hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
-    for dtype, symbol in SYMBOLS.items():
+    for dtype, symbol in DTYPE_SYMBOLS.items():
         figure.add_scatter(
             x=[None], y=[None], mode="markers", name=dtype, hoverinfo="skip",
             marker={"symbol": symbol, "size": POINT_SIZE, "color": GREY},
@@ -127,14 +123,5 @@ def _hover(point: ComparedPoint, what: str, title: str) -> str:
 
 
 def _per_byte(figure: go.Figure, comparison: ModelComparison) -> go.Figure:
-    """The logarithmic axis of bytes, labelled at powers of two."""
-    ticks = _powers_of_two([point.bytes_per_vector for point in comparison.points])
-    figure.update_xaxes(
-        title="bytes per vector (log scale)", type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks]
-    )
+    bytes_axis(figure, [point.bytes_per_vector for point in comparison.points])
     return finish(figure, height=500)
-
-
-def _powers_of_two(sizes: Sequence[int]) -> list[int]:
-    first, last = int(np.floor(np.log2(min(sizes)))), int(np.ceil(np.log2(max(sizes))))
-    return [2**power for power in range(first, last + 1)]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,28 +14,25 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE
-from mrl_viz.projection import WidthMaps
+from mrl_viz.figures.style import BLUE, FONT_SIZE, GREEN, GREY, ORANGE, PURPLE, shorten
+
+if TYPE_CHECKING:
+    from mrl_viz.projection import WidthMaps
 
 ColorBy = Literal["none", "label", "overlap lost", "displacement"]
 
-# The Okabe-Ito colours that are left, yellow darkened so that it shows on white; the symbol repeats the distinction.
-COLORS = (BLUE, ORANGE, GREEN, "#56B4E9", "#CC79A7", "#E69F00", "#8A7F00", "#6A51A3")
-SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
+# The Okabe-Ito colours that are left, yellow darkened so that it shows on white, and three more; the symbol repeats the distinction.
+COLORS = (BLUE, ORANGE, GREEN, "#56B4E9", PURPLE, "#E69F00", "#8A7F00", "#6A51A3", "#882255", "#44AA99")
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "pentagon", "hexagram")
 NO_LABEL = "(none)"
 # Above this many points SVG is no longer fluid, WebGL is; its hovers know no <br>.
 GL_ABOVE = 1_000
 HOVER_CHARACTERS = 80
 LEGEND_CHARACTERS = 28
-# Characters looked at when a text is shortened: enough for 80 visible ones, however long the text is.
-READ_CHARACTERS = 400
 # Every panel repeats its hover texts; with more than this many in all a panel shows the text's number instead.
 MOST_PANEL_TEXTS = 4_000
-# More trails than colours cannot be told apart.
-MOST_TRAILS = len(COLORS)
-# Joiners shape Persian, Indic and emoji text; every other invisible format character, the bidirectional ones above all,
-# goes.
-KEPT_FORMAT = "\u200c\u200d"
+# More trails cross each other too often to be followed.
+MOST_TRAILS = 8
 ANIMATION_HEIGHT, PANEL_HEIGHT = 760, 320
 # Below the figure it leaves a phone the whole width.
 LEGEND_BELOW = {
@@ -52,80 +47,35 @@ class LabelGroups:
     """A label column cut down to what colours can tell apart.
 
     `names` : display names, the most frequent label first, then "other (… labels)" and "(none)" where there are such
-    texts.
-    `counts` : texts in each. `codes` : int of shape (n_items,), each text's group. `n_labels` : distinct labels in the
-    column.
-    `other`, `none` : codes of the two collecting groups, None where they are not needed.
+    texts. `counts` : texts in each. `codes` : int of shape (n_items,), each text's group. `collecting` : codes of the
+    two collecting groups, where they are needed.
     """
 
     names: tuple[str, ...]
     counts: tuple[int, ...]
     codes: npt.NDArray[np.int64]
-    n_labels: int
-    other: int | None
-    none: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The groups as plain data, without the code of each text."""
-        fields = asdict(self)
-        fields.pop("codes")
-        return fields
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per group."""
-        return [{"label": name, "texts": count} for name, count in zip(self.names, self.counts)]
-
-    def takeaway(self) -> str:
-        """One sentence: how many labels have a colour."""
-        colored = len(self.names) - (self.other is not None) - (self.none is not None)
-        missing = f"; {self.counts[self.none]} texts have none" if self.none is not None else ""
-        return f"{colored} of {self.n_labels} labels have a colour of their own{missing}."
+    collecting: frozenset[int]
 
 
-def group_labels(labels: Sequence[object | None], most: int = len(COLORS)) -> LabelGroups:
-    """The `most` most frequent labels, the rest as "other", empty ones as "(none)"; equal counts in order of name.
+def group_labels(labels: Sequence[object | None]) -> LabelGroups:
+    """The most frequent labels, the rest as "other", empty ones as "(none)"; equal counts in order of name.
 
-    Parameters
-    ----------
-    labels : one per text; None, a blank string and NaN are no label
-    most : groups with a colour, 1 to 8
-
-    Raises
-    ------
-    InvalidInputError : `most` out of range.
+    `labels` : one per text; None, a blank string and NaN are no label.
     """
-    if not 1 <= most <= len(COLORS):
-        raise InvalidInputError(f"`most` is {most}; choose 1 to {len(COLORS)}.")
     values = ["" if label is None or label != label else str(label).strip() for label in labels]
     counts = Counter(value for value in values if value)
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
-    code = {value: min(place, most) for place, value in enumerate(ordered)}
-    named = min(len(ordered), most)
-    n_other = sum(counts[value] for value in ordered[most:])
-    n_none = len(values) - counts.total()
-    other = most if n_other else None
-    none = named + (other is not None) if n_none else None
-    names = [short_text(value, LEGEND_CHARACTERS) for value in ordered[:most]]
-    sizes = [counts[value] for value in ordered[:most]]
-    if other is not None:
-        names.append(f"other ({len(ordered) - most} labels)")
-        sizes.append(n_other)
-    if none is not None:
+    colored = ordered[: len(COLORS)]
+    names = [shorten(value, LEGEND_CHARACTERS) for value in colored]
+    code = dict.fromkeys(ordered, len(colored)) | {value: place for place, value in enumerate(colored)}
+    if len(ordered) > len(colored):
+        names.append(f"other ({len(ordered) - len(colored)} labels)")
+    code[""] = len(names)
+    if counts.total() < len(values):
         names.append(NO_LABEL)
-        sizes.append(n_none)
-    codes = np.array([code[value] if value else none for value in values], dtype=np.int64)
-    return LabelGroups(tuple(names), tuple(sizes), codes, len(ordered), other, none)
-
-
-def short_text(text: str, most: int = HOVER_CHARACTERS) -> str:
-    """`text` on one line of at most `most` characters without control characters, escaped for a label; never empty."""
-    visible = (
-        c for c in text[:READ_CHARACTERS] if c.isspace() or c in KEPT_FORMAT or unicodedata.category(c)[0] != "C"
-    )
-    plain = " ".join("".join(visible).split())
-    if len(plain) > most or (plain and len(text) > READ_CHARACTERS):
-        plain = f"{plain[: most - 1]}…"
-    return html.escape(plain) or "(empty)"
+    codes = np.array([code[value] for value in values], dtype=np.int64)
+    sizes = np.bincount(codes, minlength=len(names)).tolist()
+    return LabelGroups(tuple(names), tuple(sizes), codes, frozenset(range(len(colored), len(names))))
 
 
 def map_animation(
@@ -169,7 +119,7 @@ def map_animation(
             "line": {"color": COLORS[place], "width": 2},
             "marker": {"size": np.linspace(4, 9, len(maps.dims)).astype(np.float32), "symbol": SYMBOLS[place]},
             "text": [f"{dim} dims" for dim in maps.dims],
-            "name": f"{place + 1}: {short_text(texts[maps.items[index]], LEGEND_CHARACTERS)}",
+            "name": f"{place + 1}: {shorten(texts[maps.items[index]], LEGEND_CHARACTERS)}",
             "hovertemplate": "%{text}<extra></extra>",
         }
         figure.add_trace(kind(**trail))
@@ -182,8 +132,8 @@ def map_animation(
     ]  # fmt: skip
     _frame_axes(figure, maps)
     figure.update_layout(
-        height=ANIMATION_HEIGHT, margin={"l": 20, "r": 20, "t": 70, "b": 20}, font_size=15, hovermode="closest",
-        dragmode="pan", title={"text": _title(maps, active), "font_size": 15, "x": 0.02}, legend=LEGEND_BELOW,
+        height=ANIMATION_HEIGHT, margin={"l": 20, "r": 20, "t": 70, "b": 20}, font_size=FONT_SIZE, hovermode="closest",
+        dragmode="pan", title={"text": _title(maps, active), "font_size": FONT_SIZE, "x": 0.02}, legend=LEGEND_BELOW,
         coloraxis=_color_axis(maps, color_by),
     )  # fmt: skip
     if len(maps.dims) > 1:
@@ -218,7 +168,7 @@ def map_panels(
     _frame_axes(figure, maps)
     figure.update_annotations(font_size=13, yshift=8)
     figure.update_layout(
-        height=PANEL_HEIGHT * n_rows + 160, margin={"l": 20, "r": 20, "t": 70, "b": 110}, font_size=15,
+        height=PANEL_HEIGHT * n_rows + 160, margin={"l": 20, "r": 20, "t": 70, "b": 110}, font_size=FONT_SIZE,
         hovermode="closest", legend=LEGEND_BELOW,
         coloraxis=_color_axis(maps, color_by),
     )  # fmt: skip
@@ -262,7 +212,9 @@ def _points(
             f"`texts` has {len(texts)} entries but the maps are of {maps.n_items} items; give one text per item."
         )
     with_texts = n_hovers <= max(MOST_PANEL_TEXTS, maps.positions.shape[1])
-    hover = np.array([short_text(texts[item]) for item in maps.items], dtype=object) if with_texts else None
+    hover = (
+        np.array([shorten(texts[item], HOVER_CHARACTERS) for item in maps.items], dtype=object) if with_texts else None
+    )
     size = {"size": 8 if maps.positions.shape[1] <= GL_ABOVE else 5, "opacity": 0.8}
 
     def some(members: npt.NDArray[np.bool_], name: str, marker: dict[str, Any], values: Any = None) -> _Points:
@@ -291,9 +243,9 @@ def _points(
     markers = [{"color": color, "symbol": symbol} for color, symbol in zip(COLORS, SYMBOLS)]
     result = []
     # The collecting groups are drawn first, under the others.
-    for code in sorted(range(len(groups.names)), key=lambda code: (code not in (groups.other, groups.none), code)):
-        marker = markers[code] if code not in (groups.other, groups.none) else {"color": GREY, "opacity": 0.45}
-        if code == groups.none:
+    for code in sorted(range(len(groups.names)), key=lambda code: (code not in groups.collecting, code)):
+        marker = {"color": GREY, "opacity": 0.45} if code in groups.collecting else markers[code]
+        if code in groups.collecting and groups.names[code] == NO_LABEL:
             marker = marker | {"symbol": "circle-open"}
         result.append(some(groups.codes == code, f"{groups.names[code]} · {groups.counts[code]}", marker))
     return result
@@ -341,14 +293,14 @@ def _frame_axes(figure: go.Figure, maps: WidthMaps) -> None:
     """The same frame at every width, one unit as long upwards as sidewards; places on a map have no numbers to read."""
     low, high = (bound(maps.positions, axis=(0, 1)).astype(float) for bound in (np.min, np.max))
     margin = 0.06 * max(float((high - low).max()), 1e-6)
-    plain = {
+    plain: dict[str, Any] = {
         "showticklabels": False,
         "zeroline": False,
         "showgrid": False,
         "showline": True,
         "mirror": True,
-        "linecolor": GREY,
     }
+    plain |= {"linecolor": GREY}
     figure.update_xaxes(range=[low[0] - margin, high[0] + margin], **plain)
     figure.update_yaxes(range=[low[1] - margin, high[1] + margin], **plain)
     for axis in figure.select_yaxes():
@@ -377,13 +329,8 @@ def _color_axis(maps: WidthMaps, color_by: str) -> dict[str, Any] | None:
 
 def _add_player(figure: go.Figure, maps: WidthMaps, active: int, glide: bool) -> None:
     """A slider over the widths, play from full width down, and pause."""
-    transition = {"duration": GLIDE_MS if glide else 0, "easing": "cubic-in-out"}
-    playing = {
-        "frame": {"duration": STEP_MS, "redraw": True},
-        "transition": transition,
-        "fromcurrent": True,
-        "mode": "immediate",
-    }
+    playing = {"frame": {"duration": STEP_MS, "redraw": True}, "fromcurrent": True, "mode": "immediate"}
+    playing |= {"transition": {"duration": GLIDE_MS if glide else 0, "easing": "cubic-in-out"}}
     jump = {"frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}, "mode": "immediate"}
     shrinking = [str(dim) for dim in reversed(maps.dims)]
     steps = [{"label": str(dim), "method": "animate", "args": [[str(dim)], jump]} for dim in maps.dims]

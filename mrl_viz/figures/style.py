@@ -1,43 +1,146 @@
-"""Colours, sizes and axes that all figures share."""
+"""Colours, sizes, axes and lines that all figures share."""
 
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 # Okabe-Ito colours, told apart under the common colour-vision deficiencies; dash and marker repeat the distinction.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
+BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#CC79A7"
 BAND = "rgba(0, 114, 178, 0.20)"
+DTYPE_SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "binary": "triangle-up"}
 HEIGHT = 420
 # What a room can read from the back of it.
-TICK_SIZE, TITLE_SIZE = 14, 15
+FONT_SIZE, TICK_SIZE = 15, 14
 # Above this many widths every marker would touch the next: lines only.
 MOST_MARKERS = 40
 LABEL_CHARACTERS = 60
+# Characters looked at when a text is shortened: enough for the visible ones, however long the text is.
+READ_CHARACTERS = 400
+# Joiners shape Persian, Indic and emoji text; every other invisible format character, the bidirectional ones above all,
+# goes.
+KEPT_FORMAT = "\u200c\u200d"
 
 
 def shorten(text: str, most: int = LABEL_CHARACTERS) -> str:
-    """A user's text for a hover or a legend: one line, escaped, at most `most` characters."""
-    line = " ".join(text.split())
-    return html.escape(line if len(line) <= most else f"{line[: most - 1]}…") or "(empty)"
+    """A user's text for a hover or a legend: one line of at most `most` characters, escaped; never empty."""
+    visible = (
+        c for c in text[:READ_CHARACTERS] if c.isspace() or c in KEPT_FORMAT or unicodedata.category(c)[0] != "C"
+    )
+    line = " ".join("".join(visible).split())
+    if len(line) > most or (line and len(text) > READ_CHARACTERS):
+        line = f"{line[: most - 1]}…"
+    return html.escape(line) or "(empty)"
 
 
-def width_axis(figure: go.Figure, dims: Sequence[int]) -> None:
-    """A logarithmic axis of widths, labelled where labels have room."""
+def add_line(
+    figure: go.Figure, x: Any, y: Any, name: str, colour: str, dash: str = "solid", symbol: Any = "circle", *,
+    hover: str | None = "%{x} dims: %{y:.3f}", width: float = 3, size: int = 9, marker: dict[str, Any] | None = None,
+    **trace: Any,
+) -> None:  # fmt: skip
+    """A line with markers while there is room for them; `hover` begins with the name, None leaves it out."""
+    said = {"hoverinfo": "skip"} if hover is None else {"hovertemplate": f"{name}, {hover}<extra></extra>"}
+    figure.add_scatter(**{
+        "x": np.asarray(x), "y": np.asarray(y), "name": name, "line": {"color": colour, "dash": dash, "width": width},
+        "mode": "lines+markers" if len(x) <= MOST_MARKERS else "lines",
+        "marker": {"symbol": symbol, "size": size} | (marker or {}), **said, **trace,
+    })  # fmt: skip
+
+
+def add_estimates(
+    figure: go.Figure, x: Any, columns: Sequence[Any], name: str, colour: str, dash: str = "solid", symbol: Any = "circle",
+    *, number: str = ".3f", unit: str = "dims", hover: str = "", bars: bool = True, shift: float = 1,
+    **line: Any,
+) -> None:  # fmt: skip
+    """A line of values with their lows and highs, as `columns` of estimates: in the hover, and as bars.
+
+    `shift` : a factor for where the points stand, so that bars at the same width do not cover each other.
+    """
+    values, lows, highs = (np.asarray(side, dtype=float) for side in columns)
+    if bars:
+        line["error_y"] = {
+            "array": highs - values, "arrayminus": values - lows, "color": colour, "thickness": 1.5, "width": 4,
+        }  # fmt: skip
+    add_line(
+        figure, np.asarray(x) * shift, values, name, colour, dash, symbol, customdata=np.stack([lows, highs, x], axis=1),
+        hover=f"%{{customdata[2]}} {unit}: %{{y:{number}}}<br>95 %: %{{customdata[0]:{number}}} to %{{customdata[1]:{number}}}{hover}",
+        **line,
+    )  # fmt: skip
+
+
+def add_band(figure: go.Figure, x: Any, low: Any, high: Any, name: str = "95 % interval", fill: str = BAND) -> None:
+    """The ground between two curves, under what is drawn after it."""
+    edge: dict[str, Any] = {"x": np.asarray(x), "mode": "lines", "line_width": 0, "hoverinfo": "skip"}
+    figure.add_scatter(y=np.asarray(high), showlegend=False, **edge)
+    figure.add_scatter(y=np.asarray(low), name=name, fill="tonexty", fillcolor=fill, **edge)
+
+
+def add_chance(figure: go.Figure, x: Any, chance: float) -> None:
+    """What chance alone would keep, from the first to the last of `x`."""
+    add_line(
+        figure, [x[0], x[-1]], np.full(2, chance), "chance", GREY, "longdash", mode="lines", width=2, hover="%{y:.4f}"
+    )
+
+
+def add_trained(figure: go.Figure, dims: Sequence[int], values: Any, trained: Sequence[int]) -> None:
+    """Rings around the widths that the model was trained at."""
+    if shown := [dim for dim in trained if dim in dims]:
+        figure.add_scatter(
+            x=shown, y=[values[dims.index(dim)] for dim in shown], mode="markers", name="trained width", hoverinfo="skip",
+            marker={"symbol": "diamond-open", "size": 17, "color": GREEN, "line_width": 3},
+        )  # fmt: skip
+
+
+def log_axis(figure: go.Figure, title: str, ticks: Sequence[int]) -> None:
+    """A logarithmic horizontal axis with labels at `ticks`."""
+    figure.update_xaxes(
+        title=f"{title} (log scale)", type="log", tickvals=list(ticks), ticktext=[f"{tick:,}" for tick in ticks]
+    )
+
+
+def bytes_axis(figure: go.Figure, sizes: Sequence[int]) -> None:
+    """Bytes per vector, labelled at powers of two."""
+    first, last = int(np.floor(np.log2(min(sizes)))), int(np.ceil(np.log2(max(sizes))))
+    log_axis(figure, "bytes per vector", [2**power for power in range(first, last + 1)])
+
+
+def by_width(figure: go.Figure, dims: Sequence[int], focus_dim: int | None = None, height: int = HEIGHT) -> go.Figure:
+    """The figure finished with a logarithmic axis of widths, labelled where labels have room, and the focus width."""
+    if focus_dim is not None:
+        figure.add_vline(x=focus_dim, line={"color": ORANGE, "dash": "dot", "width": 2})
+        # On a logarithmic axis plotly places annotations by the exponent.
+        note = {"x": np.log10(focus_dim), "y": 1.02, "yref": "paper", "yanchor": "bottom", "text": f"focus {focus_dim}"}
+        if not figure.layout.annotations:  # titles of panels stand there
+            figure.add_annotation(**note, showarrow=False, font={"color": ORANGE})
     ticks = list(dims) if len(dims) <= 14 else [dim for dim in dims if dim & (dim - 1) == 0 or dim == dims[-1]]
     # Two labels closer than a quarter octave overlap on a projector.
-    kept = [dim for n, dim in enumerate(ticks) if n == len(ticks) - 1 or ticks[n + 1] / dim > 1.19]
-    figure.update_xaxes(title="width, dims (log scale)", type="log", tickvals=kept, ticktext=[str(dim) for dim in kept])
+    log_axis(
+        figure, "width, dims",
+        [dim for n, dim in enumerate(ticks) if n == len(ticks) - 1 or ticks[n + 1] / dim > 1.19],
+    )  # fmt: skip
+    return finish(figure, height)
+
+
+def rising(sizes: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Positions of the points that no smaller one reaches, from the smallest on: the steps of a front."""
+    steps: list[int] = []
+    for place in sorted(range(len(sizes)), key=lambda place: (sizes[place], -values[place])):
+        if not steps or values[place] > values[steps[-1]]:
+            steps.append(place)
+    return steps
 
 
 def finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
     """The same margins, sizes and legend on every figure; returns it."""
     figure.update_layout(
-        height=height, margin={"l": 60, "r": 20, "t": 40, "b": 50}, font_size=15, hovermode="closest",
+        height=height, margin={"l": 60, "r": 20, "t": 40, "b": 50}, font_size=FONT_SIZE, hovermode="closest",
         legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font_size": TICK_SIZE},
     )  # fmt: skip
-    figure.update_xaxes(tickfont_size=TICK_SIZE, title_font_size=TITLE_SIZE)
-    figure.update_yaxes(tickfont_size=TICK_SIZE, title_font_size=TITLE_SIZE)
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(tickfont_size=TICK_SIZE, title_font_size=FONT_SIZE)
     return figure

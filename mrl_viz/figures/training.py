@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, finish, width_axis
+from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, add_estimates, add_line, by_width, finish
 from mrl_viz.measures.estimate import Estimate, columns
-from mrl_viz.training.loop import EpochLosses
-from mrl_viz.training.twins import TwinComparison
+
+if TYPE_CHECKING:
+    from mrl_viz.training.loop import EpochLosses
+    from mrl_viz.training.twins import TwinComparison
 
 # From narrow to wide; all of middling lightness, to be seen on white and on black.
 WIDTH_SHADES = (BLUE, GREEN, "#C99700")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
 TWIN_STYLES = {
-    "matryoshka": ("Matryoshka", BLUE, "circle", "solid"),
-    "plain": ("plain twin", ORANGE, "square", "dash"),
-    "before": ("before training", GREY, "diamond", "dot"),
+    "matryoshka": ("Matryoshka", BLUE, "solid", "circle"),
+    "plain": ("plain twin", ORANGE, "dash", "square"),
+    "before": ("before training", GREY, "dot", "diamond"),
 }
 
 
@@ -37,10 +40,17 @@ def training_losses(epochs: Sequence[EpochLosses]) -> go.Figure:
     nested = [epoch for epoch in epochs if epoch.run == "matryoshka"]
     dims = nested[0].dims if nested else ()
     shades = sample_colorscale(list(WIDTH_SHADES), np.linspace(0, 1, max(len(dims), 2)))
-    for level, dim in enumerate(dims):
-        _loss_line(figure, nested, level, f"{dim} dims", shades[level], SYMBOLS[level % len(SYMBOLS)], "solid")
+    lines = [
+        (nested, level, f"{dim} dims", shades[level], "solid", SYMBOLS[level % len(SYMBOLS)])
+        for level, dim in enumerate(dims)
+    ]
     if plain := [epoch for epoch in epochs if epoch.run == "plain"]:
-        _loss_line(figure, plain, 0, f"plain twin, {plain[0].dims[0]} dims", ORANGE, "square-open", "dash")
+        lines.append((plain, 0, f"plain twin, {plain[0].dims[0]} dims", ORANGE, "dash", "square-open"))
+    for those, level, *look in lines:
+        add_line(
+            figure, [epoch.epoch for epoch in those], [epoch.losses[level] for epoch in those], *look,
+            hover="epoch %{x}: %{y:.3f}", mode="lines+markers", width=2.5, size=8,
+        )  # fmt: skip
     last = epochs[-1].n_epochs
     figure.update_xaxes(title="epoch", range=[0.5, last + 0.5], tickformat="d", nticks=min(last, 10) + 1)
     figure.update_yaxes(title="mean loss, nats", rangemode="tozero")
@@ -55,63 +65,41 @@ def twin_curves(comparison: TwinComparison) -> go.Figure:
     figure = go.Figure()
     differs = [verdict != "equal" for verdict in comparison.verdicts()]
     for name, curve in reversed(list(comparison.curves.items())):
-        label, colour, symbol, dash = TWIN_STYLES[name]
-        hollow = differs if name == "matryoshka" else [False] * len(differs)
-        symbols = [f"{symbol}-open" if own else symbol for own in hollow]
-        _with_intervals(figure, comparison.dims, curve, label, colour, symbols, dash)
-    _small_line(figure, comparison)
-    width_axis(figure, comparison.dims)
+        is_hollow = differs if name == "matryoshka" else [False] * len(differs)
+        _with_intervals(figure, comparison, curve, *TWIN_STYLES[name], is_hollow)
     figure.update_yaxes(title=comparison.measure, rangemode="tozero")
     figure.update_layout(legend_traceorder="reversed")
-    return finish(figure)
+    return _finished(figure, comparison)
 
 
 def twin_gain(comparison: TwinComparison) -> go.Figure:
     """Matryoshka minus plain twin at every width, paired, with 95 % intervals; above 0 the nested loss pays."""
     figure = go.Figure()
-    symbols = ["circle-open" if verdict != "equal" else "circle" for verdict in comparison.verdicts()]
-    _with_intervals(figure, comparison.dims, comparison.gain, "Matryoshka − plain", BLUE, symbols, "solid")
+    differs = [verdict != "equal" for verdict in comparison.verdicts()]
+    _with_intervals(figure, comparison, comparison.gain, "Matryoshka − plain", BLUE, "solid", "circle", differs)
     figure.add_hline(y=0, line={"color": GREY, "dash": "dash"})
-    _small_line(figure, comparison)
-    width_axis(figure, comparison.dims)
     figure.update_yaxes(title=f"gain in {comparison.measure}", tickformat="+.2f")
     figure.update_layout(showlegend=False)
-    return finish(figure)
-
-
-def _loss_line(
-    figure: go.Figure, epochs: Sequence[EpochLosses], level: int, label: str, colour: str, symbol: str, dash: str
-) -> None:
-    figure.add_scatter(
-        x=[epoch.epoch for epoch in epochs], y=[epoch.losses[level] for epoch in epochs], mode="lines+markers", name=label,
-        line={"color": colour, "width": 2.5, "dash": dash}, marker={"symbol": symbol, "size": 8},
-        hovertemplate=f"{label}, epoch %{{x}}: %{{y:.3f}}<extra></extra>",
-    )  # fmt: skip
+    return _finished(figure, comparison)
 
 
 def _with_intervals(
-    figure: go.Figure,
-    dims: tuple[int, ...],
-    curve: Sequence[Estimate],
-    label: str,
-    colour: str,
-    symbols: list[str],
-    dash: str,
-) -> None:
-    values, lows, highs = columns(curve)
-    figure.add_scatter(
-        x=dims, y=values, mode="lines+markers", name=label, line={"color": colour, "width": 3, "dash": dash},
-        marker={"symbol": symbols, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
-        error_y={"array": highs - values, "arrayminus": values - lows, "thickness": 1.5, "width": 4},
-        customdata=np.stack([lows, highs], axis=1),
-        hovertemplate=f"{label}, %{{x}} dims: %{{y:.3f}}<br>95 %: %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}<extra></extra>",
+    figure: go.Figure, comparison: TwinComparison, curve: Sequence[Estimate], label: str, colour: str,
+    dash: str, symbol: str, is_hollow: Sequence[bool],
+) -> None:  # fmt: skip
+    add_estimates(
+        figure, comparison.dims, columns(curve), label, colour, dash,
+        [f"{symbol}-open" if hollow else symbol for hollow in is_hollow], size=11, mode="lines+markers",
+        marker={"color": colour, "line": {"width": 2, "color": colour}},
     )  # fmt: skip
 
 
-def _small_line(figure: go.Figure, comparison: TwinComparison) -> None:
+def _finished(figure: go.Figure, comparison: TwinComparison) -> go.Figure:
+    """With a line at the small width, as far along as 8.3 % of the size."""
     figure.add_vline(x=comparison.small_dim, line={"color": GREY, "dash": "dot", "width": 2})
     figure.add_annotation(
         # On a logarithmic axis plotly places annotations by the exponent.
         x=np.log10(comparison.small_dim), y=1, yref="paper", yanchor="bottom", showarrow=False,
         text=f"{comparison.small_dim / comparison.dims[-1]:.1%} of the size",
     )  # fmt: skip
+    return by_width(figure, comparison.dims)
