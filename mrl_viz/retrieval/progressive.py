@@ -1,4 +1,4 @@
-"""An index that loads itself from left to right: a narrow search needs only the narrow columns, a wider one the rest."""
+"""An index that loads itself from left to right: a narrow search needs the narrow columns, a wider one the rest."""
 
 from __future__ import annotations
 

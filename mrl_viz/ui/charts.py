@@ -13,6 +13,7 @@ from mrl_viz.errors import MrlVizError
 
 # plotly.js would otherwise offer a button that uploads the chart.
 PLOTLY_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+MARKDOWN = "\\*_[]<>$#~|:"
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -30,9 +31,14 @@ def errors_shown() -> Iterator[None]:
 
 def plain(text: str) -> str:
     """`text` with markdown's special characters escaped, backticks kept for names."""
-    for character in "\\*_[]<>$#~|":
-        text = text.replace(character, f"\\{character}")
-    return text.replace(":", "\\:")
+    parts = text.split("`")
+    # Between backticks an escape would be seen; but only where it is sure what is between.
+    names = range(0) if "``" in text or "\n" in text else range(1, len(parts) - 1, 2)
+    return "`".join(part if place in names else _escaped(part) for place, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{character}" if character in MARKDOWN else character for character in text)
 
 
 def chart(
@@ -52,7 +58,7 @@ def chart(
 
 
 def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[], None] | None = None) -> None:
-    """Records as a table, with a CSV download; a cell that a spreadsheet would run as a formula begins with an apostrophe."""
+    """Records as a table, with a CSV download; a cell that a spreadsheet would run begins with an apostrophe."""
     import pandas as pd
 
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])

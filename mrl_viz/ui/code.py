@@ -55,7 +55,8 @@ class Script:
     def reading(self) -> Code:
         """The call that reads the texts."""
         source = self.workspace.source
-        options = {name: getattr(source, name) for name in ("text_column", "label_column", "keep_duplicates")}
+        names = ("queries", "qrels", "text_column", "label_column", "keep_duplicates")
+        options = {name: getattr(source, name) for name in names}
         return self.call(read_corpus, source.file, **options)
 
     def name(self, function: Callable[..., Any]) -> str:

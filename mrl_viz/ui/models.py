@@ -36,7 +36,7 @@ def encoder_of(model: str) -> Encoder:
 
 
 def loaded(model: str) -> str | Encoder:
-    """What `embed` takes for a model: the loaded one; the default by its name, for which the sample's vectors may do."""
+    """What `embed` takes for a model: the loaded one, or the default's name, as the sample's vectors may do for it."""
     return model if model == DEFAULT_MODEL else encoder_of(model)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import streamlit as st
 
 from mrl_viz import figures
@@ -15,6 +13,7 @@ from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_pl
 from mrl_viz.retrieval.cost import funnel_cost, funnel_presets
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import MissExplanation, explain_miss
+from mrl_viz.retrieval.probes import Probes, probes
 from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
 from mrl_viz.truncation import FloatMatrix
@@ -28,8 +27,6 @@ from mrl_viz.ui.workspace import Workspace
 CELL_CHARACTERS = 80
 # Widths side by side before the columns get too narrow to read.
 MOST_COLUMNS = 5
-# Queries that a plan is measured with: recall is then known to about two percentage points.
-N_PROBES = 200
 PRESET_NAMES = {
     "three_steps": "Three steps",
     "paper": "The paper's",
@@ -49,25 +46,6 @@ class Query:
     def own(self) -> list[int] | None:
         """The item as a search leaves it out."""
         return None if self.item is None else [self.item]
-
-
-@dataclass(frozen=True)
-class Probes:
-    """What plans are measured with: the data's own queries where there are any, else texts that leave themselves out.
-
-    `rows` : (n_queries, full_dim). `own` : each one's row in the data, (n_queries,); None for queries. `n_items` : the
-    texts that each is searched among.
-    """
-
-    rows: FloatMatrix
-    own: npt.NDArray[np.int64] | None
-    n_items: int
-
-    def takeaway(self) -> str:
-        """One sentence: which queries."""
-        if self.own is None:
-            return f"Measured with {len(self.rows):,} of your data's own queries."
-        return f"Your data have no queries: measured with {len(self.rows):,} of the texts, none of which finds itself."
 
 
 @dataclass(frozen=True)
@@ -165,14 +143,10 @@ def _arrow(full_rank: int | None, rank: int) -> str:
     return f"▲{full_rank - rank}" if full_rank > rank else f"▼{rank - full_rank}"
 
 
-def probes(workspace: Workspace) -> Probes:
-    """Up to 200 queries to measure plans with, a seeded sample."""
-    vectors, n_items = with_queries(workspace), workspace.corpus.n_items
-    rows = vectors.matrix if vectors.queries is None else vectors.queries
-    chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:N_PROBES])
-    if vectors.queries is None:
-        return Probes(rows[chosen], chosen, n_items - 1)
-    return Probes(rows[chosen], None, n_items)
+def probes_of(workspace: Workspace) -> Probes:
+    """The queries to measure plans with."""
+    vectors = with_queries(workspace)
+    return probes(vectors.matrix, vectors.queries)
 
 
 def design(workspace: Workspace, measured_with: Probes) -> Design:
@@ -261,14 +235,13 @@ def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str
 
 def search_code(workspace: Workspace, plan: Design, curve: ShortlistCurve) -> Script:
     """The plan's measurement and the figure of the shortlist again."""
-    script, full, k = Script(workspace), workspace.dims[-1], workspace.k
+    script, k = Script(workspace, queries=None), workspace.k
     dims = sorted({*workspace.dims, *(dim for dim, _ in plan.stages)})
     index = script.let("index", PrefixIndex, script.matrix, dims)
-    script.add("import numpy as np")
-    rows = f"np.sort(np.random.default_rng(0).permutation(len({script.matrix}))[:{N_PROBES}])"
-    queries = script.assign("queries", f"{script.matrix}[{rows}]")
-    found = script.let("found", funnel_search, index, queries, plan.stages)
-    exact = script.assign("exact", f"{index}.search({queries}, {k}, dim={full})")
-    script.say(script.call(recall_vs_full, Code(f"{found}.indices"), Code(f"{exact}.indices")))
-    again = script.call(shortlist_curve, index, queries, shortlist_dim=curve.shortlist_dim, k=k)
+    asked = script.let("asked", probes, script.matrix, Code(f"{script.vectors}.queries"))
+    rows, own = Code(f"{asked}.rows"), Code(f"{asked}.own")
+    found = script.let("found", funnel_search, index, rows, plan.stages, own=own)
+    exact = script.assign("exact", f"{index}.search({rows}, {k}, own={own})")
+    script.say(asked, script.call(recall_vs_full, Code(f"{found}.indices"), Code(f"{exact}.indices")))
+    again = script.call(shortlist_curve, index, rows, shortlist_dim=curve.shortlist_dim, k=k, own=own)
     return script.show(figures.shortlist_overlap, again, plan.stages[0][1])

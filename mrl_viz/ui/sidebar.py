@@ -26,21 +26,21 @@ def sidebar() -> None:
     options = ["sample", "mine"] if own else ["sample"]
     if st.session_state.get("data") not in options:
         st.session_state.pop("data", None)
-    with st.sidebar:
+    # What goes wrong is said on the page, which is empty then, and not under the sidebar's fold.
+    with errors_shown(), st.sidebar:
         # The width is what everybody moves: it stands first, though it depends on what comes below.
         first = st.container()
         data = st.selectbox("Data", options, key="data", bind="query-params", format_func=_data_label)
         corpus = own if data == "mine" and own is not None else sample()
         model = _model_choice(corpus)
-        with errors_shown():
-            refuse_paid_models(model)
-            vectors = embedded(corpus, model, area)
-            with st.expander("Widths"):
-                text = st.text_input(
-                    "Widths to measure", key="dims", bind="query-params", placeholder="8, 16, 32 … (empty: default)",
-                    help="Comma-separated whole numbers; empty measures powers of two and the trained widths.",
-                )  # fmt: skip
-            dims = parse_dims(text or "", vectors.full_dim, vectors.matryoshka_dims)
+        refuse_paid_models(model)
+        vectors = embedded(corpus, model, area)
+        with st.expander("Widths"):
+            text = st.text_input(
+                "Widths to measure", key="dims", bind="query-params", placeholder="8, 16, 32 … (empty: default)",
+                help="Comma-separated whole numbers; empty measures powers of two and the trained widths.",
+            )  # fmt: skip
+        dims = parse_dims(text or "", vectors.full_dim, vectors.matryoshka_dims)
         dims = tuple(sorted({*dims, vectors.full_dim}))
         most_k = max(1, min(MOST_K, corpus.n_items - 1))
         k = _slider_k(most_k)
@@ -49,8 +49,7 @@ def sidebar() -> None:
         source = own_source() if corpus is own else Source("sample")
         workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
         st.session_state[WORKSPACE_KEY] = workspace
-        with errors_shown():
-            selection_panel(workspace, result_or_none(workspace))
+        selection_panel(workspace, result_or_none(workspace))
 
 
 def _data_label(option: str) -> str:

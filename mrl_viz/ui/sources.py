@@ -126,7 +126,7 @@ def _with_files(corpus: Corpus, source: Source) -> tuple[Corpus, Source]:
             corpus, source = with_queries(corpus, queries), replace(source, queries=file.name)
         if file := st.file_uploader(
             "Judgements: query, text and grade on each line, as BEIR or TREC write them", QRELS_TYPES,
-            key="upload_qrels", help="Texts and queries are called by their ids, or by their row, from 0, where the files have no ids.",
+            key="upload_qrels", help="Without ids in the files, texts and queries are called by their row, from 0.",
         ):  # fmt: skip
             qrels = read_qrels(file.name, file.getvalue())
             corpus, source = with_qrels(corpus, qrels, are_named=True), replace(source, qrels=file.name)

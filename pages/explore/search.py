@@ -17,7 +17,7 @@ table(page.result_rows(workspace, found), key="search_results")
 
 st.subheader("Shortlist at a small width, rerank at a large one")
 with errors_shown():
-    measured_with = page.probes(workspace)
+    measured_with = page.probes_of(workspace)
     plan = page.design(workspace, measured_with)
     curve = page.curve_of(workspace, plan, measured_with)
     miss = page.miss_of(workspace, query, plan)

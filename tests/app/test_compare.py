@@ -69,7 +69,7 @@ def saved(array):
 
 
 def test_files_of_vectors_are_compared_with_ready_vectors():
-    """Ready vectors and two files of other models' vectors for the same texts: the table is that of `compare_models`."""
+    """Ready vectors and two files of other models' vectors for the same texts: what is said is `compare_models`'."""
     texts = [f"text {n}" for n in range(60)]
     topics = {"topic": [f"topic {n % 4}" for n in range(60)]}
     corpus = corpus_from_vectors(vectors(32, 0), texts=texts, labels=topics, name="first.npy")
@@ -109,7 +109,7 @@ def test_a_file_of_vectors_is_compared_with_models_of_texts():
     ids=["another number", "damaged"],
 )
 def test_vectors_that_do_not_fit_are_a_sentence(name, content, words):
-    """Another number of vectors than texts, or a file that is none: one error, and the page is there again without it."""
+    """Another number of vectors than texts, or a damaged file: one error, and the page is there again without it."""
     app = opened(PAGE, labelled())
     app.file_uploader(key="compared_vectors").set_value((name, content, ""))
     again(app)

@@ -128,7 +128,7 @@ def everything():
 
 
 def test_vectors_with_query_vectors_and_judgements_get_what_texts_get():
-    """An .npz of vectors and queries with a file of judgements: search, task quality, choosing, comparing, an adaptor."""
+    """An .npz of vectors and queries, and judgements: search, task quality, choosing, comparing, an adaptor."""
     rows, queries = arrays()
     app = upload(started().run(), "theirs.npz", everything())
     upload(app, "qrels.tsv", qrels_lines(), "upload_qrels")
@@ -203,7 +203,7 @@ def test_queries_of_a_file_of_their_own_search_the_texts():
     ids=["another width", "unknown ids"],
 )
 def test_queries_and_judgements_that_do_not_fit_are_one_sentence(key, name, content, words):
-    """Query vectors of another width, or judgements of other data: one error, and the page is whole without the file."""
+    """Query vectors of another width, or judgements of other data: one error, and all is well without the file."""
     if content is None:
         file = io.BytesIO()
         np.save(file, np.ones((3, 7), dtype=np.float32))

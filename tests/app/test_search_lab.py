@@ -1,6 +1,7 @@
 """Search lab: what plans are measured with, what they say, the data's own queries, and the latency dial."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from mrl_viz.data.corpus import corpus_from_texts
@@ -13,7 +14,7 @@ PAGE = "explore/search"
 
 
 def naive_shares(rows, queries, own, dim, k=10):
-    """For each query the share of its k full-width neighbors that are among its k at a width, by sorting all cosines."""
+    """For each query the share of its k full-width neighbors that are among its k at a width, by a full sort."""
 
     def lists(width):
         left, right = (array[:, :width].astype(np.float64) for array in (queries, rows))
@@ -43,7 +44,7 @@ def test_plans_are_measured_with_the_datas_own_queries():
 
 
 def test_without_queries_no_text_finds_itself():
-    """Texts measure the plan where there are no queries, each without itself: as sorting the cosines of the others gives."""
+    """Where there are no queries texts measure the plan, each without itself, as a full sort of the others gives."""
     sample = read_corpus("sample")
     corpus = corpus_from_texts(sample.texts[:150], name="texts alone")
     app = opened(PAGE, corpus)
@@ -116,3 +117,20 @@ def test_the_index_is_laid_out_once(monkeypatch):
         again(app)
         assert not app.exception and not app.error
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("has_queries", [True, False], ids=["queries", "texts alone"])
+def test_the_shown_code_measures_the_plan_with_the_same_queries(has_queries, monkeypatch, capsys, tmp_path):
+    """Run as it stands, the code says which queries were used and the recall that the page shows."""
+    monkeypatch.setattr(go.Figure, "show", lambda figure: None)
+    corpus = None
+    if not has_queries:
+        corpus = corpus_from_texts(read_corpus("sample").texts[:120], name="texts.txt")
+        (tmp_path / "texts.txt").write_text("\n".join(corpus.texts))
+        monkeypatch.chdir(tmp_path)
+    app = opened(PAGE, corpus)
+    (code,) = [block.value for block in app.code if "shortlist_curve" in block.value]
+    exec(compile(code, "shown", "exec"), {})
+    asked, recall = capsys.readouterr().out.strip().splitlines()
+    assert asked in said(app) and recall in said(app)
+    assert ("own queries" in asked) == has_queries

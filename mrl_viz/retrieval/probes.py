@@ -1,0 +1,58 @@
+"""What to measure plans with: a corpus' own queries where there are any, else items that do not find themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_viz.result import Result
+from mrl_viz.retrieval.cost import check_count
+from mrl_viz.truncation import FloatMatrix, check_embeddings
+
+# Recall of so many queries is known to about two percentage points.
+MOST_PROBES = 200
+
+
+@dataclass(frozen=True)
+class Probes(Result):
+    """Queries to measure plans with.
+
+    `rows` : (n_queries, full_dim). `own` : where items search, each one's row in the corpus, (n_queries,), as searches
+    take it; None for queries. `n_items` : how many items each is searched among.
+    """
+
+    rows: FloatMatrix
+    own: npt.NDArray[np.int64] | None
+    n_items: int
+
+    _without = ("rows", "own")
+
+    def takeaway(self) -> str:
+        """One sentence: which queries."""
+        if self.own is None:
+            return f"Measured with {len(self.rows):,} of your data's own queries."
+        return f"Your data have no queries: measured with {len(self.rows):,} of the texts, none of which finds itself."
+
+
+def probes(
+    corpus: npt.ArrayLike, queries: npt.ArrayLike | None = None, *, most: int = MOST_PROBES, seed: int = 0
+) -> Probes:
+    """A seeded sample of at most so many queries, or of items where there are no queries.
+
+    Parameters
+    ----------
+    corpus : array_like of shape (n_items, full_dim)
+    queries : array_like of shape (n_queries, full_dim), or None
+    most : 1 or more
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable arrays. InvalidInputError : `most` below 1.
+    """
+    check_count("most", most, 1)
+    items = check_embeddings(corpus, "corpus")
+    asked = items if queries is None else check_embeddings(queries, "queries")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(asked))[:most]).astype(np.int64)
+    return Probes(asked[chosen], chosen if queries is None else None, len(items) - (queries is None))
