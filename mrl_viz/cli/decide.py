@@ -45,7 +45,7 @@ def add_verbs(verbs: Any) -> None:
     )
     recommend.add_argument("--price-per-gb", type=float, metavar="P", help="your price of a gigabyte for a month")
     recommend.add_argument(
-        "--no-crowding", action="store_true", help="do not measure how more vectors change the overlap"
+        "--no-corpus-size", action="store_true", help="do not measure how more vectors change the overlap"
     )
     recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
     recommend.add_argument("--seed", type=int, default=0, help="of samples and bounds (default 0)")
@@ -90,14 +90,14 @@ def _compare(args: argparse.Namespace) -> int:
             "dim": "{p.dim}",
             "dtype": "{p.dtype}",
             "bytes": "{p.bytes_per_vector}",
-            "overlap": "{p.overlap:.4f}",
+            "overlap": "{p.overlap.value:.4f}",
             result.metric or "quality": "{quality}",
             "front": "{front}",
         },
         (
             {
                 "p": point,
-                "quality": "-" if point.quality is None else f"{point.quality:.4f}",
+                "quality": "-" if point.quality is None else f"{point.quality.value:.4f}",
                 "front": "*" if point.is_on_front else "",
             }
             for point in result.points
@@ -111,7 +111,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _recommend(args: argparse.Namespace) -> int:
-    from mrl_viz.decide import Crowding, crowding, decision_record, recommend
+    from mrl_viz.decide import CorpusSizeEffect, corpus_size_effect, decision_record, recommend
     from mrl_viz.decide.choose import check_limits
     from mrl_viz.truncation import parse_dims
 
@@ -126,11 +126,11 @@ def _recommend(args: argparse.Namespace) -> int:
             latency_ms=args.latency_ms, dims=dims, dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
             allow_rerank=not args.no_rerank, seed=args.seed, progress=show,
         )  # fmt: skip
-    grown: Crowding | None = None
-    if result.plan is not None and not args.no_crowding:
+    grown: CorpusSizeEffect | None = None
+    if result.plan is not None and not args.no_corpus_size:
         try:
-            with progress("crowding") as show:
-                grown = crowding(
+            with progress("other corpus sizes") as show:
+                grown = corpus_size_effect(
                     embedded, result.plan, k=result.k, n_vectors=result.n_vectors, seed=args.seed, progress=show
                 )
         except EmptyInputError as error:
@@ -160,7 +160,7 @@ def _recommend(args: argparse.Namespace) -> int:
     if grown is not None:
         say(grown.takeaway())
     say(result.takeaway())
-    record = decision_record(result, crowding=grown, price_per_gb=args.price_per_gb)
+    record = decision_record(result, corpus_size=grown, price_per_gb=args.price_per_gb)
     if args.record:
         text = record.to_json() if args.record.endswith(".json") else record.markdown
         Path(args.record).write_text(text, encoding="utf-8")

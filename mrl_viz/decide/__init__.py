@@ -3,8 +3,7 @@
 from mrl_viz.decide.bounds import simultaneous_lower_bounds
 from mrl_viz.decide.candidates import Candidate, Candidates, candidate_plans, measure_candidates
 from mrl_viz.decide.choose import choose, recommend
-from mrl_viz.decide.crowding import Crowding, crowding
-from mrl_viz.decide.promise import PromiseCheck, check_promise
+from mrl_viz.decide.corpus_size import CorpusSizeEffect, corpus_size_effect
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity
 from mrl_viz.decide.record import DecisionRecord, decision_record, plan_from_record, plan_from_text
 from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
@@ -12,17 +11,15 @@ from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
 __all__ = [
     "Candidate",
     "Candidates",
-    "Crowding",
+    "CorpusSizeEffect",
     "DecisionRecord",
     "DeploymentStorage",
     "PlanEvidence",
-    "PromiseCheck",
     "Recommendation",
     "Sensitivity",
     "candidate_plans",
-    "check_promise",
     "choose",
-    "crowding",
+    "corpus_size_effect",
     "decision_record",
     "deployment_storage",
     "measure_candidates",

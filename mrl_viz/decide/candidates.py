@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mrl_viz.decide.bounds import Floats, quality, simultaneous_lower_bounds
-from mrl_viz.decide.metrics import Metric, Target, find_target, parse_metric, search_lists
+from mrl_viz.decide.metrics import Metric, Target, find_target, parse_metric
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.correlation import mean_ranks
+from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import AnnIndex
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
@@ -41,7 +41,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Result):
     """One plan and what it costs on this machine.
 
     `latency` : of single queries over the measured corpus. `scan_ms` : p95 milliseconds that scanning one more vector
@@ -62,13 +62,9 @@ class Candidate:
             return self.latency.p95_ms * max(1.0, float(np.log(n_vectors) / np.log(max(n_items, 2))))
         return self.latency.p95_ms + self.scan_ms * max(0, n_vectors - n_items)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self) | {"plan": self.plan.to_dict()}
-
 
 @dataclass(frozen=True)
-class Candidates:
+class Candidates(Result):
     """Plans measured on the same corpus and queries; the last one is exact float32 search at full width.
 
     `values` : float64 of shape (n_plans, n_ks, n_queries), each query's value at every list length of `ks`.
@@ -91,6 +87,9 @@ class Candidates:
     gold: Floats | None
     seed: int
     notes: tuple[str, ...] = ()
+
+    _also = ("n_queries",)
+    _without = ("candidates", "values", "full", "gold", "seed")
 
     @property
     def n_queries(self) -> int:
@@ -122,25 +121,6 @@ class Candidates:
             (self.ks.index(self.k),),
         )[:, 0]
 
-    def subset(self, queries: npt.ArrayLike) -> Candidates:
-        """The same plans judged by some of the queries only: to choose on one part and verify on another.
-
-        Raises
-        ------
-        InvalidInputError : no query, or numbers that are not queries.
-        """
-        rows = np.asarray(queries)
-        if rows.ndim != 1 or rows.size == 0 or rows.dtype.kind not in "iu" or not (rows >= 0).all():
-            raise InvalidInputError("`queries` must be one or more whole numbers from 0, the positions of queries.")
-        if rows.max() >= self.n_queries:
-            raise InvalidInputError(f"`queries` holds {rows.max()} but there are {self.n_queries}; count from 0.")
-        return replace(
-            self,
-            values=self.values[:, :, rows],
-            full=None if self.full is None else self.full[:, rows],
-            gold=None if self.gold is None else self.gold[rows],
-        )
-
     def rows(self) -> list[dict[str, Any]]:
         """One record per plan, at the list length k."""
         level = self.ks.index(self.k)
@@ -158,8 +138,7 @@ class Candidates:
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain data, without the values of every query."""
-        names = ("metric", "k", "ks", "model", "fingerprint", "full_dim", "n_items", "n_queries", "texts_are_queries")
-        return {name: getattr(self, name) for name in names} | {"plans": self.rows(), "notes": self.notes}
+        return super().to_dict() | {"plans": self.rows()}
 
     def takeaway(self) -> str:
         """One sentence: how many plans were measured on how much."""
@@ -279,16 +258,16 @@ def _measured(
     ks = tuple(sorted({1, max(1, k // 2), k, min(2 * k, most)})) if metric.k is not None else (k,)
     depth = target.n_voters or ks[-1]
     index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
-    full_lists = search_lists(
-        build_plan(plans[-1], target.corpus, prefix_index=index), target.queries, target.own, depth
-    )
+    exact = build_plan(plans[-1], target.corpus, prefix_index=index)
+    full_lists = exact.search(target.queries, depth, own=target.own).indices
     values, candidates = [], []
     scans: dict[tuple[int, str, str], float] = {}
     for done, (plan, built) in enumerate(_built(plans, target, index, seed), start=1):
         if target.pairs is not None:
             values.append(_pair_ranks(plan, target, seed)[None])
         else:
-            values.append(target.values(search_lists(built, target.queries, target.own, depth), full_lists, ks))
+            found = built.search(target.queries, depth, own=target.own).indices
+            values.append(target.values(found, full_lists, ks))
         if plan.kind != "hnsw" and (plan.dim, plan.dtype, plan.kind) not in scans:
             scans[plan.dim, plan.dtype, plan.kind] = _scan_ms(plan, min(n_runs, MOST_SCAN_RUNS), seed)
         latency = measure_latency(lambda row, built=built: built.search(row, k), target.queries, n_runs=n_runs)  # type: ignore[misc]  # bound now

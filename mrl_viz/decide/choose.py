@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrl_viz.decide.candidates import DTYPES, MORE, Candidates, Progress, measure_candidates
-from mrl_viz.decide.crowding import MOST_ON_SHORTLIST
+from mrl_viz.decide.corpus_size import MOST_ON_SHORTLIST
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity, size_order
-from mrl_viz.decide.storage import GB
+from mrl_viz.decide.storage import GB, whole_count
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.estimate import CONFIDENCE
-from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.latency import TIMED_RUNS
 from mrl_viz.retrieval.plan import Plan
 
@@ -161,9 +160,7 @@ def check_limits(target: float, n_vectors: float | None, memory_gb: float | None
     if not 0 < target <= 1:
         raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.95.")
     if n_vectors is not None:
-        # 10e6 is how people write ten million.
-        whole = isinstance(n_vectors, float) and n_vectors.is_integer()
-        check_count("n_vectors", int(n_vectors) if whole else n_vectors, 1)
+        whole_count("n_vectors", n_vectors)
     for name, limit in (("memory_gb", memory_gb), ("latency_ms", latency_ms)):
         if limit is not None and not 0 < limit < float("inf"):
             raise InvalidInputError(f"`{name}` is {limit}; give a number above 0, or leave it out.")
@@ -268,12 +265,13 @@ def _notes(candidates: Candidates, plan: Plan | None, n_vectors: int) -> tuple[s
         return tuple(notes)
     notes.append(
         f"Latency at {n_vectors:,} vectors is extrapolated from {candidates.n_items:,}: scans by the measured "
-        "milliseconds per vector, graphs with the logarithm of the size. Quality was measured at the smaller size; see how crowding changes it."
+        "milliseconds per vector, graphs with the logarithm of the size. Quality was measured at the smaller size; see "
+        "how it changes with the number of texts."
     )
     if plan is not None and plan.rerank and plan.rerank[0][0] > MOST_ON_SHORTLIST * candidates.n_items:
         notes.append(
             f"The shortlist of {plan.rerank[0][0]:,} holds {plan.rerank[0][0] / candidates.n_items:.0%} of the measured texts "
-            f"and one in {n_vectors / plan.rerank[0][0]:,.0f} of {n_vectors:,}, so the promise does not carry over: measure on more "
+            f"and one in {n_vectors / plan.rerank[0][0]:,.0f} of {n_vectors:,}, so its lower bound does not carry over: measure on more "
             "texts, or leave rerank out."
         )
     if plan is not None and plan.kind == "hnsw":

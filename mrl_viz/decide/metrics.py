@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from mrl_viz.decide.bounds import Floats
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.measures.lists import shares_by_length, without_own
+from mrl_viz.measures.lists import shares_by_length
 from mrl_viz.tasks.task import Task, available_tasks, find_task, sample_rows
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
-    from mrl_viz.retrieval.plan import PlannedIndex
 
 AT_K = ("overlap", "ndcg", "recall", "mrr")
 # More queries than this make no interval that matters shorter, and every plan searches for all of them.
@@ -119,19 +118,3 @@ def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
         note = "Index and rerank play no part in spearman: both texts of a pair are stored in the plan's dtype."
         return Target(metric, corpus, corpus[task.pairs[0]], task=task, notes=(*task.notes, note))
     return Target(metric, task.searched(corpus), task.asking(embedded)[task.rows], task.own, task, task.notes)
-
-
-def search_lists(built: PlannedIndex, queries: FloatMatrix, own: Rows | None, depth: int) -> Lists:
-    """The `depth` items that a plan finds for every query, best first, its own text left out; (n_queries, depth).
-
-    Parameters
-    ----------
-    own : each query's row in the corpus, where texts search for each other
-
-    Raises
-    ------
-    InvalidInputError : the plan's lists or the corpus are shorter.
-    """
-    if own is None:
-        return built.search(queries, depth).indices
-    return without_own(built.search(queries, depth + 1).indices, own)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.decide.metrics import search_lists
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.estimate import CONFIDENCE
+from mrl_viz.measures.estimate import CONFIDENCE, Estimate, bootstrap
+from mrl_viz.measures.lists import shared_share
+from mrl_viz.result import Result
 from mrl_viz.retrieval.plan import Plan, build_plan
-from mrl_viz.retrieval.results import recall_vs_full
 from mrl_viz.sweep import check_k
 from mrl_viz.truncation import check_dims, check_embeddings
 
@@ -22,11 +22,10 @@ N_QUERIES = 500
 
 
 @dataclass(frozen=True)
-class MonitorResult:
+class MonitorResult(Result):
     """Overlap@k of the deployed plan with exact full-width search on a sample of queries.
 
-    `overlap`, `low`, `high` : mean over the sampled queries and its 95 % bootstrap interval, in [0, 1].
-    `n_queries` : sampled; `n_items` : texts searched; `seed` : of the sample.
+    `overlap` : mean over the sampled queries, in [0, 1]. `n_queries` : sampled; `n_items` : texts searched; `seed` : of the sample.
     """
 
     plan: Plan
@@ -35,32 +34,33 @@ class MonitorResult:
     target: float
     n_queries: int
     n_items: int
-    overlap: float
-    low: float
-    high: float
+    overlap: Estimate
     seed: int
+
+    _also = ("is_below_target", "is_certain")
+    _without = ("overlap",)
 
     @property
     def is_below_target(self) -> bool:
         """Whether the overlap measured is below the target: the alarm."""
-        return self.overlap < self.target
+        return self.overlap.value < self.target
 
     @property
     def is_certain(self) -> bool:
         """Whether the whole interval lies on one side of the target."""
-        return self.high < self.target or self.low >= self.target
+        return self.overlap.high < self.target or self.overlap.low >= self.target
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data, schema 1."""
-        verdict = {"is_below_target": self.is_below_target, "is_certain": self.is_certain}
-        return {"schema": 1} | asdict(self) | {"plan": self.plan.to_dict(), "confidence": CONFIDENCE} | verdict
+        found = {"overlap": self.overlap.value, "low": self.overlap.low, "high": self.overlap.high}
+        return {"schema": 1, **super().to_dict(), **found, "confidence": CONFIDENCE}
 
     def takeaway(self) -> str:
         """One sentence: what was measured, against the target."""
         verdict = "below" if self.is_below_target else "not below"
         doubt = "" if self.is_certain else "; the interval reaches across it, so sample more queries to be sure"
         return (
-            f"{self.plan.label} keeps {self.overlap:.1%} [{self.low:.1%}, {self.high:.1%}] of the {self.k} full-width "
+            f"{self.plan.label} keeps {self.overlap:.1%} of the {self.k} full-width "
             f"neighbors of {self.n_queries:,} sampled queries: {verdict} the target of {100 * self.target:.4g}%{doubt}."
         )
 
@@ -116,9 +116,10 @@ def check_deployed_plan(
     sample = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_queries]).astype(np.int64)
     own = sample if among_themselves else None
     found, full = (
-        search_lists(build_plan(each, corpus, seed=seed), rows[sample], own, k) for each in (deployed, Plan(full_dim))
+        build_plan(each, corpus, seed=seed).search(rows[sample], k, own=own).indices
+        for each in (deployed, Plan(full_dim))
     )
-    overlap = recall_vs_full(found, full, seed=seed)
+    (overlap,) = bootstrap(shared_share(found, full), seed=seed)
     return MonitorResult(
         plan=deployed,
         full_dim=full_dim,
@@ -126,8 +127,6 @@ def check_deployed_plan(
         target=target,
         n_queries=len(sample),
         n_items=len(corpus),
-        overlap=overlap.share.value,
-        low=overlap.share.low,
-        high=overlap.share.high,
+        overlap=overlap,
         seed=seed,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
 from mrl_viz.errors import InvalidInputError
+from mrl_viz.result import Result
 from mrl_viz.retrieval.latency import Latency
 from mrl_viz.retrieval.plan import Plan
 
@@ -15,7 +16,7 @@ BUDGETS = {"memory_gb": "memory", "latency_ms": "latency"}
 
 
 @dataclass(frozen=True)
-class PlanEvidence:
+class PlanEvidence(Result):
     """What speaks for one plan.
 
     `quality` : overlap, or share of the full width's metric; `low` : its simultaneous 95 % lower bound.
@@ -34,11 +35,11 @@ class PlanEvidence:
     meets_target: bool
     is_on_front: bool
 
+    _without = ("latency",)
+
     def to_dict(self) -> dict[str, Any]:
         """One flat record."""
-        record = asdict(self) | {"plan": self.plan.label, **self.plan.to_dict(), **asdict(self.latency)}
-        record.pop("latency")
-        return record
+        return super().to_dict() | {"plan": self.plan.label, **self.plan.to_dict(), **self.latency.to_dict()}
 
 
 def _number(value: float) -> str:
@@ -52,7 +53,7 @@ def size_order(row: PlanEvidence) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Result):
     """The plan chosen at other list lengths (rows) and targets (columns); None where none meets the target.
 
     `bytes_per_vector` : tuples of shape (n_ks, n_targets).
@@ -62,6 +63,8 @@ class Sensitivity:
     targets: tuple[float, ...]
     plans: tuple[tuple[Plan | None, ...], ...]
 
+    _without = ("plans",)
+
     @property
     def bytes_per_vector(self) -> tuple[tuple[int | None, ...], ...]:
         """Bytes of a vector of every chosen plan."""
@@ -70,14 +73,14 @@ class Sensitivity:
     def rows(self) -> list[dict[str, Any]]:
         """One record per list length and target."""
         return [
-            {"k": k, "target": target, "plan": plan.label if plan else None,
-             "bytes_per_vector": plan.bytes_per_vector if plan else None}
-            for k, row in zip(self.ks, self.plans) for target, plan in zip(self.targets, row)
-        ]  # fmt: skip
+            {"k": k, "target": target, "plan": plan.label if plan else None, "bytes_per_vector": size}
+            for k, plans, sizes in zip(self.ks, self.plans, self.bytes_per_vector)
+            for target, plan, size in zip(self.targets, plans, sizes)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        return {"ks": self.ks, "targets": self.targets, "rows": self.rows()}
+        return super().to_dict() | {"rows": self.rows()}
 
     def takeaway(self) -> str:
         """One sentence: the range of bytes over all cells."""
@@ -88,7 +91,7 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class Recommendation:
+class Recommendation(Result):
     """A plan one can defend, or why there is none.
 
     `status` : "met"; "not_enough_texts", a smaller plan (or any) looks good enough but the queries are too few to tell,
@@ -121,17 +124,14 @@ class Recommendation:
     best_within: PlanEvidence | None
     evidence: tuple[PlanEvidence, ...]
     sensitivity: Sensitivity
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+
+    _also = ("more_queries",)
 
     @property
     def plan(self) -> Plan | None:
         """The plan to deploy, None where nothing does."""
         return None if self.chosen is None else self.chosen.plan
-
-    @property
-    def promised(self) -> float | None:
-        """The quality promised: the chosen plan's lower bound."""
-        return None if self.chosen is None else self.chosen.low
 
     @property
     def more_queries(self) -> int | None:
@@ -160,47 +160,47 @@ class Recommendation:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, schema 1."""
-        names = ("status", "metric", "target", "k", "confidence", "model", "fingerprint", "full_dim", "n_items",
-                 "n_queries", "n_vectors", "binding", "notes", "more_queries")  # fmt: skip
         return {
             "schema": 1,
-            **{name: getattr(self, name) for name in names},
-            "budgets": dict(self.budgets),
-            **{name: row.to_dict() if (row := getattr(self, name)) else None for name in ("chosen", "nearest", "best_within")},
-            "runners_up": [row.to_dict() for row in self.runners_up],
+            **super().to_dict(),
             "undecided": [row.to_dict() | {"more_queries": more} for row, more in self.undecided],
             "evidence": self.rows(),
-            "sensitivity": self.sensitivity.to_dict(),
             "takeaway": self.takeaway(),
-        }  # fmt: skip
+        }
 
     def takeaway(self) -> str:
         """What to deploy and what is promised, or what stands in the way."""
-        aim = f"{100 * self.target:.4g}% of {'' if self.metric.startswith('overlap') else 'the full width’s '}{self.metric}"
+        whose = "" if self.metric.startswith("overlap") else "the full width’s "
+        aim = f"{100 * self.target:.4g}% of {whose}{self.metric}"
+        within = " within the budgets" if self.budgets else ""
         if self.chosen is not None:
-            share = f"{1 - self.chosen.bytes_per_vector / (4 * self.full_dim):.0%} fewer bytes than full float32"
-            saved = share if self.chosen.bytes_per_vector < 4 * self.full_dim else "no smaller than full float32"
+            saved = f"{1 - self.chosen.bytes_per_vector / (4 * self.full_dim):.0%} fewer bytes than full float32"
+            if self.chosen.bytes_per_vector >= 4 * self.full_dim:
+                saved = "no smaller than full float32"
             text = (
-                f"{self.chosen.plan.label} keeps {self.chosen.quality:.1%}, at least {self.chosen.low:.1%} with {self.confidence:.0%} confidence: "
-                f"the smallest of {len(self.evidence)} plans that promises {aim} ({saved})."
+                f"{self.chosen.plan.label} keeps {self.chosen.quality:.1%}, at least {self.chosen.low:.1%} with "
+                f"{self.confidence:.0%} confidence: the smallest of {len(self.evidence)} plans that is sure to keep "
+                f"{aim} ({saved})."
             )
         else:
-            within = " within the budgets" if self.budgets else ""
-            text = f"None of {len(self.evidence)} plans{within} promises {aim}."
+            text = f"None of {len(self.evidence)} plans{within} is sure to keep {aim}."
         if self.undecided:
             row, more = self.undecided[0]
             text += " Not enough texts:" if self.status == "not_enough_texts" else " A smaller plan may do:"
             text += (
-                f" {row.plan.label} reaches {row.quality:.1%} on {self.n_queries} queries, and about {more:,} more queries "
-                "would settle it."
+                f" {row.plan.label} reaches {row.quality:.1%} on {self.n_queries} queries, and about {more:,} more "
+                "queries would settle it."
             )
-        if self.binding and self.chosen is None:
+        if self.chosen is not None:
+            return text
+        if self.binding:
             text += f" What binds: {' and '.join(BUDGETS[name] for name in self.binding)}."
-        if self.chosen is None and self.nearest is not None:
+        if self.nearest is not None:
             text += (
                 f" Nearest: {self.nearest.plan.label}, with {_number(self.nearest.total_gb)} GB and about "
                 f"{_number(self.nearest.expected_ms)} ms."
             )
-        if self.chosen is None and self.best_within is not None:
-            text += f" The best{within} is {self.best_within.plan.label}: it promises {self.best_within.low:.1%}."
+        if self.best_within is not None:
+            row = self.best_within
+            text += f" The best{within} is {row.plan.label}: it is sure to keep {row.low:.1%}."
         return text

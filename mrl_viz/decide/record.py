@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mrl_viz.decide.crowding import Crowding
+from mrl_viz.decide.corpus_size import CorpusSizeEffect
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation
 from mrl_viz.errors import DataFormatError, InvalidInputError
 from mrl_viz.retrieval.cost import BITS
@@ -43,7 +43,7 @@ class DecisionRecord:
 def decision_record(
     recommendation: Recommendation,
     *,
-    crowding: Crowding | None = None,
+    corpus_size: CorpusSizeEffect | None = None,
     price_per_gb: float | None = None,
     currency: str = "",
     note: str = "",
@@ -53,19 +53,19 @@ def decision_record(
 
     Parameters
     ----------
-    crowding : of the chosen plan, so that the record says what more vectors do to it
+    corpus_size : of the chosen plan, so that the record says what more vectors do to it
     price_per_gb, currency : your price of a gigabyte for a month
     note : your own words
     decided_at : a date, ISO 8601; now (UTC) when None
 
     Raises
     ------
-    InvalidInputError : the price is below 0, or `crowding` is of another plan.
+    InvalidInputError : the price is below 0, or `corpus_size` is of another plan.
     """
     plan = recommendation.plan
-    if crowding is not None and crowding.plan != plan:
+    if corpus_size is not None and corpus_size.plan != plan:
         raise InvalidInputError(
-            f"`crowding` is of {crowding.plan.label}, not of the plan decided on; measure that one."
+            f"`corpus_size` is of {corpus_size.plan.label}, not of the plan decided on; measure that one."
         )
     storage = None if plan is None else recommendation.storage(price_per_gb=price_per_gb)
     record: dict[str, Any] = {
@@ -93,8 +93,8 @@ def decision_record(
         "undecided": [row.to_dict() | {"more_queries": more} for row, more in recommendation.undecided],
         "storage": storage.to_dict() if storage else None,
         "currency": currency,
-        "crowding": crowding.to_dict() if crowding else None,
-        "caveats": [*_caveats(recommendation, crowding)],
+        "corpus_size": corpus_size.to_dict() if corpus_size else None,
+        "caveats": [*_caveats(recommendation, corpus_size)],
         "note": note,
     }
     # A round trip makes lists of tuples, so that what is compared later is what was written.
@@ -164,9 +164,10 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
     return Plan.from_dict(record["plan"])
 
 
-def _caveats(recommendation: Recommendation, crowding: Crowding | None) -> list[str]:
+def _caveats(recommendation: Recommendation, corpus_size: CorpusSizeEffect | None) -> list[str]:
     caveats = [
-        f"The promise is about queries like the {recommendation.n_queries} measured ones, on this corpus and with this model.",
+        f"The lower bound is about queries like the {recommendation.n_queries} measured ones, on this corpus, with this "
+        f"model.",
         "Bounds hold for all compared plans together (95 %), so the choice among them does not spoil them.",
         *recommendation.notes,
     ]
@@ -174,9 +175,9 @@ def _caveats(recommendation: Recommendation, crowding: Crowding | None) -> list[
         caveats.append("Overlap is agreement with the full-width vectors, not quality for users; label some queries.")
     if recommendation.status == "not_enough_texts":
         caveats.append("There are too few queries to tell; the plan is the safe one, not the smallest that would do.")
-    if crowding is not None:
-        caveats.append(crowding.takeaway())
-        if crowding.extrapolated_low is not None and crowding.extrapolated_low < recommendation.target:
+    if corpus_size is not None:
+        caveats.append(corpus_size.takeaway())
+        if corpus_size.extrapolated is not None and corpus_size.extrapolated.low < recommendation.target:
             caveats.append("At production size the overlap may be below the target: measure again there.")
     elif recommendation.n_vectors > recommendation.n_items:
         caveats.append("How more vectors change the quality was not measured here.")

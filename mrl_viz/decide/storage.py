@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 from mrl_viz.errors import InvalidInputError
+from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import HNSW_LINKS, pq_parts
 from mrl_viz.retrieval.cost import BITS, check_count, storage_cost
 from mrl_viz.retrieval.plan import Plan
@@ -15,7 +15,7 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
-class DeploymentStorage:
+class DeploymentStorage(Result):
     """Bytes for `n_vectors` vectors, in GB of 1e9 bytes.
 
     `raw_gb` : all of them as float32 at full width, what the plan is compared with. `code_gb` : the searched vectors;
@@ -32,10 +32,6 @@ class DeploymentStorage:
     formula: str
     price_per_gb: float | None
     monthly_price: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
 
     def takeaway(self) -> str:
         """One sentence: gigabytes, against full-width float32, and the price."""
@@ -86,6 +82,18 @@ def deployment_storage(
         price_per_gb=price_per_gb,
         monthly_price=None if price_per_gb is None else total * price_per_gb,
     )
+
+
+def whole_count(name: str, value: float) -> int:
+    """A count as a whole number, 1 or more; 10e6 is how people write ten million.
+
+    Raises
+    ------
+    InvalidInputError : it is no such number.
+    """
+    count = int(value) if isinstance(value, float) and value.is_integer() else value
+    check_count(name, count, 1)
+    return int(count)
 
 
 def _gigabytes(value: float) -> str:

@@ -5,7 +5,7 @@ from mrl_viz.figures.adaptor import adaptor_curves, adaptor_gains, adaptor_losse
 from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
 from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
-from mrl_viz.figures.decide import crowding_curve, pareto, sensitivity_heatmap
+from mrl_viz.figures.decide import corpus_size_curve, pareto, sensitivity_heatmap
 from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
 from mrl_viz.figures.quality import quality_curves
@@ -21,7 +21,7 @@ __all__ = [
     "adaptor_losses",
     "controls_curve",
     "coordinate_strip",
-    "crowding_curve",
+    "corpus_size_curve",
     "density_heatmap",
     "exit_shares",
     "exits_by_label",

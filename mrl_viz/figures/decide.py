@@ -1,4 +1,4 @@
-"""Pictures of a decision: the Pareto front, how it depends on k and target, and crowding."""
+"""Pictures of a decision: the Pareto front, how it depends on k and target, and on the corpus size."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from math import log10
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.decide import Crowding, PlanEvidence, Recommendation, Sensitivity
+from mrl_viz.decide import CorpusSizeEffect, PlanEvidence, Recommendation, Sensitivity
 from mrl_viz.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, finish, shorten
+from mrl_viz.measures.estimate import columns
 
 # Whiskers and beaten plans stay in the background, in the light and in the dark.
 WHISKER, FAINT = "rgba(127, 127, 127, 0.45)", 0.3
@@ -82,34 +83,37 @@ def sensitivity_heatmap(sensitivity: Sensitivity) -> go.Figure:
     return finish(figure, height=max(240, 120 + 60 * len(sensitivity.ks)))
 
 
-def crowding_curve(crowding: Crowding, target: float | None = None) -> go.Figure:
+def corpus_size_curve(effect: CorpusSizeEffect, target: float | None = None) -> go.Figure:
     """Overlap against corpus size with its interval, the extrapolation dashed and named, and the target."""
-    sizes = np.asarray(crowding.sizes)
+    sizes, (overlap, low, high) = np.asarray(effect.sizes), columns(effect.overlap)
     figure = go.Figure()
     figure.add_scatter(
-        x=np.r_[sizes, sizes[::-1]], y=np.r_[crowding.high, crowding.low[::-1]], mode="lines", line_width=0, fill="toself",
+        x=np.r_[sizes, sizes[::-1]], y=np.r_[high, low[::-1]], mode="lines", line_width=0, fill="toself",
         fillcolor=BAND, hoverinfo="skip", name="95 % interval",
     )  # fmt: skip
     figure.add_scatter(
-        x=sizes, y=np.asarray(crowding.overlap), mode="lines+markers", name="measured", line={"color": BLUE, "width": 3},
-        marker={"size": 9}, customdata=np.stack([crowding.low, crowding.high], axis=1),
+        x=sizes, y=overlap, mode="lines+markers", name="measured", line={"color": BLUE, "width": 3},
+        marker={"size": 9}, customdata=np.stack([low, high], axis=1),
         hovertemplate="%{x:,} texts: %{y:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
     )  # fmt: skip
-    middle, low, high = crowding.extrapolated, crowding.extrapolated_low, crowding.extrapolated_high
-    if crowding.n_vectors is not None and middle is not None and low is not None and high is not None:
+    ticks, beyond = list(effect.sizes), effect.extrapolated
+    if effect.n_vectors is not None and beyond is not None:
+        ticks.append(effect.n_vectors)
         figure.add_scatter(
-            x=[sizes[-1], crowding.n_vectors], y=[crowding.overlap[-1], middle], mode="lines+markers", name="extrapolated",
+            x=[sizes[-1], effect.n_vectors], y=[overlap[-1], beyond.value], mode="lines+markers", name="extrapolated",
             line={"color": GREEN, "dash": "dash"}, marker={"symbol": "diamond-open", "size": 12},
-            error_y={"array": [0, high - middle], "arrayminus": [0, middle - low], "thickness": 2, "width": 6},
+            error_y={
+                "array": [0, beyond.high - beyond.value], "arrayminus": [0, beyond.value - beyond.low],
+                "thickness": 2, "width": 6,
+            },
             hovertemplate="%{x:,} texts: %{y:.3f}, extrapolated<extra></extra>",
         )  # fmt: skip
     if target is not None:
         figure.add_hline(y=target, line={"color": ORANGE, "dash": "dash"})
-    ticks = [*crowding.sizes, *([crowding.n_vectors] if crowding.extrapolated is not None else [])]
     figure.update_xaxes(
         title="texts searched (log scale)", type="log", tickvals=ticks, ticktext=[f"{size:,}" for size in ticks]
     )
-    figure.update_yaxes(title=f"neighbors kept, overlap@{crowding.k}", range=[0, 1.03], tickformat=".0%")
+    figure.update_yaxes(title=f"neighbors kept, overlap@{effect.k}", range=[0, 1.03], tickformat=".0%")
     return finish(figure)
 
 

@@ -166,6 +166,7 @@ class PlannedIndex:
         ------
         ShapeError, EmptyInputError : unusable queries. InvalidInputError : `k` longer than the lists or the corpus.
         """
+        check_count("k", k, 1, self.n_items - (own is not None))
         stages = self.plan.stages(k)
         if own is not None:  # a list of everything is one of everything else
             stages = tuple((dim, min(keep, self.n_items - 1)) for dim, keep in stages)

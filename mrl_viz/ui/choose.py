@@ -10,12 +10,12 @@ from streamlit.delta_generator import DeltaGenerator
 from mrl_viz import figures
 from mrl_viz.decide import (
     Candidates,
-    Crowding,
+    CorpusSizeEffect,
     DecisionRecord,
     DeploymentStorage,
     Recommendation,
     choose,
-    crowding,
+    corpus_size_effect,
     decision_record,
     measure_candidates,
 )
@@ -28,7 +28,7 @@ from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import kept, shown, with_queries
 from mrl_viz.ui.workspace import Workspace
 
-MEASURED_KEY, GROWN_KEY = "measured_plans", "crowding_of_plans"
+MEASURED_KEY, GROWN_KEY = "measured_plans", "corpus_size_of_plans"
 # What a session keeps in memory; a measurement is made again in seconds.
 MOST_MEASURED, MOST_GROWN = 4, 32
 NO_LIMIT = "no limit"
@@ -41,7 +41,7 @@ ICONS = {
     "not_enough_texts": ":material/hourglass_empty:",
     "nothing_fits": ":material/block:",
 }
-# Crowding of more texts than this takes long enough to ask first.
+# The effect of the corpus size of more texts than this takes long enough to ask first.
 MOST_UNASKED = 5000
 
 
@@ -180,20 +180,21 @@ def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
     ]
 
 
-def crowding_of(workspace: Workspace, decision: Recommendation) -> Crowding | None:
+def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSizeEffect | None:
     """Overlap of the plan on nested subsamples; None, with a sentence, without a plan or with too few texts."""
     if decision.plan is None:
         return None
     n_items = workspace.corpus.n_items
-    if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_crowding"):
+    if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_corpus_size"):
         return None
     k = min(workspace.k, n_items - 1)
     key = (workspace.embedded.fingerprint, decision.metric, decision.plan, k, decision.n_vectors)
     plan = decision.plan
 
-    def measure() -> Crowding:
+    def measure() -> CorpusSizeEffect:
         with st.spinner("Searching parts of the texts…"):
-            return crowding(vectors_for(workspace, decision.metric), plan, k=k, n_vectors=decision.n_vectors)
+            vectors = vectors_for(workspace, decision.metric)
+            return corpus_size_effect(vectors, plan, k=k, n_vectors=decision.n_vectors)
 
     try:
         return kept(GROWN_KEY, MOST_GROWN, key, measure)
@@ -202,14 +203,14 @@ def crowding_of(workspace: Workspace, decision: Recommendation) -> Crowding | No
         return None
 
 
-def record_buttons(decision: Recommendation, grown: Crowding | None, storage: DeploymentStorage | None) -> None:
+def record_buttons(decision: Recommendation, grown: CorpusSizeEffect | None, storage: DeploymentStorage | None) -> None:
     """A note of one's own and the record's downloads."""
     note = st.text_input("A note for the record", key="choose_note", placeholder="Who decided, and why this target")
     price = storage.price_per_gb if storage else None
     left, right = st.columns(2)
 
     def made() -> DecisionRecord:
-        return decision_record(decision, crowding=grown, price_per_gb=price, note=note or "")
+        return decision_record(decision, corpus_size=grown, price_per_gb=price, note=note or "")
 
     for column, name, suffix, mime, content in (
         (left, "JSON", "json", "application/json", lambda: made().to_json()),
@@ -264,7 +265,7 @@ def _readable(number: int) -> str:
     return f"{number:,}"
 
 
-def decision_code(workspace: Workspace, metric: str, options: dict[str, Any], grown: Crowding | None) -> Script:
+def decision_code(workspace: Workspace, metric: str, options: dict[str, Any], grown: CorpusSizeEffect | None) -> Script:
     """The measurement, the choice and its figures again."""
     script = Script(workspace, queries=None if _is_of_queries(metric) else ())
     measured = script.let("measured", measure_candidates, script.vectors, metric=metric)
@@ -273,8 +274,8 @@ def decision_code(workspace: Workspace, metric: str, options: dict[str, Any], gr
     script.show(figures.sensitivity_heatmap, Code("decision.sensitivity"))
     if grown is not None:
         plan, n_vectors = Code("decision.plan"), Code("decision.n_vectors")
-        again = script.let("grown", crowding, script.vectors, plan, k=grown.k, n_vectors=n_vectors)
-        script.show(figures.crowding_curve, again)
-    record = script.call(decision_record, decision, crowding=None if grown is None else Code("grown"))
+        again = script.let("grown", corpus_size_effect, script.vectors, plan, k=grown.k, n_vectors=n_vectors)
+        script.show(figures.corpus_size_curve, again)
+    record = script.call(decision_record, decision, corpus_size=None if grown is None else Code("grown"))
     script.add(f"print({record}.markdown)")
     return script

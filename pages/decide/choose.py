@@ -48,9 +48,9 @@ st.caption(
     "texts there are is extrapolated along two curves, with an interval; nobody has seen it."
 )
 with errors_shown():
-    grown = page.crowding_of(workspace, decision)
+    grown = page.corpus_size_of(workspace, decision)
 if grown is not None:
-    chart(figures.crowding_curve(grown), key="crowding", takeaway=grown.takeaway(), rows=grown.rows())
+    chart(figures.corpus_size_curve(grown), key="corpus_size", takeaway=grown.takeaway(), rows=grown.rows())
 
 st.subheader("Deploy it")
 page.snippet_shown(decision)

@@ -41,7 +41,9 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     page.get_by_role("button", name="Measure every plan by overlap@10").click()
     expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible(timeout=180_000)
     verdict = page.get_by_test_id("stAlert").first
-    expect(verdict.get_by_text(re.compile("the smallest of 82 plans that promises 90% of overlap@10"))).to_be_visible()
+    expect(
+        verdict.get_by_text(re.compile("the smallest of 82 plans that is sure to keep 90% of overlap@10"))
+    ).to_be_visible()
     plan = page.get_by_text(re.compile(r"^Plan: ")).first
     expect(plan).to_have_text("Plan: 256 dims int8 exact")
     target = page.get_by_role("slider", name="Target, % kept")

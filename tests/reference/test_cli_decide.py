@@ -31,7 +31,7 @@ def test_recommend_writes_data_and_record(decided, tmp_path, capsys):
     assert record["plan"] == {"dim": 256, "dtype": "int8", "kind": "exact", "rerank": []}
     assert record["decision"] == data["takeaway"] and record["storage"]["monthly_price"] == pytest.approx(2 * 2.56)
     out = tmp_path / "decision.md"
-    assert main(["recommend", "sample", "--target", "0.85", *QUICK, "--record", str(out), "--no-crowding"]) == 0
+    assert main(["recommend", "sample", "--target", "0.85", *QUICK, "--record", str(out), "--no-corpus-size"]) == 0
     assert out.read_text(encoding="utf-8").startswith("# Decision: 256 dims int8 exact")
     assert "256 dims int8 exact keeps" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""Crowding, storage and the decision record."""
+"""CorpusSizeEffect, storage and the decision record."""
 
 import json
 from dataclasses import replace
@@ -10,17 +10,17 @@ from mrl_viz.data.corpus import corpus_from_vectors
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import (
     choose,
-    crowding,
+    corpus_size_effect,
     decision_record,
     deployment_storage,
     measure_candidates,
     plan_from_record,
     plan_from_text,
 )
-from mrl_viz.decide.crowding import extrapolate
+from mrl_viz.decide.corpus_size import extrapolate
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError
-from mrl_viz.figures.decide import crowding_curve
+from mrl_viz.figures.decide import corpus_size_curve
 from mrl_viz.retrieval.ann import AnnIndex
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.sweep import nested_sweep
@@ -45,24 +45,25 @@ def vectors(n_items, dim=16, seed=0):
     return Embedded(corpus_from_vectors(rows), "vectors", None, rows, None, 0.0, "abc")
 
 
-def test_crowding_of_all_texts_is_the_overlap(embedded):
+def test_the_effect_at_the_full_size_is_the_overlap(embedded):
     """At the full size the overlap is that of the sweep, at the smaller sizes that of sweeps of parts."""
-    grown = crowding(embedded, Plan(64), k=5)
+    grown = corpus_size_effect(embedded, Plan(64), k=5)
     sweep = nested_sweep(embedded.matrix, dims=[64], k=5)
     naive = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(*sweep.indices)])
-    assert grown.sizes == (60, 120, 240, 480) and grown.overlap[-1] == pytest.approx(naive)
-    assert all(low <= middle <= high for low, middle, high in zip(grown.low, grown.overlap, grown.high))
+    assert grown.sizes == (60, 120, 240, 480) and grown.overlap[-1].value == pytest.approx(naive)
+    assert all(each.low <= each.value <= each.high for each in grown.overlap)
     assert grown.n_vectors is None and grown.extrapolated is None and "extrapolated" not in grown.takeaway()
 
 
 def test_more_texts_crowd_a_short_width():
     """Among random vectors the overlap of half the width falls with every doubling, and the extrapolation goes on falling."""
-    grown = crowding(vectors(800), Plan(8), k=5, n_vectors=51_200)
-    assert list(grown.overlap) == sorted(grown.overlap, reverse=True)
-    assert grown.extrapolated_low <= grown.extrapolated <= grown.extrapolated_high
-    assert grown.extrapolated < grown.overlap[-1]
+    grown = corpus_size_effect(vectors(800), Plan(8), k=5, n_vectors=51_200)
+    values = [each.value for each in grown.overlap]
+    assert values == sorted(values, reverse=True)
+    assert grown.extrapolated.low <= grown.extrapolated.value <= grown.extrapolated.high
+    assert grown.extrapolated.value < values[-1]
     assert "extrapolated over 6.0 doublings" in grown.takeaway() and grown.rows()[-1]["is_extrapolated"]
-    assert any(trace.name == "extrapolated" for trace in crowding_curve(grown, 0.9).data)
+    assert any(trace.name == "extrapolated" for trace in corpus_size_curve(grown, 0.9).data)
     json.dumps(grown.to_dict(), allow_nan=False)
 
 
@@ -71,10 +72,10 @@ def test_the_extrapolation_covers_what_more_texts_really_do():
     everything = vectors(1600)
     part = vectors(1600)
     part = replace(part, matrix=part.matrix[:200], corpus=corpus_from_vectors(part.matrix[:200]))
-    truth = crowding(everything, Plan(8), k=5).overlap[-1]
-    guessed = crowding(part, Plan(8), k=5, n_vectors=1600)
-    assert guessed.extrapolated_low - 0.01 <= truth <= guessed.extrapolated_high + 0.01
-    assert guessed.extrapolated == pytest.approx(truth, abs=0.05)
+    truth = corpus_size_effect(everything, Plan(8), k=5).overlap[-1].value
+    guessed = corpus_size_effect(part, Plan(8), k=5, n_vectors=1600)
+    assert guessed.extrapolated.low - 0.01 <= truth <= guessed.extrapolated.high + 0.01
+    assert guessed.extrapolated.value == pytest.approx(truth, abs=0.05)
 
 
 def test_extrapolation_lies_between_two_forms():
@@ -83,32 +84,32 @@ def test_extrapolation_lies_between_two_forms():
     odds = 3 - 0.5 * np.log(sizes)
     values = np.tile((1 / (1 + np.exp(-odds)))[:, None], (1, 5000))
     line = 1 / (1 + np.exp(-(3 - 0.5 * np.log(12_800))))
-    value, low, high = extrapolate(sizes, values, 12_800, k=10)
-    assert low <= line + 0.005 and line < value < values[-1, 0] and value <= high
+    guess = extrapolate(sizes, values, 12_800, k=10)
+    assert guess.low <= line + 0.005 and line < guess.value < values[-1, 0] and guess.value <= guess.high
 
 
 def test_a_wide_extrapolation_says_that_it_says_nothing(embedded):
     """A plan that loses nearly nothing on few texts may lose anything among a billion, and the sentence says so."""
-    grown = crowding(embedded, Plan(256, "int8"), k=10, n_vectors=1e9)
+    grown = corpus_size_effect(embedded, Plan(256, "int8"), k=10, n_vectors=1e9)
     assert not grown.is_telling and "too wide to tell" in grown.takeaway()
 
 
 def test_a_shortlist_that_holds_the_sample_is_not_extrapolated(embedded):
     """A shortlist of most of the texts shows no trend."""
-    grown = crowding(embedded, Plan(8, rerank=((200, 256),)), k=5, n_vectors=1e6)
+    grown = corpus_size_effect(embedded, Plan(8, rerank=((200, 256),)), k=5, n_vectors=1e6)
     assert grown.extrapolated is None and "too much of these samples" in grown.takeaway()
 
 
-def test_too_few_texts_for_crowding_say_how_many(embedded):
+def test_too_few_texts_for_other_corpus_sizes_say_how_many(embedded):
     """Few texts are refused with the number it takes, and a smaller k where that would do."""
     with pytest.raises(EmptyInputError, match=r"lower `k` to 6 or add texts up to 400"):
-        crowding(vectors(240), Plan(8), k=10)
+        corpus_size_effect(vectors(240), Plan(8), k=10)
     with pytest.raises(EmptyInputError, match="add texts up to 40"):
-        crowding(vectors(20), Plan(8), k=1)
+        corpus_size_effect(vectors(20), Plan(8), k=1)
     with pytest.raises(InvalidInputError, match="`n_vectors` is 0"):
-        crowding(embedded, Plan(8), n_vectors=0)
+        corpus_size_effect(embedded, Plan(8), n_vectors=0)
     with pytest.raises(DimensionError, match="`dim` is 512"):
-        crowding(embedded, Plan(512))
+        corpus_size_effect(embedded, Plan(512))
 
 
 @pytest.mark.parametrize(
@@ -158,15 +159,15 @@ def test_impossible_storage_is_refused(arguments, message):
 
 def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
     """JSON and Markdown hold data, model, plan, evidence, price and caveats; the plan comes back out of the JSON."""
-    grown = crowding(embedded, decision.plan, k=10, n_vectors=1e4)
+    grown = corpus_size_effect(embedded, decision.plan, k=10, n_vectors=1e4)
     record = decision_record(
-        decision, crowding=grown, price_per_gb=3, currency="EUR", note="decided by us", decided_at="2026-01-01"
+        decision, corpus_size=grown, price_per_gb=3, currency="EUR", note="decided by us", decided_at="2026-01-01"
     )
     data = json.loads(record.to_json())
     assert data["kind"] == "mrl_viz decision record" and data["schema"] == 1 and data["decided_at"] == "2026-01-01"
     assert data["data"] == {"fingerprint": embedded.fingerprint, "n_items": 480, "n_queries": 480}
     assert data["model"] == {"name": "wordllama", "full_dim": 256}
-    assert data["evidence"]["low"] == decision.promised and data["aim"]["target"] == 0.9
+    assert data["evidence"]["low"] == decision.chosen.low and data["aim"]["target"] == 0.9
     assert data["storage"]["monthly_price"] == pytest.approx(3 * data["storage"]["total_gb"])
     assert plan_from_record(data, fingerprint=embedded.fingerprint) == decision.plan
     for part in (
@@ -234,10 +235,10 @@ def test_a_record_is_inert(decision):
     assert not any(tag in text for tag in ("<img", "<script", "<b>", "<i>")) and "second line" in text
 
 
-def test_a_record_wants_the_crowding_of_its_plan(embedded, decision):
-    """Crowding of another plan is no evidence for this one."""
+def test_a_record_wants_the_corpus_size_effect_of_its_plan(embedded, decision):
+    """The effect of the corpus size of another plan is no evidence for this one."""
     with pytest.raises(InvalidInputError, match="not of the plan decided on"):
-        decision_record(decision, crowding=crowding(embedded, Plan(16), k=5))
+        decision_record(decision, corpus_size=corpus_size_effect(embedded, Plan(16), k=5))
 
 
 @pytest.mark.parametrize(

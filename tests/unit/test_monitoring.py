@@ -9,6 +9,7 @@ from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide.monitoring import check_deployed_plan
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
+from mrl_viz.measures.estimate import Estimate, columns
 from mrl_viz.measures.lists import neighbor_overlap
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.sweep import nested_sweep
@@ -27,28 +28,28 @@ def test_all_texts_give_the_overlap_of_the_sweep(embedded):
     overlap = neighbor_overlap(nested_sweep(rows, dims=[64], k=10), seed=3)
     assert result.n_queries == 205
     (kept, *_) = overlap.overlap
-    assert (result.overlap, result.low, result.high) == pytest.approx((kept.value, kept.low, kept.high))
+    np.testing.assert_allclose(columns([result.overlap]), columns([kept]), rtol=1e-6)
 
 
 def test_the_full_width_keeps_everything(embedded):
     """The full width against itself is 1, never below any target, and certain."""
     result = check_deployed_plan(embedded, 256, target=1.0, seed=0)
-    assert result.overlap == result.low == result.high == 1 and not result.is_below_target and result.is_certain
+    assert result.overlap == Estimate(1, 1, 1) and not result.is_below_target and result.is_certain
     assert result.n_queries == 160 and result.n_items == 1280
 
 
 def test_a_plan_is_monitored_as_deployed(embedded):
     """Precision and rerank count: binary loses, and a rerank of all texts wins everything back."""
     float32, binary = (
-        check_deployed_plan(embedded, plan, target=0.9, seed=0).overlap for plan in (Plan(64), Plan(64, "binary"))
+        check_deployed_plan(embedded, plan, target=0.9, seed=0).overlap.value for plan in (Plan(64), Plan(64, "binary"))
     )
     assert binary < float32 < 1
-    assert check_deployed_plan(embedded, Plan(8, "binary", rerank=((1280, 256),)), target=0.9).overlap == 1
+    assert check_deployed_plan(embedded, Plan(8, "binary", rerank=((1280, 256),)), target=0.9).overlap.value == 1
 
 
 def test_a_model_that_changed_rings_the_alarm(embedded):
     """Queries that have nothing in their first coordinates any more fall below a target that was met."""
-    target = check_deployed_plan(embedded, 128, target=0.5, seed=0).overlap - 0.1
+    target = check_deployed_plan(embedded, 128, target=0.5, seed=0).overlap.value - 0.1
     assert not check_deployed_plan(embedded, 128, target=target, seed=0).is_below_target
     broken = embedded.queries.copy()
     broken[:, :128] *= 0.01
@@ -65,7 +66,7 @@ def test_samples_are_fresh_and_can_be_repeated(embedded):
 
 def test_an_interval_across_the_target_says_so(embedded):
     """Few queries near the target: not certain, and the sentence asks for more."""
-    overlap = check_deployed_plan(embedded, 64, target=0.5, n_queries=30, seed=1).overlap
+    overlap = check_deployed_plan(embedded, 64, target=0.5, n_queries=30, seed=1).overlap.value
     result = check_deployed_plan(embedded, 64, target=overlap, n_queries=30, seed=1)
     assert not result.is_below_target and not result.is_certain and "sample more queries" in result.takeaway()
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from mrl_viz.decide.bounds import Floats
 from mrl_viz.decide.metrics import Target, find_target, parse_metric
+from mrl_viz.decide.storage import whole_count
 from mrl_viz.errors import EmptyInputError
-from mrl_viz.measures.estimate import N_RESAMPLES, bootstrap_mean, resample_counts
+from mrl_viz.measures.estimate import N_RESAMPLES, Estimate, bootstrap, resample_counts
 from mrl_viz.measures.lists import shared_share, without_own
+from mrl_viz.result import Result
 from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.plan import Plan, build_plan
 
@@ -34,71 +36,55 @@ TOO_WIDE_TO_TELL = 0.5
 
 
 @dataclass(frozen=True)
-class Crowding:
+class CorpusSizeEffect(Result):
     """Overlap@k of a plan with full-width search as the corpus grows, and an extrapolation.
 
-    `sizes` : texts searched; `overlap`, `low`, `high` : mean over queries and its 95 % bootstrap interval, in [0, 1].
-    `n_vectors` : size asked about, None unless larger than the corpus; `extrapolated`, `extrapolated_low`,
-    `extrapolated_high` : what `extrapolate` says of it; it assumes that the trend goes on, which cannot be seen from
-    here. None where too few sizes show a trend: a shortlist that holds a quarter of the texts finds nearly all.
+    `sizes` : texts searched; `overlap` : mean over queries at each, in [0, 1]. `n_vectors` : size asked about, None
+    unless larger than the corpus; `extrapolated` : what `extrapolate` says of it, which assumes that the trend goes on;
+    that cannot be seen from here. None where too few sizes show a trend: a shortlist that holds a quarter of the texts
+    finds nearly all.
     """
 
     plan: Plan
     k: int
     n_queries: int
     sizes: tuple[int, ...]
-    overlap: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    overlap: tuple[Estimate, ...]
     n_vectors: int | None
-    extrapolated: float | None
-    extrapolated_low: float | None
-    extrapolated_high: float | None
+    extrapolated: Estimate | None
 
     @property
     def is_telling(self) -> bool:
         """Whether the extrapolation's interval is short enough to say anything."""
-        low, high = self.extrapolated_low, self.extrapolated_high
-        return low is not None and high is not None and high - low <= TOO_WIDE_TO_TELL
+        return self.extrapolated is not None and self.extrapolated.high - self.extrapolated.low <= TOO_WIDE_TO_TELL
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per size; the last one is the extrapolation and says so."""
-        rows: list[dict[str, Any]] = [
-            {"n_items": size, "overlap": mean, "low": low, "high": high, "is_extrapolated": False}
-            for size, mean, low, high in zip(self.sizes, self.overlap, self.low, self.high)
+        seen = [(size, estimate, False) for size, estimate in zip(self.sizes, self.overlap)]
+        beyond = [(self.n_vectors, self.extrapolated, True)] if self.extrapolated is not None else []
+        return [
+            {"n_items": size, "overlap": estimate.value, "low": estimate.low, "high": estimate.high}
+            | {"is_extrapolated": is_beyond}
+            for size, estimate, is_beyond in (*seen, *beyond)
         ]
-        if self.extrapolated is not None:
-            rows.append(
-                {"n_items": self.n_vectors, "overlap": self.extrapolated, "low": self.extrapolated_low,
-                 "high": self.extrapolated_high, "is_extrapolated": True}
-            )  # fmt: skip
-        return rows
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self) | {"plan": self.plan.to_dict()}
 
     def takeaway(self) -> str:
         """One sentence: measured change, and the extrapolation with how far it reaches."""
+        first, last = self.overlap[0].value, self.overlap[-1].value
         text = (
-            f"{self.plan.label} keeps {self.overlap[0]:.1%} of the {self.k} neighbors among {self.sizes[0]:,} texts and "
-            f"{self.overlap[-1]:.1%} among {self.sizes[-1]:,}"
+            f"{self.plan.label} keeps {first:.1%} of the {self.k} neighbors among {self.sizes[0]:,} texts and "
+            f"{last:.1%} among {self.sizes[-1]:,}"
         )
         if self.n_vectors is None:
             return f"{text}."
         if self.extrapolated is None:
             return f"{text}; the shortlist holds too much of these samples to extrapolate to {self.n_vectors:,}."
         doublings = np.log2(self.n_vectors / self.sizes[-1])
-        text += (
-            f"; extrapolated over {doublings:.1f} doublings, about {self.extrapolated:.0%} "
-            f"[{self.extrapolated_low:.0%}, {self.extrapolated_high:.0%}] among {self.n_vectors:,}"
-        )
-        if self.is_telling:
-            return f"{text}."
-        return f"{text}, which is too wide to tell: measure on more texts."
+        text += f"; extrapolated over {doublings:.1f} doublings, about {self.extrapolated:.0%} among {self.n_vectors:,}"
+        return f"{text}." if self.is_telling else f"{text}, which is too wide to tell: measure on more texts."
 
 
-def crowding(
+def corpus_size_effect(
     embedded: Embedded,
     plan: Plan,
     *,
@@ -106,7 +92,7 @@ def crowding(
     n_vectors: float | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> Crowding:
+) -> CorpusSizeEffect:
     """Overlap@k of a plan on n/8, n/4, n/2 and all n texts, each part of the next, and at `n_vectors` by extrapolation.
 
     Parameters
@@ -127,8 +113,7 @@ def crowding(
     """
     check_count("k", k, 1)
     if n_vectors is not None:
-        whole = isinstance(n_vectors, float) and n_vectors.is_integer()
-        check_count("n_vectors", int(n_vectors) if whole else n_vectors, 1)
+        n_vectors = whole_count("n_vectors", n_vectors)
     n_items = len(embedded.matrix)
     sizes = [round(n_items * share) for share in FRACTIONS if n_items * share >= FEWEST_ITEMS_PER_NEIGHBOR * k]
     if len(sizes) < FEWEST_SIZES:
@@ -146,33 +131,17 @@ def crowding(
             values[level] += _overlap(plan, target, np.sort(shuffled[:size]), k) / N_ORDERS
             if progress:
                 progress(order * len(sizes) + level + 1, N_ORDERS * len(sizes))
-    mean = values.mean(axis=1)
-    low, high = bootstrap_mean(values, seed=seed)
-    beyond: tuple[float | None, ...] = (None, None, None)
-    reaches = n_vectors is not None and n_vectors > n_items
+    asked = n_vectors if n_vectors is not None and n_vectors > n_items else None
     shortlist = plan.rerank[0][0] if plan.rerank else 0
     telling = [level for level, size in enumerate(sizes) if shortlist <= size * MOST_ON_SHORTLIST]
-    if n_vectors is not None and reaches and len(telling) >= FEWEST_SIZES:
-        beyond = extrapolate(np.array(sizes)[telling], values[telling], int(n_vectors), k=k, seed=seed)
-    return Crowding(
-        plan=plan,
-        k=k,
-        n_queries=len(target.queries),
-        sizes=tuple(sizes),
-        overlap=tuple(mean.tolist()),
-        low=tuple(np.minimum(low, mean).tolist()),
-        high=tuple(np.maximum(high, mean).tolist()),
-        n_vectors=int(n_vectors) if n_vectors is not None and reaches else None,
-        extrapolated=beyond[0],
-        extrapolated_low=beyond[1],
-        extrapolated_high=beyond[2],
-    )
+    beyond = None
+    if asked is not None and len(telling) >= FEWEST_SIZES:
+        beyond = extrapolate(np.array(sizes)[telling], values[telling], asked, k=k, seed=seed)
+    return CorpusSizeEffect(plan, k, len(target.queries), tuple(sizes), bootstrap(values, seed=seed), asked, beyond)
 
 
-def extrapolate(
-    sizes: npt.NDArray[np.int64], values: Floats, n_vectors: int, *, k: int, seed: int = 0
-) -> tuple[float, float, float]:
-    """Overlap at another size with its 95 % interval: (value, low, high), each in [0, 1].
+def extrapolate(sizes: npt.NDArray[np.int64], values: Floats, n_vectors: int, *, k: int, seed: int = 0) -> Estimate:
+    """Overlap at another size with its 95 % interval, in [0, 1].
 
     Parameters
     ----------
@@ -197,7 +166,7 @@ def extrapolate(
             drawn.append(_line(np.delete(position, left_out), rows, at, n_queries * k))
     value = float(np.mean(observed))
     low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
-    return value, float(min(low, value)), float(max(high, value))
+    return Estimate(value, float(min(low, value)), float(max(high, value)))
 
 
 def _line(position: Floats, means: Floats, at: float, n_judged: int) -> Floats:
