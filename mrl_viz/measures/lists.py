@@ -204,51 +204,31 @@ def nearest_level(dims: tuple[int, ...], dim: float) -> int:
 
 
 def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
-    """Overlap@k with the full width, and its companions, at every swept width.
+    """Overlap@k with the full width, and its companions, at every swept width; `seed` is of the bootstrap.
 
-    Parameters
-    ----------
-    sweep : from `nested_sweep`
-    seed : of the bootstrap
-
-    Returns
-    -------
-    NeighborOverlap
-
-    Source: overlap and Jaccard as sets; RBO extrapolated: Webber, Moffat & Zobel 2010, "A similarity measure for indefinite
-    rankings", eq. 32, for two lists of the same length; rank displacement: own definition.
+    Source: overlap and Jaccard as sets; RBO extrapolated: Webber, Moffat & Zobel 2010, "A similarity measure for
+    indefinite rankings", eq. 32, for two lists of the same length; rank displacement: own definition.
     """
     n_dims, n_queries, k = sweep.indices.shape
-    full = sweep.indices[-1]
-    per_item = np.empty((n_dims, n_queries), dtype=np.float32)
-    by_k, jaccard, rbo, displacement = np.empty((n_dims, k)), *(np.empty(n_dims) for _ in range(3))
+    full, chance = sweep.indices[-1], sweep.chance
+    per_item, by_k = np.empty((n_dims, n_queries), dtype=np.float32), np.empty((n_dims, k))
     weights = (1 - RBO_PERSISTENCE) / RBO_PERSISTENCE * RBO_PERSISTENCE ** np.arange(1, k + 1)
+    means = []
     for level, lists in enumerate(sweep.indices):
         agreement = shares_by_length(lists, full)
-        overlap = agreement[:, -1]
-        per_item[level] = overlap
+        per_item[level] = overlap = agreement[:, -1]
         by_k[level] = agreement.mean(axis=0)
-        jaccard[level] = (overlap / (2 - overlap)).mean()
-        rbo[level] = (agreement @ weights + overlap * RBO_PERSISTENCE**k).mean()
         ranks = ranks_in(lists, full)
         moved = np.abs(ranks - np.arange(k))[ranks >= 0]
-        displacement[level] = moved.mean() if len(moved) else 0.0
-    chance = sweep.chance
-    corrected = (by_k[:, -1] - chance) / (1 - chance) if chance < 1 else np.zeros(n_dims)
+        jaccard, rbo = overlap / (2 - overlap), agreement @ weights + overlap * RBO_PERSISTENCE**k
+        displacement = moved.mean() if len(moved) else 0.0
+        corrected = (overlap.mean() - chance) / (1 - chance) if chance < 1 else 0.0
+        means.append((corrected, jaccard.mean(), rbo.mean(), by_k[level, 0], displacement))
+    overlaps = bootstrap(per_item, seed=seed)
+    names = ("corrected", "jaccard", "rbo", "top1_agreement", "rank_displacement")
+    curves: dict[str, Any] = {name: tuple(map(float, column)) for name, column in zip(names, zip(*means))}
     return NeighborOverlap(
-        dims=sweep.dims,
-        k=k,
-        n_queries=n_queries,
-        n_items=sweep.n_items,
-        chance=chance,
-        overlap=bootstrap(per_item, seed=seed),
-        corrected=tuple(corrected.tolist()),
-        jaccard=tuple(jaccard.tolist()),
-        rbo=tuple(rbo.tolist()),
-        top1_agreement=tuple(by_k[:, 0].tolist()),
-        rank_displacement=tuple(displacement.tolist()),
-        by_k=by_k,
-        per_item=per_item,
+        sweep.dims, k, n_queries, sweep.n_items, chance, overlaps, by_k=by_k, per_item=per_item, **curves
     )
 
 
