@@ -17,6 +17,7 @@ import torch
 from mrl_viz.measures.controls import compare_arrangements
 from mrl_viz.measures.estimate import paired_bootstrap
 from mrl_viz.measures.space import geometry
+from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.pairs import pair_correlations
 
 N_ITEMS, FULL_DIM = 2000, 768
@@ -52,7 +53,7 @@ def main() -> None:
     values = np.random.default_rng(1).random((len(DIMS), N_QUERIES))
     runs = {
         f"prefix, suffix, SVD, 10 random draws: {N_ITEMS:,} x {FULL_DIM}, {len(DIMS)} widths (bar 4 s)":
-            lambda: compare_arrangements(rows, dims=DIMS),
+            lambda: compare_arrangements(nested_sweep(rows, dims=DIMS), rows),
         f"paired bootstrap: {N_RESAMPLES:,} resamples of {N_QUERIES:,} queries x {len(DIMS)} widths (bar 1 s)":
             lambda: paired_bootstrap(values, n_resamples=N_RESAMPLES),
         f"Spearman and Pearson with intervals: {N_ITEMS // 2:,} pairs, {len(DIMS)} widths":

@@ -101,8 +101,7 @@ def controls(
     ------
     EmptyInputError, InvalidInputError : as there.
     """
-    embedded, sweep = result.embedded, result.sweep
     return compare_arrangements(
-        embedded.matrix, embedded.queries, dims=sweep.dims, k=sweep.k, seed=seed, n_draws=n_draws,
-        arrangements=arrangements, swept=sweep, progress=progress,
+        result.sweep, result.embedded.matrix, result.embedded.queries, arrangements=arrangements, n_draws=n_draws,
+        seed=seed, progress=progress,
     )  # fmt: skip

@@ -24,8 +24,9 @@ def add_verbs(verbs: Any) -> None:
         help="neighbors (default), paper (Matryoshka-Adaptor), search (Search-Adaptor, needs --qrels), svd",
     )  # fmt: skip
     adapt.add_argument(
-        "--qrels", action="store_true", help="also learn from the data's relevance judgements (a BEIR folder)"
-    )
+        "--qrels", dest="learns_qrels", action="store_true",
+        help="also learn from the data's relevance judgements (a BEIR folder)",
+    )  # fmt: skip
     adapt.add_argument(
         "--out", required=True, metavar="FOLDER", help="where the adaptor goes: safetensors, settings, card"
     )
@@ -40,7 +41,7 @@ def _adapt(args: argparse.Namespace) -> int:
     from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
     from mrl_viz.truncation import parse_dims
 
-    needs_judgements = args.qrels or args.method == "search"
+    needs_judgements = args.learns_qrels or args.method == "search"
     corpus = read_source(args)
     qrels = corpus.judgements_by_row() if needs_judgements else None
     embedded = embed_source(args, corpus, queries=None if needs_judgements else ())

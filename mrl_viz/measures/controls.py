@@ -25,7 +25,7 @@ from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
-from mrl_viz.truncation import check_dims, check_embeddings
+from mrl_viz.truncation import check_embeddings
 
 # The verdict looks at the widths nearest these shares of the full width, whatever else was swept.
 DECISIVE_SHARES = (1 / 2, 1 / 4, 1 / 8)
@@ -134,30 +134,25 @@ class ControlComparison(Result):
 
 
 def compare_arrangements(
+    sweep: Sweep,
     corpus: npt.ArrayLike,
     queries: npt.ArrayLike | None = None,
     *,
-    dims: Iterable[int],
-    k: int = 10,
-    seed: int = 0,
-    n_draws: int = FEWEST_DRAWS,
     arrangements: Iterable[str | Arrangement] = ARRANGEMENTS,
-    swept: Sweep | None = None,
+    n_draws: int = FEWEST_DRAWS,
+    seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ControlComparison:
-    """Overlap@k with the full width under each arrangement at each width, all by the same nested sweep.
+    """Overlap@k with the full width under each arrangement at each swept width, all by the same nested sweep.
 
     Parameters
     ----------
-    corpus : array_like of shape (n_items, full_dim)
-    queries : array_like of shape (n_queries, full_dim), or None for the corpus against itself
-    dims : widths in 1..full_dim; the full width is added
-    k : neighbors per list
-    seed : of the random draws, the held-out rows and the bootstrap
+    sweep : of these very rows, which is the prefix arrangement's; it gives the widths and k
+    corpus, queries : array_like of shape (n_items, full_dim) and (n_queries, full_dim), as they were swept
+    arrangements : names from ARRANGEMENTS and learnt maps, such as a fitted adaptor's; those are measured on the texts
+        that they have not seen where these are enough for lists of k, else on all texts with a warning among the notes
     n_draws : random permutations, 10 or more
-    arrangements : names from ARRANGEMENTS, and learnt ones such as a fitted adaptor's; those are measured on the texts
-        they have not seen where those are enough for lists of k, else on all texts with a warning among the notes
-    swept : the sweep of these very rows, widths and k, where there is one already; None sweeps them
+    seed : of the random draws, the held-out rows and the bootstrap
     progress : called with (sweeps done, sweeps in all)
 
     Returns
@@ -167,50 +162,38 @@ def compare_arrangements(
 
     Raises
     ------
-    DimensionError, ShapeError, EmptyInputError, InvalidInputError : unusable arrays, widths, names, `k` or `n_draws`, or
-    a `swept` of something else.
+    ShapeError, EmptyInputError, InvalidInputError : unusable arrays, names or `n_draws`, or a `sweep` of other rows.
 
     Source: random subsets as control: own definition, after Kusupati et al. 2022, arXiv:2205.13147, section 4.
     """
     names, learned = check_arrangements(arrangements)
     corpus = check_embeddings(corpus, "corpus")
     queries = None if queries is None else check_embeddings(queries, "queries")
-    n_items, full_dim = corpus.shape
-    if queries is not None and queries.shape[1] != full_dim:
-        raise ShapeError(
-            f"`queries` have {queries.shape[1]} coordinates and `corpus` {full_dim}; embed both with one model."
-        )
-    dims = check_dims((*dims, full_dim), full_dim)
+    (n_items, full_dim), dims, k, is_self = corpus.shape, sweep.dims, sweep.k, queries is None
     n_queries = n_items if queries is None else len(queries)
-    wanted = (dims, k, n_items, n_queries, queries is None)
-    if swept is not None and (swept.dims, swept.k, swept.n_items, swept.n_queries, swept.is_self) != wanted:
+    if (sweep.full_dim, sweep.n_items, sweep.n_queries, sweep.is_self) != (full_dim, n_items, n_queries, is_self):
         raise InvalidInputError(
-            f"`swept` is of {swept.n_queries} lists of {swept.k} among {swept.n_items} items at widths {list(swept.dims)}, "
-            f"not of these {n_queries} lists of {k} among {n_items} at {list(dims)}; leave it out."
+            f"`sweep` is of {sweep.n_queries} lists among {sweep.n_items} items of {sweep.full_dim} coordinates, not of "
+            f"these {n_queries} among {n_items} of {full_dim}; sweep these rows."
         )
     prefix_map = prefix_arrangement(full_dim)
     draws = random_arrangements(full_dim, n_draws=n_draws, seed=seed)
     notes: list[str] = []
-    held_out = _held_out(n_items, full_dim, k, queries is None, seed, notes) if "svd" in names else None
+    held_out = _held_out(n_items, full_dim, k, is_self, seed, notes) if "svd" in names else None
     names = tuple(name for name in names if name != "svd" or held_out is not None)
     n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names) + 2 * len(learned)
     n_done = 0
 
     def measure(arrangement: Arrangement, rows: npt.NDArray[np.int64] | None = None) -> tuple[Sweep, Floats]:
-        nonlocal n_done, swept
-        is_whole = rows is None and arrangement is prefix_map
-        if is_whole and swept is not None:
-            sweep = swept
-        else:
-            chosen = corpus if rows is None else corpus[rows]
-            arranged_queries = None if queries is None else arrangement.apply(queries)
-            sweep = nested_sweep(arrangement.apply(chosen), arranged_queries, dims=dims, k=k)
-        if is_whole:
-            swept = sweep
+        nonlocal n_done
+        found = sweep
+        if arrangement is not prefix_map or rows is not None:
+            asked = None if queries is None else arrangement.apply(queries)
+            found = nested_sweep(arrangement.apply(corpus if rows is None else corpus[rows]), asked, dims=dims, k=k)
         n_done += 1
         if progress is not None:
             progress(n_done, n_sweeps)
-        return sweep, shared_share(sweep.indices, sweep.indices[-1])
+        return found, shared_share(found.indices, found.indices[-1])
 
     curves: dict[str, ArrangementOverlap] = {}
     per_query: dict[str, Floats] = {}
@@ -220,35 +203,34 @@ def compare_arrangements(
         if name == "random":
             total = np.zeros((len(dims), n_queries))
             for draw, arrangement in enumerate(draws):
-                sweep, values = measure(arrangement)
+                found, values = measure(arrangement)
                 draw_means[draw] = values.mean(axis=1)
                 total += values
             per_query[name], sd = total / n_draws, draw_means.std(axis=0, ddof=1)
         elif name == "svd" and held_out is not None:
             fit, measured = held_out
             prefix = measure(prefix_map, measured)[1].mean(axis=1)
-            sweep, per_query[name] = measure(svd_arrangement(corpus[fit]), measured)
+            found, per_query[name] = measure(svd_arrangement(corpus[fit]), measured)
             notes.append(
                 f"SVD is fitted on {len(fit)} texts and measured on the other {len(measured)}; "
                 "the prefix on those is given beside it."
             )
         else:
-            sweep, per_query[name] = measure(suffix_arrangement(full_dim) if name == "suffix" else prefix_map)
-        curves[name] = _curve(name, sweep, per_query[name], n_draws if name == "random" else 1, seed, sd, prefix)
+            found, per_query[name] = measure(suffix_arrangement(full_dim) if name == "suffix" else prefix_map)
+        curves[name] = _curve(name, found, per_query[name], n_draws if name == "random" else 1, seed, sd, prefix)
     for arrangement in learned:
-        rows, note = _unseen_rows(arrangement, corpus, k, queries is None)
+        rows, note = _unseen_rows(arrangement, corpus, k, is_self)
         # Neighbors are those of the original full vectors: a map may change even what its own full width finds.
         truth, values = measure(prefix_map, rows)
-        sweep, _ = measure(arrangement, rows)
-        learned_values = shared_share(sweep.indices, truth.indices[-1])
+        found, _ = measure(arrangement, rows)
+        learned_values = shared_share(found.indices, truth.indices[-1])
         prefix = values.mean(axis=1)
-        curves[arrangement.name] = _curve(arrangement.name, sweep, learned_values, 1, seed, None, prefix)
+        curves[arrangement.name] = _curve(arrangement.name, found, learned_values, 1, seed, None, prefix)
         notes.append(note)
     nested = None
     if "prefix" in per_query and "random" in per_query:
         nested = nestedness(per_query["prefix"], per_query["random"], draw_means, dims=dims, seed=seed)
-    chance = k / (n_items - (queries is None))
-    return ControlComparison(k=k, chance=chance, curves=curves, nestedness=nested, notes=tuple(notes))
+    return ControlComparison(k=k, chance=sweep.chance, curves=curves, nestedness=nested, notes=tuple(notes))
 
 
 def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iterable[int], seed: int = 0) -> Nestedness:

@@ -211,7 +211,7 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
     """
     n_dims, n_queries, k = sweep.indices.shape
     full, chance = sweep.indices[-1], sweep.chance
-    per_item, by_k = np.empty((n_dims, n_queries), dtype=np.float32), np.empty((n_dims, k))
+    per_item, by_k = np.empty((n_dims, n_queries)), np.empty((n_dims, k))
     weights = (1 - RBO_PERSISTENCE) / RBO_PERSISTENCE * RBO_PERSISTENCE ** np.arange(1, k + 1)
     means = []
     for level, lists in enumerate(sweep.indices):
@@ -224,12 +224,12 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
         displacement = moved.mean() if len(moved) else 0.0
         corrected = (overlap.mean() - chance) / (1 - chance) if chance < 1 else 0.0
         means.append((corrected, jaccard.mean(), rbo.mean(), by_k[level, 0], displacement))
-    overlaps = bootstrap(per_item, seed=seed)
     names = ("corrected", "jaccard", "rbo", "top1_agreement", "rank_displacement")
     curves: dict[str, Any] = {name: tuple(map(float, column)) for name, column in zip(names, zip(*means))}
     return NeighborOverlap(
-        sweep.dims, k, n_queries, sweep.n_items, chance, overlaps, by_k=by_k, per_item=per_item, **curves
-    )
+        sweep.dims, k, n_queries, sweep.n_items, chance, bootstrap(per_item, seed=seed), **curves,
+        by_k=by_k, per_item=per_item.astype(np.float32),
+    )  # fmt: skip
 
 
 def neighbor_changes(indices: Indices, dims: tuple[int, ...], item: int, dim: int) -> NeighborChanges:

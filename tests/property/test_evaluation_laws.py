@@ -17,6 +17,11 @@ from mrl_viz.tasks.retrieval import ranking_scores, read_judgements
 SEEDS = st.integers(0, 10_000)
 
 
+def compare(corpus, queries=None, *, dims, k=10, **options):
+    """The controls of vectors and the sweep of them."""
+    return compare_arrangements(nested_sweep(corpus, queries, dims=dims, k=k), corpus, queries, **options)
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=SEEDS, full_dim=st.integers(2, 12))
 def test_no_arrangement_changes_the_full_width(seed, full_dim):
@@ -42,9 +47,9 @@ def test_item_order_and_row_scale_change_no_curve(seed):
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(40, 8)).astype(np.float32)
     names = ["prefix", "random", "suffix"]
-    base = compare_arrangements(rows, dims=[2, 4], k=4, arrangements=names)
+    base = compare(rows, dims=[2, 4], k=4, arrangements=names)
     scale = 2.0 ** rng.integers(-9, 9, size=(40, 1))
-    other = compare_arrangements((rows * scale)[rng.permutation(40)], dims=[2, 4], k=4, arrangements=names)
+    other = compare((rows * scale)[rng.permutation(40)], dims=[2, 4], k=4, arrangements=names)
     for name in names:
         np.testing.assert_allclose(
             columns(base.curves[name].overlap)[0], columns(other.curves[name].overlap)[0], atol=1e-9
@@ -58,17 +63,15 @@ def test_random_vectors_have_no_gap_and_falling_variance_has_one(seed):
     rng = np.random.default_rng(seed)
     flat = rng.normal(size=(250, 16))
     names = ["prefix", "random"]
-    gap = compare_arrangements(flat, dims=[8], k=5, arrangements=names).nestedness.gap[0].value
-    falling = (
-        compare_arrangements(flat * 0.85 ** np.arange(16), dims=[8], k=5, arrangements=names).nestedness.gap[0].value
-    )
+    gap = compare(flat, dims=[8], k=5, arrangements=names).nestedness.gap[0].value
+    falling = compare(flat * 0.85 ** np.arange(16), dims=[8], k=5, arrangements=names).nestedness.gap[0].value
     assert abs(gap) < 0.08 < falling
 
 
 def test_same_seed_same_bytes():
     """A seed fixes every number; another moves the random draws."""
     rows = np.random.default_rng(0).normal(size=(80, 16)).astype(np.float32)
-    first, again, other = (compare_arrangements(rows, dims=[4], k=4, seed=seed) for seed in (7, 7, 8))
+    first, again, other = (compare(rows, dims=[4], k=4, seed=seed) for seed in (7, 7, 8))
     assert first.to_dict() == again.to_dict()
     assert first.curves["random"].overlap != other.curves["random"].overlap
 

@@ -14,9 +14,15 @@ from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.figures import controls_curve
 from mrl_viz.measures.controls import compare_arrangements
 from mrl_viz.measures.estimate import columns
+from mrl_viz.sweep import nested_sweep
 
 RNG = np.random.default_rng(0)
 ROWS = (RNG.normal(size=(300, 6)) @ RNG.normal(size=(6, 24)) + 0.3 * RNG.normal(size=(300, 24))).astype(np.float32)
+
+
+def compare(corpus, queries=None, *, dims, k=10, **options):
+    """The controls of vectors and the sweep of them."""
+    return compare_arrangements(nested_sweep(corpus, queries, dims=dims, k=k), corpus, queries, **options)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ def test_rows_are_known_again_at_any_scale_and_from_disk(fit, tmp_path):
 
 def test_a_learned_map_is_measured_on_rows_it_has_not_seen(fit):
     """Its line is the one of the fit's own held-out rows, with the prefix on those beside it, and a note says so."""
-    controls = compare_arrangements(ROWS, dims=[4, 8], arrangements=["prefix", fit.adaptor.arrangement()])
+    controls = compare(ROWS, dims=[4, 8], arrangements=["prefix", fit.adaptor.arrangement()])
     curve = controls.curves["adaptor"]
     assert curve.n_items == fit.n_held_out == 60
     np.testing.assert_allclose(
@@ -55,7 +61,7 @@ def test_a_learned_map_is_measured_on_rows_it_has_not_seen(fit):
 def test_rows_all_seen_are_measured_with_a_warning(fit):
     """Where too few unseen rows are left, the line is of seen rows and a note says that it flatters."""
     seen = ROWS[fit.adaptor.arrangement().has_seen(ROWS)]
-    controls = compare_arrangements(seen, dims=[4], arrangements=["prefix", fit.adaptor.arrangement()])
+    controls = compare(seen, dims=[4], arrangements=["prefix", fit.adaptor.arrangement()])
     assert controls.curves["adaptor"].n_items == len(seen)
     assert any("flatters" in note for note in controls.notes)
 
@@ -63,7 +69,7 @@ def test_rows_all_seen_are_measured_with_a_warning(fit):
 def test_overlap_is_with_the_original_neighbors_at_full_width_too():
     """A map that changes the full width is not compared with itself: at the full width it scores below 1."""
     squeeze = Adaptor("paper", 24, (4,), None, np.diag(np.linspace(0.01, 3, 24)).astype(np.float32))
-    controls = compare_arrangements(ROWS, dims=[4], arrangements=["prefix", squeeze.arrangement("mine")])
+    controls = compare(ROWS, dims=[4], arrangements=["prefix", squeeze.arrangement("mine")])
     assert controls.curves["mine"].overlap[-1].value < 0.9
     assert controls.curves["prefix"].overlap[-1].value == 1
 

@@ -38,10 +38,15 @@ FLAT = RNG.normal(size=(400, 32)).astype(np.float32)
 DIMS = [4, 8, 16]
 
 
+def compare(corpus, queries=None, *, dims, k=10, **options):
+    """The controls of vectors and the sweep of them."""
+    return compare_arrangements(nested_sweep(corpus, queries, dims=dims, k=k), corpus, queries, **options)
+
+
 @pytest.fixture(scope="module")
 def nested():
     """All arrangements of the nested vectors."""
-    return compare_arrangements(NESTED, dims=DIMS, k=5, seed=1)
+    return compare(NESTED, dims=DIMS, k=5, seed=1)
 
 
 def test_every_curve_is_the_naive_measurement(nested):
@@ -74,32 +79,32 @@ def test_intervals_hold_their_values(nested):
 
 def test_verdicts_follow_the_vectors():
     """Falling variance is called trained, flat vectors show no sign, and a handful of texts cannot tell."""
-    trained = compare_arrangements(NESTED, dims=DIMS, k=5)
+    trained = compare(NESTED, dims=DIMS, k=5)
     assert trained.nestedness.verdict == TRAINED and "carries more than a random subset" in trained.takeaway()
-    untrained = compare_arrangements(FLAT, dims=DIMS, k=5)
+    untrained = compare(FLAT, dims=DIMS, k=5)
     assert untrained.nestedness.verdict == UNTRAINED and "no sign of Matryoshka training" in untrained.takeaway()
     assert max(abs(z) for z in untrained.nestedness.z) < 3
-    few = compare_arrangements(FLAT[:25], dims=DIMS, k=5)
+    few = compare(FLAT[:25], dims=DIMS, k=5)
     assert few.nestedness.verdict == UNCLEAR and "Not enough texts" in few.takeaway()
-    reversed_ = compare_arrangements(NESTED[:, ::-1], dims=DIMS, k=5)
+    reversed_ = compare(NESTED[:, ::-1], dims=DIMS, k=5)
     assert reversed_.nestedness.verdict == UNTRAINED
 
 
 def test_verdict_does_not_depend_on_the_widths_asked_for(nested):
     """The widths nearest D/2, D/4 and D/8 decide, however many others are swept."""
-    all_widths = compare_arrangements(NESTED, dims=range(1, 33), k=5, seed=1, arrangements=["prefix", "random"])
+    all_widths = compare(NESTED, dims=range(1, 33), k=5, seed=1, arrangements=["prefix", "random"])
     assert all_widths.nestedness.decisive == nested.nestedness.decisive == (4, 8, 16)
     assert all_widths.nestedness.verdict == nested.nestedness.verdict
 
 
 def test_only_the_full_width_cannot_tell():
     """Without a smaller width there is nothing to judge."""
-    assert compare_arrangements(NESTED, dims=[32], k=5).nestedness.verdict == UNCLEAR
+    assert compare(NESTED, dims=[32], k=5).nestedness.verdict == UNCLEAR
 
 
 def test_queries_are_arranged_with_the_corpus():
     """Queries against a corpus use the same map on both sides; chance counts the whole corpus."""
-    result = compare_arrangements(NESTED[50:], NESTED[:50], dims=[8], k=5)
+    result = compare(NESTED[50:], NESTED[:50], dims=[8], k=5)
     expected = neighbor_overlap(nested_sweep(NESTED[50:, ::-1], NESTED[:50, ::-1], dims=[8], k=5))
     np.testing.assert_allclose(columns(result.curves["suffix"].overlap), columns(expected.overlap), atol=1e-6)
     assert result.chance == 5 / 350 and result.curves["svd"].n_queries == 50
@@ -107,9 +112,9 @@ def test_queries_are_arranged_with_the_corpus():
 
 def test_too_few_rows_for_svd_is_a_note_and_no_line():
     """Rows fewer than twice the coordinates, or too few left for k, leave the SVD out and say so."""
-    result = compare_arrangements(FLAT[:60], dims=[8], k=5)
+    result = compare(FLAT[:60], dims=[8], k=5)
     assert "svd" not in result.curves and "`svd` needs 64 texts" in result.notes[0]
-    result = compare_arrangements(FLAT[:70], dims=[8], k=40)
+    result = compare(FLAT[:70], dims=[8], k=40)
     assert "svd" not in result.curves and "too few for k = 40" in result.notes[0]
 
 
@@ -129,19 +134,19 @@ def test_plain_data_has_the_agreed_fields(nested):
 def test_progress_counts_the_sweeps():
     """Progress ends at the number of sweeps it announced."""
     seen = []
-    compare_arrangements(NESTED, dims=[8], k=5, progress=lambda done, total: seen.append((done, total)))
+    compare(NESTED, dims=[8], k=5, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(n, 14) for n in range(1, 15)]
     seen.clear()
-    result = compare_arrangements(NESTED, dims=[8], arrangements=["suffix"], progress=lambda *at: seen.append(at))
+    result = compare(NESTED, dims=[8], arrangements=["suffix"], progress=lambda *at: seen.append(at))
     assert seen == [(1, 1)] and result.nestedness is None and "needs the prefix" in result.takeaway()
 
 
 def test_bad_input_is_refused():
     """Queries of another width, unknown names and shapes that do not fit are one clear error each."""
     with pytest.raises(ShapeError, match="`queries` have 31 coordinates and `corpus` 32"):
-        compare_arrangements(NESTED, FLAT[:, :31], dims=[8])
+        compare(NESTED, FLAT[:, :31], dims=[8])
     with pytest.raises(InvalidInputError, match="`arrangements` has 'pca'"):
-        compare_arrangements(NESTED, dims=[8], arrangements=["pca"])
+        compare(NESTED, dims=[8], arrangements=["pca"])
     with pytest.raises(ShapeError, match="`draw_means`"):
         nestedness(np.ones((2, 5)), np.ones((2, 5)), np.ones((10, 3)), dims=[4, 8])
     with pytest.raises(InvalidInputError, match="1 draws"):
@@ -156,18 +161,15 @@ def test_draws_without_spread_have_no_z():
 
 
 def test_the_prefix_is_swept_once():
-    """A sweep that is there already gives the same comparison; one of something else is refused."""
-    swept = nested_sweep(NESTED, dims=DIMS, k=5)
-    asked = {"dims": DIMS, "k": 5, "arrangements": ["prefix", "random"]}
-    progress = []
-    given = compare_arrangements(NESTED, swept=swept, progress=lambda *done: progress.append(done), **asked)
-    assert given.to_dict() == compare_arrangements(NESTED, **asked).to_dict()
-    assert progress[-1] == (11, 11)
-    swept.indices[:, :, 0] = -1  # it is this sweep that is read
-    touched = compare_arrangements(NESTED, swept=swept, **asked)
-    assert touched.curves["prefix"].overlap[0] != given.curves["prefix"].overlap[0]
-    with pytest.raises(InvalidInputError, match="`swept` is of 400 lists of 5 among 400 items"):
-        compare_arrangements(NESTED[:300], swept=swept, **asked)
+    """The sweep that is given is the prefix's curve; one of other rows is refused."""
+    sweep = nested_sweep(NESTED, dims=DIMS, k=5)
+    (given,) = compare_arrangements(sweep, NESTED, arrangements=["prefix"]).curves.values()
+    assert given.overlap == neighbor_overlap(sweep).overlap
+    sweep.indices[:-1, :, 0] = -1  # it is this sweep that is read
+    (touched,) = compare_arrangements(sweep, NESTED, arrangements=["prefix"]).curves.values()
+    assert touched.overlap == neighbor_overlap(sweep).overlap != given.overlap
+    with pytest.raises(InvalidInputError, match="`sweep` is of 400 lists among 400 items of 32 coordinates"):
+        compare_arrangements(sweep, NESTED[:300])
 
 
 def test_control_figures_show_every_line(nested):
@@ -186,7 +188,7 @@ def test_control_figures_show_every_line(nested):
     band = figure.data[0].y - figure.data[1].y
     np.testing.assert_allclose(band, 2 * np.array(nested.curves["random"].sd))
     assert list(nestedness_bars(nested.nestedness).data[0].x) == ["4", "8", "16"]
-    assert controls_curve(compare_arrangements(NESTED, dims=[8], arrangements=["suffix"])).data
+    assert controls_curve(compare(NESTED, dims=[8], arrangements=["suffix"])).data
 
 
 def test_paired_bootstrap_is_the_bootstrap_of_the_differences():
