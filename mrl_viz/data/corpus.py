@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +99,10 @@ class Corpus:
             place: {row_of[document]: grade for document, grade in self.qrels.get(query, {}).items()}
             for place, query in enumerate(self.query_ids)
         }
+
+
+# What holds texts or vectors: also a pandas column, or a tensor.
+Data: TypeAlias = "Corpus | Sequence[str] | npt.ArrayLike"
 
 
 def clean(text: str) -> str:
@@ -234,7 +238,7 @@ def corpus_from_vectors(
     return with_texts(corpus, texts[:n_items])
 
 
-def as_corpus(data: Corpus | Sequence[str] | npt.ArrayLike) -> Corpus:
+def as_corpus(data: Data, *, unnamed: str = "vector") -> Corpus:
     """A list, a pandas column or an array as a corpus of its rows; a note counts duplicates, which are kept.
 
     Raises
@@ -250,7 +254,7 @@ def as_corpus(data: Corpus | Sequence[str] | npt.ArrayLike) -> Corpus:
     rows = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, np.ndarray) else np.asarray(rows)
     named = getattr(data, "name", None)
     if (isinstance(rows, np.ndarray) and rows.ndim != 1) or not any(isinstance(row, str) for row in rows):
-        return corpus_from_vectors(rows, name=str(named or "vectors"))
+        return corpus_from_vectors(rows, name=str(named or "vectors"), unnamed=unnamed)
     name = str(named or "texts")
     empty = [row for row, text in enumerate(rows) if not (isinstance(text, str) and clean(text))]
     if empty:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
-from mrl_viz.data.corpus import Corpus, as_corpus, corpus_from_texts
+from mrl_viz.data.corpus import Corpus, Data, as_corpus
 from mrl_viz.data.corpus import with_queries as searched_with
 from mrl_viz.embedding.encoder import model_identity
 from mrl_viz.embedding.encoders import Model, as_encoder
@@ -70,10 +68,10 @@ class Embedded:
 
 
 def embed(
-    data: Corpus | Sequence[str] | npt.ArrayLike,
+    data: Data,
     model: Model = "wordllama",
     *,
-    queries: Sequence[str] | None = None,
+    queries: Data | None = None,
     device: str | None = None,
     trust_remote_code: bool = False,
     progress: Progress | None = None,
@@ -86,8 +84,8 @@ def embed(
     data : a corpus; or a list of texts, a pandas column, or an array of ready vectors, every row of which is kept
     model : a name (of the catalogue, the Hub or an API, or a local folder), a SentenceTransformer, or any function from
         a list of texts to an array, see `as_encoder`; ignored for vectors
-    queries : texts to search with instead of the corpus' own queries and their judgements; None takes its own; an empty
-        sequence leaves them out, as where every call is paid, and `with_queries` adds them later
+    queries : what to search with, texts in texts or vectors in vectors, instead of the corpus' own queries and their
+        judgements; None takes its own; an empty sequence leaves them out, and `with_queries` adds them later
     device : torch device, None for the best there is
     trust_remote_code : let the model's repository run code
     progress, cancelled : called between batches
@@ -99,11 +97,11 @@ def embed(
     corpus = as_corpus(data)
     if corpus.n_items == 0:
         raise EmptyInputError("`corpus` has no texts; add at least two.")
-    if queries and corpus.embeddings is not None:
-        raise InvalidInputError("`queries` are texts but the corpus holds ready vectors; leave the queries out.")
-    if queries and tuple(queries) != corpus.query_texts:
-        corpus = searched_with(corpus, corpus_from_texts(queries, keep_duplicates=True))
-    asked = bool(corpus.query_texts) and (queries is None or len(queries) > 0)
+    is_left_out = isinstance(queries, (tuple, list)) and not queries
+    if queries is not None and not is_left_out:
+        own = as_corpus(queries, unnamed="query")
+        corpus = corpus if own.texts == corpus.query_texts and own.embeddings is None else searched_with(corpus, own)
+    asked = bool(corpus.query_texts) and not is_left_out
     if corpus.embeddings is not None:
         found = corpus.query_embeddings if asked else None
         return Embedded(corpus, "vectors", None, corpus.embeddings, found, 0.0, "ready vectors")

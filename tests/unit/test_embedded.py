@@ -125,9 +125,28 @@ def test_embed_uses_ready_query_vectors():
     assert embed(corpus_from_vectors(VECTORS)).queries is None
 
 
+def test_embed_takes_query_vectors_for_vectors():
+    """Arrays may be searched with arrays."""
+    embedded = embed(VECTORS, queries=VECTORS[1:])
+    np.testing.assert_array_equal(embedded.queries, VECTORS[1:], strict=True)
+    assert embedded.corpus.query_texts == ("query 0", "query 1")
+
+
+def test_embed_takes_a_column_of_queries(judged, folder):
+    """Queries come as the data do; a blank one would shift the others and is an error."""
+    embedded = embed(judged, folder, queries=pd.Series(["star", "sun"], name="asked"))
+    assert embedded.corpus.query_texts == ("star", "sun")
+    with pytest.raises(
+        InvalidInputError, match="`texts` has no text in 1 of 2 rows, the first is row 1; leave them out"
+    ):
+        embed(judged, folder, queries=["star", " "])
+
+
 def test_embed_refuses_typed_queries_for_ready_vectors():
     """Texts cannot be searched for in vectors without their model."""
-    with pytest.raises(InvalidInputError, match="`queries` are texts but the corpus holds ready vectors"):
+    with pytest.raises(
+        InvalidInputError, match="`vectors` holds vectors and `texts` texts; give both as texts, or both"
+    ):
         embed(corpus_from_vectors(VECTORS), queries=["a"])
 
 
