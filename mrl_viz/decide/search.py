@@ -14,7 +14,7 @@ from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.retrieval.results import SearchResult
 
 if TYPE_CHECKING:
-    from mrl_viz.embedding.encoders import Encoder
+    from mrl_viz.embedding.encoders import Model
 
 
 def search(
@@ -23,7 +23,7 @@ def search(
     *,
     plan: Plan | int | None = None,
     k: int = 10,
-    model: str | Encoder | None = None,
+    model: Model | None = None,
     trust_remote_code: bool = False,
 ) -> SearchResult:
     """The k best items of an embedded corpus for each query, found as a plan says.
@@ -34,7 +34,7 @@ def search(
     queries : a text, texts, or vectors of shape (n_queries, full_dim)
     plan : a plan, or a width that is searched exactly in float32; None searches at full width
     k : results per query, 1 to n_items
-    model : what embeds texts, where it is loaded already; None loads the model of `embedded` by its name
+    model : what embeds texts, where it is loaded already; None takes the object that `embedded` came from, or its name
     trust_remote_code : let the model's repository run code
 
     Raises
@@ -50,7 +50,7 @@ def search(
             raise EmptyInputError("`queries` has an empty text; say what to search for.")
         if embedded.corpus.embeddings is not None:
             raise InvalidInputError("`queries` are texts but the corpus holds ready vectors; give vectors of them.")
-        asked, used = [text.strip() for text in given], model or embedded.model
+        asked, used = [text.strip() for text in given], model or embedded.encoder or embedded.model
         given = embed_texts(asked, used, kind="query", trust_remote_code=trust_remote_code)
     if not isinstance(plan, Plan):
         plan = Plan(embedded.full_dim if plan is None else plan)
