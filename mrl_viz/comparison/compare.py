@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from mrl_viz.comparison.neighbors import Lists, neighbor_lists
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
+from mrl_viz.data.corpus import same_items
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
@@ -58,7 +60,8 @@ def compare_models(
     Parameters
     ----------
     embedded : the same texts, in the same order, by each model; the first that has labels judges all. Corpora of ready
-        vectors are called by the name of their file
+        vectors are called by the name of their file and share what one of them knows: texts, labels, queries' names,
+        judgements
     dims : widths; each model takes those below its own, and its full width. None takes each model's default ones
     k : neighbors per list, 1 to n_items - 1 (n_items for queries, which are used where all models have them)
     seed : of the bootstrap, the calibration split and samples
@@ -75,6 +78,9 @@ def compare_models(
     Source: N2O: Lin & Smith 2019, arXiv:1909.10724; the rest own definition.
     """
     embedded = tuple(embedded)
+    if len(embedded) > 1 and all(one.corpus.embeddings is not None for one in embedded):
+        shared = same_items([one.corpus for one in embedded])
+        embedded = tuple(replace(one, corpus=corpus) for one, corpus in zip(embedded, shared))
     names = _check_models(embedded)
     n_items = embedded[0].corpus.n_items
     notes: list[str] = []

@@ -371,48 +371,54 @@ def with_retrieval(
 def same_items(corpora: Sequence[Corpus]) -> tuple[Corpus, ...]:
     """The corpora of several models' vectors of the same items, to be compared: what one knows of them, all know.
 
-    Texts, ids, labels, names of queries and judgements are those of the first that has them; rows belong together by their order.
+    Texts, ids, labels, scored pairs, names of queries and judgements are those of the first that has them; rows belong
+    together by their order. A corpus without queries stays without.
 
     Raises
     ------
-    InvalidInputError : a corpus without vectors, other texts, or two of one name. ShapeError : another number of rows or queries.
+    InvalidInputError : a corpus without vectors, other texts, or two of one name. ShapeError : another number of rows
+    or queries.
     """
     first = corpora[0]
+    searched = [corpus for corpus in corpora if corpus.query_ids] or [first]
     for corpus in corpora:
         if corpus.embeddings is None:
             raise InvalidInputError(f"`{corpus.name}` holds no vectors; give files of vectors of the same texts.")
-        counts = [(one.n_items, len(one.query_ids)) for one in (corpus, first)]
-        if counts[0] != counts[1]:
+        n_queries, expected = len(corpus.query_ids), len(searched[0].query_ids)
+        if corpus.n_items != first.n_items or n_queries not in (0, expected):
             raise ShapeError(
-                f"`{corpus.name}` has {counts[0][0]} vectors and {counts[0][1]} queries, `{first.name}` {counts[1][0]} and "
-                f"{counts[1][1]}; give vectors of the same texts and queries, in the same order."
+                f"`{corpus.name}` has {corpus.n_items} vectors and {n_queries} queries, `{first.name}` {first.n_items} "
+                f"and {expected}; give vectors of the same texts and queries, in the same order."
             )
     if len({corpus.name for corpus in corpora}) < len(corpora):
         raise InvalidInputError(f"`{first.name}` is not the only file of that name; give files different names.")
 
-    def known(values: Sequence[tuple[str, ...]], unnamed: str) -> tuple[str, ...]:
+    def known(holders: Sequence[Corpus], field: str, unnamed: str) -> tuple[str, ...]:
         """The values that are more than row numbers, which have to be the same wherever they are."""
-        numbers = tuple(f"{unnamed}{row}" for row in range(len(values[0])))
-        named = [(corpus.name, own) for corpus, own in zip(corpora, values) if own != numbers]
-        for name, own in named:
-            if own != named[0][1]:
+        numbers = tuple(f"{unnamed}{row}" for row in range(len(getattr(holders[0], field))))
+        named = [corpus for corpus in holders if getattr(corpus, field) != numbers]
+        for corpus in named:
+            if getattr(corpus, field) != getattr(named[0], field):
                 raise InvalidInputError(
-                    f"`{name}` has other texts or ids than `{named[0][0]}`; give vectors of the same."
+                    f"`{corpus.name}` has other texts or ids than `{named[0].name}`; give vectors of the same."
                 )
-        return named[0][1] if named else numbers
+        return getattr(named[0], field) if named else numbers
 
-    ids, query_ids = known([one.ids for one in corpora], ""), known([one.query_ids for one in corpora], "")
-    judged = next((one for one in corpora if one.qrels), first)
+    ids, query_ids = known(corpora, "ids", ""), known(searched, "query_ids", "")
+    judged = next((one for one in searched if one.qrels), searched[0])
     texts_of, queries_of = dict(zip(judged.ids, ids)), dict(zip(judged.query_ids, query_ids))
     shared: dict[str, Any] = {
-        "texts": known([one.texts for one in corpora], "vector "),
+        "texts": known(corpora, "texts", "vector "),
         "ids": ids,
-        "query_texts": known([one.query_texts for one in corpora], "query "),
-        "query_ids": query_ids,
         "labels": next((one.labels for one in corpora if one.labels), {}),
+        "pairs": next((one.pairs for one in corpora if one.pairs), ()),
+    }
+    asked: dict[str, Any] = {
+        "query_texts": known(searched, "query_texts", "query "),
+        "query_ids": query_ids,
         "qrels": {
             queries_of[query]: {texts_of[text]: grade for text, grade in grades.items()}
             for query, grades in judged.qrels.items()
         },
     }
-    return tuple(replace(corpus, **shared) for corpus in corpora)
+    return tuple(replace(corpus, **shared, **(asked if corpus.query_ids else {})) for corpus in corpora)
