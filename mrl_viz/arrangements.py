@@ -42,6 +42,11 @@ class Arrangement:
     learned: Callable[[FloatMatrix], FloatMatrix] | None = None
     fitted_rows: npt.NDArray[np.int64] | None = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
+    def __post_init__(self) -> None:
+        """Raise InvalidInputError unless there is a coordinate."""
+        if self.full_dim < 1:
+            raise InvalidInputError(f"`full_dim` is {self.full_dim}; choose 1 or more.")
+
     def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which rows it was learnt from, shape (n_items,); measured on those, it looks better than it is.
 
@@ -88,23 +93,13 @@ def check_arrangements(arrangements: Iterable[str | Arrangement]) -> tuple[tuple
 
 
 def prefix_arrangement(full_dim: int) -> Arrangement:
-    """The coordinates as the model gives them.
-
-    Raises
-    ------
-    InvalidInputError : `full_dim` < 1.
-    """
-    return Arrangement("prefix", _check_full_dim(full_dim))
+    """The coordinates as the model gives them."""
+    return Arrangement("prefix", full_dim)
 
 
 def suffix_arrangement(full_dim: int) -> Arrangement:
-    """The coordinates from last to first.
-
-    Raises
-    ------
-    InvalidInputError : `full_dim` < 1.
-    """
-    return Arrangement("suffix", _check_full_dim(full_dim), order=np.arange(full_dim, dtype=np.int64)[::-1].copy())
+    """The coordinates from last to first."""
+    return Arrangement("suffix", full_dim, order=np.arange(full_dim, dtype=np.int64)[::-1].copy())
 
 
 def random_arrangements(full_dim: int, *, n_draws: int = FEWEST_DRAWS, seed: int = 0) -> tuple[Arrangement, ...]:
@@ -112,9 +107,8 @@ def random_arrangements(full_dim: int, *, n_draws: int = FEWEST_DRAWS, seed: int
 
     Raises
     ------
-    InvalidInputError : `full_dim` < 1 or `n_draws` < 10.
+    InvalidInputError : `n_draws` < 10.
     """
-    _check_full_dim(full_dim)
     if n_draws < FEWEST_DRAWS:
         raise InvalidInputError(f"`n_draws` is {n_draws}; choose {FEWEST_DRAWS} or more, or their spread means little.")
     rng = np.random.default_rng(seed)
@@ -124,20 +118,11 @@ def random_arrangements(full_dim: int, *, n_draws: int = FEWEST_DRAWS, seed: int
 
 
 def svd_arrangement(embeddings: npt.ArrayLike) -> Arrangement:
-    """The rotation onto the right singular vectors of the unit rows, largest singular value first; nothing is centred.
-
-    Centring would change cosine itself: after it even the full width disagrees with the original. Fit it on rows that
-    are not measured, see `held_out_rows`.
-
-    Parameters
-    ----------
-    embeddings : array_like of shape (n_fit, full_dim), n_fit >= full_dim
+    """The rotation of `svd_rotation`; fit it on rows (n_fit, full_dim) that are not measured, see `held_out_rows`.
 
     Raises
     ------
     EmptyInputError : fewer rows than coordinates, which leave directions undetermined. ShapeError : unusable rows.
-
-    Source: Eckart & Young 1936, "The approximation of one matrix by another of lower rank".
     """
     n_fit, full_dim = check_embeddings(embeddings).shape
     if n_fit < full_dim:
@@ -148,17 +133,13 @@ def svd_arrangement(embeddings: npt.ArrayLike) -> Arrangement:
 
 
 def svd_rotation(embeddings: npt.ArrayLike) -> FloatMatrix:
-    """The un-centred right singular vectors of the unit rows, strongest first, float32 of shape (full_dim, full_dim).
+    """The right singular vectors of the unit rows, strongest first, float32 of shape (full_dim, full_dim).
 
-    Parameters
-    ----------
-    embeddings : array_like of shape (n_items, full_dim); with fewer rows than coordinates the last directions are any
+    Nothing is centred: that would change cosine itself, so that even the full width disagreed with the original. With
+    fewer rows than coordinates the last directions are any.
 
-    Raises
-    ------
-    ShapeError, EmptyInputError : unusable embeddings.
-
-    Source: as `svd_arrangement`: the best linear map to any number of coordinates for the dot products.
+    Source: Eckart & Young 1936, "The approximation of one matrix by another of lower rank": the best linear map to any
+    number of coordinates for the dot products.
     """
     rows = normalize(embeddings).astype(np.float64)
     # Eigenvectors of the Gram matrix: its squared condition number is no concern in float64, and it is far cheaper.
@@ -200,9 +181,3 @@ def row_keys(embeddings: npt.ArrayLike) -> npt.NDArray[np.int64]:
     multipliers = np.random.default_rng(0).integers(np.iinfo(np.int64).max, size=KEY_COORDINATES, dtype=np.int64)
     digits = np.rint(head * KEY_STEPS).astype(np.int64)
     return np.asarray(digits @ multipliers[: head.shape[1]], dtype=np.int64)  # overflow wraps, as a hash may
-
-
-def _check_full_dim(full_dim: int) -> int:
-    if full_dim < 1:
-        raise InvalidInputError(f"`full_dim` is {full_dim}; choose 1 or more.")
-    return full_dim

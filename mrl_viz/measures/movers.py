@@ -35,13 +35,8 @@ class RelativeMovers(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per pair, the largest relative move first."""
-        return [
-            {
-                "left": left, "right": right, "full": full, "truncated": here, "drift": here - full,
-                "local_median_drift": around, "relative_move": move,
-            }
-            for left, right, full, here, around, move in self.pairs
-        ]  # fmt: skip
+        names = ("left", "right", "full", "truncated", "local_median_drift", "relative_move")
+        return [dict(zip(names, pair)) | {"drift": pair[3] - pair[2]} for pair in self.pairs]
 
     def takeaway(self) -> str:
         """One sentence: the largest relative move beside an ordinary one."""
@@ -70,10 +65,8 @@ class FlippedTriples(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per listed triple, the clearest first."""
-        return [
-            {"text": text, "a": a, "b": b, "margin_full": before, "margin_truncated": after}
-            for text, a, b, before, after in self.flips
-        ]
+        names = ("text", "a", "b", "margin_full", "margin_truncated")
+        return [dict(zip(names, flip)) for flip in self.flips]
 
     def takeaway(self) -> str:
         """One sentence: how often the nearer of two items changes, and the clearest case."""

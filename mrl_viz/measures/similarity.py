@@ -131,8 +131,7 @@ class SimilarityDensity(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One record: the numbers beside the picture."""
-        names = ("dim", "n_pairs", "spearman", "bias", "spread", "slope", "intercept", "r2", "residual_spread")
-        return [{name: getattr(self, name) for name in names}]
+        return [{name: value for name, value in vars(self).items() if name not in ("full_dim", "counts", "edges")}]
 
     def takeaway(self) -> str:
         """One sentence: the move, what a rescaling mends, and the rank agreement that is left."""
