@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+import numpy.typing as npt
 
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded, embed
@@ -18,6 +19,12 @@ from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels
 from mrl_viz.tasks.evaluation import evaluate
 from mrl_viz.truncation import normalize, parse_dims
+
+
+def own_topic(topics: npt.NDArray[np.str_], lists: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> float:
+    """The share of what is in the lists but not in the others that has the topic of the text whose list it is."""
+    is_other = ~(lists[:, :, None] == others[:, None, :]).any(axis=2)
+    return float((topics[lists] == topics[:, None])[is_other].mean())
 
 
 def report(vectors: Embedded, k: int) -> None:
@@ -33,14 +40,17 @@ def report(vectors: Embedded, k: int) -> None:
     cosines = (normalize(vectors.matrix) @ normalize(vectors.matrix).T)[np.triu_indices(len(vectors.matrix), 1)]
     print(f"\n{vectors.model} on {vectors.corpus.name}: {len(vectors.matrix):,} texts, {len(vectors.queries)} queries; "
           f"largest cosine of two texts {cosines.max():.2f}, {(cosines > 0.95).mean():.2%} above .95\n")  # fmt: skip
-    print(
-        f"| dims | neighbors kept (top {k}) | nDCG@10 | of full width | {' | '.join(f'{name}s right' for name in right)} |"
-    )
+    print(f"| dims | same neighbors | nDCG@10 | of full width | {' | '.join(f'{name}s right' for name in right)} |")
     print("|---|---|---|---|" + "---|" * len(right))
     for level, dim in enumerate(sweep.dims):
         at = ndcg.dims.index(dim)
         cells = [f"{overlap[level]:.0%}", f"{ndcg.value[at]:.3f}", f"{ndcg.retention[at]:.0%}"]
         print(f"| {dim} | {' | '.join(cells + [f'{values[level]:.1%}' for values in right.values()])} |")
+    topics = np.asarray(vectors.corpus.labels["topic"])
+    print("\nOf the neighbors lost and of those in their places, of the text's own topic:")
+    for level, dim in enumerate(sweep.dims[:-1]):
+        lost = own_topic(topics, sweep.indices[-1], sweep.indices[level])
+        print(f"{dim} dims: {lost:.0%} and {own_topic(topics, sweep.indices[level], sweep.indices[-1]):.0%}")
 
 
 def main() -> None:

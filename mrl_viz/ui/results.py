@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from mrl_viz.analysis import Analysis, analyse
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.data.reading import read_corpus
+from mrl_viz.data.samples import SAMPLES
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.embedded import with_queries as searched_with
 from mrl_viz.embedding.encoders import revision_of
@@ -29,10 +30,10 @@ MOST_EMBEDDED = 6
 PROGRESS_EVERY_S = 0.1
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def sample() -> Corpus:
-    """The sample corpus, read once per server."""
-    return read_corpus("sample")
+@st.cache_resource(max_entries=len(SAMPLES), show_spinner=False)
+def sample(word: str = "sample") -> Corpus:
+    """A sample corpus by its word, read once per server."""
+    return read_corpus(word)
 
 
 def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:

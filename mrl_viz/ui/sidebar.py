@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mrl_viz.data.corpus import Corpus
+from mrl_viz.data.samples import SAMPLES
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import errors_shown
 from mrl_viz.ui.models import DEFAULT_MODEL, model_names, refuse_paid_models
@@ -23,7 +24,7 @@ def sidebar() -> None:
             st.session_state[name] = st.session_state.pop(f"next_{name}")
     area = st.empty()
     own = own_corpus()
-    options = ["sample", "mine"] if own else ["sample"]
+    options = [*SAMPLES, "mine"] if own else [*SAMPLES]
     if st.session_state.get("data") not in options:
         st.session_state.pop("data", None)
     # What goes wrong is said on the page, which is empty then, and not under the sidebar's fold.
@@ -31,7 +32,7 @@ def sidebar() -> None:
         # The width is what everybody moves: it stands first, though it depends on what comes below.
         first = st.container()
         data = st.selectbox("Data", options, key="data", bind="query-params", format_func=_data_label)
-        corpus = own if data == "mine" and own is not None else sample()
+        corpus = own if data == "mine" and own is not None else sample(data)
         model = _model_choice(corpus)
         refuse_paid_models(model)
         vectors = embedded(corpus, model, area)
@@ -46,7 +47,7 @@ def sidebar() -> None:
         k = _slider_k(most_k)
         with first:
             focus = _focus(dims, vectors.matryoshka_dims or ())
-        source = own_source() if corpus is own else Source("sample")
+        source = own_source() if corpus is own else Source(data)
         workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
         st.session_state[WORKSPACE_KEY] = workspace
         selection_panel(workspace, result_or_none(workspace))
@@ -56,8 +57,10 @@ def _data_label(option: str) -> str:
     own = own_corpus()
     if option == "mine" and own:
         return own.name
-    column, values = next(iter(sample().labels.items()))
-    return f"Sample: {sample().n_items:,} texts, {len(set(values))} {column}s"
+    corpus = sample(option)
+    column, values = next(iter(corpus.labels.items()))
+    kind = option.partition(":")[2]
+    return f"Sample{kind and f' ({kind})'}: {corpus.n_items:,} texts, {len(set(values))} {column}s"
 
 
 def _model_choice(corpus: Corpus) -> str:

@@ -134,3 +134,13 @@ def test_stopping_an_embedding_keeps_what_is_finished(app, monkeypatch):
     app.button(key="continue_embedding").click().run()
     assert not app.exception and not app.warning
     assert app.metric[0].label.startswith("Kept at")
+
+
+def test_the_hard_sample_is_a_choice_of_data(app):
+    """Either sample can be chosen; what is measured, and the code to repeat it, are of the one that was."""
+    data = app.selectbox(key="data")
+    assert data.options == ["Sample: 1,280 texts, 10 domains", "Sample (hard): 480 texts, 8 domains"]
+    data.set_value("sample:hard").run()
+    assert not app.exception and not app.error
+    workspace = app.session_state["workspace"]
+    assert workspace.corpus.n_items == 480 and workspace.source.file == "sample:hard"
