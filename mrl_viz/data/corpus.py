@@ -148,7 +148,6 @@ def corpus_from_texts(
     first: dict[str, int] = {}
     for row in filled:
         first.setdefault(texts[row], row)
-    n_duplicates = len(filled) - len(first)
     kept = filled if keep_duplicates else sorted(first.values())
     if not kept:
         raise EmptyInputError(f"`{name}` has {n_rows} rows and no text in them; give at least two texts.")
@@ -159,23 +158,27 @@ def corpus_from_texts(
         raise InvalidInputError(
             f"`{name}` has a text of {longest:,} characters; the limit is {MOST_CHARACTERS:,}, so split it."
         )
+    counts = {"n_empty": len(texts) - len(filled), "n_duplicates": len(filled) - len(first)}
+    counts |= {"n_rows": n_rows, "n_truncated_by_limit": n_rows - len(texts)}
+    return _of_rows(kept, [texts[row] for row in kept], name, ids, labels, notes, counts)
+
+
+def _of_rows(
+    rows: Sequence[int],
+    texts: Sequence[str],
+    name: str,
+    ids: Sequence[str] | None,
+    labels: Mapping[str, Sequence[str | None]] | None,
+    notes: Sequence[str],
+    counts: Mapping[str, int],
+) -> Corpus:
+    """The corpus of some rows, whose texts are given; without ids they are called by their number."""
+    columns = {column: tuple(values[row] for row in rows) for column, values in (labels or {}).items()}
+    longest = max(map(len, texts))
     check = DataCheck(
-        n_rows=n_rows,
-        n_empty=len(texts) - len(filled),
-        n_duplicates=n_duplicates,
-        n_items=len(kept),
-        n_truncated_by_limit=n_rows - len(texts),
-        longest_chars=longest,
-        label_columns=tuple(labels or ()),
-        notes=tuple(notes),
+        n_items=len(rows), longest_chars=longest, label_columns=tuple(columns), notes=tuple(notes), **counts
     )
-    return Corpus(
-        name=name,
-        texts=tuple(texts[row] for row in kept),
-        ids=tuple(str(ids[row]) if ids is not None else str(row) for row in kept),
-        check=check,
-        labels={column: tuple(values[row] for row in kept) for column, values in (labels or {}).items()},
-    )
+    return Corpus(name, tuple(texts), tuple(str(row if ids is None else ids[row]) for row in rows), check, columns)
 
 
 def corpus_from_vectors(
@@ -213,25 +216,10 @@ def corpus_from_vectors(
     if n_zero:
         notes.append(f"{n_zero} vectors are all zero; their similarity with everything is 0.")
     n_items = len(array)
+    counts = {"n_empty": 0, "n_duplicates": n_items - len(np.unique(array, axis=0))}
+    counts |= {"n_rows": n_rows, "n_truncated_by_limit": n_rows - n_items}
     shown = [f"{unnamed} {row}" for row in range(n_items)]
-    check = DataCheck(
-        n_rows=n_rows,
-        n_empty=0,
-        n_duplicates=n_items - len(np.unique(array, axis=0)),
-        n_items=n_items,
-        n_truncated_by_limit=n_rows - n_items,
-        longest_chars=max(map(len, shown)),
-        label_columns=tuple(labels or ()),
-        notes=tuple(notes),
-    )
-    corpus = Corpus(
-        name=name,
-        texts=tuple(shown),
-        ids=tuple(map(str, range(n_items) if ids is None else ids[:n_items])),
-        check=check,
-        labels={column: tuple(values[:n_items]) for column, values in (labels or {}).items()},
-        embeddings=array,
-    )
+    corpus = replace(_of_rows(range(n_items), shown, name, ids, labels, notes, counts), embeddings=array)
     if texts is None:
         return corpus
     _check_texts(name, n_rows, len(texts))
@@ -369,15 +357,14 @@ def with_retrieval(
 
 
 def same_items(corpora: Sequence[Corpus]) -> tuple[Corpus, ...]:
-    """The corpora of several models' vectors of the same items, to be compared: what one knows of them, all know.
+    """Several models' vectors of the same items, to be compared: what one file knows of them, all know.
 
     Texts, ids, labels, scored pairs, names of queries and judgements are those of the first that has them; rows belong
     together by their order. A corpus without queries stays without.
 
     Raises
     ------
-    InvalidInputError : a corpus without vectors, other texts, or two of one name. ShapeError : another number of rows
-    or queries.
+    InvalidInputError : a corpus without vectors, other texts, or two of one name. ShapeError : other numbers of rows.
     """
     first = corpora[0]
     searched = [corpus for corpus in corpora if corpus.query_ids] or [first]

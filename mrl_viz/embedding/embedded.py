@@ -27,10 +27,10 @@ Progress = Callable[[int, int], None]
 class Embedded:
     """A corpus with its embeddings at full width.
 
-    `matrix` : float32 of shape (n_items, full_dim). `queries` : (n_queries, full_dim), of its queries; None where there are
-    none or they were left out. `seconds` : what embedding took, 0 for ready vectors. `identity` : of the
-    model, see `model_identity`. `max_tokens` : what the model reads of a text, None for all of it; `n_overlong` : texts
-    with more tokens than that. `encoder` : the model, where it was given as an object and not by its name.
+    `matrix` : float32 of shape (n_items, full_dim). `queries` : (n_queries, full_dim), None where there are none or
+    they were left out. `seconds` : what embedding took, 0 for ready vectors. `identity` : see `model_identity`.
+    `max_tokens` : what the model reads of a text, None for all of it; `n_overlong` : texts with more tokens than that.
+    `encoder` : the model, where it was given as an object and not by its name.
     """
 
     corpus: Corpus

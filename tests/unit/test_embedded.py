@@ -15,6 +15,7 @@ from mrl_viz.analysis import analyse
 from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_retrieval
 from mrl_viz.data.corpus import with_queries as searched_with
 from mrl_viz.data.reading import read_corpus
+from mrl_viz.decide.search import search
 from mrl_viz.embedding import encoder as encoder_module
 from mrl_viz.embedding.embedded import embed, embed_texts, with_queries
 from mrl_viz.embedding.encoders import CallableEncoder, as_encoder, load_encoder, revision_of
@@ -323,6 +324,8 @@ def test_embed_takes_a_function(judged):
     assert embed(judged, lengths).fingerprint == embedded.fingerprint
     assert len(asked) == 2 * (len(TEXTS) + len(QUERIES))
     assert embed(judged, lambda texts: np.ones((len(texts), 2))).fingerprint != embedded.fingerprint
+    assert search(embedded, "two words", k=1).indices.shape == (1, 1)
+    assert asked[-1] == "two words"
     later = with_queries(embed(judged, lengths, queries=()))
     np.testing.assert_array_equal(later.queries, embedded.queries)
     assert not any(Path(os.environ["MRL_VIZ_CACHE"]).rglob("*.sqlite"))

@@ -150,8 +150,8 @@ def test_revision_of_a_folder_changes_with_its_files(static_folder):
 def test_layer_norm_before_truncation_equals_torch(wordllama):
     """A model whose card asks for it gives layer-normed vectors at full width."""
     fields = {name: getattr(wordllama, name) for name in (
-        "name", "revision", "full_dim", "matryoshka_dims", "query_prompt", "document_prompt", "max_tokens", "batch_size",
-        "model",
+        "name", "revision", "full_dim", "matryoshka_dims", "query_prompt", "document_prompt", "max_tokens",
+        "batch_size", "model",
     )}  # fmt: skip
     normed = SentenceTransformerEncoder(**fields, pre_truncation="layer_norm").encode(TEXTS)
     plain = torch.from_numpy(wordllama.encode(TEXTS))

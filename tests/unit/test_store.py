@@ -22,8 +22,8 @@ from mrl_viz.errors import CancelledError, DimensionError, StoreError
 TEXTS = [f"text number {n} about {topic}" for n in range(40) for topic in ("rivers", "bread", "tax")]
 SMALL_BATCH = 16
 
-# A run that can be watched: it says what it encodes and stops for good at the moment it is told, to be killed there. The
-# third batch is the one that suffers.
+# A run that can be watched: it says what it encodes and stops for good at the moment it is told, to be killed there.
+# The third batch is the one that suffers.
 CHILD = """
 import json, sqlite3, sys, time
 import numpy as np
