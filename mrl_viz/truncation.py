@@ -171,12 +171,7 @@ class PrefixEnergy(Result):
 
 
 def prefix_energy(embeddings: npt.ArrayLike, dims: Iterable[int]) -> PrefixEnergy:
-    """The share ‖x[:m]‖²/‖x‖² of each item at each width, summarised over items; a zero vector keeps 0.
-
-    Parameters
-    ----------
-    embeddings : array_like of shape (n_items, full_dim)
-    dims : widths in 1..full_dim
+    """The share ‖x[:m]‖²/‖x‖² of each item (n_items, full_dim) at each width, over items; a zero vector keeps 0.
 
     Raises
     ------
@@ -190,10 +185,5 @@ def prefix_energy(embeddings: npt.ArrayLike, dims: Iterable[int]) -> PrefixEnerg
     blocks = [np.einsum("ij,ij->i", array[:, a:b], array[:, a:b], dtype=np.float64) for a, b in zip(starts, dims)]
     energy = np.minimum(np.cumsum(blocks, axis=0), 1.0)
     low, high = np.percentile(energy, [5, 95], axis=1)
-    return PrefixEnergy(
-        dims=dims,
-        mean=tuple(energy.mean(axis=1).tolist()),
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
-        n_zero=tuple((energy < ZERO_PREFIX_ENERGY).sum(axis=1).tolist()),
-    )
+    n_zero = (energy < ZERO_PREFIX_ENERGY).sum(axis=1)
+    return PrefixEnergy(dims, *(tuple(row.tolist()) for row in (energy.mean(axis=1), low, high, n_zero)))

@@ -51,12 +51,7 @@ class VectorAnatomy(Result):
     norm_after: tuple[float, ...]
 
     def cut(self, dim: int) -> FloatVector:
-        """The first `dim` coordinates of the unit vector, not renormalised, shape (dim,).
-
-        Raises
-        ------
-        DimensionError : `dim` is outside 1..full_dim.
-        """
+        """The first `dim` coordinates of the unit vector, not renormalised, shape (dim,); as `short` raises."""
         (dim,) = check_dims([dim], self.full_dim)
         return self.coordinates[:dim].copy()
 
@@ -193,17 +188,9 @@ class ShortVectorAgreement(Result):
 def vector_anatomy(
     vector: npt.ArrayLike, *, dims: Iterable[int], bytes_per_coordinate: int = BYTES_PER_FLOAT32
 ) -> VectorAnatomy:
-    """One vector as nested prefixes: bytes, energy kept, and norm before and after renormalising.
+    """One vector (full_dim,), rescaled to unit length, as nested prefixes: bytes, energy, norm before and after rescaling.
 
-    Parameters
-    ----------
-    vector : array_like of shape (full_dim,)
-    dims : widths in 1..full_dim; the full width is added
-    bytes_per_coordinate : of the stored vector, 4 for float32
-
-    Returns
-    -------
-    VectorAnatomy : of the vector rescaled to unit length, since cosine does not see its norm.
+    `bytes_per_coordinate` : of the stored vector, 4 for float32. The full width is added to `dims`.
 
     Raises
     ------
@@ -231,16 +218,9 @@ def vector_anatomy(
 
 
 def pair_by_width(left: npt.ArrayLike, right: npt.ArrayLike, *, dims: Iterable[int] | None = None) -> PairByWidth:
-    """Cosine of two vectors at each width, and what it reads when the prefixes are not renormalised.
+    """Cosine of two vectors (full_dim,) at each width, and what it reads when the prefixes are not renormalised.
 
-    Parameters
-    ----------
-    left, right : array_like of shape (full_dim,); the same vector twice is fine
-    dims : widths in 1..full_dim, the full width is added; None takes every width 1..full_dim
-
-    Returns
-    -------
-    PairByWidth
+    The full width is added to `dims`; None takes every width.
 
     Raises
     ------
@@ -260,26 +240,16 @@ def pair_by_width(left: npt.ArrayLike, right: npt.ArrayLike, *, dims: Iterable[i
     norms = np.sqrt(energies.prod(axis=0))[last]
     without_direction = (energies.min(axis=0) < ZERO_PREFIX_ENERGY)[last]
     return PairByWidth(
-        dims=dims,
-        full_dim=full_dim,
-        cosine=tuple(pair_similarities(left, right, dims)[:, 0].tolist()),
-        dot_product=tuple(np.clip(dots, -1, 1).tolist()),
-        norm_product=tuple(np.minimum(norms, 1).tolist()),
+        dims, full_dim, tuple(pair_similarities(left, right, dims)[:, 0].tolist()),
+        tuple(np.clip(dots, -1, 1).tolist()), tuple(np.minimum(norms, 1).tolist()),
         n_without_direction=dims[int(without_direction.sum()) - 1] if without_direction.any() else 0,
-    )
+    )  # fmt: skip
 
 
 def api_short_vs_local_short(api: npt.ArrayLike, local: npt.ArrayLike) -> ShortVectorAgreement:
-    """How well a locally truncated vector agrees with the one an API gave for `dimensions=m`: MAPE, wMAPE and cosine.
+    """How well a locally truncated vector (m,) agrees with the one an API gave for `dimensions=m`, in float64.
 
-    Parameters
-    ----------
-    api : array_like of shape (m,), the reference
-    local : array_like of shape (m,), a local prefix, renormalised or (the mistake to look for) not
-
-    Returns
-    -------
-    ShortVectorAgreement : computed in float64; dead coordinates are left out of MAPE and counted.
+    `local` may be renormalised or, the mistake to look for, not. Dead coordinates are left out of MAPE and counted.
 
     Raises
     ------
@@ -298,18 +268,9 @@ def api_short_vs_local_short(api: npt.ArrayLike, local: npt.ArrayLike) -> ShortV
             mape, median = _finite(errors.mean()), _finite(np.median(errors))
             wmape = _finite(np.abs(a - b).sum() / np.abs(a).sum())
     unit_a, unit_b = normalize(a[None])[0], normalize(b[None])[0]
-    return ShortVectorAgreement(
-        dim=len(a),
-        mape=mape,
-        median_ape=median,
-        wmape=wmape,
-        cosine=float(np.clip(unit_a @ unit_b, -1, 1)),
-        api_norm=_norm(a),
-        local_norm=_norm(b),
-        dead=tuple(int(j) for j in np.flatnonzero(is_dead)),
-        api=a,
-        local=b,
-    )
+    dead = tuple(np.flatnonzero(is_dead).tolist())
+    cosine = float(np.clip(unit_a @ unit_b, -1, 1))
+    return ShortVectorAgreement(len(a), mape, median, wmape, cosine, _norm(a), _norm(b), dead, a, b)
 
 
 def _as_row(vector: npt.ArrayLike, name: str) -> FloatVector:

@@ -133,17 +133,9 @@ def similarity_matrices(
     elif order == "cluster":
         arranged = _by_cluster(cosines[-1])
     full, truncated = (cosines[level][np.ix_(arranged, arranged)] for level in (-1, 0))
+    shown = tuple(int(item) for item in items[arranged])
     return SimilarityMatrices(
-        dim=dims[0],
-        full_dim=full_dim,
-        n_items=n_items,
-        seed=seed,
-        order=order,
-        items=tuple(int(item) for item in items[arranged]),
-        groups=groups,
-        full=full,
-        truncated=truncated,
-        difference=truncated - full,
+        dims[0], full_dim, n_items, seed, order, shown, groups, full, truncated, difference=truncated - full
     )
 
 

@@ -48,16 +48,10 @@ class SpaceAgreement(Result):
 
 
 def linear_cka(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
-    """Linear centred kernel alignment of two sets of vectors for the same items, in [0, 1].
+    """Linear centred kernel alignment of vectors (n_items, left_dim) and (n_items, right_dim) of the same items.
 
-    Parameters
-    ----------
-    left, right : array_like of shape (n_items, left_dim) and (n_items, right_dim)
-
-    Returns
-    -------
-    float : ‖X_cᵀ Y_c‖² / (‖X_cᵀ X_c‖ ‖Y_cᵀ Y_c‖), Frobenius norms, centred columns; 1 when both sides are constant and
-        0 when only one is.
+    ‖X_cᵀ Y_c‖² / (‖X_cᵀ X_c‖ ‖Y_cᵀ Y_c‖), Frobenius norms, centred columns, in [0, 1]; 1 when both sides are constant and
+    0 when only one is.
 
     Raises
     ------
@@ -77,13 +71,7 @@ def linear_cka(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
 
 
 def space_agreement(embeddings: npt.ArrayLike, *, dims: Iterable[int], seed: int = 0) -> SpaceAgreement:
-    """Linear CKA and RSA of every width with the full width, over seeded samples of rows.
-
-    Parameters
-    ----------
-    embeddings : array_like of shape (n_items, full_dim), n_items >= 2
-    dims : widths in 1..full_dim; the full width is added
-    seed : of the samples
+    """Linear CKA and RSA of every width and the full one with the full width, over seeded samples of two rows or more.
 
     Raises
     ------
@@ -169,11 +157,7 @@ class Geometry(Result):
 
 
 def hubness(sweep: Sweep) -> Hubness:
-    """Skewness of k-occurrence, share of anti-hubs and the greatest hub at every swept width.
-
-    Returns
-    -------
-    Hubness : the skewness is 0 where every item is in equally many lists.
+    """Skewness of k-occurrence, 0 where every item is in equally many lists, anti-hubs and the greatest hub at each width.
 
     Source: Radovanović, Nanopoulos & Ivanović 2010, "Hubs in space", JMLR 11.
     """
@@ -189,17 +173,11 @@ def hubness(sweep: Sweep) -> Hubness:
 
 
 def geometry(embeddings: npt.ArrayLike, *, dims: Iterable[int], seed: int = 0) -> Geometry:
-    """Anisotropy and participation ratio of the renormalised prefixes at each width, over a seeded sample of rows.
-
-    Parameters
-    ----------
-    embeddings : array_like of shape (n_items, full_dim), n_items >= 2
-    dims : widths in 1..full_dim; the full width is added
-    seed : of the sample
+    """Anisotropy and participation ratio of the renormalised prefixes at each width, over a sample as above.
 
     Raises
     ------
-    DimensionError, ShapeError, EmptyInputError : unusable rows or widths, or fewer than two rows.
+    DimensionError, ShapeError, EmptyInputError : as in `space_agreement`.
 
     Source: anisotropy: Ethayarajh 2019, arXiv:1909.00512, section 3; participation ratio (Σλ)²/Σλ² of the covariance:
     Gao et al. 2017, "A theory of multineuronal dimensionality, dynamics and measurement".
