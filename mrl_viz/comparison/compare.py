@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.comparison.neighbors import Lists, neighbor_lists
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
 from mrl_viz.data.corpus import same_items
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, PairedEstimate, bootstrap, paired_bootstrap
-from mrl_viz.measures.lists import shared_share
+from mrl_viz.measures.lists import Indices, neighbor_lists, shared_share
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
 from mrl_viz.sweep import check_k
@@ -266,10 +265,10 @@ def _measure_model(
     calibration: Rows,
     judge: Task | None,
     step: Callable[[], None],
-) -> tuple[Lists, Floats, Floats]:
+) -> tuple[Indices, Floats, Floats]:
     """float32 lists (n_dims, n_rows, k); overlap (n_points, n_rows), quality (n_points, n_judged), dtype by dtype."""
     queries = (one.matrix if one.queries is None or own is not None else one.queries)[rows]
-    lists = neighbor_lists(one.matrix, queries, own, dims, k)
+    lists = neighbor_lists(one.matrix, queries, dims, k, own=own)
     shares = list(shared_share(lists, lists[-1]))
     values = [judge.measure(one.matrix, judge.asking(one), dims)] if judge else []
     step()
@@ -277,7 +276,7 @@ def _measure_model(
         for dim in dims:
             quantizer = fit_quantizer(one.matrix[calibration], dim, dtype)
             stored = quantizer.decode(quantizer.encode(one.matrix))
-            shares.append(shared_share(neighbor_lists(stored, queries[:, :dim], own, (dim,), k)[0], lists[-1]))
+            shares.append(shared_share(neighbor_lists(stored, queries[:, :dim], (dim,), k, own=own)[0], lists[-1]))
             if judge:
                 values.append(judge.measure(stored, judge.asking(one), (dim,)))
             step()
@@ -336,7 +335,7 @@ def _models(
     return tuple(models)
 
 
-def _agreement(lists: Sequence[Lists], widths: Sequence[tuple[int, ...]], seed: int) -> tuple[ModelAgreement, ...]:
+def _agreement(lists: Sequence[Indices], widths: Sequence[tuple[int, ...]], seed: int) -> tuple[ModelAgreement, ...]:
     """N2O at the widths that all models have, and at full width."""
     common = sorted(set.intersection(*map(set, widths)))
     return tuple(
@@ -345,7 +344,7 @@ def _agreement(lists: Sequence[Lists], widths: Sequence[tuple[int, ...]], seed: 
     )
 
 
-def _agreement_of(dim: int | None, lists: Sequence[Lists], seed: int) -> ModelAgreement:
+def _agreement_of(dim: int | None, lists: Sequence[Indices], seed: int) -> ModelAgreement:
     pairs = list(combinations(range(len(lists)), 2))
     found = dict(zip(pairs, bootstrap(np.stack([shared_share(lists[a], lists[b]) for a, b in pairs]), seed=seed)))
     models = range(len(lists))

@@ -1,26 +1,23 @@
-"""Neighbor lists from stored codes, what two lists share, and the neighbors of one text by every model side by side."""
+"""The neighbors of one text by every model, side by side."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mrl_viz.comparison.results import ModelComparison
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.lists import NeighborChanges, neighbor_changes, without_own
-from mrl_viz.sweep import nested_sweep
-from mrl_viz.truncation import FloatMatrix, check_dims
-
-Lists = npt.NDArray[np.integer[Any]]
+from mrl_viz.measures.lists import NeighborChanges, neighbor_changes, neighbor_lists
+from mrl_viz.result import Result
+from mrl_viz.truncation import check_dims
 
 
 @dataclass(frozen=True)
-class ModelNeighbors:
+class ModelNeighbors(Result):
     """One model's neighbors of a text at `dim`, the width asked for or its own full width where that is smaller."""
 
     model: str
@@ -30,7 +27,7 @@ class ModelNeighbors:
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class SideBySide(Result):
     """The neighbors of one text by every model: what each keeps, loses and gains at a width, and what they share.
 
     `item` : position of the text, or of the query where `is_self` is false. `shared` : items among the neighbors of
@@ -46,26 +43,16 @@ class SideBySide:
 
     def rows(self, texts: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """One record per model and neighbor: item, change, ranks from 1, and how many models have it at this width."""
-        here = Counter(item for model in self.models for item, _, rank in _entries(model.changes) if rank is not None)
+        here = Counter(item for model in self.models for item, *_ in (*model.changes.kept, *model.changes.gained))
         return [
-            {
-                "model": model.model,
-                "dim": model.dim,
-                "change": change,
-                "rank_full": rank_full,
-                "rank": rank,
-                "item": item,
-            }
+            {"model": model.model, "dim": model.dim, "change": change}
+            | {"rank_full": rank_full, "rank": rank, "item": item}
             | ({} if texts is None else {"text": texts[item]})
             | {"n_models": here[item]}
             for model in self.models
             for change in ("kept", "lost", "gained")
             for item, rank_full, rank in getattr(model.changes, change)
         ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
 
     def takeaway(self) -> str:
         """One sentence: how much each model keeps of its own neighbors, and how many all models agree on."""
@@ -92,17 +79,16 @@ def neighbors_side_by_side(comparison: ModelComparison, item: int, dim: int) -> 
     """
     embedded = comparison.embedded
     (dim,) = check_dims([dim], max(one.full_dim for one in embedded))
-    first = embedded[0]
-    n_queries = len(first.matrix if comparison.is_self or first.queries is None else first.queries)
+    asked = [one.matrix if comparison.is_self or one.queries is None else one.queries for one in embedded]
+    n_queries = len(asked[0])
     if not 0 <= item < n_queries:
         what = "texts" if comparison.is_self else "queries"
         raise InvalidInputError(f"`item` is {item} but there are {n_queries} {what}; choose 0 to {n_queries - 1}.")
     own = np.array([item]) if comparison.is_self else None
     found, here, full = [], [], []
-    for model, one in zip(comparison.models, embedded):
+    for model, one, queries in zip(comparison.models, embedded, asked):
         dims = tuple(sorted({min(dim, one.full_dim), one.full_dim}))
-        query = (one.matrix if own is not None or one.queries is None else one.queries)[item : item + 1]
-        lists = neighbor_lists(one.matrix, query, own, dims, comparison.k)
+        lists = neighbor_lists(one.matrix, queries[item : item + 1], dims, comparison.k, own=own)
         changes = replace(neighbor_changes(lists, dims, 0, dims[0]), item=item)
         found.append(ModelNeighbors(model.name, dims[0], one.full_dim, changes))
         here.append(set(lists[0, 0].tolist()))
@@ -115,16 +101,3 @@ def neighbors_side_by_side(comparison: ModelComparison, item: int, dim: int) -> 
         shared=tuple(sorted(set.intersection(*here))),
         shared_full=tuple(sorted(set.intersection(*full))),
     )
-
-
-def _entries(changes: NeighborChanges) -> tuple[tuple[int, int | None, int | None], ...]:
-    return (*changes.kept, *changes.lost, *changes.gained)
-
-
-def neighbor_lists(
-    stored: FloatMatrix, queries: FloatMatrix, own: npt.NDArray[np.int64] | None, dims: Sequence[int], k: int
-) -> Lists:
-    """The k nearest stored vectors of each query at each width, (n_dims, n_queries, k), without its `own` row."""
-    if own is None:
-        return nested_sweep(stored, queries, dims=dims, k=k).indices
-    return without_own(nested_sweep(stored, queries, dims=dims, k=k + 1).indices, own)

@@ -20,8 +20,8 @@ class ComparedModel(Result):
     """One of the models, in full; what is not known is None.
 
     `size_mb` : weights in megabytes, from the catalogue. `embed_seconds` : what getting the vectors took, from the
-    store where it had them. `texts_per_second` : measured encode speed. `quality` : at full width in float32. `behind` :
-    the same less the best model's, from common resamples.
+    store where it had them. `texts_per_second` : measured encode speed. `quality` : at full width in float32.
+    `behind` : the same less the best model's, from common resamples.
     """
 
     name: str
@@ -183,8 +183,8 @@ class ModelComparison(Result):
         full = self.agreement_at()
         a, b = min(combinations(range(len(self.models)), 2), key=lambda pair: full.overlap[pair[0]][pair[1]].value)
         return (
-            f"In full, {self.models[a].name} and {self.models[b].name} share {full.overlap[a][b]:.0%} of their {self.k} "
-            f"nearest neighbors (chance {self.chance:.1%})."
+            f"In full, {self.models[a].name} and {self.models[b].name} share {full.overlap[a][b]:.0%} of their "
+            f"{self.k} nearest neighbors (chance {self.chance:.1%})."
         )
 
     def takeaway(self) -> str:

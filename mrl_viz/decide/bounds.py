@@ -52,7 +52,7 @@ def simultaneous_lower_bounds(
     Raises
     ------
     EmptyInputError : no plans or no queries. ShapeError : lengths differ.
-    InvalidInputError : `confidence` outside (0, 1), `copies` below 1, or `full` (or its correlation) not above 0, so that it has no share.
+    InvalidInputError : `confidence` outside (0, 1), `copies` below 1, or `full` (or its correlation) not above 0.
 
     Source: for one plan Gaffke 2005, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a
     nonnegative variable", as in Phan, Thomas & Learned-Miller 2021, arXiv:2106.03163; for one yes-or-no value it is
@@ -85,8 +85,7 @@ def quality(values: npt.ArrayLike, full: npt.ArrayLike | None = None, gold: npt.
     EmptyInputError, ShapeError, InvalidInputError : as there.
     """
     rows, base, judged = _checked(values, full, gold)
-    weights = np.full((1, rows.shape[1]), 1 / rows.shape[1])
-    return np.asarray(_weighted_quality(weights, rows, base, judged)[0])
+    return np.asarray(_weighted_quality(_even(rows.shape[1]), rows, base, judged)[0])
 
 
 def drawn_quality(
@@ -145,13 +144,10 @@ def _checked(
         raise EmptyInputError("`values` holds no plan or no query; measure at least one of each.")
     if gold is not None and full is None:
         raise InvalidInputError("`gold` is given without `full`; give the values at full width too.")
-    checked: list[Floats | None] = []
-    for name, given in (("full", full), ("gold", gold)):
-        row = None if given is None else np.asarray(given, dtype=np.float64)
-        if row is not None and row.shape != (rows.shape[1],):
+    base, judged = (None if given is None else np.asarray(given, dtype=np.float64) for given in (full, gold))
+    for name, row in (("full", base), ("gold", judged)):
+        if row is not None and row.shape != rows.shape[1:]:
             raise ShapeError(f"`{name}` has shape {row.shape} for {rows.shape[1]} queries; give one value each.")
-        checked.append(row)
-    base, judged = checked
     if base is not None:
         level = base.mean() if judged is None else float(_correlations(_even(len(base)), base[None], judged)[0, 0])
         if level <= 0:

@@ -1,17 +1,17 @@
-"""Every plan worth considering, measured once: quality of each query, bytes and milliseconds. Choosing is then instant."""
+"""Every plan worth considering, measured once: quality of each query, bytes, milliseconds. Choosing is then instant."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrl_viz.decide.bounds import Floats, quality, simultaneous_lower_bounds
-from mrl_viz.decide.metrics import Metric, Target, find_target, parse_metric
-from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.decide.metrics import Rows, find_target, parse_metric
+from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import mean_ranks
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import AnnIndex
@@ -20,7 +20,7 @@ from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
 from mrl_viz.sweep import check_k, pair_similarities
-from mrl_viz.truncation import check_dims, default_dims
+from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
@@ -69,8 +69,8 @@ class Candidates(Result):
 
     `values` : float64 of shape (n_plans, n_ks, n_queries), each query's value at every list length of `ks`.
     `full` : (n_ks, n_queries), the same at full width, where quality is a share of it; None for overlap.
-    `gold` : (n_queries,), ranks of the judged scores, for spearman only. `texts_are_queries` : there were no queries, so
-    texts search for their neighbors. `fingerprint` : of the evidence and the model.
+    `gold` : (n_queries,), ranks of the judged scores, for spearman only. `texts_are_queries` : there were no queries,
+    so texts search for their neighbors. `fingerprint` : of the evidence and the model.
     """
 
     metric: str
@@ -109,36 +109,13 @@ class Candidates(Result):
     @cached_property
     def lower_bounds(self) -> Floats:
         """Its 95 % lower bounds, simultaneous over plans, shape (n_plans, n_ks)."""
-        return self._at_every_k(
-            lambda values, full, gold: simultaneous_lower_bounds(values, full, gold=gold, seed=self.seed)
-        )
+        return self._at_every_k(partial(simultaneous_lower_bounds, seed=self.seed))
 
     @cached_property
     def bounds_with_more(self) -> Floats:
         """The lower bounds at k if there were `MORE` times as many queries like these, shape (n_plans,)."""
-        return self._at_every_k(
-            lambda values, full, gold: simultaneous_lower_bounds(values, full, gold=gold, seed=self.seed, copies=MORE),
-            (self.ks.index(self.k),),
-        )[:, 0]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per plan, at the list length k."""
         level = self.ks.index(self.k)
-        return [
-            {
-                "plan": candidate.plan.label,
-                "quality": float(self.qualities[row, level]),
-                "low": float(self.lower_bounds[row, level]),
-                "p50_ms": candidate.latency.p50_ms,
-                "p95_ms": candidate.latency.p95_ms,
-                "bytes_per_vector": candidate.plan.bytes_per_vector,
-            }
-            for row, candidate in enumerate(self.candidates)
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The summary as plain data, without the values of every query."""
-        return super().to_dict() | {"plans": self.rows()}
+        return self._at_every_k(partial(simultaneous_lower_bounds, seed=self.seed, copies=MORE), [level])[:, 0]
 
     def takeaway(self) -> str:
         """One sentence: how many plans were measured on how much."""
@@ -147,15 +124,13 @@ class Candidates(Result):
             f"{self.n_items:,} texts."
         )
 
-    def _at_every_k(
-        self, measure: Callable[[Floats, Floats | None, Floats | None], Floats], levels: Sequence[int] | None = None
-    ) -> Floats:
+    def _at_every_k(self, measure: Callable[..., Floats], levels: Sequence[int] | None = None) -> Floats:
         others = self.values[:-1]
-        chosen = range(len(self.ks)) if levels is None else levels
-        result = np.ones((len(self.values), len(chosen)))
-        for column, level in enumerate(chosen if len(others) else ()):
+        levels = range(len(self.ks)) if levels is None else levels
+        result = np.ones((len(self.values), len(levels)))
+        for column, level in enumerate(levels if len(others) else ()):
             base = None if self.full is None else self.full[level]
-            result[:-1, column] = measure(others[:, level], base, self.gold)
+            result[:-1, column] = measure(others[:, level], base, gold=self.gold)
         return result
 
 
@@ -194,8 +169,9 @@ def measure_candidates(
     """
     wanted = parse_metric(metric)
     target = find_target(embedded, wanted, seed)
+    most = len(target.corpus) - (target.own is not None)
     if wanted.k is not None:
-        check_k(wanted.k, len(target.corpus) - (target.own is not None))
+        check_k(wanted.k, most)
     k = wanted.k or min(10, len(target.corpus) - 1)
     plans = candidate_plans(
         len(target.corpus), target.corpus.shape[1], k=k, dims=dims, dtypes=dtypes, kinds=kinds,
@@ -203,7 +179,43 @@ def measure_candidates(
     )  # fmt: skip
     if target.pairs is not None:
         plans = tuple(plan for plan in plans if plan.kind == "exact")
-    return _measured(embedded, wanted, k, target, plans, n_runs, seed, progress)
+    ks = tuple(sorted({1, max(1, k // 2), k, min(2 * k, most)})) if wanted.k is not None else (k,)
+    depth = target.n_voters or ks[-1]
+    index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
+    exact = build_plan(plans[-1], target.corpus, prefix_index=index)
+    full_lists = exact.search(target.queries, depth, own=target.own).indices
+    values, candidates = [], []
+    scans: dict[tuple[int, str, str], float] = {}
+    for done, (plan, built) in enumerate(_built(plans, target.corpus, index, seed), start=1):
+        if target.pairs is not None:
+            values.append(_pair_ranks(plan, target.corpus, target.pairs)[None])
+        else:
+            found = built.search(target.queries, depth, own=target.own).indices
+            values.append(target.values(found, full_lists, ks))
+        first_pass = (plan.dim, plan.dtype, plan.kind)
+        if first_pass not in scans:
+            scans[first_pass] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, min(n_runs, MOST_SCAN_RUNS), seed)
+        latency = measure_latency(partial(built.search, k=k), target.queries, n_runs=n_runs)
+        candidates.append(Candidate(plan, latency, scans[first_pass], built.nbytes))
+        if progress:
+            progress(done, len(plans))
+    stacked = np.stack(values)
+    return Candidates(
+        metric=wanted.name,
+        k=k,
+        ks=ks,
+        model=embedded.model,
+        fingerprint=embedded.fingerprint,
+        full_dim=int(target.corpus.shape[1]),
+        n_items=len(target.corpus),
+        texts_are_queries=target.own is not None,
+        candidates=tuple(candidates),
+        values=stacked,
+        full=None if wanted.kind == "overlap" else stacked[-1],
+        gold=None if target.pairs is None else mean_ranks(target.pairs[2]),
+        seed=seed,
+        notes=target.notes,
+    )
 
 
 def candidate_plans(
@@ -244,74 +256,25 @@ def candidate_plans(
     return (*(plan for plan in plans if plan != identity), identity)
 
 
-def _measured(
-    embedded: Embedded,
-    metric: Metric,
-    k: int,
-    target: Target,
-    plans: tuple[Plan, ...],
-    n_runs: int,
-    seed: int,
-    progress: Progress | None,
-) -> Candidates:
-    most = len(target.corpus) - (target.own is not None)
-    ks = tuple(sorted({1, max(1, k // 2), k, min(2 * k, most)})) if metric.k is not None else (k,)
-    depth = target.n_voters or ks[-1]
-    index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
-    exact = build_plan(plans[-1], target.corpus, prefix_index=index)
-    full_lists = exact.search(target.queries, depth, own=target.own).indices
-    values, candidates = [], []
-    scans: dict[tuple[int, str, str], float] = {}
-    for done, (plan, built) in enumerate(_built(plans, target, index, seed), start=1):
-        if target.pairs is not None:
-            values.append(_pair_ranks(plan, target, seed)[None])
-        else:
-            found = built.search(target.queries, depth, own=target.own).indices
-            values.append(target.values(found, full_lists, ks))
-        if plan.kind != "hnsw" and (plan.dim, plan.dtype, plan.kind) not in scans:
-            scans[plan.dim, plan.dtype, plan.kind] = _scan_ms(plan, min(n_runs, MOST_SCAN_RUNS), seed)
-        latency = measure_latency(lambda row, built=built: built.search(row, k), target.queries, n_runs=n_runs)  # type: ignore[misc]  # bound now
-        candidates.append(Candidate(plan, latency, scans.get((plan.dim, plan.dtype, plan.kind), 0.0), built.nbytes))
-        if progress:
-            progress(done, len(plans))
-    stacked = np.stack(values)
-    return Candidates(
-        metric=metric.name,
-        k=k,
-        ks=ks,
-        model=embedded.model,
-        fingerprint=embedded.fingerprint,
-        full_dim=int(target.corpus.shape[1]),
-        n_items=len(target.corpus),
-        texts_are_queries=target.own is not None,
-        candidates=tuple(candidates),
-        values=stacked,
-        full=None if metric.kind == "overlap" else stacked[-1],
-        gold=None if target.pairs is None else mean_ranks(target.pairs[2]),
-        seed=seed,
-        notes=target.notes,
-    )
-
-
 def _built(
-    plans: tuple[Plan, ...], target: Target, index: PrefixIndex, seed: int
+    plans: tuple[Plan, ...], corpus: FloatMatrix, index: PrefixIndex, seed: int
 ) -> Iterator[tuple[Plan, PlannedIndex]]:
     """The plans' indexes, one after another; plans with the same codes share them."""
     coded: QuantizedIndex | None = None
     for plan in plans:
         if plan.kind != "exact":
             rerank_dim = plan.rerank[0][1] if plan.rerank else None
-            yield plan, PlannedIndex(plan, AnnIndex(target.corpus, plan.kind, plan.dim, rerank_dim=rerank_dim), None)
+            yield plan, PlannedIndex(plan, AnnIndex(corpus, plan.kind, plan.dim, rerank_dim=rerank_dim), None)
         elif plan.dtype == "float32":
             yield plan, PlannedIndex(plan, index, index)
         else:
             if coded is None or (coded.dim, coded.dtype) != (plan.dim, plan.dtype):
-                coded = QuantizedIndex(target.corpus, plan.dim, plan.dtype, seed=seed)
+                coded = QuantizedIndex(corpus, plan.dim, plan.dtype, seed=seed)
             yield plan, PlannedIndex(plan, coded, index if plan.rerank else None)
 
 
 def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:
-    """p95 milliseconds per vector of a plan's first pass, on noise: the speed of a scan does not depend on what is scanned."""
+    """p95 milliseconds per vector of a plan's first pass, on noise: what is scanned does not change the speed."""
     rng = np.random.default_rng(seed)
     n_items = min(SCANNED_COORDINATES // plan.dim + 1, MOST_SCANNED_ITEMS)
     rows = rng.standard_normal((n_items, plan.dim), dtype=np.float32)
@@ -319,10 +282,8 @@ def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:
     return measure_latency(lambda row: built.search(row), rows[:n_runs], n_runs=n_runs).p95_ms / n_items
 
 
-def _pair_ranks(plan: Plan, target: Target, seed: int) -> Floats:
+def _pair_ranks(plan: Plan, corpus: FloatMatrix, pairs: tuple[Rows, Rows, Floats]) -> Floats:
     """Ranks of the pairs' cosines when both sides are stored in the plan's dtype."""
-    if target.pairs is None:
-        raise ShapeError("`target` has no pairs; choose another metric than spearman.")
-    quantizer = fit_quantizer(target.corpus, plan.dim, plan.dtype)
-    left, right = (quantizer.decode(quantizer.encode(target.corpus[side])) for side in target.pairs[:2])
+    quantizer = fit_quantizer(corpus, plan.dim, plan.dtype)
+    left, right = (quantizer.decode(quantizer.encode(corpus[side])) for side in pairs[:2])
     return mean_ranks(pair_similarities(left, right, [plan.dim])[0].astype(np.float64))

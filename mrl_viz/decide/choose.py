@@ -92,13 +92,13 @@ def choose(
 
     Raises
     ------
-    InvalidInputError : a target outside (0, 1], a budget not above 0, `n_vectors` below 1, or dtypes that leave no plan.
+    InvalidInputError : see `check_limits`; or what is left out leaves no plan.
 
     Source: own definition.
     """
     for wanted in (target, *targets):
         check_limits(wanted, n_vectors, memory_gb, latency_ms)
-    n_vectors = candidates.n_items if n_vectors is None else int(n_vectors)
+    size = candidates.n_items if n_vectors is None else int(n_vectors)
     limits = {"memory_gb": memory_gb, "latency_ms": latency_ms}
     budgets = {name: float(limit) for name, limit in limits.items() if limit is not None}
     kept = [
@@ -111,7 +111,7 @@ def choose(
             f"`dtypes` {dtypes!r} and `kinds` {kinds!r} leave no plan; choose dtypes of {list(DTYPES)}, and kinds "
             "that were measured."
         )
-    tables = [_evidence(candidates, kept, level, target, n_vectors, budgets) for level in range(len(candidates.ks))]
+    tables = [_evidence(candidates, kept, level, target, size, budgets) for level in range(len(candidates.ks))]
     evidence = tables[candidates.ks.index(candidates.k)]
     passing = sorted((row for row in evidence if row.meets_target), key=size_order)
     within = [row for row in passing if row.fits]
@@ -132,7 +132,7 @@ def choose(
         full_dim=candidates.full_dim,
         n_items=candidates.n_items,
         n_queries=candidates.n_queries,
-        n_vectors=n_vectors,
+        n_vectors=size,
         budgets=budgets,
         chosen=chosen,
         runners_up=tuple(within[1 : MOST_RUNNERS_UP + 1]),
@@ -146,7 +146,7 @@ def choose(
         sensitivity=Sensitivity(
             candidates.ks, columns, tuple(tuple(_smallest(table, column) for column in columns) for table in tables)
         ),
-        notes=_notes(candidates, chosen.plan if chosen else None, n_vectors),
+        notes=_notes(candidates, chosen.plan if chosen else None, size),
     )
 
 
@@ -155,7 +155,7 @@ def check_limits(target: float, n_vectors: float | None, memory_gb: float | None
 
     Raises
     ------
-    InvalidInputError : as in `choose`.
+    InvalidInputError : a target outside (0, 1], a budget not above 0, or `n_vectors` below 1.
     """
     if not 0 < target <= 1:
         raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.95.")
@@ -175,13 +175,12 @@ def _evidence(
     rows = []
     for candidate, own_quality, low, own in zip(chosen, qualities, lows, losses):
         size = candidate.plan.bytes_per_vector
-        gigabytes, expected = size * n_vectors / GB, candidate.expected_ms(candidates.n_items, n_vectors)
-        found = {"memory_gb": gigabytes, "latency_ms": expected}
+        needs = {"memory_gb": size * n_vectors / GB, "latency_ms": candidate.expected_ms(candidates.n_items, n_vectors)}
         beaten = ((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any()
         rows.append(
             PlanEvidence(
-                candidate.plan, float(own_quality), float(low), candidate.latency, expected, size, gigabytes,
-                fits=all(found[name] <= limit for name, limit in budgets.items()),
+                candidate.plan, float(own_quality), float(low), candidate.latency, needs["latency_ms"], size,
+                needs["memory_gb"], fits=all(needs[name] <= limit for name, limit in budgets.items()),
                 meets_target=bool(low >= target), is_on_front=not beaten,
             )
         )  # fmt: skip
@@ -200,7 +199,7 @@ def _undecided(
     chosen: PlanEvidence | None,
     target: float,
 ) -> tuple[tuple[PlanEvidence, int], ...]:
-    """Smaller plans above the target whose bound is below it, each with how many more queries would settle it."""
+    """Smaller plans above the target with a bound below it, each with how many more queries would settle it."""
     n_queries = candidates.n_queries
     waiting = [
         (row, number) for row, number in zip(evidence, kept)
@@ -240,7 +239,7 @@ def times_as_many(gap: float, gap_with_more: float, wanted: float) -> float:
 def _binding(
     passing: Sequence[PlanEvidence], chosen: PlanEvidence | None, budgets: Mapping[str, float]
 ) -> tuple[str, ...]:
-    """Budgets that, dropped alone, allow a smaller plan; all that are exceeded where only dropping several would help."""
+    """Budgets that, dropped alone, allow a smaller plan; all exceeded ones where only dropping several would help."""
     exceeded = [
         {name for name, limit in budgets.items() if _needs(row)[name] > limit}
         for row in passing
@@ -269,10 +268,11 @@ def _notes(candidates: Candidates, plan: Plan | None, n_vectors: int) -> tuple[s
         "how it changes with the number of texts."
     )
     if plan is not None and plan.rerank and plan.rerank[0][0] > MOST_ON_SHORTLIST * candidates.n_items:
+        length = plan.rerank[0][0]
         notes.append(
-            f"The shortlist of {plan.rerank[0][0]:,} holds {plan.rerank[0][0] / candidates.n_items:.0%} of the measured texts "
-            f"and one in {n_vectors / plan.rerank[0][0]:,.0f} of {n_vectors:,}, so its lower bound does not carry over: measure on more "
-            "texts, or leave rerank out."
+            f"The shortlist of {length:,} holds {length / candidates.n_items:.0%} of the measured texts and one in "
+            f"{n_vectors / length:,.0f} of {n_vectors:,}, so its bound does not carry over: measure on more texts, or "
+            "leave rerank out."
         )
     if plan is not None and plan.kind == "hnsw":
         notes.append(

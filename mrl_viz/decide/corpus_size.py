@@ -121,7 +121,8 @@ def corpus_size_effect(
         fewest = int(FEWEST_ITEMS_PER_NEIGHBOR * k / FRACTIONS[-FEWEST_SIZES])
         hint = f"lower `k` to {most} or " if most else ""
         raise EmptyInputError(
-            f"{n_items} texts are too few to see how overlap@{k} changes with their number; {hint}add texts up to {fewest}."
+            f"{n_items} texts are too few to see how overlap@{k} changes with their number; {hint}add texts up to "
+            f"{fewest}."
         )
     target = find_target(embedded, parse_metric(f"overlap@{k}"), seed)
     values = np.zeros((len(sizes), len(target.queries)))

@@ -52,8 +52,8 @@ def parse_metric(name: str) -> Metric:
     if kind == "accuracy" or name == "spearman":
         return Metric(name, kind, column=column or None)
     raise InvalidInputError(
-        f"`metric` is {name!r}; choose {', '.join(f'{kind}@10' for kind in AT_K)} (any k), accuracy, accuracy:COLUMN or "
-        "spearman."
+        f"`metric` is {name!r}; choose {', '.join(f'{kind}@10' for kind in AT_K)} (any k), accuracy, accuracy:COLUMN "
+        "or spearman."
     )
 
 
@@ -84,7 +84,7 @@ class Target:
         return self.task.list_length(len(self.corpus)) if self.task is not None and is_vote else None
 
     def values(self, found: Lists, full: Lists, ks: Sequence[int]) -> Floats:
-        """Each query's value at every list length, shape (n_ks, n_queries), from its results and those at full width."""
+        """Each query's value at every list length, (n_ks, n_queries), from its results and those at full width."""
         if self.task is None:
             return shares_by_length(found, full)[:, np.array(ks) - 1].T
         if self.task.kind == "classification":

@@ -25,7 +25,8 @@ N_QUERIES = 500
 class MonitorResult(Result):
     """Overlap@k of the deployed plan with exact full-width search on a sample of queries.
 
-    `overlap` : mean over the sampled queries, in [0, 1]. `n_queries` : sampled; `n_items` : texts searched; `seed` : of the sample.
+    `overlap` : mean over the sampled queries, in [0, 1]. `n_queries` : sampled; `n_items` : texts searched; `seed` : of
+    the sample.
     """
 
     plan: Plan

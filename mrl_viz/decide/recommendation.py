@@ -1,4 +1,4 @@
-"""What a recommendation holds: the evidence of every plan, the choice, what binds, and how it depends on k and target."""
+"""A recommendation: the evidence of every plan, the choice, what binds, and how it depends on k and target."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ class Sensitivity(Result):
         sizes = [size for row in self.bytes_per_vector for size in row if size is not None]
         if not sizes:
             return "No plan meets any of these targets within the budgets."
-        return f"Between the easiest and the hardest cell the plan grows from {min(sizes):,} to {max(sizes):,} bytes a vector."
+        return (
+            f"From the easiest to the hardest cell the plan grows from {min(sizes):,} to {max(sizes):,} bytes a vector."
+        )
 
 
 @dataclass(frozen=True)

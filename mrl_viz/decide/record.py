@@ -35,10 +35,6 @@ class DecisionRecord:
         """The data as JSON text."""
         return json.dumps(self.record, indent=2, ensure_ascii=False) + "\n"
 
-    def takeaway(self) -> str:
-        """What was decided."""
-        return str(self.record["decision"])
-
 
 def decision_record(
     recommendation: Recommendation,
@@ -68,33 +64,27 @@ def decision_record(
             f"`corpus_size` is of {corpus_size.plan.label}, not of the plan decided on; measure that one."
         )
     storage = None if plan is None else recommendation.storage(price_per_gb=price_per_gb)
+    decided = recommendation.to_dict()
+
+    def parts(*names: str) -> dict[str, Any]:
+        return {name: decided[name] for name in names}
+
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": KIND,
         "decided_at": decided_at or datetime.now(UTC).isoformat(timespec="seconds"),
-        "decision": recommendation.takeaway(),
-        "status": recommendation.status,
-        "data": {
-            "fingerprint": recommendation.fingerprint,
-            "n_items": recommendation.n_items,
-            "n_queries": recommendation.n_queries,
-        },
-        "model": {"name": recommendation.model, "full_dim": recommendation.full_dim},
-        "aim": {
-            "metric": recommendation.metric,
-            "target": recommendation.target,
-            "confidence": recommendation.confidence,
-            "n_vectors": recommendation.n_vectors,
-            "budgets": dict(recommendation.budgets),
-        },
+        "decision": decided["takeaway"],
+        "status": decided["status"],
+        "data": parts("fingerprint", "n_items", "n_queries"),
+        "model": {"name": decided["model"], "full_dim": decided["full_dim"]},
+        "aim": parts("metric", "target", "confidence", "n_vectors", "budgets"),
         "plan": plan.to_dict() if plan else None,
-        "evidence": recommendation.chosen.to_dict() if recommendation.chosen else None,
-        "runners_up": [row.to_dict() for row in recommendation.runners_up],
-        "undecided": [row.to_dict() | {"more_queries": more} for row, more in recommendation.undecided],
+        "evidence": decided["chosen"],
+        **parts("runners_up", "undecided"),
         "storage": storage.to_dict() if storage else None,
         "currency": currency,
         "corpus_size": corpus_size.to_dict() if corpus_size else None,
-        "caveats": [*_caveats(recommendation, corpus_size)],
+        "caveats": _caveats(recommendation, corpus_size),
         "note": note,
     }
     # A round trip makes lists of tuples, so that what is compared later is what was written.
@@ -128,7 +118,7 @@ def plan_from_text(text: str) -> Plan:
             named[field] = part
         else:
             raise InvalidInputError(
-                f"`plan` has {part!r}; choose at most one of {list(BITS)}, one of {list(KINDS)}, and SIZE@DIM to rerank."
+                f"`plan` has {part!r}; choose at most one of {list(BITS)}, one of {list(KINDS)}, SIZE@DIM to rerank."
             )
     return Plan(int(first), **named, rerank=tuple(rerank))
 
@@ -146,11 +136,8 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
     DataFormatError : not a decision record, or one without a plan.
     InvalidInputError : a record of other data.
     """
-    if (
-        not isinstance(record, Mapping)
-        or (record.get("schema"), record.get("kind")) != (SCHEMA, KIND)
-        or "plan" not in record
-    ):
+    is_record = isinstance(record, Mapping) and (record.get("schema"), record.get("kind")) == (SCHEMA, KIND)
+    if not is_record or "plan" not in record:
         raise DataFormatError("This is no decision record; give the JSON that `decision_record` wrote.")
     if record["plan"] is None:
         raise DataFormatError("This decision record holds no plan: nothing met its target within its budgets.")
@@ -166,8 +153,7 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
 
 def _caveats(recommendation: Recommendation, corpus_size: CorpusSizeEffect | None) -> list[str]:
     caveats = [
-        f"The lower bound is about queries like the {recommendation.n_queries} measured ones, on this corpus, with this "
-        f"model.",
+        f"The lower bound is about queries like the {recommendation.n_queries} measured ones, this corpus and model.",
         "Bounds hold for all compared plans together (95 %), so the choice among them does not spoil them.",
         *recommendation.notes,
     ]
@@ -197,8 +183,8 @@ def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage
         f"- decided: {record['decided_at']}",
         f"- data: {data['n_items']:,} texts, {data['n_queries']:,} queries, fingerprint `{data['fingerprint']}`",
         f"- model: {_plain(recommendation.model)}, {recommendation.full_dim} dims",
-        f"- aim: {recommendation.target:.0%} of {_plain(recommendation.metric)} at {recommendation.n_vectors:,} vectors; "
-        f"budgets: {budgets}",
+        f"- aim: {recommendation.target:.0%} of {_plain(recommendation.metric)} at {recommendation.n_vectors:,} "
+        f"vectors; budgets: {budgets}",
         "",
         "| | plan | quality | at least (95 %) | bytes per vector | p95 ms, measured |",
         "|---|---|---|---|---|---|",

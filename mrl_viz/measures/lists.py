@@ -6,6 +6,7 @@ nothing found.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import Result
-from mrl_viz.sweep import Sweep, cosine_matrices, level_of
+from mrl_viz.sweep import Sweep, cosine_matrices, level_of, nested_sweep
+from mrl_viz.truncation import FloatMatrix
 
 # RBO weight of the next rank: 0.9 puts about 86 % of the weight on the first ten.
 RBO_PERSISTENCE = 0.9
@@ -66,6 +68,21 @@ def without_own(lists: Indices, own: npt.NDArray[np.int64]) -> Indices:
     is_own = lists == own[:, None]
     is_own[..., -1] |= ~is_own.any(axis=-1)
     return np.asarray(lists[~is_own].reshape(*lists.shape[:-1], lists.shape[-1] - 1))
+
+
+def neighbor_lists(
+    stored: FloatMatrix,
+    queries: FloatMatrix,
+    dims: Sequence[int],
+    k: int,
+    *,
+    own: npt.NDArray[np.int64] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Indices:
+    """The k nearest stored vectors of each query at each of `dims`, (n_dims, n_queries, k), without its `own` row."""
+    sweep = nested_sweep(stored, queries, dims=dims, k=k + (own is not None), progress=progress)
+    lists = sweep.indices[[sweep.at(dim) for dim in dims]]
+    return lists if own is None else without_own(lists, own)
 
 
 def knn_correct(lists: Indices, codes: npt.NDArray[np.int64], own: npt.NDArray[np.int64]) -> Floats:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,7 @@ Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Classes:
     """Class labels as numbers, of the items that can be classified.
 
@@ -43,19 +42,6 @@ class Classes:
     codes: Rows
     n_unlabelled: int
     n_single: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """The counts as plain data."""
-        return {
-            "n_items": len(self.rows),
-            "n_classes": len(self.names),
-            "n_unlabelled": self.n_unlabelled,
-            "n_single": self.n_single,
-        }
-
-    def takeaway(self) -> str:
-        """One sentence: how many items in how many classes."""
-        return f"{len(self.rows)} texts in {len(self.names)} classes."
 
 
 def classes_from_labels(labels: Sequence[str | None], name: str = "labels") -> Classes:

@@ -81,7 +81,7 @@ def read_judgements(
 
     Raises
     ------
-    EmptyInputError : no query has a relevant item. InvalidInputError : repeated ids, or a grade that is no whole number.
+    EmptyInputError : no query has a relevant item. InvalidInputError : repeated ids, or a grade that is not whole.
     """
     items, queries = _positions("document_ids", document_ids), _positions("query_ids", query_ids)
     judged: dict[int, dict[int, int]] = {}

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
-from mrl_viz.measures.lists import knn_correct, without_own
-from mrl_viz.sweep import nested_sweep, pair_similarities
+from mrl_viz.measures.lists import knn_correct, neighbor_lists
+from mrl_viz.sweep import pair_similarities
 from mrl_viz.tasks.classes import N_NEIGHBORS, Classes, classes_from_labels, sample_of_classes
 from mrl_viz.tasks.pairs import check_scores, spearman_values
 from mrl_viz.tasks.retrieval import METRICS, Grades, ranking_scores, read_judgements
@@ -90,10 +90,9 @@ class Task:
         """
         searched = self.searched(corpus)
         k = self.list_length(len(searched)) if k is None else min(k, len(searched))
-        queries = asking[self.rows, : searched.shape[1]]
-        sweep = nested_sweep(searched, queries, dims=dims, k=k + (self.own is not None), progress=progress)
-        indices = sweep.indices[[sweep.at(dim) for dim in dims]]
-        return indices if self.own is None else without_own(indices, self.own)
+        return neighbor_lists(
+            searched, asking[self.rows, : searched.shape[1]], dims, k, own=self.own, progress=progress
+        )
 
     def score(self, indices: Lists) -> Floats:
         """The value of everything judged, (n_dims, n_judged) in [0, 1], from its ranked lists.
