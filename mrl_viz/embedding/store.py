@@ -21,7 +21,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -333,9 +333,11 @@ def _open_shelf(home: Path, full_dim: int) -> _Shelf:
         fill_value=float("nan"),
     )
     # The index comes last: a folder without it is one whose making was interrupted.
-    index = sqlite3.connect(home / "index.sqlite")
-    index.execute(UNSYNCED)
-    index.execute(SCHEMA)
+    with ExitStack() as opened:
+        index = opened.enter_context(closing(sqlite3.connect(home / "index.sqlite")))
+        index.execute(UNSYNCED)
+        index.execute(SCHEMA)
+        opened.pop_all()
     return _Shelf(home, array, index)
 
 
@@ -344,19 +346,19 @@ def _open_index(home: Path) -> sqlite3.Connection | None:
     path = home / "index.sqlite"
     if not path.is_file():
         return None
-    index = sqlite3.connect(path)
-    try:
-        index.execute(UNSYNCED)
-        schema = index.execute("SELECT sql FROM sqlite_master").fetchall()
-        if schema == [(SCHEMA,)] and index.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-            _runs(index)
-            return index
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # UnicodeDecodeError: SQLite quotes the damaged text
-        # An OperationalError is the disk's or a lock's, no reason to throw the index away; save a broken header.
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-            index.close()
-            raise
-    index.close()
+    with ExitStack() as opened:
+        index = opened.enter_context(closing(sqlite3.connect(path)))
+        try:
+            index.execute(UNSYNCED)
+            schema = index.execute("SELECT sql FROM sqlite_master").fetchall()
+            if schema == [(SCHEMA,)] and index.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+                _runs(index)
+                opened.pop_all()
+                return index
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # UnicodeDecodeError: SQLite quotes damaged text
+            # An OperationalError is the disk's or a lock's, no reason to throw the index away; save a broken header.
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
     return None
 
 
