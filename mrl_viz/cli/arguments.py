@@ -18,7 +18,13 @@ DIMS_HELP = "widths such as 8,16,32, or `all` (default: powers of two and traine
 
 
 def add_verb(
-    verbs: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str, *, has_model: bool = True
+    verbs: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    *,
+    has_model: bool = True,
+    has_queries: bool = True,
 ) -> argparse.ArgumentParser:
     """A verb that reads a source, with the arguments of that; `run` gets what was typed and returns the exit code."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary)
@@ -27,6 +33,17 @@ def add_verb(
     if has_model:
         parser.add_argument(
             "--model", default="wordllama", help="a catalogue name, a Hub name or a local folder (default wordllama)"
+        )
+    if has_queries:
+        parser.add_argument(
+            "--queries",
+            metavar="F",
+            help="what is searched for: texts, or vectors for vectors (default: the data's own)",
+        )
+        parser.add_argument(
+            "--qrels",
+            metavar="F",
+            help="which texts answer which queries: BEIR's .tsv or TREC's (default: the data's own)",
         )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N texts of the file")
     parser.add_argument("--text-column", metavar="C", help="the column of texts in a table (default: guessed)")
@@ -44,7 +61,7 @@ def add_verb(
 
 
 def read_source(args: argparse.Namespace) -> Corpus:
-    """The corpus that the arguments name, with the queries and judgements named where a verb has these.
+    """The corpus that the arguments name, with its queries and judgements.
 
     Raises
     ------
@@ -66,9 +83,11 @@ def read_source(args: argparse.Namespace) -> Corpus:
 
 
 def embed_source(
-    args: argparse.Namespace, corpus: Corpus, *, model: str | None = None, queries: Sequence[str] | None = None
+    args: argparse.Namespace, corpus: Corpus, *, model: str | None = None, with_queries: bool = True, typed: str = ""
 ) -> Embedded:
     """The corpus embedded by a model, `--model` by default; an API's texts and price are announced on stderr before.
+
+    `typed` is a query that will be sent as well.
 
     Raises
     ------
@@ -77,10 +96,16 @@ def embed_source(
     from mrl_viz.embedding.embedded import embed
 
     model = model or args.model
-    sent = (*corpus.texts, *(corpus.query_texts if queries is None else queries))
-    _announce_cost(model, sent, args.price_per_million)
+    queries = corpus.query_texts if with_queries else ()
+    _announce_cost(model, (*corpus.texts, *queries, typed), args.price_per_million)
     with progress(f"embedding with {model}") as show:
-        return embed(corpus, model, queries=queries, trust_remote_code=args.trust_remote_code, progress=show)
+        return embed(
+            corpus,
+            model,
+            queries=None if with_queries else (),
+            trust_remote_code=args.trust_remote_code,
+            progress=show,
+        )
 
 
 def _announce_cost(model: str, texts: Sequence[str], price_per_million: float) -> None:

@@ -50,20 +50,20 @@ def add_verbs(verbs: Any) -> None:
     recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
     recommend.add_argument("--seed", type=int, default=0, help="of samples and bounds (default 0)")
 
-    search = add_verb(verbs, "search", _search, "the texts that a plan finds for a query")
+    search = add_verb(verbs, "search", _search, "the texts that a plan finds for a query", has_queries=False)
     search.add_argument("--query", required=True, help="what to search for")
     search.add_argument("--plan", metavar="PLAN", help=f"{PLAN_HELP} (default: exact full width)")
     search.add_argument("--k", type=int, default=10, help="how many (default 10)")
 
     monitor = add_verb(
-        verbs, "monitor", _monitor, "does the deployed plan still answer as the full width? exit code 1 if not"
+        verbs,
+        "monitor",
+        _monitor,
+        "does the deployed plan still answer fresh --queries as the full width? code 1 if not",
     )
     monitor.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
     monitor.add_argument("--target", type=float, help="overlap to stay above (default: the record's, else 0.95)")
     monitor.add_argument("--k", type=int, default=10, help="neighbors compared (default 10)")
-    monitor.add_argument(
-        "--queries", metavar="F", help="a file of fresh queries (default: the data's own, else its texts)"
-    )
     monitor.add_argument("--sample", type=int, default=500, metavar="N", help="queries sampled from them (default 500)")
     monitor.add_argument("--seed", type=int, help="of the sample (default: another one every time)")
 
@@ -170,7 +170,7 @@ def _recommend(args: argparse.Namespace) -> int:
 
 def _search(args: argparse.Namespace) -> int:
     from mrl_viz.decide import plan_from_record, plan_from_text
-    from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.embedding.embedded import embed_texts
     from mrl_viz.retrieval.plan import Plan, build_plan
 
     if not args.query.strip():
@@ -180,12 +180,13 @@ def _search(args: argparse.Namespace) -> int:
     corpus = read_source(args)
     if corpus.embeddings is not None:
         raise InvalidInputError("`SOURCE` holds ready vectors, which no query can be typed for; give texts.")
-    embedded = embed_source(args, corpus)
+    query = args.query.strip()
+    embedded = embed_source(args, corpus, typed=query)
     if record is not None:
         plan = plan_from_record(record, fingerprint=embedded.fingerprint)
     plan = plan or Plan(embedded.full_dim)
-    encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
-    found = build_plan(plan, embedded.matrix).search(encoder.encode([args.query.strip()], kind="query"), args.k)
+    vector = embed_texts([query], args.model, kind="query", trust_remote_code=args.trust_remote_code)
+    found = build_plan(plan, embedded.matrix).search(vector, args.k)
     rows = [
         {"rank": rank, "id": corpus.ids[item], "similarity": float(similarity), "text": corpus.texts[item]}
         for rank, (item, similarity) in enumerate(zip(found.indices[0], found.similarities[0]), start=1)

@@ -21,9 +21,6 @@ ADAPTOR_PREFIX, IMPORTANCE = "adaptor:", "importance"
 def add_verbs(verbs: Any) -> None:
     """Add the four verbs to the parser's."""
     sweep = add_verb(verbs, "sweep", _sweep, "neighbor overlap and similarity drift at every width")
-    sweep.add_argument(
-        "--queries", metavar="F", help="texts whose neighbors are looked for (BEIR: queries.jsonl is used anyway)"
-    )
     sweep.add_argument("--dims", default="", help=DIMS_HELP)
     sweep.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
     sweep.add_argument("--seed", type=int, default=0, help="of the bootstrap and the drift sample (default 0)")
@@ -41,7 +38,7 @@ def add_verbs(verbs: Any) -> None:
     evaluate.add_argument("--binary-qrels", action="store_true", help="count every positive relevance grade as 1")
     evaluate.add_argument("--seed", type=int, default=0, help="of bootstrap, folds and examples (default 0)")
 
-    embed = add_verb(verbs, "embed", _embed, "write the embeddings of a source as .npy")
+    embed = add_verb(verbs, "embed", _embed, "write the embeddings of a source as .npy", has_queries=False)
     embed.add_argument("--out", required=True, metavar="FILE.npy", help="where the float32 matrix goes")
     embed.add_argument(
         "--dim", type=int, help="keep this many coordinates, renormalised (default: the full width, as encoded)"
@@ -176,7 +173,7 @@ def _embed(args: argparse.Namespace) -> int:
     if not args.out.endswith(".npy"):
         raise InvalidInputError(f"`--out` is {args.out!r}; give a file name that ends in .npy.")
     corpus = read_source(args)
-    embedded = embed_source(args, corpus, queries=())
+    embedded = embed_source(args, corpus, with_queries=False)
     matrix = embedded.matrix if args.dim is None else truncate_and_normalize(embedded.matrix, args.dim)
     np.save(args.out, matrix.astype(np.float32), allow_pickle=False)
     n_items, dim = matrix.shape

@@ -21,12 +21,11 @@ def add_verbs(verbs: Any) -> None:
     adapt.add_argument("--dims", default="", help="widths below the full one, such as 8,16,32 (default: powers of two)")
     adapt.add_argument(
         "--method", default="neighbors", choices=("neighbors", "paper", "search", "svd"),
-        help="neighbors (default), paper (Matryoshka-Adaptor), search (Search-Adaptor, needs --qrels), svd",
+        help="neighbors (default), paper (Matryoshka-Adaptor), search (Search-Adaptor, needs judgements), svd",
     )  # fmt: skip
     adapt.add_argument(
-        "--qrels", dest="learns_qrels", action="store_true",
-        help="also learn from the data's relevance judgements (a BEIR folder)",
-    )  # fmt: skip
+        "--supervised", action="store_true", help="also learn from the data's relevance judgements (implied by --qrels)"
+    )
     adapt.add_argument(
         "--out", required=True, metavar="FOLDER", help="where the adaptor goes: safetensors, settings, card"
     )
@@ -41,10 +40,10 @@ def _adapt(args: argparse.Namespace) -> int:
     from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
     from mrl_viz.truncation import parse_dims
 
-    needs_judgements = args.learns_qrels or args.method == "search"
+    is_supervised = args.supervised or args.qrels or args.method == "search"
     corpus = read_source(args)
-    qrels = corpus.judgements_by_row() if needs_judgements else None
-    embedded = embed_source(args, corpus, queries=None if needs_judgements else ())
+    qrels = corpus.judgements_by_row() if is_supervised else None
+    embedded = embed_source(args, corpus, with_queries=bool(is_supervised))
     dims = parse_dims(args.dims, embedded.full_dim)
     if not args.dims.strip():
         dims = tuple(dim for dim in dims if dim < embedded.full_dim)

@@ -130,7 +130,7 @@ def test_adapt_then_sweep_on_the_command_line(tmp_path, capsys):
     [
         (["adapt", "{few}", "--out", "{out}"], "50 rows; an adaptor needs at least 200"),
         (["adapt", "{rows}", "--dims", "8,24", "--out", "{out}"], "not below the width"),
-        (["adapt", "{rows}", "--dims", "8", "--qrels", "--out", "{out}"], "no relevance judgements"),
+        (["adapt", "{rows}", "--dims", "8", "--supervised", "--out", "{out}"], "no relevance judgements"),
         (["adapt", "{rows}", "--dims", "8", "--method", "search", "--out", "{out}"], "no relevance judgements"),
         (["adapt", "{rows}", "--dims", "8", "--method", "svd", "--out", "{home}"], "holds other files"),
         (["adapt", "{rows}", "--dims", "8", "--method", "svd", "--out", "{out}", "--model-out", "{out}2"], "holds ready vectors"),
