@@ -17,8 +17,12 @@ PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,20
 
 def add_verbs(verbs: Any) -> None:
     """Add the four verbs to the parser's."""
-    compare = add_verb(verbs, "compare", _compare, "two to four models on the same texts, per byte", has_model=False)
-    compare.add_argument("--model", action="append", required=True, help="a model; give this two to four times")
+    compare = add_verb(verbs, "compare", _compare, "two to four models of the same texts, per byte", has_model=False)
+    compare.add_argument("--model", action="append", default=[], help="a model; once for each")
+    compare.add_argument(
+        "--vectors", action="append", default=[], metavar="F",
+        help="vectors of another model for the same texts, in their order; once for each (SOURCE may be such a file)",
+    )  # fmt: skip
     compare.add_argument("--dims", default="", help=DIMS_HELP)
     compare.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
     compare.add_argument("--seed", type=int, default=0, help="of bootstrap and samples (default 0)")
@@ -70,17 +74,31 @@ def add_verbs(verbs: Any) -> None:
 
 def _compare(args: argparse.Namespace) -> int:
     from mrl_viz.comparison import compare_models, encode_speed
+    from mrl_viz.data.corpus import same_items, with_texts
+    from mrl_viz.data.reading import read_corpus
+    from mrl_viz.embedding.embedded import embed
     from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.embedding.encoders.api import is_paid
     from mrl_viz.export import comparison_report
     from mrl_viz.truncation import parse_dims
 
     corpus = read_source(args)
+    files = [read_corpus(file, keep_duplicates=True, limit=args.limit) for file in args.vectors]
+    if corpus.embeddings is not None:
+        if args.model:
+            raise InvalidInputError(f"`--model` is {args.model[0]}, and `SOURCE` holds ready vectors; give texts.")
+        files = list(same_items([corpus, *files]))
+    else:
+        files = [with_texts(file, corpus.texts) for file in files]
+    if len(args.model) + len(files) < 2:
+        raise InvalidInputError("`compare` has one model to compare; give two to four by --model or --vectors.")
     embedded, speeds = [], {}
     for name in args.model:
         embedded.append(embed_source(args, corpus, model=name))
-        if corpus.embeddings is None:
+        if not is_paid(name):  # timing an API would pay it again
             encoder = load_encoder(name, trust_remote_code=args.trust_remote_code)
             speeds[encoder.name] = encode_speed(encoder.encode, corpus.texts)
+    embedded += [embed(file) for file in files]
     dims = parse_dims(args.dims, max(vectors.full_dim for vectors in embedded)) if args.dims.strip() else None
     with progress("comparing") as show:
         result = compare_models(embedded, dims=dims, k=args.k, seed=args.seed, texts_per_second=speeds, progress=show)
@@ -170,8 +188,8 @@ def _recommend(args: argparse.Namespace) -> int:
 
 def _search(args: argparse.Namespace) -> int:
     from mrl_viz.decide import plan_from_record, plan_from_text
-    from mrl_viz.embedding.embedded import embed_texts
-    from mrl_viz.retrieval.plan import Plan, build_plan
+    from mrl_viz.decide.search import search
+    from mrl_viz.retrieval.plan import Plan
 
     if not args.query.strip():
         raise InvalidInputError("`--query` is empty; say what to search for.")
@@ -181,12 +199,12 @@ def _search(args: argparse.Namespace) -> int:
     if corpus.embeddings is not None:
         raise InvalidInputError("`SOURCE` holds ready vectors, which no query can be typed for; give texts.")
     query = args.query.strip()
-    embedded = embed_source(args, corpus, typed=query)
+    # A record names the whole evidence, the queries included; without one they are not needed here.
+    embedded = embed_source(args, corpus, typed=query, with_queries=record is not None)
     if record is not None:
         plan = plan_from_record(record, fingerprint=embedded.fingerprint)
     plan = plan or Plan(embedded.full_dim)
-    vector = embed_texts([query], args.model, kind="query", trust_remote_code=args.trust_remote_code)
-    found = build_plan(plan, embedded.matrix).search(vector, args.k)
+    found = search(embedded, query, plan=plan, k=args.k, trust_remote_code=args.trust_remote_code)
     rows = [
         {"rank": rank, "id": corpus.ids[item], "similarity": float(similarity), "text": corpus.texts[item]}
         for rank, (item, similarity) in enumerate(zip(found.indices[0], found.similarities[0]), start=1)

@@ -14,11 +14,15 @@ import pytest
 from mrl_viz.cli.main import main
 from mrl_viz.cli.printing import table
 from mrl_viz.comparison import compare_models
+from mrl_viz.data.corpus import corpus_from_texts, same_items, with_retrieval, with_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.catalogue import CATALOGUE
 from mrl_viz.embedding.embedded import embed
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.openai_compatible import PROBE
 from mrl_viz.tasks.evaluation import evaluate
 from mrl_viz.truncation import truncate_and_normalize
+from tests.embedding_server import make_endpoint, serving
 
 FOOD = ("bread", "cheese", "soup", "rice", "an omelette", "apple pie", "noodles", "porridge")
 SKY = ("Jupiter", "the Moon", "a comet", "Saturn", "a nebula", "Venus", "a galaxy", "an eclipse")
@@ -74,7 +78,9 @@ def test_evaluate_takes_the_task_that_is_asked_for(tmp_path):
     data = json.loads(out.read_text())
     assert data["task"] == "retrieval"
     expected = evaluate(embed(read_corpus("sample")), dims=(64,), task="retrieval")
-    assert [row["value"] for row in data["metrics"]["ndcg@10"]] == list(expected.curves["ndcg@10"].value)
+    assert [row["value"] for row in data["metrics"]["ndcg@10"]] == [
+        one.value for one in expected.curves["ndcg@10"].value
+    ]
 
 
 def test_compare_prints_and_writes_what_the_library_measures(labelled, tmp_path, capsys):
@@ -93,9 +99,67 @@ def test_compare_prints_and_writes_what_the_library_measures(labelled, tmp_path,
     assert all(model["texts_per_second"] > 0 for model in data["models"])
     lines = [line[:6] for line in printed_rows(capsys.readouterr().out)]
     for point in expected.points:
-        numbers = [str(point.bytes_per_vector), f"{point.overlap:.4f}", f"{point.quality:.4f}"]
+        numbers = [str(point.bytes_per_vector), f"{point.overlap.value:.4f}", f"{point.quality.value:.4f}"]
         assert [point.model, str(point.dim), point.dtype, *numbers] in lines
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def points_of(file):
+    """The points of a comparison that was written as data."""
+    return json.loads(file.read_text())["points"]
+
+
+def test_compare_takes_vectors_of_another_model(labelled, tmp_path):
+    """A file of vectors stands beside a model, and beside another file: its texts are the source's, in their order."""
+    corpus = read_corpus(labelled)
+    first, second, out = (tmp_path / name for name in ("first.npy", "second.npz", "out.json"))
+    np.save(first, embed(corpus).matrix[:, :96])
+    np.savez(second, embeddings=np.random.default_rng(0).normal(size=(32, 48)).astype(np.float32))
+    quick = ["--dims", "16", "--k", "5", "--json", str(out)]
+    assert main(["compare", str(labelled), "--model", "wordllama", "--vectors", str(first), *quick]) == 0
+    beside = [embed(corpus), embed(with_texts(read_corpus(first), corpus.texts))]
+    expected = compare_models(beside, dims=(16,), k=5).to_dict()
+    assert points_of(out) == json.loads(json.dumps(expected["points"]))
+    assert {point["model"] for point in points_of(out)} == {"wordllama", "first.npy"}
+    assert main(["compare", str(first), "--vectors", str(second), *quick]) == 0
+    both = [embed(one) for one in same_items([read_corpus(first), read_corpus(second)])]
+    assert points_of(out) == json.loads(json.dumps(compare_models(both, dims=(16,), k=5).to_dict()["points"]))
+
+
+def test_vectors_are_evaluated_with_vectors_of_queries_and_judgements(tmp_path):
+    """Files of vectors, query vectors and judgements give the retrieval quality of the texts that they are of."""
+    texts, queries = [*FOOD, *SKY], {"0": "what to cook", "1": "planets and stars"}
+    qrels = {"0": {str(row): 1 for row in range(8)}, "1": {str(row): 2 for row in range(8, 16)}}
+    embedded = embed(with_retrieval(corpus_from_texts(texts), queries, qrels, {}))
+    np.save(tmp_path / "texts.npy", embedded.matrix)
+    np.save(tmp_path / "queries.npy", embedded.queries)
+    lines = [f"{query}\t{text}\t{grade}" for query, grades in qrels.items() for text, grade in grades.items()]
+    (tmp_path / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *lines]), encoding="utf-8")
+    files = [str(tmp_path / name) for name in ("texts.npy", "queries.npy", "qrels.tsv", "out.json")]
+    asked = [files[0], "--queries", files[1], "--qrels", files[2], "--json", files[3]]
+    assert main(["evaluate", *asked, "--dims", "32"]) == 0
+    quality = evaluate(embedded, dims=(32,), task="retrieval")
+    assert json.loads((tmp_path / "out.json").read_text()) == json.loads(json.dumps(quality.to_dict()))
+
+
+def test_what_an_api_is_sent_is_counted_before(tmp_path, monkeypatch, capsys):
+    """Texts and queries are announced with tokens and price on stderr; what was sent before is not sent again."""
+    (tmp_path / "texts.txt").write_text("a cat on a sofa\na dog on a lawn\na bird in a tree\n", encoding="utf-8")
+    (tmp_path / "queries.txt").write_text("which animal flies\nwhich animal sleeps\n", encoding="utf-8")
+    monkeypatch.setenv("MRL_VIZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MRL_VIZ_ALLOW_API", "1")
+    source = [str(tmp_path / "texts.txt"), "--model", "openai:wordllama", "--price-per-million", "2"]
+    with serving(load_encoder()) as server:
+        make_endpoint(server, monkeypatch)
+        assert main(["sweep", *source, "--queries", str(tmp_path / "queries.txt"), "--dims", "64", "--k", "2"]) == 0
+        assert re.match(r"openai:wordllama: up to 5 texts, about \d+ tokens, about 0\.0", capsys.readouterr().err)
+        for query in ("a pet", "a pet"):
+            assert main(["search", *source, "--query", query, "--k", "1"]) == 0
+        assert "up to 4 texts" in capsys.readouterr().err
+        sent = [text for body in server.bodies for text in body["input"] if text != PROBE]
+    assert sorted(sent) == sorted(
+        ["a cat on a sofa", "a dog on a lawn", "a bird in a tree", "which animal flies", "which animal sleeps", "a pet"]
+    )
 
 
 @pytest.mark.parametrize("dim", [None, 32])
@@ -136,7 +200,11 @@ def test_models_are_those_of_the_catalogue(tmp_path, capsys):
         (["evaluate", "{labelled}", "--task", "pairs"], "`task` is 'pairs' but"),
         (["evaluate", "{labelled}", "--dims", "0"], "choose 1 to 256"),
         (["evaluate", "{labelled}", "--label-column", "genre"], "has no column 'genre'"),
-        (["compare", "{labelled}", "--model", "wordllama"], "compare 2 to 4"),
+        (["compare", "{labelled}", "--model", "wordllama"], "one model to compare; give two to four"),
+        (["compare", "{labelled}", "--vectors", "{vectors}", "--model", "wordllama"], "has 2 vectors but 32 texts"),
+        (["compare", "{vectors}", "--vectors", "{vectors}"], "give files different names"),
+        (["compare", "{vectors}", "--model", "wordllama"], "`--model` is wordllama, and `SOURCE` holds ready vectors"),
+        (["search", "{vectors}", "--query", "a cat"], "`SOURCE` holds ready vectors"),
         (["compare", "{labelled}", "--model", "wordllama", "--model", "wordllama"], "give each model once"),
         (["compare", "{labelled}", "--model", "no/such-model", "--model", "wordllama"], "no/such-model"),
         (["embed", "{labelled}", "--out", "vectors.txt"], "`--out` is 'vectors.txt'"),
@@ -152,7 +220,9 @@ def test_bad_input_is_one_line_and_code_2(labelled, tmp_path, capsys, arguments,
     """What cannot be is one sentence on stderr."""
     texts = tmp_path / "texts.txt"
     texts.write_text("a cat on a sofa\na dog on a lawn\na bird in a tree\n", encoding="utf-8")
-    assert main([part.format(labelled=labelled, texts=texts) for part in arguments]) == 2
+    vectors = tmp_path / "vectors.npy"
+    np.save(vectors, np.eye(2, 8, dtype=np.float32))
+    assert main([part.format(labelled=labelled, texts=texts, vectors=vectors) for part in arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("mrl_viz: ") and error.count("\n") == 1
     assert message in error
