@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, add_estimates, add_line, by_width, finish, shorten
+from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
     from mrl_viz.heads.adaptive import AdaptiveClassification
@@ -28,7 +29,7 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
     """Held-out accuracy of every kind of head at every width, the cascades at the width they read on average, the oracle."""
     figure = go.Figure()
     for kind, heads in result.heads.items():
-        sides = heads.accuracy, heads.accuracy_low, heads.accuracy_high
+        sides = columns(heads.accuracy)
         add_estimates(
             figure, heads.dims, sides, *LINES[kind], number=".1%", shift=SHIFTS[kind], width=3 if kind == "mrl" else 2,
         )  # fmt: skip

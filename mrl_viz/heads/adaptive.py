@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.heads.cascade import N_SPLITS, Cascade, adaptive_classification
-from mrl_viz.heads.classifiers import (
-    KINDS,
-    HeadKind,
-    HeadTraining,
-    TrainedHeads,
-    encode_labels,
-    split_rows,
-    train_heads,
-)
-from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.heads.classifiers import KINDS, HeadKind, TrainedHeads, encode_labels, split_rows, train_heads
+from mrl_viz.heads.training import HeadTraining
+from mrl_viz.measures.estimate import Estimate, bootstrap
+from mrl_viz.result import Result
 from mrl_viz.truncation import check_dims, check_embeddings
 
 # What the paper's abstract promises, on ImageNet: the same accuracy at up to this many times smaller expected width.
@@ -32,13 +26,13 @@ FEWEST_HELD_OUT = 8
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptiveClassification:
+class AdaptiveClassification(Result):
     """What one label column gives: heads of every kind, and what a cascade over MRL's heads saves.
 
     `label` : the column. `classes` : its values. `rows` : numbers of the held-out rows among those given.
     `heads`, `cascades` : by kind, "mrl", "mrl-e" and "separate"; all on the same held-out rows.
-    `gain` : by kind, per width (mean, low, high) of the difference in accuracy to separately trained heads, paired over
-        rows, 95 % bootstrap interval.
+    `gain` : by kind, per width the difference in accuracy to separately trained heads, paired over rows, with its 95 %
+    bootstrap interval.
     `predicted` : class at every width by MRL's heads, shape (n_dims, n_held_out).
     """
 
@@ -47,7 +41,7 @@ class AdaptiveClassification:
     dims: tuple[int, ...]
     rows: npt.NDArray[np.int64]
     heads: Mapping[HeadKind, TrainedHeads]
-    gain: Mapping[HeadKind, tuple[tuple[float, float, float], ...]]
+    gain: Mapping[HeadKind, tuple[Estimate, ...]]
     cascades: Mapping[HeadKind, Cascade]
     predicted: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
@@ -75,11 +69,7 @@ class AdaptiveClassification:
 
     def head_rows(self) -> list[dict[str, Any]]:
         """One record per kind and width: accuracies, and the paired difference to separately trained heads."""
-        return [
-            record | {"against_separate": gain[0], "against_separate_low": gain[1], "against_separate_high": gain[2]}
-            for kind, heads in self.heads.items()
-            for record, gain in zip(heads.rows(), self.gain[kind])
-        ]
+        return [record for kind, heads in self.heads.items() for record in heads.rows(against_separate=self.gain[kind])]
 
     def cascade_rows(self) -> list[dict[str, Any]]:
         """One record per kind: what its cascade reads and how often it is right, means and deviations over splits."""
@@ -125,8 +115,8 @@ class AdaptiveClassification:
         """One sentence: at how many widths training together differs from training each width on its own."""
         parts = []
         for kind in ("mrl", "mrl-e"):
-            better = [str(dim) for dim, (_, low, _) in zip(self.dims, self.gain[kind]) if low > 0]
-            worse = [str(dim) for dim, (_, _, high) in zip(self.dims, self.gain[kind]) if high < 0]
+            better = [str(dim) for dim, gain in zip(self.dims, self.gain[kind]) if gain.low > 0]
+            worse = [str(dim) for dim, gain in zip(self.dims, self.gain[kind]) if gain.high < 0]
             said = [f"more accurate at {', '.join(better)} dims"] if better else []
             said += [f"less accurate at {', '.join(worse)} dims"] if worse else []
             parts.append(f"{kind.upper()} is {' and '.join(said) or 'no different at any width'}")
@@ -184,7 +174,8 @@ def classify_adaptively(
     Raises
     ------
     EmptyInputError : no column, fewer than two classes in one, or too few rows to hold out.
-    ShapeError, DimensionError, InvalidInputError : unusable arrays, widths or settings, or `cancelled` said so.
+    ShapeError, DimensionError, InvalidInputError : unusable arrays, widths or settings. CancelledError : `cancelled`
+    returned true.
 
     Source: Kusupati et al. 2022, arXiv:2205.13147, sections 4.2 and 4.2.1.
     """
@@ -225,7 +216,7 @@ def classify_adaptively(
                 seed=seed, cancelled=cancelled,
             )  # fmt: skip
             if heads[kind].stopped == "cancelled":
-                raise InvalidInputError("`cancelled` stopped the training of the heads; run it again.")
+                raise CancelledError(f"The training of heads was stopped; {done} of {n_steps} were trained.")
             done += 1
             if progress is not None:
                 progress(done, n_steps)
@@ -241,13 +232,8 @@ def _measure(
     dims = heads["mrl"].dims
     scores = {kind: trained.probabilities(embeddings) for kind, trained in heads.items()}
     alone = heads["separate"].correct.astype(np.float64)
-    gain: dict[HeadKind, tuple[tuple[float, float, float], ...]] = {}
-    for kind, trained in heads.items():
-        difference = trained.correct - alone
-        low, high = bootstrap_mean(difference, seed=seed)
-        gain[kind] = tuple((float(m), float(a), float(b)) for m, a, b in zip(difference.mean(axis=1), low, high))
     return AdaptiveClassification(
-        label=name, classes=classes, dims=dims, rows=rows, heads=heads, gain=gain,
+        label=name, classes=classes, dims=dims, rows=rows, heads=heads, gain={kind: bootstrap(trained.correct - alone, seed=seed) for kind, trained in heads.items()},
         cascades={
             kind: adaptive_classification(found, targets, dims, n_splits=n_splits, seed=seed)
             for kind, found in scores.items()

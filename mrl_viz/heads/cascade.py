@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.result import Result
 from mrl_viz.truncation import check_dims
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -19,11 +20,10 @@ N_SPLITS = 30
 
 
 @dataclass(frozen=True, eq=False)
-class Cascade:
+class Cascade(Result):
     """What answering at the first sure width gives, over random splits into validation rows and measured rows.
 
-    Pairs are (mean, standard deviation) over the splits; accuracies are shares in [0, 1], widths and costs in
-    coordinates.
+    Pairs are (mean, standard deviation) over the splits; accuracies are shares in [0, 1], widths are in coordinates.
     `expected_dim` : Σ π_j m_j, π_j the share of rows that exit at width j (`exit_share`, one pair per width).
     `cumulative_dim` : Σ π_j (m_1 + … + m_j), the coordinates all heads up to the exit have read.
     `accuracy` : of the cascade. `fixed_accuracy` : of each width alone, on the same measured rows.
@@ -48,17 +48,17 @@ class Cascade:
     mean_exit_dim: npt.NDArray[np.float64]
     mean_correct: npt.NDArray[np.float64]
     smallest_right_dim: npt.NDArray[np.int64]
+    _without: ClassVar = ("mean_exit_dim", "mean_correct", "smallest_right_dim")
+    _also: ClassVar = ("saving",)
 
     @property
     def equal_fixed_dim(self) -> int | None:
-        """The smallest single width at least as accurate as the cascade (means over splits); None when there is
-        none."""
+        """The smallest single width at least as accurate as the cascade (means over splits); None where none is."""
         return next((dim for dim, (mean, _) in zip(self.dims, self.fixed_accuracy) if mean >= self.accuracy[0]), None)
 
     @property
     def saving(self) -> float:
-        """How many times smaller the expected width is than the single width it equals, the largest where it beats
-        them all."""
+        """How many times smaller the expected width is than the single width it equals, or the largest."""
         return (self.equal_fixed_dim or self.dims[-1]) / self.expected_dim[0]
 
     def easy(self, n: int = 5) -> tuple[int, ...]:
@@ -74,24 +74,11 @@ class Cascade:
         rows = np.flatnonzero(wanted)
         return tuple(int(row) for row in rows[np.argsort(key[rows], kind="stable")])
 
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One record per width: the share that exits there, and the accuracy of that width alone."""
-        return [
-            {
-                "dim": dim,
-                "exit_share": share[0],
-                "exit_share_sd": share[1],
-                "accuracy": fixed[0],
-                "accuracy_sd": fixed[1],
-            }
-            for dim, share, fixed in zip(self.dims, self.exit_share, self.fixed_accuracy)
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The summary as plain data, without the per-row values."""
-        arrays = {"thresholds", "mean_exit_dim", "mean_correct", "smallest_right_dim"}
-        fields = {name: value for name, value in self.__dict__.items() if name not in arrays}
-        return fields | {"thresholds": self.thresholds.tolist(), "saving": self.saving}
+        share, share_sd = zip(*self.exit_share)
+        fixed, fixed_sd = zip(*self.fixed_accuracy)
+        return self.records(exit_share=share, exit_share_sd=share_sd, accuracy=fixed, accuracy_sd=fixed_sd)
 
     def takeaway(self) -> str:
         """One sentence: the cascade's accuracy and expected width beside the single width it equals."""

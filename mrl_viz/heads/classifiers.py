@@ -4,40 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.heads.training import HeadTraining, MultiGranularityClassifier, Reporter, train_classifier
-from mrl_viz.measures.estimate import bootstrap_mean
+from mrl_viz.heads.training import HeadTraining, Reporter, train_classifier
+from mrl_viz.measures.estimate import Estimate, bootstrap
+from mrl_viz.result import Result
 from mrl_viz.training.losses import Weights, sort_widths
 from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 
-__all__ = [
-    "KINDS",
-    "HeadKind",
-    "HeadTraining",
-    "MultiGranularityClassifier",
-    "TrainedHeads",
-    "encode_labels",
-    "split_rows",
-    "train_heads",
-]
-
 HeadKind = Literal["mrl", "mrl-e", "separate"]
-KINDS: tuple[HeadKind, ...] = ("mrl", "mrl-e", "separate")
+KINDS: tuple[HeadKind, ...] = get_args(HeadKind)
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedHeads:
+class TrainedHeads(Result):
     """Linear classifiers on frozen embeddings, one per width, and how well they do on rows they have not seen.
 
     Tuples have one entry per width; accuracies are shares in [0, 1].
     `classes` : the labels, in the order of the columns of `probabilities`.
-    `accuracy`, `accuracy_low`, `accuracy_high` : on the held-out rows, with a 95 % bootstrap interval;
-    `accuracy_train`.
+    `accuracy` : on the held-out rows, with its 95 % bootstrap interval. `accuracy_train` : on those trained on.
     `correct` : booleans of shape (n_dims, n_held_out); `held_out` : their row numbers.
     `losses` : mean training loss per epoch and width, ndarray of shape (n_epochs, n_dims), cross-entropy in nats.
     `weights` : per width the matrix (n_classes, full_dim or m) and bias, the map in front of the head multiplied in.
@@ -48,15 +37,14 @@ class TrainedHeads:
     dims: tuple[int, ...]
     classes: tuple[Any, ...]
     n_train: int
-    accuracy: tuple[float, ...]
-    accuracy_low: tuple[float, ...]
-    accuracy_high: tuple[float, ...]
+    accuracy: tuple[Estimate, ...]
     accuracy_train: tuple[float, ...]
     stopped: str
     held_out: npt.NDArray[np.int64]
     correct: npt.NDArray[np.bool_]
     losses: npt.NDArray[np.float64]
     weights: tuple[tuple[FloatMatrix, npt.NDArray[np.floating[Any]]], ...]
+    _without: ClassVar = ("weights", "held_out", "correct")
 
     def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Softmax over classes at every width, shape (n_dims, n_items, n_classes), each row summing to 1.
@@ -73,26 +61,21 @@ class TrainedHeads:
             )
         return np.stack([_softmax(rows[:, : weight.shape[1]] @ weight.T + bias) for weight, bias in self.weights])
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        names = ("accuracy", "accuracy_low", "accuracy_high", "accuracy_train")
-        return [
-            {"kind": self.kind, "dim": dim} | {name: getattr(self, name)[level] for name in names}
-            for level, dim in enumerate(self.dims)
-        ]
+    def rows(self, **columns: Any) -> list[dict[str, Any]]:
+        """One record per width, other columns too."""
+        return self.records("accuracy", "accuracy_train", kind=[self.kind] * len(self.dims), **columns)
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain data, without weights and per-row values."""
-        left_out = {"weights", "held_out", "correct", "losses"}
-        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return fields | {"classes": [str(label) for label in self.classes], "losses": self.losses.tolist()}
+        return super().to_dict() | {"classes": [str(label) for label in self.classes]}
 
     def takeaway(self) -> str:
         """One sentence: the smallest width whose interval reaches the accuracy of the largest."""
-        level = next(i for i, high in enumerate(self.accuracy_high) if high >= self.accuracy[-1])
+        best = self.accuracy[-1].value
+        level = next(level for level, accuracy in enumerate(self.accuracy) if accuracy.high >= best)
         return (
-            f"On {len(self.held_out)} held-out rows the {self.kind} heads are right for {self.accuracy[-1]:.0%} at "
-            f"{self.dims[-1]} dims and for {self.accuracy[level]:.0%} at {self.dims[level]}."
+            f"On {len(self.held_out)} held-out rows the {self.kind} heads are right for {best:.0%} at "
+            f"{self.dims[-1]} dims and for {self.accuracy[level].value:.0%} at {self.dims[level]}."
         )
 
 
@@ -137,25 +120,20 @@ def train_heads(
     if kind not in KINDS:
         raise InvalidInputError(f"`kind` is {kind!r}; choose one of {list(KINDS)}.")
     training = training or HeadTraining()
-    _check_training(training)
+    training.check()
     test = split_rows(targets, held_out, seed=seed)
     train = np.setdiff1d(np.arange(len(rows)), test)
     if len(np.unique(targets[train])) < 2:
         raise EmptyInputError("`labels` leave fewer than 2 classes to train on; give more rows per class.")
     report = Reporter(training.epochs * (len(widths) if kind == "separate" else 1), progress, cancelled)
-    if kind == "separate":
-        parts = [
-            train_classifier(
-                (dim,), False, rows[train], targets[train], len(classes), "uniform", training, seed, report
-            )
-            for dim in widths
-        ]
-    else:
-        parts = [
-            train_classifier(
-                widths, kind == "mrl-e", rows[train], targets[train], len(classes), weights, training, seed, report
-            )
-        ]
+    groups = [(dim,) for dim in widths] if kind == "separate" else [widths]
+    chosen: Weights = "uniform" if kind == "separate" else weights
+    parts = [
+        train_classifier(
+            group, kind == "mrl-e", rows[train], targets[train], len(classes), chosen, training, seed, report
+        )
+        for group in groups
+    ]
     matrices = tuple(pair for part, _ in parts for pair in part)
     longest = max(len(curve) for _, curve in parts)
     losses = np.hstack(
@@ -163,13 +141,19 @@ def train_heads(
     )
     hits = np.stack([(rows[:, : w.shape[1]] @ w.T + b).argmax(axis=1) == targets for w, b in matrices])
     correct = hits[:, test]
-    low, high = bootstrap_mean(correct.astype(np.float64), seed=seed)
     return TrainedHeads(
-        kind=kind, dims=widths, classes=classes, n_train=len(train),
-        accuracy=_floats(correct.mean(axis=1)), accuracy_low=_floats(low), accuracy_high=_floats(high),
-        accuracy_train=_floats(hits[:, train].mean(axis=1)), stopped=report.stopped,
-        held_out=test, correct=correct, losses=losses, weights=matrices,
-    )  # fmt: skip
+        kind=kind,
+        dims=widths,
+        classes=classes,
+        n_train=len(train),
+        accuracy=bootstrap(correct, seed=seed),
+        accuracy_train=tuple(hits[:, train].mean(axis=1).tolist()),
+        stopped=report.stopped,
+        held_out=test,
+        correct=correct,
+        losses=losses,
+        weights=matrices,
+    )
 
 
 def encode_labels(
@@ -228,14 +212,6 @@ def split_rows(
     return chosen
 
 
-def _check_training(training: HeadTraining) -> None:
-    for name in ("epochs", "batch_size"):
-        if getattr(training, name) < 1:
-            raise InvalidInputError(f"`{name}` is {getattr(training, name)}; choose 1 or more.")
-    if not training.learning_rate > 0:
-        raise InvalidInputError(f"`learning_rate` is {training.learning_rate}; choose a number above 0, such as 0.01.")
-
-
 def _scaled(embeddings: npt.ArrayLike) -> FloatMatrix:
     """Unit rows times sqrt(full_dim), float32: coordinates of size 1, for which one learning rate fits every model."""
     rows = normalize(check_embeddings(embeddings))
@@ -245,7 +221,3 @@ def _scaled(embeddings: npt.ArrayLike) -> FloatMatrix:
 def _softmax(logits: FloatMatrix) -> npt.NDArray[np.float32]:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def _floats(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

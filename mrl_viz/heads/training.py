@@ -79,6 +79,14 @@ class HeadTraining:
     weight_decay: float = 5.0
     projection: bool = True
 
+    def check(self) -> None:
+        """Raise InvalidInputError for a setting that cannot be."""
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"`{name}` is {getattr(self, name)}; choose 1 or more.")
+        if not self.learning_rate > 0:
+            raise InvalidInputError(f"`learning_rate` is {self.learning_rate}; choose a number above 0, such as 0.01.")
+
 
 class Reporter:
     """Counts epochs over all parts of a training and remembers why it ended."""

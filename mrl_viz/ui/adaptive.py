@@ -10,7 +10,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.heads.adaptive import AdaptiveClassification, classify_adaptively, coarse_against_fine
-from mrl_viz.heads.classifiers import HeadTraining
+from mrl_viz.heads.training import HeadTraining
 from mrl_viz.ui.background import Report, Stopped, asked_for
 from mrl_viz.ui.charts import plain
 from mrl_viz.ui.code import Code, Script

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, MrlVizError, ShapeError
+from mrl_viz.errors import CancelledError, DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.heads.adaptive import PROMISED_SAVING, classify_adaptively, coarse_against_fine
-from mrl_viz.heads.classifiers import HeadTraining
+from mrl_viz.heads.training import HeadTraining
+from mrl_viz.measures.estimate import Estimate, columns
 
 RNG = np.random.default_rng(0)
 # The first two coordinates carry the coarse label, all twelve the fine one.
@@ -42,9 +43,9 @@ def test_all_kinds_share_the_held_out_rows_and_separate_heads_are_the_zero(resul
     for result in results:
         for heads in result.heads.values():
             np.testing.assert_array_equal(heads.held_out, coarse.rows)
-        assert all(gain == (0, 0, 0) for gain in result.gain["separate"])
-        mrl, separate = result.heads["mrl"].accuracy, result.heads["separate"].accuracy
-        np.testing.assert_allclose([gain[0] for gain in result.gain["mrl"]], np.subtract(mrl, separate), atol=1e-12)
+        assert all(gain == Estimate(0, 0, 0) for gain in result.gain["separate"])
+        mrl, separate = (columns(result.heads[kind].accuracy)[0] for kind in ("mrl", "separate"))
+        np.testing.assert_allclose(columns(result.gain["mrl"])[0], mrl - separate, atol=1e-12)
     assert json.dumps([result.to_dict() for result in results])
 
 
@@ -108,5 +109,5 @@ def test_stopping_is_an_error_of_ours_and_progress_counts_heads():
     seen = []
     classify_adaptively(ROWS, LABELS, [2], training=OWN, n_splits=2, progress=lambda *step: seen.append(step))
     assert seen == [(step, 6) for step in range(1, 7)]
-    with pytest.raises(MrlVizError, match="stopped"):
+    with pytest.raises(CancelledError, match="stopped; 0 of 6 were trained"):
         classify_adaptively(ROWS, LABELS, [2], training=OWN, cancelled=lambda: True)
