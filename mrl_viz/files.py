@@ -22,7 +22,7 @@ ADVICE = "free some space or choose another folder"
 def disk_errors(
     path: str | Path, advice: str = ADVICE, *, doing: str = "written", also: tuple[type[Exception], ...] = ()
 ) -> Iterator[None]:
-    """Turn what a disk refuses, and what else is in `also`, into a StoreError that names `path` and ends in `advice`."""
+    """Turn what a disk refuses, and errors of `also`, into a StoreError that names `path` and ends in `advice`."""
     try:
         yield
     except (OSError, *also) as error:  # type: ignore[misc] # mypy cannot read an unpacked tuple here
@@ -46,7 +46,7 @@ def replaced_file(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(folder: Path, marker: str) -> Iterator[Path]:
-    """An empty folder beside `folder` to write to; it takes its place at the end, and after an error what was there stays.
+    """An empty folder beside `folder` to write to; it takes its place at the end, after an error what was there stays.
 
     `marker` : a file that every such folder has; a folder of other files is not replaced.
 

@@ -156,7 +156,7 @@ class Adaptor:
             )
 
     def save(self, folder: str | Path, *, card: str | None = None) -> Path:
-        """Write weights, settings and a card into a new or an earlier adaptor folder; a failed write leaves the old one.
+        """Write weights, settings and a card into a new folder or an earlier adaptor's; a failed write leaves the old one.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ short = Adaptor.load("FOLDER").apply(embeddings, dim=64)
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread, for batches this small: a second one saves nothing, and waits busily when others work."""
+    """Let torch use one thread: for batches this small a second one saves nothing, and waits busily."""
     import torch
 
     before = torch.get_num_threads()

@@ -98,7 +98,8 @@ def learn_importance(
     """An order of the coordinates whose prefixes keep the neighbors of the full vectors, learnt by gradient descent.
 
     One score per coordinate. At width m the m coordinates with the highest noisy scores are kept, so that what is
-    trained is what is used; the gradient is that of soft gates sigmoid((score − cut_m)/softness) that sum to m (straight through).
+    trained is what is used; the gradient is that of soft gates sigmoid((score − cut_m)/softness) that sum to m (straight
+    through).
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ def _learn_scores(
     """The kernel: scores of the last finite epoch, losses, why it ended."""
     import torch
 
-    from mrl_viz.training.losses import cosines, divergence_from, neighbor_targets
+    from mrl_viz.training.losses import cosines, neighbor_divergence, neighbor_targets
 
     generator = torch.Generator().manual_seed(seed)
     rows = torch.tensor(train)
@@ -211,7 +212,7 @@ def _learn_scores(
             terms = []
             for level, dim in enumerate(dims):
                 image = gated_cosines(batch, hard_gates(noisy, dim, noise)) * scale[level]
-                terms.append(divergence_from(targets, image, temperature=TEMPERATURE))
+                terms.append(neighbor_divergence(targets, image, temperature=TEMPERATURE))
             found = torch.stack(terms)
             first = found.detach().clamp_min(1e-6) if first is None else first
             loss = (found / first).mean()

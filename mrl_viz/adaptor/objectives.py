@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from mrl_viz.adaptor.adaptor import AdaptorSettings
 from mrl_viz.adaptor.network import AdaptorNetwork, Curve, LayerList, Objective, Progress, run_stage
-from mrl_viz.training.losses import cosines, divergence_from, neighbor_targets, pair_loss, ranking_loss, topk_loss
+from mrl_viz.training.losses import cosines, neighbor_divergence, neighbor_targets, pair_loss, ranking_loss, topk_loss
 from mrl_viz.truncation import FloatMatrix
 
 Judged = tuple[FloatMatrix, list[dict[int, int]]]
@@ -141,7 +141,7 @@ def neighbor_objective(
         # The original's temperature is the setting, the image's is learnt: scaled cosines stand in for another softmax.
         scale = temperature / logs.exp()
         parts = [
-            divergence_from(targets, cosines(mapped[:, :dim]) * scale[level], temperature=temperature)
+            neighbor_divergence(targets, cosines(mapped[:, :dim]) * scale[level], temperature=temperature)
             for level, dim in enumerate(dims)
         ]
         return torch.stack(parts)

@@ -26,8 +26,8 @@ TELLING_GAP = 0.02
 class MapScores(Result):
     """One map at every width; tuples have one entry per width, shares in [0, 1], intervals are 95 % bootstrap ones.
 
-    `overlap` : overlap@k of held-out rows among themselves with the original full-width neighbors. `overlap_train` : the
-    same on equally many training rows.
+    `overlap` : overlap@k of held-out rows among themselves with the original full-width neighbors.
+    `overlap_train` : the same on equally many training rows.
     `ndcg` : nDCG@10 of the held-out queries over all documents, empty without judgements. `ndcg_train` : of the queries
     trained on.
     """
@@ -154,8 +154,8 @@ class AdaptorFit(Result):
                 f"{max(gaps[level], 0):.3f} overlap): what it learnt carries over."
             )
         return (
-            f"At {self.dims[level]} dims it keeps {own.overlap[level].value:.0%} of the neighbors of held-out texts and "
-            f"{own.overlap_train[level]:.0%} for its training texts: the difference is overfitting, and only the "
+            f"At {self.dims[level]} dims it keeps {own.overlap[level].value:.0%} of the neighbors of held-out texts "
+            f"and {own.overlap_train[level]:.0%} for its training texts: the difference is overfitting, and only the "
             "held-out value counts."
         )
 

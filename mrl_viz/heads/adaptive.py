@@ -1,4 +1,4 @@
-"""Adaptive classification from labels to verdict: heads of three kinds, their cascades, coarse labels beside fine ones."""
+"""Adaptive classification from labels to verdict: heads of three kinds, their cascades, coarse beside fine labels."""
 
 from __future__ import annotations
 
@@ -140,8 +140,9 @@ class AdaptiveClassification(Result):
             verdict = "the promise holds here" if times >= PROMISED_SAVING else f"not {PROMISED_SAVING} times"
             found = f"{times:.1f} times smaller on average, {verdict}"
         return (
-            f"{self.label} ({len(self.classes)} classes): right for {cascade.accuracy[0]:.1%} ± {cascade.accuracy[1]:.1%} "
-            f"(full width {cascade.fixed_accuracy[-1][0]:.1%}) reading {cascade.expected_dim[0]:.0f} ± {cascade.expected_dim[1]:.0f} dims; {beside}: {found}."
+            f"{self.label} ({len(self.classes)} classes): right for {cascade.accuracy[0]:.1%} ± "
+            f"{cascade.accuracy[1]:.1%} (full width {cascade.fixed_accuracy[-1][0]:.1%}) reading "
+            f"{cascade.expected_dim[0]:.0f} ± {cascade.expected_dim[1]:.0f} dims; {beside}: {found}."
         )
 
 
@@ -204,7 +205,8 @@ def classify_adaptively(
     test = split_rows(coded[order[-1]][1], held_out, seed=seed)
     if len(test) < FEWEST_HELD_OUT:
         raise EmptyInputError(
-            f"`{order[-1]}` leaves {len(test)} texts to measure on; give at least {FEWEST_HELD_OUT}, several of each class."
+            f"`{order[-1]}` leaves {len(test)} texts to measure on; give at least {FEWEST_HELD_OUT}, several of "
+            "each class."
         )
     n_steps, done = len(order) * len(KINDS), 0
     results = []
@@ -233,13 +235,19 @@ def _measure(
     scores = {kind: trained.probabilities(embeddings) for kind, trained in heads.items()}
     alone = heads["separate"].correct.astype(np.float64)
     return AdaptiveClassification(
-        label=name, classes=classes, dims=dims, rows=rows, heads=heads, gain={kind: bootstrap(trained.correct - alone, seed=seed) for kind, trained in heads.items()},
+        label=name,
+        classes=classes,
+        dims=dims,
+        rows=rows,
+        heads=heads,
+        gain={kind: bootstrap(trained.correct - alone, seed=seed) for kind, trained in heads.items()},
         cascades={
             kind: adaptive_classification(found, targets, dims, n_splits=n_splits, seed=seed)
             for kind, found in scores.items()
         },
-        predicted=scores["mrl"].argmax(axis=2), targets=targets,
-    )  # fmt: skip
+        predicted=scores["mrl"].argmax(axis=2),
+        targets=targets,
+    )
 
 
 def coarse_against_fine(coarse: AdaptiveClassification, fine: AdaptiveClassification) -> str:

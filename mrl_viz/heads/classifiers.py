@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.heads.training import HeadTraining, Reporter, train_classifier
+from mrl_viz.heads.training import HeadTraining, Linear, Reporter, train_classifier
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import Result
-from mrl_viz.training.losses import Weights, sort_widths
-from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
+from mrl_viz.training.config import Weights, loss_weights
+from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
 HeadKind = Literal["mrl", "mrl-e", "separate"]
 KINDS: tuple[HeadKind, ...] = get_args(HeadKind)
@@ -43,7 +43,7 @@ class TrainedHeads(Result):
     held_out: npt.NDArray[np.int64]
     correct: npt.NDArray[np.bool_]
     losses: npt.NDArray[np.float64]
-    weights: tuple[tuple[FloatMatrix, npt.NDArray[np.floating[Any]]], ...]
+    weights: tuple[Linear, ...]
     _without: ClassVar = ("weights", "held_out", "correct")
 
     def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -101,7 +101,7 @@ def train_heads(
     dims : widths in 1..full_dim
     kind : "mrl" one head per width, trained together; "mrl-e" one head, columns shared; "separate" each width on its
         own, with its own map: the fixed-feature baseline
-    weights : of the widths in the nested loss, see `loss_weights`; no effect on "separate"
+    weights : of the widths, ascending, in the nested loss, see `loss_weights`; no effect on "separate"
     held_out : share of rows in (0, 1), drawn within each class, or the row numbers themselves
     training : see `HeadTraining`
     seed : of the initial weights, the split and the batches
@@ -115,7 +115,8 @@ def train_heads(
     Source: Kusupati et al. 2022, arXiv:2205.13147, section 4.2 (linear classification, MRL, MRL-E and FF).
     """
     rows = _scaled(embeddings)
-    widths, weights = sort_widths(dims, weights, rows.shape[1])
+    widths = check_dims(dims, rows.shape[1])
+    factors = loss_weights(widths, weights)
     classes, targets = encode_labels(labels, len(rows))
     if kind not in KINDS:
         raise InvalidInputError(f"`kind` is {kind!r}; choose one of {list(KINDS)}.")
@@ -126,13 +127,12 @@ def train_heads(
     if len(np.unique(targets[train])) < 2:
         raise EmptyInputError("`labels` leave fewer than 2 classes to train on; give more rows per class.")
     report = Reporter(training.epochs * (len(widths) if kind == "separate" else 1), progress, cancelled)
-    groups = [(dim,) for dim in widths] if kind == "separate" else [widths]
-    chosen: Weights = "uniform" if kind == "separate" else weights
+    groups = [((dim,), (1.0,)) for dim in widths] if kind == "separate" else [(widths, factors)]
     parts = [
         train_classifier(
-            group, kind == "mrl-e", rows[train], targets[train], len(classes), chosen, training, seed, report
+            group, kind == "mrl-e", rows[train], targets[train], len(classes), each, training, seed, report
         )
-        for group in groups
+        for group, each in groups
     ]
     matrices = tuple(pair for part, _ in parts for pair in part)
     longest = max(len(curve) for _, curve in parts)

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.training.losses import MultiGranularityLoss, Weights
 from mrl_viz.truncation import FloatMatrix, check_dims
+
+# A matrix (n_classes, dim) and a bias (n_classes,).
+Linear = tuple[FloatMatrix, npt.NDArray[np.floating[Any]]]
 
 
 class MultiGranularityClassifier(nn.Module):
@@ -114,15 +116,21 @@ class Reporter:
 
 
 def train_classifier(
-    dims: tuple[int, ...], efficient: bool, rows: FloatMatrix, targets: npt.NDArray[np.int64], n_classes: int,
-    weights: Weights, training: HeadTraining, seed: int, report: Reporter,
-) -> tuple[list[tuple[FloatMatrix, npt.NDArray[np.floating[Any]]]], npt.NDArray[np.float64]]:  # fmt: skip
+    dims: tuple[int, ...],
+    efficient: bool,
+    rows: FloatMatrix,
+    targets: npt.NDArray[np.int64],
+    n_classes: int,
+    weights: tuple[float, ...],
+    training: HeadTraining,
+    seed: int,
+    report: Reporter,
+) -> tuple[list[Linear], npt.NDArray[np.float64]]:
     """One training run: per width the matrix and bias, map included, of the last finite epoch, and the loss curve."""
     generator = torch.Generator().manual_seed(seed)
     full_dim = rows.shape[1]
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # modules draw initial weights from the global generator, which stays as it was
+    # Modules draw initial weights from the global generator, which stays as it was.
+    with torch.random.fork_rng(devices=[]):
         head = MultiGranularityClassifier(dims, n_classes, efficient=efficient)
         project = nn.Linear(full_dim, dims[-1], bias=False) if training.projection else nn.Identity()
     with torch.no_grad():  # zeros are the neutral start of a linear classifier, and need no seed
@@ -133,10 +141,9 @@ def train_classifier(
     parameters = [*head.parameters(), *project.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(training.epochs, 1))
-    nested = MultiGranularityLoss(dims, nn.CrossEntropyLoss(), weights)
     inputs, labels = torch.tensor(rows), torch.from_numpy(targets)
 
-    def merged() -> list[tuple[FloatMatrix, npt.NDArray[np.floating[Any]]]]:
+    def merged() -> list[Linear]:
         result = []
         with torch.no_grad():
             for level, dim in enumerate(dims):
@@ -152,11 +159,11 @@ def train_classifier(
         sums = torch.zeros(len(dims))
         order = torch.randperm(len(inputs), generator=generator)
         for batch in order.split(training.batch_size):
-            terms = nested.terms(head(project(inputs[batch])), labels[batch])
+            terms = [nn.functional.cross_entropy(logits, labels[batch]) for logits in head(project(inputs[batch]))]
             optimizer.zero_grad()
-            torch.stack([weight * term for weight, term in zip(nested.weights, terms)]).sum().backward()
+            torch.stack([weight * term for weight, term in zip(weights, terms)]).sum().backward()
             optimizer.step()
-            sums += terms.detach() * len(batch)
+            sums += torch.stack(terms).detach() * len(batch)
         schedule.step()
         curve.append((sums / len(inputs)).double().numpy())
         if not report.goes_on(curve[-1]) and report.stopped == "loss is not finite":

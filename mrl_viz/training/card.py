@@ -45,8 +45,8 @@ def model_card(config: TrainingConfig, data: str, about: Mapping[str, Any], dim:
         "---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity", "tags:",
         "- sentence-transformers", *(["- matryoshka"] if is_nested else []), "---", "",
         f"# {config.model}, trained {how}", "",
-        f"Settings: {config.takeaway()} Weights of the widths: {config.weights}. {about['n_parameters']:,} numbers were "
-        "trained.",
+        f"Settings: {config.takeaway()} Weights of the widths: {config.weights}. {about['n_parameters']:,} numbers "
+        "were trained.",
         f"Data: {data} Training ended after: {about['stopped']}.",
         "The licence of the model that training started from applies to this one as well.", "",
         "```python", "from sentence_transformers import SentenceTransformer", "",

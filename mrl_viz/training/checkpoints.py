@@ -115,7 +115,7 @@ class TrainingState:
 
 
 def run_fingerprint(run: str, config: TrainingConfig, data: TrainingData, start: str) -> str:
-    """Sixteen hexadecimal digits that change with run, settings, data and `start`, the identity of the model trained."""
+    """Sixteen hexadecimal digits that change with run, settings, data and `start`, the model's identity."""
     return fingerprint(LOOP_VERSION, run, config.to_dict(), data.to_dict(), start)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -20,15 +20,18 @@ Schedule = Literal["all", "progressive", "large-first", "sampled"]
 Run = Literal["matryoshka", "plain"]
 BASES: tuple[Base, ...] = get_args(Base)
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+Weights = Literal["uniform", "importance"] | Sequence[float]
 RUNS: tuple[Run, ...] = get_args(Run)
 # A fresh matrix and single table rows take large steps; a trained transformer takes the usual small ones.
 LEARNING_RATES: Mapping[str, float] = {"projection": 1e-2, "static": 1e-2, "whole": 2e-5}
 # Far above anything that learns, and far below what overflows inside Adam.
 MOST_RATE = 1000.0
+# Of the importance weights α^i: the second smallest width counts 0.8 of the smallest, the third 0.64.
+IMPORTANCE_ALPHA = 0.8
 
 
 class TextModel(Encoder, Protocol):
-    """An encoder whose model is on this machine, as `mrl_viz.embedding.encoders.load_encoder` gives for local models."""
+    """An encoder whose model is on this machine, as `load_encoder` gives for local models."""
 
     @property
     def model(self) -> SentenceTransformer: ...
@@ -101,8 +104,6 @@ def check_config(config: TrainingConfig, full_dim: int) -> tuple[int, ...]:
     DimensionError : no width below the full one, or one above it.
     InvalidInputError : any other setting that cannot be; the message names it.
     """
-    from mrl_viz.training.losses import loss_weights
-
     dims = check_dims((*(config.dims or default_dims(full_dim)), full_dim), full_dim)
     if len(dims) == 1:
         raise DimensionError(
@@ -129,3 +130,31 @@ def check_config(config: TrainingConfig, full_dim: int) -> tuple[int, ...]:
         if not is_possible:
             raise InvalidInputError(f"`{name}` is {getattr(config, name)}; choose {allowed}.")
     return dims
+
+
+def loss_weights(dims: Sequence[int], weights: Weights = "uniform") -> tuple[float, ...]:
+    """The factor c_m of each width's loss, in the order of `dims`.
+
+    Parameters
+    ----------
+    dims : the widths, ascending
+    weights : "uniform" (1 each), "importance" (0.8^i for the i-th width from the smallest), or one number >= 0 per width
+
+    Raises
+    ------
+    InvalidInputError : an unknown name, another number of weights than widths, a negative one, or none above 0.
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 3 (c_m = 1) and appendix (weighted small widths).
+    """
+    if isinstance(weights, str):
+        if weights not in ("uniform", "importance"):
+            raise InvalidInputError(
+                f"`weights` is {weights!r}; choose 'uniform', 'importance' or one number per width."
+            )
+        return tuple(IMPORTANCE_ALPHA**place if weights == "importance" else 1.0 for place in range(len(dims)))
+    given = tuple(float(weight) for weight in weights)
+    if len(given) != len(dims):
+        raise InvalidInputError(f"`weights` has {len(given)} numbers for {len(dims)} widths; give one per width.")
+    if not (all(map(math.isfinite, given)) and min(given) >= 0 and max(given) > 0):
+        raise InvalidInputError(f"`weights` is {given}; give finite numbers from 0 up, at least one of them above 0.")
+    return given

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.result import Result
 
 if TYPE_CHECKING:
     from mrl_viz.data.corpus import Corpus
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Kind = Literal["labels", "pairs"]
 Split = Literal["texts", "classes"]
 Source = Literal["labels", "relevance", "pairs"]
-SOURCES: tuple[Source, ...] = ("labels", "relevance", "pairs")
+SOURCES: tuple[Source, ...] = get_args(Source)
 # Enough held-out texts for intervals that tell two models apart, from a few hundred texts in all.
 HELD_OUT_SHARE = 0.4
 # A class gives two texts to train on, the fewest that make a pair, and one to be held out.
@@ -31,12 +32,13 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingData(Result):
     """Texts, which of them are trained on, and which are held out for the comparison.
 
     `kind` : "labels" (two texts with one label are a pair) or "pairs". `texts` : each once.
     `train`, `held_out` : rows of `texts`: (text,) with labels, else (anchor, positive) or (anchor, positive, negative).
-    `labels` : one per text, empty for pairs. No text of a held-out pair is trained on. `notes` : what was left out and why.
+    `labels` : one per text, empty for pairs. No text of a held-out pair is trained on.
+    `notes` : what was left out and why.
     """
 
     name: str
@@ -54,12 +56,8 @@ class TrainingData:
         return 2 if self.kind == "labels" else len(self.train[0])
 
     def batch_examples(self, batch_size: int) -> int:
-        """Examples in a batch: at most one of each class, since a second would count as a wrong answer to the first."""
+        """Examples in a batch: at most one of each class, since a second would be a wrong answer to the first."""
         return batch_size if self.kind == "pairs" else min(batch_size, len({self.labels[row] for (row,) in self.train}))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TrainingData:
@@ -71,11 +69,15 @@ class TrainingData:
         """
         try:
             train, held_out = (tuple(tuple(map(int, row)) for row in fields[key]) for key in ("train", "held_out"))
+            columns = {name: tuple(map(str, fields[name])) for name in ("texts", "labels", "notes")}
             data = cls(
-                name=str(fields["name"]), kind=fields["kind"], texts=tuple(map(str, fields["texts"])), train=train, held_out=held_out,
-                labels=tuple(map(str, fields["labels"])), has_unseen_classes=bool(fields["has_unseen_classes"]),
-                notes=tuple(map(str, fields["notes"])),
-            )  # fmt: skip
+                name=str(fields["name"]),
+                kind=fields["kind"],
+                train=train,
+                held_out=held_out,
+                has_unseen_classes=bool(fields["has_unseen_classes"]),
+                **columns,
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise DataFormatError(f"`data` is no saved training data ({error}); prepare it again.") from error
         rows = [row for example in (*train, *held_out) for row in example]
@@ -85,12 +87,13 @@ class TrainingData:
 
     def takeaway(self) -> str:
         """One sentence: how much there is to train on and to compare with."""
+        n_train, n_held_out = len(self.train), len(self.held_out)
         if self.kind == "pairs":
             what = "triplets" if self.n_columns == 3 else "pairs"
-            return f"{len(self.train)} {what} to train on and {len(self.held_out)} held out, none of whose texts are trained on."
+            return f"{n_train} {what} to train on and {n_held_out} held out, none of whose texts are trained on."
         n_classes = len({self.labels[row] for (row,) in self.train})
-        unseen = "other " if self.has_unseen_classes else "the same "
-        return f"{len(self.train)} texts of {n_classes} classes to train on and {len(self.held_out)} of {unseen}classes held out."
+        which = "other" if self.has_unseen_classes else "the same"
+        return f"{n_train} texts of {n_classes} classes to train on and {n_held_out} of {which} classes held out."
 
 
 def labelled_data(
@@ -113,8 +116,8 @@ def labelled_data(
 
     Raises
     ------
-    ShapeError : another number of labels than texts. InvalidInputError : fewer than two classes of three texts, or, for
-    "classes", fewer than four; an unknown split, or a share outside (0, 1).
+    ShapeError : another number of labels than texts. InvalidInputError : fewer than two classes of three texts, or
+        four for "classes"; an unknown split, or a share outside (0, 1).
     """
     if len(labels) != len(texts):
         raise ShapeError(f"`labels` has {len(labels)} values for {len(texts)} texts; give one each.")
@@ -130,8 +133,8 @@ def labelled_data(
     fewest = 2 if split == "texts" else 4
     if len(classes) < fewest:
         raise InvalidInputError(
-            f"`labels` has {len(counts)} classes, {len(classes)} of them with {FEWEST_OF_CLASS} different texts or more; training "
-            f"needs {fewest} such classes to tell apart, so add texts of others or choose another column."
+            f"`labels` has {len(counts)} classes, {len(classes)} of them with {FEWEST_OF_CLASS} different texts or "
+            f"more; training needs {fewest} such classes to tell apart, so add texts of others or choose another column."
         )
     rng = np.random.default_rng(seed)
     numbers = {label: number for number, label in enumerate(classes)}
@@ -147,10 +150,15 @@ def labelled_data(
     n_left_out = len(texts) - len(kept)
     notes = (f"{n_left_out} texts repeat another, have no label, or are one of too few with it; they are left out.",)
     return TrainingData(
-        name=name, kind="labels", texts=tuple(kept), labels=tuple(kept.values()), has_unseen_classes=split == "classes",
+        name=name,
+        kind="labels",
+        texts=tuple(kept),
+        labels=tuple(kept.values()),
+        has_unseen_classes=split == "classes",
         train=tuple((int(row),) for row in np.flatnonzero(~is_held_out)),
-        held_out=tuple((int(row),) for row in np.flatnonzero(is_held_out)), notes=notes if n_left_out else (),
-    )  # fmt: skip
+        held_out=tuple((int(row),) for row in np.flatnonzero(is_held_out)),
+        notes=notes if n_left_out else (),
+    )
 
 
 def paired_data(
@@ -186,8 +194,7 @@ def paired_data(
 
     def find(row: int) -> int:
         while root[row] != row:
-            root[row] = root[root[row]]
-            row = root[row]
+            root[row] = row = root[root[row]]
         return row
 
     for example in examples:
@@ -204,15 +211,20 @@ def paired_data(
             held_out += members[number]
     if len(held_out) < 2 or len(held_out) == len(examples):
         raise InvalidInputError(
-            f"`{name}` has {len(examples)} pairs in {len(members)} groups without a common text, so none can be held out; add pairs."
+            f"`{name}` has {len(examples)} pairs in {len(members)} groups without a common text, so none can be held "
+            "out; add pairs."
         )
     chosen = set(held_out)
     n_left_out = len(anchors) - len(examples)
     notes = (f"{n_left_out} pairs repeat another, have an empty text, or twice the same one; they are left out.",)
     return TrainingData(
-        name=name, kind="pairs", texts=tuple(rows), train=tuple(example for example in examples if example not in chosen),
-        held_out=tuple(example for example in examples if example in chosen), notes=notes if n_left_out else (),
-    )  # fmt: skip
+        name=name,
+        kind="pairs",
+        texts=tuple(rows),
+        train=tuple(example for example in examples if example not in chosen),
+        held_out=tuple(example for example in examples if example in chosen),
+        notes=notes if n_left_out else (),
+    )
 
 
 def training_data(
@@ -256,14 +268,8 @@ def training_data(
         column = label_column or next(iter(corpus.labels))
         if column not in corpus.labels:
             raise InvalidInputError(f"`label_column` is {label_column!r}; choose one of {list(corpus.labels)}.")
-        return labelled_data(
-            corpus.texts,
-            corpus.labels[column],
-            name=f"{corpus.name}, {column}",
-            split=split,
-            held_out_share=held_out_share,
-            seed=seed,
-        )
+        name, labels = f"{corpus.name}, {column}", corpus.labels[column]
+        return labelled_data(corpus.texts, labels, name=name, split=split, held_out_share=held_out_share, seed=seed)
     if chosen == "pairs":
         enough = SAME_MEANING_SHARE * max(score for _, _, score in corpus.pairs)
         found = [(corpus.texts[i], corpus.texts[j]) for i, j, score in corpus.pairs if score >= enough]
@@ -275,13 +281,8 @@ def training_data(
             for document, grade in grades.items()
             if grade > 0 and grade == max(grades.values())
         ]
-    return paired_data(
-        [left for left, _ in found],
-        [right for _, right in found],
-        name=corpus.name,
-        held_out_share=held_out_share,
-        seed=seed,
-    )
+    lefts, rights = [left for left, _ in found], [right for _, right in found]
+    return paired_data(lefts, rights, name=corpus.name, held_out_share=held_out_share, seed=seed)
 
 
 def check_batch(data: TrainingData, batch_size: int) -> None:
@@ -289,8 +290,8 @@ def check_batch(data: TrainingData, batch_size: int) -> None:
 
     Raises
     ------
-    InvalidInputError : `batch_size` below 2. EmptyInputError : fewer training examples than a batch, or no two that can stand
-        in one.
+    InvalidInputError : `batch_size` below 2. EmptyInputError : fewer training examples than a batch, or no two that can
+        stand in one.
     """
     if batch_size < 2:
         raise InvalidInputError(
@@ -299,19 +300,22 @@ def check_batch(data: TrainingData, batch_size: int) -> None:
     if len(data.train) < batch_size:
         what = "texts" if data.kind == "labels" else "pairs"
         raise EmptyInputError(
-            f"`batch_size` is {batch_size} but {len(data.train)} {what} are trained on; choose a smaller one or add {what}."
+            f"`batch_size` is {batch_size} but {len(data.train)} {what} are trained on; choose a smaller one or add "
+            f"{what}."
         )
     if next(epoch_batches(data, batch_size, seed=0, epoch=0), None) is None:
         raise EmptyInputError(
-            f"`{data.name}` has no two training pairs without a common text, so none can be told from another; add pairs."
+            f"`{data.name}` has no two training pairs without a common text, so none can be told from another; add "
+            "pairs."
         )
 
 
 def epoch_batches(data: TrainingData, batch_size: int, *, seed: int, epoch: int) -> Iterator[tuple[Rows, ...]]:
     """The batches of one epoch, each as one array of rows per column; they depend on seed and epoch only.
 
-    With labels a batch has one pair of each of its classes, all classes equally often; so many batches make an epoch as it
-    takes to draw as many anchors as there are texts. With pairs every example comes once, and no text twice in a batch.
+    With labels a batch has one pair of each of its classes, all classes equally often; so many batches make an epoch as
+    it takes to draw as many anchors as there are texts. With pairs every example comes once, and no text twice in a
+    batch.
     """
     rng = np.random.default_rng((seed, epoch))
     if data.kind == "labels":

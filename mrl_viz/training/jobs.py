@@ -1,10 +1,10 @@
-"""Training beside the app: each job is a process of its own with a folder, which outlives pages, visitors and the app itself.
+"""Training beside the app: each job is a process with a folder of its own, which outlives pages, visitors and the app.
 
     job.json         what to train and from which model; written once, so that the folder is all a resume needs
     data.json        the user's texts and which of them are trained on; nobody else's account can read the folder
     attempt.json     when the process was last started, and how long the log was
     running.json     what the process says when it has begun
-    lock             held by the process as long as it lives, however it ends: who can take it knows that nobody works here
+    lock             held by the process as long as it lives, however it ends: who can take it knows nobody works here
     progress.jsonl   one line per finished epoch
     cancel           there when somebody asked to stop
     outcome.json     "done", "cancelled" or "failed", and why; missing after a kill
@@ -14,8 +14,8 @@
 
 Plain JSON and safetensors throughout. Run by hand: python -m mrl_viz.training.jobs JOBFOLDER
 
-A job's id ends in 64 random bits. It is the only key to it: the app shows a visitor the jobs whose ids that visitor has, never a
-list of all, unless the machine's owner allows that (MRL_VIZ_ALL_JOBS=1).
+A job's id ends in 64 random bits. It is the only key to it: the app shows a visitor the jobs whose ids that visitor
+has, never a list of all, unless the machine's owner allows that (MRL_VIZ_ALL_JOBS=1).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +44,7 @@ from mrl_viz.training.twins import TwinRun, load_twin_run, train_twins
 
 State = Literal["starting", "running", "interrupted", "done", "cancelled", "failed"]
 ACTIVE: tuple[State, ...] = ("starting", "running")
-# A process that has not taken its lock after so long was killed before it could; on a busy machine Python takes seconds.
+# A process without its lock after so long was killed before it could take it; on a busy machine Python takes seconds.
 STARTING_S = 60.0
 # A status asked at the very moment a job starts holds the lock for an instant; the job waits that out.
 LOCK_WAIT_S = 5.0
@@ -113,7 +114,7 @@ class JobStatus(Result):
 
 
 def jobs_folder() -> Path:
-    """Where jobs lie unless said otherwise: the environment's MRL_VIZ_JOBS, else the user's data folder; not the cache."""
+    """Where jobs lie unless said otherwise: MRL_VIZ_JOBS of the environment, else the user's data folder."""
     if given := os.environ.get("MRL_VIZ_JOBS"):
         return Path(given)
     from platformdirs import user_data_dir
@@ -135,16 +136,16 @@ def start_job(
     Parameters
     ----------
     data, config : as for `train_twins`; `config.model` is loaded by the job
-    full_dim : width of that model where it is known, so that settings which do not fit it are refused here already; with
-        None they show as a failed job
+    full_dim : width of that model where it is known, so that settings which do not fit it are refused here already;
+        with None they show as a failed job
     name : what the job is called; None makes one of model and data
     data_code : Python expression that makes the same data, to repeat the run outside
     root : where its folder is made; None takes `jobs_folder()`
 
     Raises
     ------
-    InvalidInputError, DimensionError, EmptyInputError : settings and data that do not go together, or MOST_ACTIVE jobs are
-        running. StoreError : the folder cannot be written, or no process can be started.
+    InvalidInputError, DimensionError, EmptyInputError : settings and data that do not go together, or MOST_ACTIVE jobs
+        are running. StoreError : the folder cannot be written, or no process can be started.
     """
     if full_dim is not None:
         check_config(config, full_dim)
@@ -157,11 +158,14 @@ def start_job(
     with disk_errors(folder):
         root.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
-        job = {
-            "schema": 1, "name": name or f"{config.model} on {data.name}", "created": created.isoformat(timespec="seconds"),
-            "config": config.to_dict(), "data_code": data_code,
-        }  # fmt: skip
         write_json(folder / "data.json", data.to_dict())
+        job = {
+            "schema": 1,
+            "name": name or f"{config.model} on {data.name}",
+            "created": created.isoformat(timespec="seconds"),
+            "config": config.to_dict(),
+            "data_code": data_code,
+        }
         write_json(folder / "job.json", job)
     _launch(folder)
     return job_status(folder)
@@ -221,18 +225,16 @@ def delete_job(folder: str | Path) -> None:
 def list_jobs(root: Path | None = None, *, ids: Collection[str] | None = None) -> tuple[JobStatus, ...]:
     """The jobs of a folder, newest first; folders that are no jobs are passed over.
 
-    `ids` : only these, None for all. Names are compared, never joined to a path, so that an id from outside leads nowhere else.
+    `ids` : only these, None for all. Names are compared, never joined to a path, so that an id from outside leads
+    nowhere else.
     """
     root = root or jobs_folder()
     folders = sorted((path.parent for path in root.glob("*/job.json")), key=lambda path: path.name, reverse=True)
     found = []
     for folder in folders:
-        if ids is not None and folder.name not in ids:
-            continue
-        try:
-            found.append(job_status(folder))
-        except DataFormatError:
-            continue
+        if ids is None or folder.name in ids:
+            with suppress(DataFormatError):
+                found.append(job_status(folder))
     return tuple(found)
 
 
@@ -266,9 +268,17 @@ def job_status(folder: str | Path) -> JobStatus:
         else:
             message = _last_words(folder, int(attempt.get("log_bytes", 0)))
     return JobStatus(
-        folder=folder, name=str(job["name"]), state=state, created=str(job["created"]), config=config,
-        data_code=str(job.get("data_code", "...")), message=message, epochs=epochs, done=len(epochs), total=2 * config.epochs,
-    )  # fmt: skip
+        folder=folder,
+        name=str(job["name"]),
+        state=state,
+        created=str(job["created"]),
+        config=config,
+        data_code=str(job.get("data_code", "...")),
+        message=message,
+        epochs=epochs,
+        done=len(epochs),
+        total=2 * config.epochs,
+    )
 
 
 def job_result(folder: str | Path) -> TwinRun:
@@ -390,7 +400,7 @@ def _is_locked(folder: Path) -> bool:
 
 
 def _progress(folder: Path) -> tuple[EpochLosses, ...]:
-    """The epochs on record; a resumed job repeats some, of which the last counts, and a killed one may leave half a line."""
+    """The epochs on record; of one that a resumed job repeated the last counts, and a kill may leave half a line."""
     try:
         lines = (folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Contrastive training of a sentence-transformers model at every width at once, and of its plain twin at full width only.
+"""Contrastive training of a sentence-transformers model at every width at once, and of its twin at full width only.
 
 The losses are sentence-transformers' own MatryoshkaLoss and MultipleNegativesRankingLoss. The loop is ours: its
 SentenceTransformerTrainer needs two more packages (datasets, accelerate), keeps checkpoints as pickles, draws sampled
@@ -23,7 +23,7 @@ from mrl_viz.embedding.encoder import model_identity
 from mrl_viz.errors import CancelledError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.training.checkpoints import TrainingState, run_fingerprint
-from mrl_viz.training.config import RUNS, Run, TextModel, TrainingConfig, check_config
+from mrl_viz.training.config import RUNS, Run, TextModel, TrainingConfig, check_config, loss_weights
 from mrl_viz.training.data import TrainingData, check_batch, epoch_batches
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class TrainedModel(Result):
         first, last = np.nanmean(self.losses[0]), np.nanmean(self.losses[-1])
         end = "" if self.stopped == "epochs" else f"; {self.stopped}"
         return (
-            f"The {self.run} model trained {self.n_parameters:,} numbers for {len(self.losses)} epochs in {self.seconds:.0f} s; "
-            f"its mean loss went from {first:.2f} to {last:.2f}{end}."
+            f"The {self.run} model trained {self.n_parameters:,} numbers for {len(self.losses)} epochs in "
+            f"{self.seconds:.0f} s; its mean loss went from {first:.2f} to {last:.2f}{end}."
         )
 
 
@@ -157,8 +157,6 @@ def _train(
     """The loop. `state` is always the end of a whole epoch, and finite."""
     import torch
     from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
-
-    from mrl_viz.training.losses import loss_weights
 
     weights = loss_weights(dims, config.weights) if run == "matryoshka" else (1.0,)
     inner = _recorder(MultipleNegativesRankingLoss(trainee.module, scale=config.scale))
@@ -256,7 +254,7 @@ def _rate(share: float) -> float:
 
 
 def _recorder(loss: Any) -> Any:
-    """The same loss, which also remembers its values, one per width; made here so that importing this loads no torch."""
+    """The same loss, which also remembers its values, one per width; made here because importing loads no torch."""
     from torch import Tensor, nn
 
     class Recorder(nn.Module):

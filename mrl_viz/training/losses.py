@@ -1,165 +1,10 @@
-"""Nested losses: one loss at many widths, and the in-batch losses an adaptor learns from."""
+"""The in-batch losses an adaptor learns from; all of cosines between the rows of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
-
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-
-from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.truncation import check_dims
-
-Weights = Literal["uniform", "importance"] | Sequence[float]
-# Of the importance weights α^i: the second smallest width counts 0.8 of the smallest, the third 0.64. Below 1 small
-# widths lead.
-IMPORTANCE_ALPHA = 0.8
-# What sentence-transformers multiplies cosines with in its in-batch ranking loss.
-CONTRASTIVE_SCALE = 20.0
-
-
-def loss_weights(
-    dims: Sequence[int], weights: Weights = "uniform", *, alpha: float = IMPORTANCE_ALPHA
-) -> tuple[float, ...]:
-    """The factor c_m of each width's loss, in the order of `dims`.
-
-    Parameters
-    ----------
-    dims : the widths, ascending
-    weights : "uniform" (1 each), "importance" (alpha^i for the i-th width from the smallest), or one number >= 0 per
-        width
-    alpha : above 0; below 1 the small widths count more
-
-    Raises
-    ------
-    InvalidInputError : an unknown name, another number of weights than widths, a negative one, none above 0, or alpha
-        <= 0.
-
-    Source: Kusupati et al. 2022, arXiv:2205.13147, section 3 (c_m = 1) and appendix (weighted small widths).
-    """
-    if isinstance(weights, str):
-        if weights == "uniform":
-            return (1.0,) * len(dims)
-        if weights == "importance":
-            if not alpha > 0:
-                raise InvalidInputError(f"`alpha` is {alpha}; choose a number above 0, such as {IMPORTANCE_ALPHA}.")
-            return tuple(float(alpha**position) for position in range(len(dims)))
-        raise InvalidInputError(f"`weights` is {weights!r}; choose 'uniform', 'importance' or one number per width.")
-    given = tuple(float(weight) for weight in weights)
-    if len(given) != len(dims):
-        raise InvalidInputError(f"`weights` has {len(given)} numbers for {len(dims)} widths; give one per width.")
-    if not (np.isfinite(given).all() and min(given) >= 0 and max(given) > 0):
-        raise InvalidInputError(f"`weights` is {given}; give finite numbers from 0 up, at least one of them above 0.")
-    return given
-
-
-def sort_widths(
-    dims: Iterable[int], weights: Weights, full_dim: int = np.iinfo(np.int32).max
-) -> tuple[tuple[int, ...], Weights]:
-    """The widths ascending and distinct, and given weights in that order too; names of weights pass.
-
-    Raises
-    ------
-    DimensionError : see `check_dims`. InvalidInputError : another number of weights than widths, or a width twice.
-    """
-    listed = list(dims)
-    checked = check_dims(listed, full_dim)
-    if isinstance(weights, str):
-        return checked, weights
-    if len(weights) != len(listed) or len(checked) != len(listed):
-        raise InvalidInputError(f"`weights` has {len(weights)} numbers for {len(checked)} widths; give one per width.")
-    order = sorted(range(len(listed)), key=lambda position: listed[position])
-    return checked, tuple(weights[position] for position in order)
-
-
-def prefix(embeddings: Tensor, dim: int) -> Tensor:
-    """The first `dim` coordinates, sliced and renormalised, shape (..., dim)."""
-    return functional.normalize(embeddings[..., :dim], dim=-1)
-
-
-class MultiGranularityLoss(nn.Module):
-    """Σ_m c_m · loss(width m), for any torch loss.
-
-    Parameters
-    ----------
-    dims : the widths, each at least 1
-    loss : a callable of tensors that returns a scalar, such as `nn.CrossEntropyLoss()` or `in_batch_contrastive`
-    weights, alpha : see `loss_weights`
-    n_embeddings : 0 where the model gives one output per width (`forward(outputs, *targets)`); otherwise how many of
-        the leading arguments of `forward` are embeddings, which are sliced and renormalised at every width (contrastive
-        losses)
-
-    Raises
-    ------
-    DimensionError, InvalidInputError : unusable widths or weights.
-
-    Source: Kusupati et al. 2022, arXiv:2205.13147, equation 1; with embeddings the sum that MatryoshkaLoss of
-    sentence-transformers computes.
-    """
-
-    def __init__(
-        self,
-        dims: Iterable[int],
-        loss: Callable[..., Tensor],
-        weights: Weights = "uniform",
-        *,
-        alpha: float = IMPORTANCE_ALPHA,
-        n_embeddings: int = 0,
-    ) -> None:
-        super().__init__()
-        self.dims, ordered = sort_widths(dims, weights)
-        self.weights = loss_weights(self.dims, ordered, alpha=alpha)
-        self.loss = loss
-        self.n_embeddings = n_embeddings
-
-    def terms(self, *inputs: Tensor | Sequence[Tensor]) -> Tensor:
-        """The loss of each width before weighting, shape (n_dims,).
-
-        Raises
-        ------
-        ShapeError : another number of outputs than widths, or embeddings narrower than a width.
-        """
-        return torch.stack([self._term(level, inputs) for level in range(len(self.dims))])
-
-    def forward(self, *inputs: Tensor | Sequence[Tensor]) -> Tensor:
-        """The weighted sum over widths, a scalar. Raises ShapeError as `terms` does."""
-        # A width of weight 0 is not computed at all: progressive schedules let widths join later.
-        terms = [weight * self._term(level, inputs) for level, weight in enumerate(self.weights) if weight]
-        return torch.stack(terms).sum()
-
-    def _term(self, level: int, inputs: tuple[Tensor | Sequence[Tensor], ...]) -> Tensor:
-        dim = self.dims[level]
-        if self.n_embeddings == 0:
-            outputs = inputs[0]
-            if len(outputs) != len(self.dims):
-                raise ShapeError(
-                    f"`outputs` has {len(outputs)} entries for {len(self.dims)} widths; give one per width."
-                )
-            return self.loss(outputs[level], *inputs[1:])
-        embeddings = [tensor for tensor in inputs[: self.n_embeddings] if isinstance(tensor, Tensor)]
-        for tensor in embeddings:
-            if tensor.shape[-1] < dim:
-                raise ShapeError(
-                    f"`dims` asks for {dim} coordinates but the embeddings have {tensor.shape[-1]}; lower it."
-                )
-        return self.loss(*(prefix(tensor, dim) for tensor in embeddings), *inputs[self.n_embeddings :])
-
-
-def in_batch_contrastive(anchors: Tensor, positives: Tensor, *, scale: float = CONTRASTIVE_SCALE) -> Tensor:
-    """Cross-entropy of each anchor's own positive against all others in the batch, a scalar.
-
-    Parameters
-    ----------
-    anchors, positives : tensors of shape (n, dim), row i belongs to row i
-    scale : the inverse temperature of the cosines
-
-    Source: MultipleNegativesRankingLoss of sentence-transformers; van den Oord et al. 2018, arXiv:1807.03748.
-    """
-    scores = scale * functional.normalize(anchors, dim=-1) @ functional.normalize(positives, dim=-1).T
-    return functional.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 
 def cosines(rows: Tensor) -> Tensor:
@@ -168,25 +13,19 @@ def cosines(rows: Tensor) -> Tensor:
     return unit @ unit.T
 
 
-def neighbor_divergence(original: Tensor, mapped: Tensor, *, temperature: float) -> Tensor:
-    """Mean over rows of KL(p ‖ q): p, q are softmax(cosine/temperature) over the other rows of the batch, a scalar in
-    nats.
+def neighbor_targets(original: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """What `neighbor_divergence` compares with: softmax(cosine/temperature) over the other rows, and its mean Σ p log p.
+
+    They do not depend on the width: one computation serves all widths of a batch.
 
     Parameters
     ----------
     original : cosines of the original vectors, shape (n, n)
-    mapped : cosines at one width of the mapped vectors, shape (n, n)
-    temperature : of both softmaxes; 0.05 puts the weight on the first few neighbors
+    temperature : 0.05 puts the weight on the first few neighbors
 
-    Source: own definition, after stochastic neighbor embedding (Hinton & Roweis 2002).
-    """
-    return divergence_from(neighbor_targets(original, temperature=temperature), mapped, temperature=temperature)
-
-
-def neighbor_targets(original: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
-    """The distributions p of `neighbor_divergence`, shape (n, n) with a diagonal of 0, and the mean of Σ p log p.
-
-    They do not depend on the width: one computation serves all widths of a batch.
+    Returns
+    -------
+    p of shape (n, n) with a diagonal of 0, and a scalar in nats
     """
     own = torch.eye(len(original), dtype=torch.bool, device=original.device)
     log_p = functional.log_softmax((original / temperature).masked_fill(own, -torch.inf), dim=1)
@@ -194,8 +33,15 @@ def neighbor_targets(original: Tensor, *, temperature: float) -> tuple[Tensor, T
     return targets, (targets * log_p.masked_fill(own, 0)).sum(dim=1).mean()
 
 
-def divergence_from(targets: tuple[Tensor, Tensor], mapped: Tensor, *, temperature: float) -> Tensor:
-    """`neighbor_divergence` from what `neighbor_targets` gave."""
+def neighbor_divergence(targets: tuple[Tensor, Tensor], mapped: Tensor, *, temperature: float) -> Tensor:
+    """Mean over rows of KL(p ‖ q), a scalar in nats: p from `neighbor_targets`, q the same of mapped vectors.
+
+    Parameters
+    ----------
+    mapped : cosines at one width of the mapped vectors, shape (n, n)
+
+    Source: own definition, after stochastic neighbor embedding (Hinton & Roweis 2002).
+    """
     p, negative_entropy = targets
     scores = mapped / temperature
     own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)

@@ -22,7 +22,7 @@ Features = Callable[[tuple[Rows, ...]], list[dict[str, torch.Tensor]]]
 
 @dataclass(frozen=True, eq=False)
 class Trainee:
-    """`module` : what the loss calls. `features` : its input for a batch of rows, one entry per column. `finished` : the whole model."""
+    """What is trained: `module`, which the loss calls; `features` gives its input for a batch, `finished` the whole model."""
 
     module: SentenceTransformer
     parameters: list[nn.Parameter]
@@ -50,9 +50,11 @@ def _prompts(model: TextModel, data: TrainingData) -> tuple[str, ...]:
 def _assemble(model: TextModel, modules: Sequence[nn.Module]) -> SentenceTransformer:
     """A model of these modules with the prompts that training used."""
     return SentenceTransformer(
-        modules=list(modules), device=str(model.model.device), prompts={"query": model.query_prompt, "document": model.document_prompt},
+        modules=list(modules),
+        device=str(model.model.device),
+        prompts={"query": model.query_prompt, "document": model.document_prompt},
         similarity_fn_name="cosine",
-    )  # fmt: skip
+    )
 
 
 def _head(model: TextModel) -> list[nn.Module]:
@@ -94,7 +96,7 @@ def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) ->
 
 
 def _static(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
-    """Only the rows whose tokens occur are trained, as a small table of their own: the others get no gradient anyway."""
+    """Only the rows whose tokens occur are trained, as a small table of their own: others get no gradient."""
     table = model.model[0]
     if not isinstance(table, StaticEmbedding):
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""A Matryoshka model against its plain twin: trained the same way, compared at every width on texts neither has seen."""
+"""A Matryoshka model against its plain twin, trained the same way, at every width, on texts neither has seen."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RESULT_FILE, SCHEMA = "comparison.json", 2
 class TwinComparison(Result):
     """The Matryoshka model and its plain twin at every width, on the same held-out texts or queries.
 
-    `measure` : one of MEASURES, in [0, 1]. `n_items` : texts or queries measured. `small_dim` : 8.3 % of the full width.
+    `measure` : one of MEASURES, in [0, 1]. `n_items` : texts or queries measured. `small_dim` : 8.3 % of full width.
     `curves` : mean quality per width of "matryoshka", "plain" and, where given, "before" (the model before training).
     `gain` : Matryoshka minus plain per width, paired. `p_holm` : of a paired t-test per width, Holm-adjusted.
     `narrow_gain` : the gain averaged over `narrow_dims`, the widths up to an eighth. All intervals are 95 % bootstrap
@@ -280,8 +280,8 @@ def train_twins(
     Parameters
     ----------
     model, data, config, progress, cancelled : see `train_contrastive`
-    folder : gets `matryoshka/`, `plain/` and comparison.json; checkpoints lie there until the end, so that a second call after
-        a stop or a kill goes on where the first one was
+    folder : gets `matryoshka/`, `plain/` and comparison.json; checkpoints lie there until the end, so that a second
+        call after a stop or a kill goes on where the first one was
 
     Raises
     ------
