@@ -132,11 +132,12 @@ def fit_adaptor(
     if method != "svd":
         from mrl_viz.adaptor.objectives import train_network
 
-        matrix, layers, curve = train_network(
+        matrix, layers, training = train_network(
             method, unit[train], shown, narrow, rotation, settings, batch_size,
             ranking.judgements(train) if ranking else None, seed, progress, cancelled,
         )  # fmt: skip
-        stages, train_losses, validation_losses, stopped = curve.stages, curve.train, curve.validation, curve.stopped
+        stages, stopped = training.stages, training.stopped
+        train_losses, validation_losses = training.train_losses, training.validation_losses
         adaptor = Adaptor(
             method, full_dim, narrow, model, matrix, tuple(layers), settings.activation, settings.is_residual
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,23 +23,20 @@ VALIDATION_BATCH = 512
 N_STEPS_PER_EPOCH = 20
 
 
-@dataclass
-class Curve:
-    """What happened: per epoch the mean loss on training batches and on validation rows, and why training ended."""
-
-    stages: list[str] = field(default_factory=list)
-    train: list[float] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
-    stopped: str = "epochs"
-
-
 class AdaptorNetwork(nn.Module):
     """Torch twin of `Adaptor`: a fixed rotation, a trainable one of its first `pivot` outputs, a residual network."""
 
     def __init__(
-        self, full_dim: int, rotation: FloatMatrix | None, pivot: int, hidden_dim: int, depth: int, activation: str,
-        is_residual: bool, generator: torch.Generator,
-    ) -> None:  # fmt: skip
+        self,
+        full_dim: int,
+        rotation: FloatMatrix | None,
+        pivot: int,
+        hidden_dim: int,
+        depth: int,
+        activation: str,
+        is_residual: bool,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.pivot, self.is_residual = pivot, is_residual
         self.has_network = True
@@ -62,8 +58,8 @@ class AdaptorNetwork(nn.Module):
         """Rotation only; orthogonal, so every width from `pivot` up keeps exactly the cosines of the fixed rotation."""
         rotated = unit if self.rotation is None else unit @ self.rotation.T
         if self.pivot:
-            turn = torch.matrix_exp(self.skew - self.skew.T)
-            rotated = torch.cat([rotated[:, : self.pivot] @ turn.T, rotated[:, self.pivot :]], dim=1)
+            further = torch.matrix_exp(self.skew - self.skew.T)
+            rotated = torch.cat([rotated[:, : self.pivot] @ further.T, rotated[:, self.pivot :]], dim=1)
         return rotated
 
     def residual(self, unit: Tensor) -> Tensor:
@@ -93,11 +89,10 @@ class AdaptorNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Objective:
-    """One stage: the loss of a batch from unit rows and their images, the optimiser's groups, and what to rank, if
-    anything.
+    """One stage: the loss of a batch from unit rows and their images, and the optimiser's groups.
 
-    `extra` : trainable tensors that belong to the loss. `rank`, `rank_validation` : added to the batch loss and to the
-    validation loss.
+    `extra` : trainable tensors that belong to the loss. `rank`, `rank_validation` : what ranking adds to the loss of a
+    batch and to that of the validation rows, if anything.
     """
 
     name: str
@@ -108,79 +103,87 @@ class Objective:
     rank_validation: Callable[[AdaptorNetwork], Tensor] | None = None
 
 
-def run_stage(
-    network: AdaptorNetwork, objective: Objective, train: Tensor, validation: Tensor, *, epochs: int, batch_size: int,
-    patience: int, generator: torch.Generator, curve: Curve, total_epochs: int,
-    progress: Progress | None, cancelled: Callable[[], bool] | None,
-) -> None:  # fmt: skip
-    """Adam with a rate that falls along a cosine; ends at the best epoch on the validation rows, also after a NaN."""
-    optimizer = torch.optim.Adam(objective.parameters)
-    per_epoch = max(len(train) // batch_size, N_STEPS_PER_EPOCH)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(epochs * per_epoch, 1))
-    best, waited = _validate(network, objective, validation), 0
-    kept = _snapshot(network, objective)
-    batches = _batches(len(train), batch_size, generator)
-    for epoch in range(epochs):
-        total = 0.0
-        for _ in range(per_epoch):
-            unit = train[next(batches)]
-            loss = objective.loss(unit, network(unit))
-            if objective.rank is not None:
-                loss = loss + objective.rank(network)
-            if not torch.isfinite(loss):
-                curve.stopped = (
-                    f"the loss was not finite in epoch {epoch + 1} of stage {objective.name}; the best epoch was kept"
-                )
-                _restore(network, objective, kept)
-                return
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        score = _validate(network, objective, validation)
-        curve.stages.append(objective.name)
-        curve.train.append(total / per_epoch)
-        curve.validation.append(score)
-        waited += 1
-        if score < best:
-            best, waited, kept = score, 0, _snapshot(network, objective)
-        if progress is not None:
-            progress(
-                len(curve.train), total_epochs, {"stage": objective.name, "train": curve.train[-1], "validation": score}
-            )
-        if cancelled is not None and cancelled():
-            curve.stopped = "cancelled"
-        elif waited >= patience:
-            curve.stopped = "converged"
-        if curve.stopped == "cancelled" or waited >= patience:
-            break
-    _restore(network, objective, kept)
+@dataclass
+class Training:
+    """A network, what it learns from, and what happened in its stages.
 
+    `stages`, `train_losses`, `validation_losses` : one entry per epoch: the mean loss on batches and on validation rows.
+    `stopped` : why training ended.
+    """
 
-def _batches(n_rows: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Row numbers of full batches, reshuffled whenever fewer than a batch are left."""
-    while True:
-        order = torch.randperm(n_rows, generator=generator)
-        yield from order[: n_rows // batch_size * batch_size].split(batch_size)
+    network: AdaptorNetwork
+    rows: Tensor
+    validation: Tensor
+    batch_size: int
+    epochs: int
+    patience: int
+    generator: torch.Generator
+    n_stages: int
+    progress: Progress | None
+    cancelled: Callable[[], bool] | None
+    stages: list[str] = field(default_factory=list)
+    train_losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+    stopped: str = "epochs"
 
+    def run(self, objective: Objective) -> None:
+        """Adam with a rate that falls along a cosine; ends at the best epoch on the validation rows, also after a NaN."""
+        optimizer = torch.optim.Adam(objective.parameters)
+        per_epoch = max(len(self.rows) // self.batch_size, N_STEPS_PER_EPOCH)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs * per_epoch, 1))
+        trained = [*self.network.parameters(), *objective.extra]
+        best, waited = self._validate(objective), 0
+        kept = [tensor.detach().clone() for tensor in trained]
+        batches = self._batches()
+        for epoch in range(1, self.epochs + 1):
+            total = 0.0
+            for _ in range(per_epoch):
+                unit = self.rows[next(batches)]
+                loss = objective.loss(unit, self.network(unit))
+                if objective.rank is not None:
+                    loss = loss + objective.rank(self.network)
+                if not torch.isfinite(loss):
+                    where = f"in epoch {epoch} of stage {objective.name}"
+                    self.stopped = f"the loss was not finite {where}; the best epoch was kept"
+                    break
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                total += loss.item()
+            if self.stopped not in ("epochs", "converged"):
+                break
+            score = self._validate(objective)
+            self.stages.append(objective.name)
+            self.train_losses.append(total / per_epoch)
+            self.validation_losses.append(score)
+            waited += 1
+            if score < best:
+                best, waited, kept = score, 0, [tensor.detach().clone() for tensor in trained]
+            if self.progress is not None:
+                about = {"stage": objective.name, "train": self.train_losses[-1], "validation": score}
+                self.progress(len(self.stages), self.epochs * self.n_stages, about)
+            if self.cancelled is not None and self.cancelled():
+                self.stopped = "cancelled"
+            elif waited >= self.patience:
+                self.stopped = "converged"
+            if self.stopped == "cancelled" or waited >= self.patience:
+                break
+        with torch.no_grad():
+            for tensor, value in zip(trained, kept):
+                tensor.copy_(value)
 
-def _validate(network: AdaptorNetwork, objective: Objective, validation: Tensor) -> float:
-    with torch.no_grad():
-        # Parts of equal size: a short last one would have fewer neighbors to choose from.
-        parts = torch.tensor_split(validation, -(-len(validation) // VALIDATION_BATCH))
-        score = torch.stack([objective.loss(unit, network(unit)) for unit in parts]).mean()
-        if objective.rank_validation is not None:
-            score = score + objective.rank_validation(network)
-    return float(score)
+    def _batches(self) -> Iterator[Tensor]:
+        """Row numbers of full batches, reshuffled whenever fewer than a batch are left."""
+        while True:
+            order = torch.randperm(len(self.rows), generator=self.generator)
+            yield from order[: len(order) // self.batch_size * self.batch_size].split(self.batch_size)
 
-
-def _snapshot(network: AdaptorNetwork, objective: Objective) -> tuple[dict[str, Any], list[Tensor]]:
-    return copy.deepcopy(network.state_dict()), [tensor.detach().clone() for tensor in objective.extra]
-
-
-def _restore(network: AdaptorNetwork, objective: Objective, kept: tuple[dict[str, Any], list[Tensor]]) -> None:
-    network.load_state_dict(kept[0])
-    with torch.no_grad():
-        for tensor, value in zip(objective.extra, kept[1]):
-            tensor.copy_(value)
+    def _validate(self, objective: Objective) -> float:
+        with torch.no_grad():
+            # Parts of equal size: a short last one would have fewer neighbors to choose from.
+            parts = torch.tensor_split(self.validation, -(-len(self.validation) // VALIDATION_BATCH))
+            score = torch.stack([objective.loss(unit, self.network(unit)) for unit in parts]).mean()
+            if objective.rank_validation is not None:
+                score = score + objective.rank_validation(self.network)
+        return float(score)

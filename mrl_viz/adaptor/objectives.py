@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mrl_viz.adaptor.adaptor import AdaptorSettings
-from mrl_viz.adaptor.network import AdaptorNetwork, Curve, LayerList, Objective, Progress, run_stage
+from mrl_viz.adaptor.network import AdaptorNetwork, LayerList, Objective, Progress, Training
 from mrl_viz.training.losses import cosines, neighbor_divergence, neighbor_targets, pair_loss, ranking_loss, topk_loss
 from mrl_viz.truncation import FloatMatrix
 
 Judged = tuple[FloatMatrix, list[dict[int, int]]]
-# The narrow spaces' temperatures are learnt too, at this rate: cosines spread more the fewer coordinates there are,
-# and only
-# their order matters for neighbors.
+# The narrow spaces' temperatures are learnt too, at this rate: cosines spread more the fewer coordinates there are, and
+# only their order matters for neighbors.
 TEMPERATURE_RATE = 0.02
 # Share of the largest starting divergence below which a width's loss is not divided further (full width starts at 0).
 SMALLEST_START = 0.02
@@ -38,16 +37,22 @@ def train_network(
     seed: int,
     progress: Progress | None,
     cancelled: Callable[[], bool] | None,
-) -> tuple[FloatMatrix | None, LayerList, Curve]:
-    """Run the stages of a method on unit rows; the rotation, the layers and the curve of the best epochs."""
+) -> tuple[FloatMatrix | None, LayerList, Training]:
+    """Run the stages of a method on unit rows; the rotation and layers of the best epochs, and how it went."""
     generator = torch.Generator().manual_seed(seed)
     full_dim, is_own = train.shape[1], method == "neighbors"
     rows, check_rows = torch.tensor(train), torch.tensor(check)
     pivot = min(settings.pivot, full_dim) if is_own else 0
     network = AdaptorNetwork(
-        full_dim, rotation if is_own else None, pivot, settings.hidden_dim, settings.depth, settings.activation,
-        settings.is_residual, generator,
-    )  # fmt: skip
+        full_dim,
+        rotation if is_own else None,
+        pivot,
+        settings.hidden_dim,
+        settings.depth,
+        settings.activation,
+        settings.is_residual,
+        generator,
+    )
     widths = (*dims, full_dim)
     body = list(network.layers.parameters())
     start = rows[:START_ROWS]
@@ -55,18 +60,14 @@ def train_network(
     def rotation_stage() -> Objective:
         network.has_network = False
         inside = tuple(dim for dim in dims if dim < pivot)
-        return neighbor_objective(
-            "rotation", network, inside, start, [network.skew], settings.temperature, settings.rotation_rate
-        )
+        return neighbor_objective("rotation", network, inside, start, [network.skew], settings, settings.rotation_rate)
 
     def unsupervised() -> Objective:
         network.has_network = True
         if not is_own:
             return paper_objective("unsupervised", widths, body, settings)
         network.skew.requires_grad_(False)
-        return neighbor_objective(
-            "residual", network, widths, start, body, settings.temperature, settings.learning_rate
-        )
+        return neighbor_objective("residual", network, widths, start, body, settings, settings.learning_rate)
 
     def supervised(judged: tuple[Judged, Judged]) -> Objective:
         ranked = (full_dim,) if method == "search" else widths
@@ -97,28 +98,28 @@ def train_network(
     if judged is not None:
         stages.append(partial(supervised, judged))
     network.has_network = not is_own
-    curve = Curve() if stages else Curve(stopped="no width below `pivot` to learn for")
+    training = Training(
+        network,
+        rows,
+        check_rows,
+        batch_size,
+        settings.epochs,
+        settings.patience,
+        generator,
+        len(stages),
+        progress,
+        cancelled,
+    )
+    if not stages:
+        training.stopped = "no width below `pivot` to learn for"
     for stage in stages:
-        run_stage(
-            network,
-            stage(),
-            rows,
-            check_rows,
-            epochs=settings.epochs,
-            batch_size=batch_size,
-            patience=settings.patience,
-            generator=generator,
-            curve=curve,
-            total_epochs=settings.epochs * len(stages),
-            progress=progress,
-            cancelled=cancelled,
-        )
-        if curve.stopped not in ("epochs", "converged"):
+        training.run(stage())
+        if training.stopped not in ("epochs", "converged"):
             break
     matrix, layers = network.export()
     # A network still at its start adds nothing; without it `apply` is faster and exact.
     useful = network.has_network and any(weight.any() for weight, _ in layers[-1:])
-    return matrix, layers if useful else [], curve
+    return matrix, layers if useful else [], training
 
 
 def neighbor_objective(
@@ -127,13 +128,14 @@ def neighbor_objective(
     dims: Sequence[int],
     start: Tensor,
     parameters: list[nn.Parameter],
-    temperature: float,
+    settings: AdaptorSettings,
     rate: float,
 ) -> Objective:
     """The mean over widths of the neighbor divergence, each divided by its value at the start.
 
     A wide prefix starts with a small divergence; undivided, the small widths would win at its cost.
     """
+    temperature = settings.temperature
     logs = torch.full((len(dims),), float(np.log(temperature)), requires_grad=True)
 
     def terms(unit: Tensor, mapped: Tensor) -> Tensor:
