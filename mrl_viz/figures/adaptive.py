@@ -26,7 +26,7 @@ SHIFTS = {"mrl": 1.0, "mrl-e": 1.04, "separate": 0.96}
 
 
 def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
-    """Held-out accuracy of every kind of head at every width, the cascades at the width they read on average, the oracle."""
+    """Held-out accuracy of every kind of head at every width; the cascades at the width they read; the oracle."""
     figure = go.Figure()
     for kind, heads in result.heads.items():
         sides = columns(heads.accuracy)
@@ -39,15 +39,17 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
         figure.add_scatter(
             x=[cascade.expected_dim[0]], y=[cascade.accuracy[0]], mode="markers", name=f"cascade over {label}",
             marker={"symbol": "star", "size": 18, "color": colour, "line": {"width": 2, "color": ORANGE}},
-            error_x={"array": [cascade.expected_dim[1]], "color": ORANGE}, error_y={"array": [cascade.accuracy[1]], "color": ORANGE},
+            error_x={"array": [cascade.expected_dim[1]], "color": ORANGE},
+            error_y={"array": [cascade.accuracy[1]], "color": ORANGE},
             hovertemplate=(
-                f"cascade over {label}: %{{x:.1f}} ± {cascade.expected_dim[1]:.1f} dims<br>%{{y:.1%}} ± {cascade.accuracy[1]:.1%}"
-                f" over {cascade.n_splits} splits<extra></extra>"
+                f"cascade over {label}: %{{x:.1f}} ± {cascade.expected_dim[1]:.1f} dims<br>%{{y:.1%}} ± "
+                f"{cascade.accuracy[1]:.1%} over {cascade.n_splits} splits<extra></extra>"
             ),
         )  # fmt: skip
     cascade = result.cascade
     figure.add_scatter(
-        x=[cascade.oracle_dim[0]], y=[cascade.oracle_accuracy[0]], mode="markers", name="oracle: the smallest right width",
+        x=[cascade.oracle_dim[0]], y=[cascade.oracle_accuracy[0]], mode="markers",
+        name="oracle: the smallest right width",
         marker={"symbol": "cross-open", "size": 13, "color": GREY, "line_width": 2},
         hovertemplate="oracle: %{x:.1f} dims, %{y:.1%}<extra></extra>",
     )  # fmt: skip
@@ -56,7 +58,7 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
 
 
 def exit_shares(result: AdaptiveClassification) -> go.Figure:
-    """Share of texts that the cascade answers at each width, with its deviation over splits, and what it has read by then."""
+    """Share of texts that the cascade answers at each width, its deviation over splits, what it has read by then."""
     cascade = result.cascade
     shares = np.array([mean for mean, _ in cascade.exit_share])
     spreads = np.array([sd for _, sd in cascade.exit_share])
@@ -68,8 +70,8 @@ def exit_shares(result: AdaptiveClassification) -> go.Figure:
             error_y={"array": spreads, "color": GREY, "thickness": 2},
             customdata=np.stack([spreads, read], axis=1),
             hovertemplate=(
-                "%{x} dims: %{y:.1%} ± %{customdata[0]:.1%} of the texts<br>the heads up to here read %{customdata[1]:.0f} "
-                "coordinates<extra></extra>"
+                "%{x} dims: %{y:.1%} ± %{customdata[0]:.1%} of the texts<br>the heads up to here read "
+                "%{customdata[1]:.0f} coordinates<extra></extra>"
             ),
         )
     )  # fmt: skip

@@ -33,8 +33,8 @@ def adaptor_curves(fit: AdaptorFit, measure: str = "overlap", focus_dim: int | N
         width = 4 if row.name == "adaptor" else 2
         add_estimates(figure, fit.dims, columns(getattr(row, measure)), *LINES[row.name], width=width)
     add_line(
-        figure, fit.dims, getattr(fit.quality("adaptor"), f"{measure}_train"), "adaptor, what it was trained on", ORANGE,
-        "dot", "x-thin", width=1, size=7, marker={"line": {"width": 1, "color": ORANGE}},
+        figure, fit.dims, getattr(fit.quality("adaptor"), f"{measure}_train"), "adaptor, what it was trained on",
+        ORANGE, "dot", "x-thin", width=1, size=7, marker={"line": {"width": 1, "color": ORANGE}},
     )  # fmt: skip
     title = f"neighbors kept, overlap@{fit.k}" if measure == "overlap" else "nDCG@10"
     figure.update_yaxes(title=title, range=[0, 1.03])

@@ -117,8 +117,8 @@ def _hover(point: ComparedPoint, what: str, title: str) -> str:
     estimate: Estimate = getattr(point, what)
     front = "<br>on the Pareto front" if what == "quality" and point.is_on_front else ""
     return (
-        f"{shorten(point.model)}, {point.dim} x {point.dtype}: {point.bytes_per_vector:,} bytes<br>{title} {estimate.value:.4f}"
-        f"<br>95 %: {estimate.low:.4f} to {estimate.high:.4f}{front}"
+        f"{shorten(point.model)}, {point.dim} x {point.dtype}: {point.bytes_per_vector:,} bytes"
+        f"<br>{title} {estimate.value:.4f}<br>95 %: {estimate.low:.4f} to {estimate.high:.4f}{front}"
     )
 
 

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 ColorBy = Literal["none", "label", "overlap lost", "displacement"]
 
-# The Okabe-Ito colours that are left, yellow darkened so that it shows on white, and three more; the symbol repeats the distinction.
+# Okabe-Ito's colours, yellow darkened so that it shows on white, and three more; the symbol repeats the distinction.
 COLORS = (BLUE, ORANGE, GREEN, "#56B4E9", PURPLE, "#E69F00", "#8A7F00", "#6A51A3", "#882255", "#44AA99")
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "pentagon", "hexagram")
 NO_LABEL = "(none)"
 # Above this many points SVG is no longer fluid, WebGL is; its hovers know no <br>.
-GL_ABOVE = 1_000
+GL_ABOVE = 1_500
 HOVER_CHARACTERS = 80
 LEGEND_CHARACTERS = 28
 # Every panel repeats its hover texts; with more than this many in all a panel shows the text's number instead.
@@ -36,7 +36,8 @@ MOST_TRAILS = 8
 ANIMATION_HEIGHT, PANEL_HEIGHT = 760, 320
 # Below the figure it leaves a phone the whole width.
 LEGEND_BELOW = {
-    "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "itemsizing": "constant", "font_size": 13,
+    "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "itemsizing": "constant",
+    "font_size": 13,
 }  # fmt: skip
 STEP_MS, GLIDE_MS = 1_000, 600
 COLOR_TITLES = {"overlap lost": "neighbors<br>lost", "displacement": "moved beyond<br>its neighbors"}

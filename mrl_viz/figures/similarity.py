@@ -147,8 +147,8 @@ def threshold_shift(meaning: ThresholdMeaning, focus_dim: int | None = None) -> 
     add_line(figure, dims, level, "as many as at full width", GREY, "dot", mode="lines", width=2, hover=None, **left)
     if meaning.matched_threshold[-1] is not None:
         add_line(
-            figure, dims, np.array(meaning.matched_threshold, dtype=float), "matched threshold", GREEN, "dash", "diamond",
-            customdata=np.array(meaning.same_pairs, dtype=float),
+            figure, dims, np.array(meaning.matched_threshold, dtype=float), "matched threshold", GREEN, "dash",
+            "diamond", customdata=np.array(meaning.same_pairs, dtype=float),
             hover="%{x} dims: %{y:.3f}<br>%{customdata:.1%} are the full width's pairs", **right,
         )  # fmt: skip
     level = np.full(len(dims), fixed)

@@ -53,23 +53,24 @@ def add_line(
 
 
 def add_estimates(
-    figure: go.Figure, x: Any, columns: Sequence[Any], name: str, colour: str, dash: str = "solid", symbol: Any = "circle",
-    *, number: str = ".3f", unit: str = "dims", hover: str = "", bars: bool = True, shift: float = 1,
-    **line: Any,
+    figure: go.Figure, x: Any, columns: Sequence[Any], name: str, colour: str, dash: str = "solid",
+    symbol: Any = "circle", *, number: str = ".3f", unit: str = "dims", hover: str = "", bars: bool = True,
+    shift: float = 1, **line: Any,
 ) -> None:  # fmt: skip
     """A line of values with their lows and highs, as `columns` of estimates: in the hover, and as bars.
 
     `shift` : a factor for where the points stand, so that bars at the same width do not cover each other.
     """
     values, lows, highs = (np.asarray(side, dtype=float) for side in columns)
+    low, high = (f"%{{customdata[{side}]:{number}}}" for side in (0, 1))
+    said = f"%{{customdata[2]}} {unit}: %{{y:{number}}}<br>95 %: {low} to {high}"
     if bars:
         line["error_y"] = {
             "array": highs - values, "arrayminus": values - lows, "color": colour, "thickness": 1.5, "width": 4,
         }  # fmt: skip
     add_line(
-        figure, np.asarray(x) * shift, values, name, colour, dash, symbol, customdata=np.stack([lows, highs, x], axis=1),
-        hover=f"%{{customdata[2]}} {unit}: %{{y:{number}}}<br>95 %: %{{customdata[0]:{number}}} to %{{customdata[1]:{number}}}{hover}",
-        **line,
+        figure, np.asarray(x) * shift, values, name, colour, dash, symbol, hover=f"{said}{hover}",
+        customdata=np.stack([lows, highs, x], axis=1), **line,
     )  # fmt: skip
 
 
@@ -91,8 +92,8 @@ def add_trained(figure: go.Figure, dims: Sequence[int], values: Any, trained: Se
     """Rings around the widths that the model was trained at."""
     if shown := [dim for dim in trained if dim in dims]:
         figure.add_scatter(
-            x=shown, y=[values[dims.index(dim)] for dim in shown], mode="markers", name="trained width", hoverinfo="skip",
-            marker={"symbol": "diamond-open", "size": 17, "color": GREEN, "line_width": 3},
+            x=shown, y=[values[dims.index(dim)] for dim in shown], mode="markers", name="trained width",
+            hoverinfo="skip", marker={"symbol": "diamond-open", "size": 17, "color": GREEN, "line_width": 3},
         )  # fmt: skip
 
 
@@ -104,9 +105,10 @@ def log_axis(figure: go.Figure, title: str, ticks: Sequence[int]) -> None:
 
 
 def bytes_axis(figure: go.Figure, sizes: Sequence[int]) -> None:
-    """Bytes per vector, labelled at powers of two."""
+    """Bytes per vector, labelled at powers of two, or of four where those have no room."""
     first, last = int(np.floor(np.log2(min(sizes)))), int(np.ceil(np.log2(max(sizes))))
-    log_axis(figure, "bytes per vector", [2**power for power in range(first, last + 1)])
+    step = 1 if last - first <= 8 else 2
+    log_axis(figure, "bytes per vector", [2**power for power in range(first, last + 1, step)])
 
 
 def by_width(figure: go.Figure, dims: Sequence[int], focus_dim: int | None = None, height: int = HEIGHT) -> go.Figure:

@@ -28,7 +28,7 @@ TWIN_STYLES = {
 
 
 def training_losses(epochs: Sequence[EpochLosses]) -> go.Figure:
-    """Mean loss of each finished epoch, nats: one line a width of the Matryoshka model, one dashed line for its plain twin.
+    """Mean loss of each finished epoch, nats: one line a width of the Matryoshka model, dashed its plain twin.
 
     Raises
     ------

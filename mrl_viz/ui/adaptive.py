@@ -46,7 +46,8 @@ def choose_heads(workspace: Workspace) -> Heads | None:
             else "Your data have no label column."
         )
         st.info(
-            f"{what} Adaptive classification needs texts with labels, such as a topic, with several texts in each class.",
+            f"{what} Adaptive classification needs texts with labels, such as a topic, with several texts in each "
+            "class.",
             icon=":material/info:",
         )  # fmt: skip
         return None
@@ -57,8 +58,8 @@ def choose_heads(workspace: Workspace) -> Heads | None:
     )  # fmt: skip
     space = right.radio(
         "What the heads read", (LEARNT, FIXED), key="adaptive_space",
-        help="Your vectors' own prefixes say what these embeddings give as they are, but then MRL's heads share nothing and equal "
-        "separate ones. Behind a learnt projection all widths are trained together, as in the paper.",
+        help="Your vectors' own prefixes say what these embeddings give as they are, but then MRL's heads share "
+        "nothing and equal separate ones. Behind a learnt projection all widths are trained together, as in the paper.",
     )  # fmt: skip
     if not columns:
         st.info("Choose a label column.", icon=":material/info:")
@@ -72,8 +73,8 @@ def adaptive_result(workspace: Workspace, heads: Heads) -> tuple[AdaptiveClassif
     key = f"adaptive_{workspace.embedded.fingerprint}_{heads}_{workspace.dims}"
     return asked_for(
         key, ("Train again", words), "train_heads", lambda report, stopped: _train(workspace, heads, report, stopped),
-        "Seven texts in ten of each class train the heads; on the others thresholds are learnt and measured, over 30 random "
-        "splits. Takes some seconds and runs beside the page.",
+        "Seven texts in ten of each class train the heads; on the others thresholds are learnt and measured, over 30 "
+        "random splits. Takes some seconds and runs beside the page.",
     )  # fmt: skip
 
 

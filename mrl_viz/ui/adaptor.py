@@ -52,7 +52,8 @@ def choose_adaptor(workspace: Workspace) -> Choice | None:
     dims = tuple(dim for dim in workspace.dims if dim < workspace.embedded.full_dim)
     if n_items < FEWEST_ROWS:
         st.info(
-            f"There are {n_items:,} texts here. An adaptor needs at least {FEWEST_ROWS}: most of them to learn from, the "
+            f"There are {n_items:,} texts here. An adaptor needs at least {FEWEST_ROWS}: most of them to learn from, "
+            "the "
             "others to measure it on. Add texts on the Start page.", icon=":material/info:",
         )  # fmt: skip
         return None
@@ -65,7 +66,7 @@ def choose_adaptor(workspace: Workspace) -> Choice | None:
     method = left.selectbox("Method", methods, key="adaptor_method", format_func=METHOD_NAMES.__getitem__)
     judged = method == "search" or (
         has_judgements and method in ("neighbors", "paper")
-        and right.toggle("Judgements too", key="adaptor_judged", help="Which texts answer which queries, as your data say.")
+        and right.toggle("Judgements too", key="adaptor_judged", help="Which texts answer which queries, by your data.")
     )  # fmt: skip
     return Choice(dims, method, judged)
 
@@ -78,8 +79,8 @@ def adaptor_fit(workspace: Workspace, choice: Choice) -> AdaptorFit | None:
     fit = asked_for(
         f"adaptor_{workspace.embedded.fingerprint}_{choice}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor",
         lambda report, stopped: _fit(workspace.embedded, judged, choice, report, stopped),
-        f"Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes {minutes} "
-        "and runs beside the page.",
+        "Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes "
+        f"{minutes} and runs beside the page.",
     )  # fmt: skip
     if fit is not None:
         st.session_state.setdefault(ADAPTORS_KEY, {})[_model_key(workspace)] = fit
@@ -136,7 +137,8 @@ def fit_facts(fit: AdaptorFit) -> None:
     ]
     if not_better and fit.adaptor.method != "svd":
         st.warning(
-            f"At {', '.join(not_better)} dims it is no better than SVD, which needs no training: there, SVD does as well.",
+            f"At {', '.join(not_better)} dims it is no better than SVD, which needs no training: there, SVD does as "
+            "well.",
             icon=":material/balance:",
         )  # fmt: skip
     if losses:
@@ -157,7 +159,8 @@ def verdict_rows(fit: AdaptorFit) -> list[dict[str, Any]]:
     )
     return [
         {
-            "dims": dim, "raw prefix": raw.value, "SVD": svd.value, "adaptor": adaptor.value, "adaptor, training": train,
+            "dims": dim, "raw prefix": raw.value, "SVD": svd.value, "adaptor": adaptor.value,
+            "adaptor, training": train,
             "against SVD": found, "difference": gain.value, "low": gain.low, "high": gain.high,
         }
         for dim, raw, svd, adaptor, train, found, gain in columns
@@ -165,7 +168,7 @@ def verdict_rows(fit: AdaptorFit) -> list[dict[str, Any]]:
 
 
 def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
-    """Download the adaptor; for a sentence-transformers model also a model folder with the adaptor inside, usable everywhere."""
+    """Download the adaptor; for a sentence-transformers model also a model folder with the adaptor inside."""
     name = _file_name(workspace, fit)
     left, right = st.columns(2)
     left.download_button(
@@ -174,7 +177,8 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
         on_click="ignore",
     )  # fmt: skip
     left.caption(
-        "Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy and safetensors only."
+        "Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy and "
+        "safetensors only."
     )
     if workspace.corpus.embeddings is not None:
         right.caption("Ready vectors have no model here to put the adaptor into.")

@@ -41,7 +41,7 @@ def figure_options(workspace: Workspace, color_by: ColorBy, column: str | None) 
 
 
 def map_dims(workspace: Workspace) -> tuple[int, ...]:
-    """The widths that have a map: the measured ones, thinned out evenly when there are too many, with the focus and full width."""
+    """The widths that have a map: the measured ones, thinned out when too many, with the focus and full width."""
     dims = workspace.dims
     if len(dims) <= MOST_WIDTHS:
         return dims
@@ -69,7 +69,8 @@ def umap(workspace: Workspace) -> WidthMaps | None:
     if kept is not None:
         return kept
     st.info(
-        f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, MOST_UMAP_ITEMS):,} texts: from seconds to minutes, and ten "
+        f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, MOST_UMAP_ITEMS):,} texts: from seconds to "
+        "minutes, and ten "
         "more seconds the first time. The result is kept.", icon=":material/info:",
     )  # fmt: skip
     if not st.button("Draw UMAP", key="draw_umap", type="primary"):

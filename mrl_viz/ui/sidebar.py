@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from mrl_viz.data.corpus import Corpus
@@ -31,7 +33,8 @@ def sidebar() -> None:
     with errors_shown(), st.sidebar:
         # The width is what everybody moves: it stands first, though it depends on what comes below.
         first = st.container()
-        data = st.selectbox("Data", options, key="data", bind="query-params", format_func=_data_label)
+        named = partial(_data_label, own)
+        data = st.selectbox("Data", options, key="data", bind="query-params", format_func=named)
         corpus = own if data == "mine" and own is not None else sample(data)
         model = _model_choice(corpus)
         refuse_paid_models(model)
@@ -53,8 +56,7 @@ def sidebar() -> None:
         selection_panel(workspace, result_or_none(workspace))
 
 
-def _data_label(option: str) -> str:
-    own = own_corpus()
+def _data_label(own: Corpus | None, option: str) -> str:
     if option == "mine" and own:
         return own.name
     corpus = sample(option)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import streamlit as st
 
@@ -32,7 +32,7 @@ from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import DEFAULT_MODEL
 from mrl_viz.ui.workspace import Workspace
 
-# The ids of the runs this browser session started or opened; the URL carries the one shown, so that a reload finds it again.
+# Ids of the runs this browser session started or opened; the URL carries the one shown, for a reload to find it.
 RUNS_KEY, SHOWN_KEY, URL_KEY = "training_runs", "training_run", "run"
 NOTE_KEY = "training_note"
 ALL_JOBS = "MRL_VIZ_ALL_JOBS"
@@ -52,7 +52,11 @@ SCHEDULE_NAMES = {
     "sampled": "Sampled: two random widths a step",
 }
 SPLIT_NAMES = {"texts": "texts of every class", "classes": "whole classes (harder)"}
-WEIGHT_NAMES = {"uniform": "Equal", "importance": "Small widths count more (0.8 a step)", "own": "My own numbers"}
+WEIGHT_NAMES: dict[Literal["uniform", "importance", "own"], str] = {
+    "uniform": "Equal",
+    "importance": "Small widths count more (0.8 a step)",
+    "own": "My own numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def choose_training(workspace: Workspace) -> ChosenTraining | None:
             else "texts without labels, relevance judgements or scored pairs"
         )
         st.info(
-            f"These are {what}: nothing says which texts belong together, so no text model can be trained on them. Choose the "
+            f"These are {what}: nothing says which texts belong together, so no text model can be trained on them. "
+            "Choose the "
             "sample in the sidebar, or upload texts with a label column.", icon=":material/info:",
         )  # fmt: skip
         return None
@@ -149,8 +154,8 @@ def _choose_config(workspace: Workspace) -> TrainingConfig:
         )
         seed = cells[3].number_input("Seed", 0, 2**31 - 1, 0, key="train_seed")
     return TrainingConfig(
-        model=workspace.model, base=base, dims=dims, schedule=schedule, epochs=int(epochs), batch_size=int(batch_size), seed=int(seed),
-        learning_rate=float(rate) or None, weights=_numbers(given) if weights == "own" else "importance" if weights == "importance" else "uniform",
+        model=workspace.model, base=base, dims=dims, schedule=schedule, epochs=int(epochs), batch_size=int(batch_size),
+        seed=int(seed), learning_rate=float(rate) or None, weights=_numbers(given) if weights == "own" else weights,
     )  # fmt: skip
 
 
@@ -167,8 +172,9 @@ def start_button(workspace: Workspace, chosen: ChosenTraining) -> None:
     """The button that starts a run in a process of its own."""
     st.caption(
         plain(
-            f"The run goes on when you leave the page. It keeps these texts on the app's machine, in {jobs_folder()}, until you "
-            "delete it. Only someone with the run's address sees it: keep this page's address to come back after closing the browser."
+            f"The run goes on when you leave the page. It keeps these texts on the app's machine, in {jobs_folder()}, "
+            "until you delete it. Only someone with the run's address sees it: keep this page's address to come back "
+            "after closing the browser."
         )
     )
     if not st.button("Train both models", key="train_start", type="primary"):
@@ -226,7 +232,8 @@ def choose_run() -> JobStatus | None:
 
 
 def _run_label(status: JobStatus) -> str:
-    return f"{status.created[:16].replace('T', ' ')} UTC · {status.name} · {'running' if status.is_active else status.state}"
+    state = "running" if status.is_active else status.state
+    return f"{status.created[:16].replace('T', ' ')} UTC · {status.name} · {state}"
 
 
 def watch(status: JobStatus) -> None:

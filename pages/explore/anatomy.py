@@ -29,8 +29,9 @@ code_shown(page.anatomy_code(workspace, subject))
 
 st.subheader("Two texts at every width, with and without renormalising")
 st.write(
-    "A search that computes dot products of cut vectors without bringing their length back to 1 does not compute cosines. It is "
-    "the most reported mistake with truncated embeddings: scores shrink, differently for every text, and the order changes."
+    "A search that computes dot products of cut vectors without bringing their length back to 1 does not compute "
+    "cosines. It is the most reported mistake with truncated embeddings: scores shrink, differently for every text, "
+    "and the order changes."
 )
 with errors_shown():
     other = page.other_item(workspace, result)
@@ -50,7 +51,8 @@ if short is not None:
 
 st.subheader("Why the first coordinates carry more")
 st.write(
-    "A Matryoshka model is trained with its loss on several prefixes at once, each with its own weight. Every prefix has to work "
-    "alone, so what matters most moves to the front. An ordinary model has no reason to order its coordinates."
+    "A Matryoshka model is trained with its loss on several prefixes at once, each with its own weight. Every prefix "
+    "has to work alone, so what matters most moves to the front. An ordinary model has no reason to order its "
+    "coordinates."
 )
 st.latex(r"\mathcal{L}=\sum_{m\in\mathcal{M}} c_m\,\mathcal{L}\!\left(\frac{x_{1:m}}{\lVert x_{1:m}\rVert}\right)")

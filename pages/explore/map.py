@@ -28,14 +28,15 @@ chart(
     rows=maps.rows(), on_select=chosen_in_chart("map"),
 )  # fmt: skip
 st.caption(
-    "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Trustworthiness and "
-    "continuity say how far this one can be believed. Play runs in your browser; select points, or several with the lasso, to see their trails."
+    "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Trustworthiness "
+    "and continuity say how far this one can be believed. Play runs in your browser; select points, or several with "
+    "the lasso, to see their trails."
 )
 code_shown(page.map_code(workspace, method, color_by, column))
 
 st.subheader("Side by side")
 chart(
     figures.map_panels(maps, texts, **options), key="panels",
-    takeaway=f"{maps.takeaway()} On each panel: how many of the true neighbors it shows, T trustworthiness, C continuity.",
+    takeaway=f"{maps.takeaway()} Above each panel: true neighbors shown, T trustworthiness, C continuity.",
     rows=maps.rows(), on_select=chosen_in_chart("panels"),
 )  # fmt: skip

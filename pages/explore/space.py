@@ -17,9 +17,9 @@ focus = workspace.focus_dim
 
 st.subheader("Is it still the same space?")
 st.write(
-    "Linear CKA compares the two clouds up to a rotation and one common scale; RSA asks whether the similarities of all pairs keep "
-    "their order. Both may stay near 1 while the *nearest* neighbors change: they are dominated by the many distant pairs. For "
-    "search, trust the overlap on the Neighbors page."
+    "Linear CKA compares the two clouds up to a rotation and one common scale; RSA asks whether the similarities of "
+    "all pairs keep their order. Both may stay near 1 while the *nearest* neighbors change: they are dominated by the "
+    "many distant pairs. For search, trust the overlap on the Neighbors page."
 )
 chart(
     figures.space_agreement_curves(agreement, focus),
@@ -30,8 +30,9 @@ chart(
 
 st.subheader("How many directions are in use?")
 st.write(
-    "The participation ratio counts the directions that share the variance; where it stops growing, more coordinates add little. "
-    "Anisotropy is the mean cosine of two different texts: the higher it is, the less a similarity says by itself."
+    "The participation ratio counts the directions that share the variance; where it stops growing, more coordinates "
+    "add little. Anisotropy is the mean cosine of two different texts: the higher it is, the less a similarity says by "
+    "itself."
 )
 chart(figures.geometry_curves(geometry, focus), key="geometry", takeaway=geometry.takeaway(), rows=geometry.rows())
 

@@ -9,8 +9,9 @@ from mrl_viz.ui.workspace import require_workspace
 
 st.title("Can these vectors be made truncatable?")
 st.markdown(
-    "An adaptor is a small map learnt from vectors alone: the model stays as it is. Vectors go through it, and then a prefix "
-    "is kept. It is fitted on most of your texts and judged on others, beside two rivals: the raw prefix, and SVD."
+    "An adaptor is a small map learnt from vectors alone: the model stays as it is. Vectors go through it, and then a "
+    "prefix is kept. It is fitted on most of your texts and judged on others, beside two rivals: the raw prefix, and "
+    "SVD."
 )
 workspace = require_workspace()
 choice = page.choose_adaptor(workspace)

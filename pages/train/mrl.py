@@ -10,9 +10,10 @@ from mrl_viz.ui.workspace import require_workspace
 st.title("How do nested losses make a model truncatable?")
 workspace = require_workspace()
 st.markdown(
-    "A **Matryoshka loss** is the usual loss, computed on several prefixes of the same vector and added up. Whatever the short prefixes need "
-    "must then stand at the front. Its **plain twin** starts from the same numbers, sees the same batches and takes the same steps, but has the "
-    "loss at full width only. What the two differ in is what nesting does."
+    "A **Matryoshka loss** is the usual loss, computed on several prefixes of the same vector and added up. Whatever "
+    "the short prefixes need must then stand at the front. Its **plain twin** starts from the same numbers, sees the "
+    "same batches and takes the same steps, but has the loss at full width only. What the two differ in is what "
+    "nesting does."
 )
 chosen = page.choose_training(workspace)
 if chosen is not None:
@@ -20,11 +21,12 @@ if chosen is not None:
 with st.expander("What the schedules do"):
     st.markdown(
         "- **All widths in every step**: the original. Every step pays for every width.\n"
-        "- **Progressive**: the full width alone first, the next smaller ones join, all by half of the epochs. Small widths get what is "
-        "left of training, so they usually end a little lower.\n"
+        "- **Progressive**: the full width alone first, the next smaller ones join, all by half of the epochs. Small "
+        "widths get what is left of training, so they usually end a little lower.\n"
         "- **Sampled**: two random widths in each step. Cheaper steps, noisier losses.\n\n"
-        "The projection starts as a random rotation, so neither model inherits an order of coordinates. A static table or a whole model "
-        "that was trained with a Matryoshka loss before keeps its order: then even the plain twin truncates well, and the page says so."
+        "The projection starts as a random rotation, so neither model inherits an order of coordinates. A static table "
+        "or a whole model that was trained with a Matryoshka loss before keeps its order: then even the plain twin "
+        "truncates well, and the page says so."
     )
 
 st.divider()
@@ -40,8 +42,8 @@ st.subheader("The Matryoshka model against its plain twin")
 page.twin_numbers(run)
 comparison = run.comparison
 st.caption(
-    f"{comparison.measure} on {comparison.n_items} held-out items that neither model was trained on; intervals are 95 % over them. Hollow "
-    "markers: the two differ at 5 %, Holm-adjusted over the widths."
+    f"{comparison.measure} on {comparison.n_items} held-out items that neither model was trained on; intervals are 95 "
+    "% over them. Hollow markers: the two differ at 5 %, Holm-adjusted over the widths."
 )
 chart(figures.twin_curves(comparison), key="twin_curves", takeaway=comparison.takeaway(), rows=comparison.rows())
 chart(figures.twin_gain(comparison), key="twin_gain", takeaway=comparison.gain_takeaway(), rows=comparison.rows())

@@ -24,14 +24,22 @@ def test_start_shows_the_sample_analysed(app):
     assert len(app.get("plotly_chart")) == 1
 
 
+def curves(app):
+    """What each chart draws, in the order of the page."""
+    return [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+
+
 def test_neighbors_follow_the_focus_width(app):
-    """Moving the focus width changes the cards, not the curve's data."""
+    """Moving the focus width changes the cards and the picture of the texts, not the curves' data."""
     app.switch_page("pages/explore/neighbors.py").run()
     assert not app.exception and not app.error
-    assert len(app.get("plotly_chart")) == 6
+    overlap, controls, nestedness, by_k, texts, _ = curves(app)
     app.select_slider(key="focus").set_value(32).run()
     assert not app.exception
     assert any("At 32 dims this text keeps" in caption.value for caption in app.caption)
+    after = curves(app)
+    assert after[:4] == [overlap, controls, nestedness, by_k]
+    assert after[4] != texts
 
 
 def test_pasted_texts_become_the_data(app):
@@ -41,6 +49,9 @@ def test_pasted_texts_become_the_data(app):
     app.run()
     assert not app.exception and not app.error
     assert app.selectbox(key="data").value == "mine"
+    (code,) = [block.value for block in app.code]
+    assert "read_corpus('texts.txt')" in code and "# texts.txt: save the texts there" in code
+    assert "cat" not in code
 
 
 def paste(app, text):
@@ -78,7 +89,7 @@ def test_one_text_is_a_helpful_page(app):
     "text", ["a cat\na dog", "\n".join(["the same"] * 5), "?\n!\n...\n\U0001f408"], ids=["two", "same", "odd"]
 )
 def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
-    """Two texts, equal texts and symbols: every page shows charts or says in a sentence why not; no chart holds a NaN."""
+    """Two texts, equal texts and symbols: every page shows charts or says why not; no chart holds a NaN."""
     app.checkbox(key="paste_duplicates").set_value(True)
     paste(app, text)
     assert not app.exception and not app.error
@@ -120,27 +131,3 @@ def test_every_integer_width_is_measured_on_request(app):
         if trace.get("name") == "overlap@10"
     ]
     assert curve["mode"] == "lines" and len(base64.b64decode(curve["x"]["bdata"])) == 256 * 2
-
-
-def test_stopping_an_embedding_keeps_what_is_finished(app, monkeypatch):
-    """After Stop the page offers to continue, and continuing finishes."""
-    paste(app, "one line\nanother line\na third")
-    corpus = app.session_state["own_corpus"]
-    app.session_state["embedded_corpora"].clear()
-    app.session_state["stopped_embedding"] = (corpus.fingerprint, "wordllama")
-    app.session_state["next_data"] = "mine"
-    app.run()
-    assert not app.exception and "Embedding was stopped" in app.warning[0].value
-    app.button(key="continue_embedding").click().run()
-    assert not app.exception and not app.warning
-    assert app.metric[0].label.startswith("Kept at")
-
-
-def test_the_hard_sample_is_a_choice_of_data(app):
-    """Either sample can be chosen; what is measured, and the code to repeat it, are of the one that was."""
-    data = app.selectbox(key="data")
-    assert data.options == ["Sample: 1,280 texts, 10 domains", "Sample (hard): 480 texts, 8 domains"]
-    data.set_value("sample:hard").run()
-    assert not app.exception and not app.error
-    workspace = app.session_state["workspace"]
-    assert workspace.corpus.n_items == 480 and workspace.source.file == "sample:hard"

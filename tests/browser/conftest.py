@@ -18,7 +18,7 @@ START_TIMEOUT_S = 120
 
 
 def pytest_collection_modifyitems(items):
-    """Every test here needs the browser; one that fails is run once more, since a busy machine may be late, and shows as R."""
+    """Every test here needs the browser; one that fails is run once more, being late perhaps, and shows as R."""
     skip = pytest.mark.skip(reason="no chromium is here; `make test` tries to bring one, see what it printed")
     for item in items:
         if "browser" in item.path.parts:

@@ -12,7 +12,7 @@ TRAINING_MS = 240_000
 
 
 def test_fit_an_adaptor_and_see_its_verdicts(page):
-    """The sample's adaptor is fitted beside the page, judged on held-out texts, downloaded, and a line among the controls."""
+    """The sample's adaptor is fitted beside the page, judged held out, downloaded, and a line among the controls."""
     page.goto("/adaptor?dims=8,16,32,64,128")
     loaded(page)
     expect(page.get_by_text("two in ten only measure it")).to_be_visible()
@@ -52,7 +52,7 @@ def test_stop_a_fit_and_keep_what_it_has(page):
 
 
 def test_walk_adaptive_classification(page):
-    """Heads are trained on both label columns; the page tests the promise, shows exits and examples, for either column."""
+    """Heads are trained on both label columns; the page tests the promise, shows exits and examples, for either."""
     page.goto("/adaptive?dims=8,32,64")
     loaded(page)
     page.get_by_role("button", name="Train the heads on 1,280 texts").click()
