@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything the first two pages show, measured at the same widths, and the sample of pairs that later ones read."""
+    """What the first two pages show, measured at the same widths, and the sample of pairs that later ones read."""
 
     embedded: Embedded
     sweep: Sweep

@@ -13,7 +13,7 @@ class Result:
     """A frozen dataclass that can be written down: the base of every result.
 
     `_also` : properties that `to_dict` adds to the fields. `_without` : fields it leaves out, such as large arrays.
-    `_is_flat` : as a field it becomes one entry per field of its own, as `Estimate` does: `name`, `name`_low, `name`_high.
+    `_is_flat` : as a field it becomes one entry per field of its own: an `Estimate` is `name`, `name`_low, `name`_high.
     """
 
     _also: ClassVar[tuple[str, ...]] = ()
@@ -55,7 +55,7 @@ def flat(named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value as plain data: arrays become lists, NumPy numbers Python's, results and dataclasses dicts; all others stay."""
+    """A value as plain data: arrays become lists, NumPy numbers Python's, results dicts; all others stay."""
     if isinstance(value, Result):
         return value.to_dict()
     if isinstance(value, (np.ndarray, np.generic)):

@@ -1,6 +1,6 @@
 """The nested sweep: exact neighbors at every width for about the price of one.
 
-The dot product at width m is the dot product at the width before it plus the block between them, so all widths share one
+The dot product at width m is the one at the width before it plus the block between them, so all widths share one
 full-width matrix product. Queries and corpus are cut into tiles that stay in cache; a tile's scores are divided by the
 corpus prefix norms, and only scores that beat a query's k-th best so far leave the tile.
 """
@@ -21,15 +21,15 @@ from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normal
 if TYPE_CHECKING:
     import torch
 
-# A tile of scores is QUERY_TILE x CORPUS_TILE float32, twice (sums and cosines): 2 x 16 MB, about what a last-level cache holds.
+# A tile of scores is QUERY_TILE x CORPUS_TILE float32, twice (sums, cosines): 2 x 16 MB, about a last-level cache.
 QUERY_TILE = 1024
 CORPUS_TILE = 4096
-# Scores are looked at in groups of this many: the maximum of a group says whether anything in it can be a neighbor. A group's
-# members lie a stride apart, so that its maximum is an elementwise maximum of whole stretches, which is several times faster.
+# Scores are looked at in groups of this many: a group's maximum says whether anything in it can be a neighbor. Its
+# members lie a stride apart, so that it is an elementwise maximum of whole stretches, several times faster.
 GROUP_LENGTH = 16
-# A width at most this much above the one before has nearly its neighbors: their worst score is then a close first threshold.
+# A width at most this much above the one before has nearly its neighbors: their worst score is a close threshold.
 CLOSE_STEP = 1 / 8
-# float32 squares stay exact enough between these row norms; rows outside are rescaled first (cosine does not see scale).
+# float32 squares stay exact enough between these row norms; rows outside are rescaled first, as cosine allows.
 SMALLEST_NORM, LARGEST_NORM = 1e-15, 1e15
 
 
@@ -249,7 +249,7 @@ def _keep_best(
 ) -> None:
     """Merge the scores (n, tile) above each row's threshold (n,) into the running best lists (n, k), in place.
 
-    Tiles come in corpus order, so a score equal to the k-th best so far belongs to a higher index and loses: `>` is enough.
+    Tiles come in corpus order, so a score equal to the k-th best so far is of a higher index and loses: `>` is enough.
     In a first tile the threshold is any score that at least k items reach.
     """
     import torch

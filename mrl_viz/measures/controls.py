@@ -75,9 +75,8 @@ class ArrangementOverlap(Result):
 class Nestedness(Result):
     """How far the prefix stands above random subsets of the same width, one entry per width.
 
-    `gap` : overlap(prefix) - mean overlap(random draws), in [-1, 1], with its 95 % paired bootstrap interval over texts.
-    `z` : gap in standard deviations of the draws; 0 where the gap is 0, None where draws do not
-    vary and it is not.
+    `gap` : overlap(prefix) - mean overlap(random draws), in [-1, 1], with its paired bootstrap interval over texts.
+    `z` : gap in standard deviations of the draws; 0 where the gap is 0, None where draws do not vary and it is not.
     `decisive` : the widths that the verdict is from. `verdict` : TRAINED, UNTRAINED or UNCLEAR.
     """
 
@@ -173,8 +172,8 @@ def compare_arrangements(
     n_queries = n_items if queries is None else len(queries)
     if (sweep.full_dim, sweep.n_items, sweep.n_queries, sweep.is_self) != (full_dim, n_items, n_queries, is_self):
         raise InvalidInputError(
-            f"`sweep` is of {sweep.n_queries} lists among {sweep.n_items} items of {sweep.full_dim} coordinates, not of "
-            f"these {n_queries} among {n_items} of {full_dim}; sweep these rows."
+            f"`sweep` is of {sweep.n_queries} lists among {sweep.n_items} items of {sweep.full_dim} coordinates, not "
+            f"of these {n_queries} among {n_items} of {full_dim}; sweep these rows."
         )
     prefix_map = prefix_arrangement(full_dim)
     draws = random_arrangements(full_dim, n_draws=n_draws, seed=seed)

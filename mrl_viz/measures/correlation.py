@@ -43,7 +43,7 @@ def mean_ranks(values: npt.NDArray[Any]) -> Floats:
 
 
 def rank_correlations(a: npt.NDArray[Any], b: npt.NDArray[Any], is_kept: npt.NDArray[np.bool_] | None = None) -> Floats:
-    """Spearman correlation along the last axis, mean ranks for ties, 1 where both sides are constant and 0 where one is.
+    """Spearman correlation along the last axis, ties at mean ranks, 1 where both sides are constant, 0 where one is.
 
     `is_kept` : entries that count, of the same shape; None keeps all.
     """

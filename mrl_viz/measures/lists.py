@@ -1,7 +1,7 @@
 """Neighbor lists: what two share, a list without its own item, votes; and what truncation leaves of them.
 
-Lists are `indices` of shape (n_queries, k) or (n_dims, n_queries, k), best first, no item twice in a list; -1 stands for
-nothing found.
+Lists are `indices` of shape (n_queries, k) or (n_dims, n_queries, k), best first, no item twice in a list; -1 stands
+for nothing found.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ranks_in(lists: Indices, others: Indices) -> npt.NDArray[np.int32]:
 
 
 def shared_share(lists: Indices, others: Indices) -> Floats:
-    """The share |A∩B|/k of each list (..., n_queries, k) that is in its counterpart, shape (..., n_queries), in [0, 1]."""
+    """The share |A∩B|/k of each list (..., n_queries, k) in its counterpart, shape (..., n_queries), in [0, 1]."""
     return np.asarray((ranks_in(lists, others) >= 0).mean(axis=-1))
 
 
@@ -91,8 +91,8 @@ def knn_correct(lists: Indices, codes: npt.NDArray[np.int64], own: npt.NDArray[n
     Parameters
     ----------
     lists : (..., n_queries, k), every entry votes; -1, nothing found, votes for a class of its own
-    codes, own : int64 of shape (n_items,) and (n_queries,), class of each item and query, from 0; of classes with equally
-        many votes the first in order is taken
+    codes, own : int64 of shape (n_items,) and (n_queries,), class of each item and query, from 0; of classes with
+        equally many votes the first in order is taken
 
     Raises
     ------
@@ -157,7 +157,10 @@ class NeighborOverlap(Result):
         first, last = self.by_k[level, 0], self.by_k[level, -1]
         if self.k == 1:
             return f"At {dim} dims {first:.0%} of texts keep their nearest neighbor."
-        return f"At {dim} dims {first:.0%} of texts keep their nearest neighbor, and {last:.0%} of the {self.k} nearest survive."
+        return (
+            f"At {dim} dims {first:.0%} of texts keep their nearest neighbor, and {last:.0%} of the {self.k} nearest "
+            "survive."
+        )
 
     def item_takeaway(self, dim: int) -> str:
         """One sentence: how many texts keep all and none of their neighbors at one width."""
@@ -168,7 +171,7 @@ class NeighborOverlap(Result):
         )
 
     def meaning(self) -> str:
-        """One sentence for someone about to truncate: kept neighbors at a quarter of the width, and the width that keeps most."""
+        """One sentence for someone about to truncate: what a quarter of the width keeps, and the width that keeps most."""
         full_dim = self.dims[-1]
         level = nearest_level(self.dims, full_dim / 4)
         if self.dims[level] == full_dim:
@@ -179,12 +182,12 @@ class NeighborOverlap(Result):
             f"{enough} dims is the smallest measured width" if enough < full_dim else "no smaller measured width is one"
         )
         return (
-            f"Cut to {self.dims[level]} dims ({self.dims[level] / full_dim:.0%} of the bytes), a text keeps {kept:.1f} of its {self.k} "
-            f"nearest neighbors on average; {smallest} that surely (95 %) keeps {MOST_KEPT:.0%} of them."
+            f"Cut to {self.dims[level]} dims ({self.dims[level] / full_dim:.0%} of the bytes), a text keeps {kept:.1f} of "
+            f"its {self.k} nearest neighbors on average; {smallest} that surely (95 %) keeps {MOST_KEPT:.0%} of them."
         )
 
     def takeaway(self) -> str:
-        """One sentence: what survives at half, a quarter and an eighth of the width, or the nearest widths there are."""
+        """One sentence: what survives at half, a quarter and an eighth of the width, or the nearest widths."""
         full_dim = self.dims[-1]
         levels = sorted({nearest_level(self.dims, full_dim / part) for part in (2, 4, 8)}, reverse=True)
         shown = [level for level in levels if self.dims[level] < full_dim]
@@ -295,7 +298,8 @@ class NeighborRanks(Result):
 
     def takeaway(self) -> str:
         """One sentence: how far the farthest of them falls at the smallest width."""
-        return f"At {self.dims[0]} dims the worst placed of the {len(self.neighbors)} full-width neighbors has rank {self.ranks[0].max()}."
+        n, worst = len(self.neighbors), self.ranks[0].max()
+        return f"At {self.dims[0]} dims the worst placed of the {n} full-width neighbors has rank {worst}."
 
 
 def neighbor_ranks(

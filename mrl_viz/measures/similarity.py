@@ -23,8 +23,8 @@ BAND = (5, 50, 95)
 class SimilarityDrift(Result):
     """Drift = cosine at a width - cosine at full width, over pairs of a seeded sample.
 
-    One entry per width: `bias` mean, `mae` mean absolute, `rmse` root mean square, `largest` maximum absolute, all in cosine
-    units [0, 2]; `spearman_per_text` mean over texts of the rank correlation of its similarities with those at full width;
+    One entry per width: `bias` mean, `mae` mean absolute, `rmse` root mean square, `largest` maximum absolute, all in
+    cosine units [0, 2]; `spearman_per_text` mean over texts of its similarities' rank correlation with full width;
     `spearman_global` the same over all pairs at once; both in [-1, 1].
     `n_rows`, `n_columns` : size of the sample (n_rows texts against n_columns items).
     """

@@ -50,8 +50,8 @@ class SpaceAgreement(Result):
 def linear_cka(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
     """Linear centred kernel alignment of vectors (n_items, left_dim) and (n_items, right_dim) of the same items.
 
-    ‖X_cᵀ Y_c‖² / (‖X_cᵀ X_c‖ ‖Y_cᵀ Y_c‖), Frobenius norms, centred columns, in [0, 1]; 1 when both sides are constant and
-    0 when only one is.
+    ‖X_cᵀ Y_c‖² / (‖X_cᵀ X_c‖ ‖Y_cᵀ Y_c‖), Frobenius norms, centred columns, in [0, 1]; 1 when both sides are constant
+    and 0 when only one is.
 
     Raises
     ------
@@ -157,7 +157,7 @@ class Geometry(Result):
 
 
 def hubness(sweep: Sweep) -> Hubness:
-    """Skewness of k-occurrence, 0 where every item is in equally many lists, anti-hubs and the greatest hub at each width.
+    """Skewness of k-occurrence (0 where all items are in equally many lists), anti-hubs, greatest hub at each width.
 
     Source: Radovanović, Nanopoulos & Ivanović 2010, "Hubs in space", JMLR 11.
     """
