@@ -188,7 +188,7 @@ class ShortVectorAgreement(Result):
 def vector_anatomy(
     vector: npt.ArrayLike, *, dims: Iterable[int], bytes_per_coordinate: int = BYTES_PER_FLOAT32
 ) -> VectorAnatomy:
-    """One vector (full_dim,), brought to unit length, as nested prefixes: bytes, energy, norm before and after rescaling.
+    """One vector (full_dim,), brought to unit length, as nested prefixes: bytes, energy, both norms.
 
     `bytes_per_coordinate` : of the stored vector, 4 for float32. The full width is added to `dims`.
 

@@ -171,7 +171,7 @@ class NeighborOverlap(Result):
         )
 
     def meaning(self) -> str:
-        """One sentence for someone about to truncate: what a quarter of the width keeps, and the width that keeps most."""
+        """One sentence for someone about to truncate: what a quarter of the width keeps, and which keeps most."""
         full_dim = self.dims[-1]
         level = nearest_level(self.dims, full_dim / 4)
         if self.dims[level] == full_dim:
@@ -182,8 +182,8 @@ class NeighborOverlap(Result):
             f"{enough} dims is the smallest measured width" if enough < full_dim else "no smaller measured width is one"
         )
         return (
-            f"Cut to {self.dims[level]} dims ({self.dims[level] / full_dim:.0%} of the bytes), a text keeps {kept:.1f} of "
-            f"its {self.k} nearest neighbors on average; {smallest} that surely (95 %) keeps {MOST_KEPT:.0%} of them."
+            f"Cut to {self.dims[level]} dims ({self.dims[level] / full_dim:.0%} of the bytes), a text keeps "
+            f"{kept:.1f} of its {self.k} nearest neighbors on average; {smallest} that surely (95 %) keeps {MOST_KEPT:.0%} of them."
         )
 
     def takeaway(self) -> str:

@@ -26,7 +26,7 @@ DECIMALS = 6
 class PairSample:
     """Cosines at every width between a seeded sample of texts and one of items.
 
-    `is_self` : the texts are the corpus. `rows` : the sampled texts, `columns` : the sampled items; ascending positions.
+    `is_self` : the texts are the corpus. `rows` : the sampled texts, `columns` : the sampled items; ascending.
     `cosines` : float32 of shape (n_dims, n_rows, n_columns), rounded to six decimals, in [-1, 1].
     `is_pair` : bool of shape (n_rows, n_columns), False where a text meets itself.
     `texts`, `corpus` : the vectors that it is of, (n_texts, full_dim) and (n_items, full_dim); texts are the queries
