@@ -183,7 +183,8 @@ class NeighborOverlap(Result):
         )
         return (
             f"Cut to {self.dims[level]} dims ({self.dims[level] / full_dim:.0%} of the bytes), a text keeps "
-            f"{kept:.1f} of its {self.k} nearest neighbors on average; {smallest} that surely (95 %) keeps {MOST_KEPT:.0%} of them."
+            f"{kept:.1f} of its {self.k} nearest neighbors on average; {smallest} that surely (95 %) keeps "
+            f"{MOST_KEPT:.0%} of them."
         )
 
     def takeaway(self) -> str:
