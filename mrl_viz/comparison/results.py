@@ -8,6 +8,7 @@ from typing import Any
 
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.measures.estimate import Estimate
 from mrl_viz.result import Result, flat
 
@@ -113,6 +114,12 @@ class ModelComparison(Result):
     embedded: tuple[Embedded, ...] = field(repr=False, compare=False)
 
     _without = ("embedded",)
+    _also = ("fingerprint",)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits: of the data's evidence and of every model's vectors."""
+        return fingerprint(*(one.fingerprint for one in self.embedded))
 
     def front(self) -> tuple[ComparedPoint, ...]:
         """The points on the Pareto front of quality and bytes, fewest bytes first; none without labels."""

@@ -38,7 +38,7 @@ def comparison_report(comparison: ModelComparison) -> str:
     source = comparison.embedded[0].corpus
     parts = [
         "<h1>Models compared, per byte</h1>",
-        f"<p>{_text(source.name)}, {comparison.n_items:,} texts, fingerprint {_text(source.fingerprint)}</p>",
+        f"<p>{_text(source.name)}, {comparison.n_items:,} texts, fingerprint {_text(comparison.fingerprint)}</p>",
         f'<p class="takeaway">{_text(comparison.takeaway())}</p>',
         "<h2>Models</h2>",
         _table(comparison.model_rows()),

@@ -1,4 +1,4 @@
-"""Choosing: the smallest plan whose bound meets the target within the budgets, and what stands in the way where none does."""
+"""Choosing: the smallest plan whose bound meets the target within the budgets, and what stands in the way."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ K = 10
 
 @pytest.fixture(scope="module")
 def embedded():
-    """The harder sample with its queries and relevance judgements: short widths lose enough there for plans to differ."""
+    """The harder sample with its queries and judgements: short widths lose enough there for plans to differ."""
     return embed(read_corpus("sample:hard"), "wordllama")
 
 
@@ -35,7 +35,7 @@ def measured(embedded):
 
 
 def made(rows, *, n_queries=200, n_items=1000, ms=1.0, seed=0):
-    """Candidates by hand: {plan: share of queries that are right}, the full width added; latency grows with the bytes."""
+    """Candidates by hand: {plan: share of queries that are right}, and the full width; latency grows with bytes."""
     rng = np.random.default_rng(seed)
     plans = [*rows, Plan(FULL)]
     values = np.stack([np.sort(rng.permutation(n_queries) < round(share * n_queries)) for share in (*rows.values(), 1)])
@@ -180,7 +180,7 @@ def test_latency_is_extrapolated_and_says_so(measured):
 
 
 def test_a_shortlist_that_holds_half_the_texts_is_warned_of():
-    """A bound measured with a shortlist that is no shortlist at production size carries a note; at this size it does not."""
+    """A bound of a shortlist that is none at production size carries a note; at this size it does not."""
     measured = made({Plan(8, rerank=((600, FULL),)): 0.99})
     fast = replace(measured.candidates[0], latency=Latency(0.1, 0.1, 1), scan_ms=0.0)
     measured = replace(measured, candidates=(fast, *measured.candidates[1:]))
@@ -300,7 +300,7 @@ def test_relevance_needs_judgements(embedded):
 
 
 def test_candidate_plans_are_sound():
-    """Shortlists are longer than k and shorter than the corpus, graphs stop at 20,000 texts, exact full width is last."""
+    """Shortlists are longer than k, shorter than the corpus; graphs stop at 20,000 texts; full width is last."""
     plans = candidate_plans(300, 64, k=10)
     assert plans[-1] == Plan(64) and len(set(plans)) == len(plans)
     assert all(10 < size < 300 for plan in plans for size, _ in plan.rerank)
@@ -314,7 +314,7 @@ def test_candidate_plans_are_sound():
 
 
 def test_the_figures_hold_every_plan(measured):
-    """The scatter has a marker for each plan and a ring around the chosen one; the heat map a cell for each k and target."""
+    """A marker for each plan, a ring around the chosen one; a cell of the heat map for each k and target."""
     decision = choose(measured, target=0.7)
     figure = pareto(decision)
     assert sum(len(trace.x) for trace in figure.data if trace.name in ("float32", "int8")) == len(decision.evidence)

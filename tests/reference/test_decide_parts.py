@@ -56,7 +56,7 @@ def test_the_effect_at_the_full_size_is_the_overlap(embedded):
 
 
 def test_more_texts_crowd_a_short_width():
-    """Among random vectors the overlap of half the width falls with every doubling, and the extrapolation goes on falling."""
+    """Among random vectors the overlap of half the width falls with every doubling, and goes on falling beyond."""
     grown = corpus_size_effect(vectors(800), Plan(8), k=5, n_vectors=51_200)
     values = [each.value for each in grown.overlap]
     assert values == sorted(values, reverse=True)
@@ -79,7 +79,7 @@ def test_the_extrapolation_covers_what_more_texts_really_do():
 
 
 def test_extrapolation_lies_between_two_forms():
-    """Where the log-odds fall in a line with the logarithm of the size, the value lies between that line and one that levels off."""
+    """Where log-odds fall in a line with the size's logarithm, the value lies between it and one that levels off."""
     sizes = np.array([100, 200, 400, 800])
     odds = 3 - 0.5 * np.log(sizes)
     values = np.tile((1 / (1 + np.exp(-odds)))[:, None], (1, 5000))
@@ -114,7 +114,8 @@ def test_too_few_texts_for_other_corpus_sizes_say_how_many(embedded):
 
 @pytest.mark.parametrize(
     "plan", [Plan(64), Plan(64, "float16"), Plan(64, "int8"), Plan(64, "binary"), Plan(32, rerank=((50, 256),)),
-             Plan(64, kind="hnsw"), Plan(32, kind="pq"), Plan(16, "binary", rerank=((90, 128), (30, 256)))], ids=lambda plan: plan.label,
+             Plan(64, kind="hnsw"), Plan(32, kind="pq"), Plan(16, "binary", rerank=((90, 128), (30, 256)))],
+    ids=lambda plan: plan.label,
 )  # fmt: skip
 def test_storage_is_its_formula(plan):
     """The total is the sum of its parts, what the formula shown says, and about what the index built takes."""

@@ -18,7 +18,7 @@ GRID = {"dims": [64, 128], "dtypes": ("int8", "binary"), "kinds": ("exact",)}
 
 
 def halves(measured, target):
-    """Each random half decides, the other verifies: the plan's lower bound and its quality there; whether it is smaller."""
+    """Each random half decides, the other verifies: the plan's bound, its quality there, whether it is smaller."""
     level = measured.ks.index(measured.k)
     # One list length is enough: the sensitivity table is not looked at.
     full = None if measured.full is None else measured.full[[level]]
@@ -54,7 +54,7 @@ def test_the_promised_bound_holds_on_the_other_half(model, metric, own_queries, 
 
 
 def test_the_mean_alone_would_break_its_promise():
-    """Promising the measured mean instead of its bound is broken about every other time, so the check above can fail."""
+    """Taking the mean for its bound is wrong about every other time, so the check above can fail."""
     measured = measure_candidates(embed(read_corpus("sample:hard"), "wordllama", queries=()), n_runs=1, **GRID)
     broken = 0
     for seed in range(N_HALVES):

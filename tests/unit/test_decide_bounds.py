@@ -1,4 +1,4 @@
-"""Lower bounds: exact for one yes-or-no plan, true for many plans at once, and shrinking as more queries would shrink them."""
+"""Lower bounds: exact for one yes-or-no plan, true for many at once, shrinking as more queries would do it."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_one_yes_or_no_plan_has_the_clopper_pearson_bound(right, asked):
 
 
 def test_bounds_of_many_plans_hold_together():
-    """In 95 % of all samples no bound of 20 plans is above its plan's true quality; bounds made one by one are not so safe."""
+    """In 95 % of samples no bound of 20 plans is above its plan's true quality; bounds one by one are less safe."""
     rng = np.random.default_rng(0)
     truth = np.linspace(0.6, 0.99, 20)
     together = alone = 0
@@ -48,7 +48,7 @@ def test_a_bound_is_never_above_the_quality_and_confidence_lowers_it():
 
 
 def test_a_share_of_the_full_width_is_bounded():
-    """With the full width's values the quality is a share of its mean, and a plan that is the full width is still not promised all."""
+    """Quality is a share of the full width's mean, and a plan that is the full width is still not sure of all."""
     full = np.random.default_rng(3).random(100)
     assert quality([full / 2, full], full) == pytest.approx([0.5, 1])
     half, same = simultaneous_lower_bounds([full / 2, full], full)
@@ -77,7 +77,7 @@ def test_copies_are_more_queries_like_these():
     [(0.2, 0.1, 0.05, 16), (0.2, 0.05, 0.05, 4), (0.2, 0.1, 0.3, 1), (0.2, 0.25, 0.1, 4)],
 )
 def test_times_as_many_queries(gap, with_more, wanted, times):
-    """A gap that halves with four times the queries falls with their root, one that quarters falls with their number."""
+    """A gap that halves with four times the queries falls with their root, one that quarters with their number."""
     assert times_as_many(gap, with_more, wanted) == pytest.approx(times)
 
 

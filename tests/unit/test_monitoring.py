@@ -22,7 +22,7 @@ def embedded():
 
 
 def test_all_texts_give_the_overlap_of_the_sweep(embedded):
-    """With every text sampled the figure and its interval are those of the Neighbors page, exact duplicates included."""
+    """With every text sampled the estimate is that of the Neighbors page, exact duplicates included."""
     rows = np.vstack([embedded.matrix[:200], embedded.matrix[:5]])
     result = check_deployed_plan(rows, 64, target=0.4, n_queries=1000, seed=3)
     overlap = neighbor_overlap(nested_sweep(rows, dims=[64], k=10), seed=3)

@@ -43,7 +43,7 @@ def test_relevance_judges_the_queries_that_have_a_relevant_text():
 
 
 def test_classes_judge_the_texts_that_share_theirs():
-    """Lists hold places among the labelled texts, never a text's own, and the first column that can be used is taken."""
+    """Lists hold places among the labelled texts, never a text's own; the first usable column is taken."""
     task = find_task(judged(), "classification")
     assert task.metric == "knn_accuracy:half" and task.rows.tolist() == list(range(38)) == task.items.tolist()
     assert "`one` has 1 classes" in task.notes[0] and "1 texts without a label" in task.notes[1]
@@ -56,7 +56,7 @@ def test_classes_judge_the_texts_that_share_theirs():
 
 
 def test_texts_can_be_judged_by_others_than_themselves():
-    """Where what is judged is not among what is searched, as held-out texts among training texts, nothing is left out."""
+    """Held-out texts among training texts are not among what is searched, so nothing is left out."""
     codes = np.arange(40) % 2
     task = Task("classification", "knn_accuracy", np.arange(30, 40), np.arange(30), codes=codes)
     unit = truncate_and_normalize(ROWS, 8)

@@ -59,7 +59,7 @@ def test_the_monitor_is_that_of_texts(from_texts):
 
 
 def test_a_record_knows_the_judgements_of_vectors():
-    """The same vectors with one grade, one label or one query vector changed are other evidence, and the plan is refused."""
+    """With one grade, label or query vector changed the same vectors are other evidence: the plan is refused."""
     labels = {"topic": ["a", "b"] * 30}
     decided = from_file(labels=labels)
     options = {"metric": "ndcg@5", "dims": [8], "dtypes": ("float32",), "kinds": ("exact",), "n_runs": 1}
@@ -76,7 +76,7 @@ def test_a_record_knows_the_judgements_of_vectors():
 
 
 def test_files_of_several_models_are_compared_by_what_one_of_them_knows(from_texts):
-    """Judgements of the first file judge all of them, each called by its name; every number is that of embedded texts."""
+    """Judgements of the first file judge all, each called by its name; every number is that of texts."""
     other = RNG.normal(size=(60, 8)).astype(np.float32)
     asked = RNG.normal(size=(20, 8)).astype(np.float32)
     named = from_file(texts=[f"text {row}" for row in range(60)])
@@ -88,8 +88,18 @@ def test_files_of_several_models_are_compared_by_what_one_of_them_knows(from_tex
     assert [point.quality for point in ours.points] == [point.quality for point in theirs.points]
     assert [point.overlap for point in ours.points] == [point.overlap for point in theirs.points]
     assert neighbors_side_by_side(ours, 3, 8).shared == neighbors_side_by_side(theirs, 3, 8).shared
-    changed = from_file(qrels={"0": {"0": 1}})
-    assert ours.to_dict()["corpus"] != compare_models([changed, files[1]], k=5).to_dict()["corpus"]
+
+
+def test_a_comparison_is_known_by_all_that_it_depends_on():
+    """Its fingerprint is repeated by the same files, and changes with a grade, and with any model's vectors."""
+    other, asked = RNG.normal(size=(60, 8)).astype(np.float32), RNG.normal(size=(20, 8)).astype(np.float32)
+
+    def compared(qrels=QRELS, shift=0.0):
+        second = from_file("b.npz", other + np.float32(shift), asked, None)
+        return compare_models([from_file(qrels=qrels), second], k=5, dims=[8]).to_dict()["fingerprint"]
+
+    assert compared() == compared()
+    assert len({compared(), compared(qrels=QRELS | {"0": {"0": 1}}), compared(shift=1e-3)}) == 3
 
 
 def test_a_file_without_queries_is_compared_among_texts():
