@@ -1,6 +1,7 @@
 """A real server and a real browser; without a chromium the tests skip and say so."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -52,6 +53,7 @@ class Server:
         os.killpg(self._process.pid, 15)
         self._process.wait(timeout=20)
         self._reader.join(timeout=5)
+        self._process.stdout.close()
 
     @property
     def log(self):
@@ -60,10 +62,11 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """One server for all browser tests."""
+    """One server for all browser tests; of all their visits together it logs no deprecation, traceback or text."""
     started = Server(tmp_path_factory.mktemp("browser_cache"))
     yield started
     started.stop()
+    assert not re.search(r"Please replace|eprecat|Traceback|kitten|hacked", started.log), started.log
 
 
 @pytest.fixture(scope="session")

@@ -103,8 +103,10 @@ def test_no_chart_offers_to_upload_itself(page):
     expect(page.get_by_label(re.compile("survive|keep|rank")).first).to_be_attached()
 
 
-def test_the_server_log_is_clean(page, server):
-    """After the visits above the server has logged no deprecation, no traceback and no text of a visitor."""
-    page.goto("/")
+def test_a_visit_leaves_no_text_in_the_log(page, server):
+    """Texts that were pasted and looked at on two pages are nowhere in what the server has logged."""
+    paste(page, [*TEXTS, "My password is swordfish"])
+    follow(page, "Neighbors")
     loaded(page)
-    assert not re.search(r"Please replace|eprecat|Traceback|kitten|hacked", server.log), server.log
+    assert "Ready:" in server.log
+    assert not re.search(r"kitten|swordfish", server.log), server.log
