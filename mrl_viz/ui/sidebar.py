@@ -82,10 +82,13 @@ def _slider_k(most: int) -> int:
     if most == 1:
         st.caption("Neighbors per text k: 1")
         return 1
-    if st.session_state.get("k", DEFAULT_K) > most:
-        st.session_state["k"] = most
-    # A value given beside one that is already in the session state would be ignored with a warning.
-    start = None if "k" in st.session_state else min(DEFAULT_K, most)
+    # A value given beside one that is in the session state would be ignored with a warning; one that is not given must be
+    # set again, as on another page the slider would start at its least.
+    start = None
+    if "k" in st.session_state:
+        st.session_state["k"] = min(st.session_state["k"], most)
+    else:
+        start = min(DEFAULT_K, most)
     return st.slider("Neighbors per text k", 1, most, start, key="k", bind="query-params")
 
 
@@ -93,9 +96,12 @@ def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
     if len(dims) == 1:
         st.caption(f"Focus width: {dims[0]} dims")
         return dims[0]
-    if st.session_state.get("focus") not in dims:
+    start = None
+    if st.session_state.get("focus") in dims:
+        st.session_state["focus"] = st.session_state["focus"]
+    else:
         st.session_state.pop("focus", None)
-    start = None if "focus" in st.session_state else dims[max(0, len(dims) - 3)]
+        start = dims[max(0, len(dims) - 3)]
     return st.select_slider(
         "Focus width, dims", dims, start, key="focus", bind="query-params",
         format_func=lambda dim: f"{dim} ◆" if dim in trained else str(dim),

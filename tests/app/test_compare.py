@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_viz.comparison import compare_models
-from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_texts
+from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_retrieval, with_texts
 from mrl_viz.embedding.embedded import embed
 from tests.app.steps import again, go, has, opened, said, started
 from tests.tiny_model import save_tiny_model, tiny_texts
@@ -121,17 +121,15 @@ def test_vectors_that_do_not_fit_are_a_sentence(name, content, words):
 
 def test_one_text_or_query_side_by_side():
     """Where queries were compared one chooses a query, else the selected text; both show every model's neighbors."""
-    app = opened(PAGE)
-    app.button(key="run_compare").click()
-    again(app)
-    assert not app.exception and not app.error
-    app.selectbox(key="side_query").set_value(3)
-    again(app)
-    assert not app.exception and "neighbors of this query" in said(app)
-    app = opened(PAGE, labelled())
-    app.button(key="run_compare").click()
-    again(app)
-    assert not app.exception and "neighbors of this text" in said(app)
+    asked = {"a": "moon and sun", "b": "salt in the soup", "c": "a bank loan"}
+    for corpus, what in ((with_retrieval(labelled(), asked, {}, {}), "query"), (labelled(), "text")):
+        app = opened(PAGE, corpus)
+        app.button(key="run_compare").click()
+        again(app)
+        if what == "query":
+            app.selectbox(key="side_query").set_value(2)
+            again(app)
+        assert not app.exception and not app.error and f"neighbors of this {what}" in said(app)
 
 
 def test_a_model_made_in_this_session_is_an_option(folder):

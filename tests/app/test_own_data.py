@@ -220,3 +220,16 @@ def test_nothing_can_be_typed_to_search_vectors():
     app = opened("explore/search", read_upload("theirs.npz", everything()))
     assert not any(box.key == "query" for box in app.text_input)
     assert app.selectbox(key="own_query").options[0] == "query 0"
+
+
+def test_sliders_keep_their_values_on_other_pages_and_fit_other_data():
+    """k and the focus width stay when the page changes; with fewer texts k is as large as they allow."""
+    app = started().run()
+    app.slider(key="k").set_value(20).run()
+    app.select_slider(key="focus").set_value(32).run()
+    for page in ("explore/neighbors", "explore/search"):
+        go(app, page)
+        assert (app.slider(key="k").value, app.select_slider(key="focus").value) == (20, 32)
+    app.session_state["own_corpus"] = read_upload("mine.txt", "\n".join(WORDS[:12]).encode())
+    go(app, "explore/neighbors")
+    assert (app.slider(key="k").value, app.select_slider(key="focus").value) == (11, 32)
