@@ -55,17 +55,18 @@ class AdaptiveClassification(Result):
     def separate_dim(self) -> int | None:
         """The smallest separately trained width at least as accurate as the cascade; None where none is."""
         fixed = self.cascades["separate"].fixed_accuracy
-        wanted = self.cascade.accuracy[0]
-        return next((dim for dim, (mean, _) in zip(self.dims, fixed) if mean >= wanted), None)
+        return next((dim for dim, found in zip(self.dims, fixed) if found.mean >= self.cascade.accuracy.mean), None)
+
+    @property
+    def equal_dim(self) -> int | None:
+        """The smallest single width, of either kind, that is as good as the cascade; None where it beats them all."""
+        found = [dim for dim in (self.separate_dim, self.cascade.equal_fixed_dim) if dim is not None]
+        return min(found, default=None)
 
     @property
     def saving(self) -> float:
-        """How many times smaller the expected width is than the smallest single width, of either kind, that is as good.
-
-        The full width stands in where the cascade beats every single width.
-        """
-        equal = [dim for dim in (self.separate_dim, self.cascade.equal_fixed_dim) if dim is not None]
-        return min(equal, default=self.dims[-1]) / self.cascade.expected_dim[0]
+        """How many times smaller the expected width is than `equal_dim`, or than the full width where there is none."""
+        return (self.equal_dim or self.dims[-1]) / self.cascade.expected_dim.mean
 
     def head_rows(self) -> list[dict[str, Any]]:
         """One record per kind and width: accuracies, and the paired difference to separately trained heads."""
@@ -75,10 +76,10 @@ class AdaptiveClassification(Result):
         """One record per kind: what its cascade reads and how often it is right, means and deviations over splits."""
         return [
             {
-                "heads": kind, "expected_dim": cascade.expected_dim[0], "expected_dim_sd": cascade.expected_dim[1],
-                "cumulative_dim": cascade.cumulative_dim[0], "accuracy": cascade.accuracy[0],
-                "accuracy_sd": cascade.accuracy[1], "oracle_dim": cascade.oracle_dim[0],
-                "oracle_accuracy": cascade.oracle_accuracy[0], "times_smaller": cascade.saving,
+                "heads": kind, "expected_dim": cascade.expected_dim.mean, "expected_dim_sd": cascade.expected_dim.sd,
+                "cumulative_dim": cascade.cumulative_dim.mean, "accuracy": cascade.accuracy.mean,
+                "accuracy_sd": cascade.accuracy.sd, "oracle_dim": cascade.oracle_dim.mean,
+                "oracle_accuracy": cascade.oracle_accuracy.mean, "times_smaller": cascade.saving,
             }
             for kind, cascade in self.cascades.items()
         ]  # fmt: skip
@@ -115,23 +116,21 @@ class AdaptiveClassification(Result):
         """One sentence: at how many widths training together differs from training each width on its own."""
         parts = []
         for kind in ("mrl", "mrl-e"):
-            better = [str(dim) for dim, gain in zip(self.dims, self.gain[kind]) if gain.low > 0]
-            worse = [str(dim) for dim, gain in zip(self.dims, self.gain[kind]) if gain.high < 0]
-            said = [f"more accurate at {', '.join(better)} dims"] if better else []
-            said += [f"less accurate at {', '.join(worse)} dims"] if worse else []
+            said = []
+            for word, is_so in (("more", lambda gain: gain.low > 0), ("less", lambda gain: gain.high < 0)):
+                if dims := [str(dim) for dim, gain in zip(self.dims, self.gain[kind]) if is_so(gain)]:
+                    said.append(f"{word} accurate at {', '.join(dims)} dims")
             parts.append(f"{kind.upper()} is {' and '.join(said) or 'no different at any width'}")
         return f"Against a head trained for each width alone, on {len(self.rows)} held-out texts: {'; '.join(parts)}."
 
     def takeaway(self) -> str:
         """The test of the paper's headline on these data, as one honest sentence."""
-        cascade, single = self.cascade, self.separate_dim
-        equal = [dim for dim in (single, cascade.equal_fixed_dim) if dim is not None]
+        cascade, times, full_dim = self.cascade, self.saving, self.dims[-1]
         beside = (
-            f"one fixed width of {min(equal)} is as good"
-            if equal
-            else f"no single width up to {self.dims[-1]} is as good, so it is set against {self.dims[-1]}"
+            f"one fixed width of {self.equal_dim} is as good"
+            if self.equal_dim
+            else f"no single width up to {full_dim} is as good, so it is set against {full_dim}"
         )
-        times = self.saving
         if 1 / NO_SMALLER < times < NO_SMALLER:
             found = "the cascade saves nothing against that"
         elif times < 1:
@@ -140,9 +139,8 @@ class AdaptiveClassification(Result):
             verdict = "the promise holds here" if times >= PROMISED_SAVING else f"not {PROMISED_SAVING} times"
             found = f"{times:.1f} times smaller on average, {verdict}"
         return (
-            f"{self.label} ({len(self.classes)} classes): right for {cascade.accuracy[0]:.1%} ± "
-            f"{cascade.accuracy[1]:.1%} (full width {cascade.fixed_accuracy[-1][0]:.1%}) reading "
-            f"{cascade.expected_dim[0]:.0f} ± {cascade.expected_dim[1]:.0f} dims; {beside}: {found}."
+            f"{self.label} ({len(self.classes)} classes): right for {cascade.accuracy:.1%} (full width "
+            f"{cascade.fixed_accuracy[-1].mean:.1%}) reading {cascade.expected_dim:.0f} dims; {beside}: {found}."
         )
 
 
@@ -222,21 +220,25 @@ def classify_adaptively(
             done += 1
             if progress is not None:
                 progress(done, n_steps)
-        results.append(_measure(name, coded[name], heads, rows[kept][test], kept[test], test, n_splits, seed))
+        results.append(_measure(name, heads, rows[kept[test]], coded[name][1][test], kept[test], n_splits, seed))
     return tuple(results)
 
 
 def _measure(
-    name: str, coded: tuple[tuple[Any, ...], npt.NDArray[np.int64]], heads: Mapping[HeadKind, TrainedHeads],
-    embeddings: npt.NDArray[Any], rows: npt.NDArray[np.int64], test: npt.NDArray[np.int64], n_splits: int, seed: int,
-) -> AdaptiveClassification:  # fmt: skip
-    classes, targets = coded[0], coded[1][test]
+    name: str,
+    heads: Mapping[HeadKind, TrainedHeads],
+    embeddings: npt.NDArray[Any],
+    targets: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    n_splits: int,
+    seed: int,
+) -> AdaptiveClassification:
     dims = heads["mrl"].dims
     scores = {kind: trained.probabilities(embeddings) for kind, trained in heads.items()}
     alone = heads["separate"].correct.astype(np.float64)
     return AdaptiveClassification(
         label=name,
-        classes=classes,
+        classes=heads["mrl"].classes,
         dims=dims,
         rows=rows,
         heads=heads,
@@ -255,13 +257,13 @@ def coarse_against_fine(coarse: AdaptiveClassification, fine: AdaptiveClassifica
 
     Source: Kusupati et al. 2022, arXiv:2205.13147, section 5 (superclasses need fewer dimensions).
     """
-    (low, low_sd), (high, high_sd) = coarse.cascade.expected_dim, fine.cascade.expected_dim
+    low, high = coarse.cascade.expected_dim, fine.cascade.expected_dim
     numbers = (
-        f"{coarse.label} ({len(coarse.classes)} classes) exits after {low:.0f} ± {low_sd:.0f} dims, "
-        f"{fine.label} ({len(fine.classes)} classes) after {high:.0f} ± {high_sd:.0f}"
+        f"{coarse.label} ({len(coarse.classes)} classes) exits after {low:.0f} dims, {fine.label} ({len(fine.classes)} "
+        f"classes) after {high:.0f}"
     )
-    if high - low > max(low_sd, high_sd):
+    if abs(high.mean - low.mean) <= max(low.sd, high.sd):
+        return f"{numbers}: within the spread of the splits neither exits earlier."
+    if high.mean > low.mean:
         return f"{numbers}: the coarse labels exit earlier."
-    if low - high > max(low_sd, high_sd):
-        return f"{numbers}: here the fine labels exit earlier, against what the paper finds."
-    return f"{numbers}: within the spread of the splits neither exits earlier."
+    return f"{numbers}: here the fine labels exit earlier, against what the paper finds."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,22 @@ THRESHOLDS = np.linspace(0, 1, 100)
 N_SPLITS = 30
 
 
+class Spread(NamedTuple):
+    """Mean and standard deviation over splits; formatting one formats both: "0.52 ± 0.01"."""
+
+    mean: float
+    sd: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.mean:{spec}} ± {self.sd:{spec}}"
+
+
 @dataclass(frozen=True, eq=False)
 class Cascade(Result):
     """What answering at the first sure width gives, over random splits into validation rows and measured rows.
 
-    Pairs are (mean, standard deviation) over the splits; accuracies are shares in [0, 1], widths are in coordinates.
-    `expected_dim` : Σ π_j m_j, π_j the share of rows that exit at width j (`exit_share`, one pair per width).
+    Spreads are over the splits; accuracies are shares in [0, 1], widths are in coordinates.
+    `expected_dim` : Σ π_j m_j, π_j the share of rows that exit at width j (`exit_share`, one per width).
     `cumulative_dim` : Σ π_j (m_1 + … + m_j), the coordinates all heads up to the exit have read.
     `accuracy` : of the cascade. `fixed_accuracy` : of each width alone, on the same measured rows.
     `oracle_dim`, `oracle_accuracy` : of the smallest width that is right, the largest where none is.
@@ -37,13 +47,13 @@ class Cascade(Result):
     dims: tuple[int, ...]
     n_items: int
     n_splits: int
-    expected_dim: tuple[float, float]
-    cumulative_dim: tuple[float, float]
-    accuracy: tuple[float, float]
-    fixed_accuracy: tuple[tuple[float, float], ...]
-    exit_share: tuple[tuple[float, float], ...]
-    oracle_dim: tuple[float, float]
-    oracle_accuracy: tuple[float, float]
+    expected_dim: Spread
+    cumulative_dim: Spread
+    accuracy: Spread
+    fixed_accuracy: tuple[Spread, ...]
+    exit_share: tuple[Spread, ...]
+    oracle_dim: Spread
+    oracle_accuracy: Spread
     thresholds: npt.NDArray[np.float64]
     mean_exit_dim: npt.NDArray[np.float64]
     mean_correct: npt.NDArray[np.float64]
@@ -85,8 +95,8 @@ class Cascade(Result):
         dim = self.equal_fixed_dim
         beside = f"as a fixed width of {dim} is" if dim else f"more than any single width up to {self.dims[-1]}"
         return (
-            f"Reading {self.expected_dim[0]:.0f} ± {self.expected_dim[1]:.0f} dims on average, the cascade is right "
-            f"for {self.accuracy[0]:.1%} ± {self.accuracy[1]:.1%}, {beside}: {self.saving:.1f} times smaller."
+            f"Reading {self.expected_dim:.0f} dims on average, the cascade is right for {self.accuracy:.1%}, {beside}: "
+            f"{self.saving:.1f} times smaller."
         )
 
 
@@ -130,9 +140,8 @@ def exit_levels(confidence: Floats, thresholds: Floats) -> npt.NDArray[np.int64]
     confidence : maximum softmax of shape (n_dims, n_items)
     thresholds : shape (n_dims - 1,)
     """
-    sure = np.vstack(
-        [confidence[:-1] >= np.asarray(thresholds)[:, None], np.ones((1, confidence.shape[1]), dtype=bool)]
-    )
+    is_sure = confidence[:-1] >= np.asarray(thresholds)[:, None]
+    sure = np.vstack([is_sure, np.ones((1, confidence.shape[1]), dtype=bool)])
     return np.asarray(sure.argmax(axis=0), dtype=np.int64)
 
 
@@ -221,13 +230,13 @@ def _measure_cascade(
         dims=tuple(int(width) for width in widths),
         n_items=n_items,
         n_splits=n_splits,
-        expected_dim=_mean_sd(shares @ widths),
-        cumulative_dim=_mean_sd(shares @ widths.cumsum()),
-        accuracy=_mean_sd(accuracy),
-        fixed_accuracy=tuple(_mean_sd(column) for column in fixed.T),
-        exit_share=tuple(_mean_sd(column) for column in shares.T),
-        oracle_dim=_mean_sd(oracle[:, 0]),
-        oracle_accuracy=_mean_sd(oracle[:, 1]),
+        expected_dim=_spread(shares @ widths),
+        cumulative_dim=_spread(shares @ widths.cumsum()),
+        accuracy=_spread(accuracy),
+        fixed_accuracy=tuple(_spread(column) for column in fixed.T),
+        exit_share=tuple(_spread(column) for column in shares.T),
+        oracle_dim=_spread(oracle[:, 0]),
+        oracle_accuracy=_spread(oracle[:, 1]),
         thresholds=thresholds,
         mean_exit_dim=width_sum / measured,
         mean_correct=right_sum / measured,
@@ -235,6 +244,6 @@ def _measure_cascade(
     )
 
 
-def _mean_sd(values: Floats) -> tuple[float, float]:
+def _spread(values: Floats) -> Spread:
     """Mean and sample standard deviation, 0 for one value."""
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return Spread(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0)
