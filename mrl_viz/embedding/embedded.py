@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from mrl_viz.arrangements import Arrangement
 from mrl_viz.data.corpus import Corpus, Data, as_corpus
 from mrl_viz.data.corpus import with_queries as searched_with
 from mrl_viz.embedding.encoder import model_identity
@@ -61,6 +62,19 @@ class Embedded:
     def without_queries(self) -> Embedded:
         """The same without query vectors: its texts search for each other."""
         return self if self.queries is None else replace(self, queries=None)
+
+    def arranged(self, arrangement: Arrangement) -> Embedded:
+        """The same in an arrangement, texts and queries alike, which every measure, Choose too, then takes as a model.
+
+        Its full width is the arrangement's: what a rotation or a permutation leaves as it was, and a network may not.
+
+        Raises
+        ------
+        ShapeError : an arrangement of another width.
+        """
+        queries = None if self.queries is None else arrangement.apply(self.queries)
+        name, matrix = f"{self.model} ({arrangement.name})", arrangement.apply(self.matrix)
+        return replace(self, model=name, matryoshka_dims=None, matrix=matrix, queries=queries, identity="")
 
     def model_dict(self) -> dict[str, Any]:
         """The model as plain data."""

@@ -1,6 +1,7 @@
 """A fitted adaptor as an arrangement: known rows are left out, the command line fits and measures one."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from mrl_viz.adaptor.fit import FEWEST_ROWS, fit_adaptor, suggested_settings
 from mrl_viz.arrangements import row_keys
 from mrl_viz.cli.explore import split_arrangements
 from mrl_viz.cli.main import main
-from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.data.corpus import corpus_from_vectors
+from mrl_viz.decide import recommend
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures import controls_curve
 from mrl_viz.measures.controls import compare_arrangements
 from mrl_viz.measures.estimate import columns
@@ -72,6 +76,24 @@ def test_overlap_is_with_the_original_neighbors_at_full_width_too():
     controls = compare(ROWS, dims=[4], arrangements=["prefix", squeeze.arrangement("mine")])
     assert controls.curves["mine"].overlap[-1].value < 0.9
     assert controls.curves["prefix"].overlap[-1].value == 1
+
+
+def test_choose_takes_an_arrangement(fit):
+    """Texts and queries go through one map: a plan is chosen for the arranged vectors, of fewer dims than of the raw ones."""
+    # What tells rows apart stands at the end, where no prefix finds it.
+    rows = np.hstack([0.1 * RNG.normal(size=(300, 20)), RNG.normal(size=(300, 4))]).astype(np.float32)
+    raw = embed(corpus_from_vectors(rows))
+    arrangement = fit_adaptor(rows, [4, 8], method="svd").adaptor.arrangement()
+    asked = replace(raw, queries=rows[:20]).arranged(arrangement)
+    np.testing.assert_allclose(asked.queries, asked.matrix[:20], atol=1e-6)
+    assert asked.model == "vectors (adaptor)" and asked.fingerprint != raw.fingerprint
+    chosen = [
+        recommend(embedded, target=0.8, metric="overlap@10", dims=[4, 8, 16], dtypes=("float32",), allow_rerank=False)
+        for embedded in (raw, raw.arranged(arrangement))
+    ]
+    assert chosen[1].plan.dim <= 8 < 16 <= chosen[0].plan.dim
+    with pytest.raises(ShapeError, match="`adaptor` arrangement 24"):
+        embed(corpus_from_vectors(rows[:, :8])).arranged(arrangement)
 
 
 def test_suggested_settings_follow_the_rows():
