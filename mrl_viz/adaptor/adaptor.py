@@ -156,7 +156,7 @@ class Adaptor:
             )
 
     def save(self, folder: str | Path, *, card: str | None = None) -> Path:
-        """Write weights, settings and a card into a new folder or an earlier adaptor's; a failed write leaves the old one.
+        """Write weights, settings and a card into a new folder or an earlier adaptor's, whole or not at all.
 
         Parameters
         ----------
@@ -176,7 +176,10 @@ class Adaptor:
 
         names = ("method", "full_dim", "dims", "model", "activation", "is_residual")
         config = {"format": FORMAT} | {name: getattr(self, name) for name in names} | {"n_layers": len(self.layers)}
-        tensors = self._matrices() | ({} if self.fitted_rows is None else {"fitted_rows": self.fitted_rows})
+        tensors: dict[str, npt.NDArray[Any]] = {
+            name: np.ascontiguousarray(array, dtype=np.float32) for name, array in self._matrices().items()
+        }
+        tensors |= {} if self.fitted_rows is None else {"fitted_rows": self.fitted_rows}
         folder = Path(folder)
         with disk_errors(folder, also=(SafetensorError,)), replaced_folder(folder, CONFIG) as fresh:
             save_file(tensors, fresh / WEIGHTS)
@@ -259,24 +262,20 @@ short = Adaptor.load("FOLDER").apply(embeddings, dim=64)
         named = {} if self.rotation is None else {"rotation": self.rotation}
         for position, (weight, bias) in enumerate(self.layers):
             named |= {f"layers.{position}.weight": weight, f"layers.{position}.bias": bias}
-        return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in named.items()}
+        return named
 
     def _is_whole(self) -> bool:
         """Whether the matrices follow on each other, from full_dim to full_dim, and all numbers are finite."""
-        width, fits = self.full_dim, self.activation in ACTIVATIONS
-        fits &= self.rotation is None or self.rotation.shape == (width, width)
-        fits &= self.fitted_rows is None or (self.fitted_rows.ndim == 1 and self.fitted_rows.dtype == np.int64)
+        width, fits = self.full_dim, [self.activation in ACTIVATIONS]
+        if self.rotation is not None:
+            fits.append(self.rotation.shape == (width, width))
+        if self.fitted_rows is not None:
+            fits.append(self.fitted_rows.ndim == 1 and self.fitted_rows.dtype == np.int64)
         for weight, bias in self.layers:
-            fits &= weight.shape == (len(weight), width) and bias.shape == (len(weight),)
-            width = len(weight)
-        arrays = [
-            array for array in (self.rotation, *(part for layer in self.layers for part in layer)) if array is not None
-        ]
-        return bool(
-            fits
-            and width == self.full_dim
-            and all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)
-        )
+            fits.append(weight.ndim == 2 and weight.shape[1] == width and bias.shape == weight.shape[:1])
+            width = weight.shape[0] if weight.ndim else 0
+        fits += [array.dtype == np.float32 and np.isfinite(array).all() for array in self._matrices().values()]
+        return all(fits) and width == self.full_dim
 
 
 @contextmanager

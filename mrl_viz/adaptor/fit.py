@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings
-from mrl_viz.adaptor.report import AdaptorFit, Floats, Map, measure_maps, overlap_with
+from mrl_viz.adaptor.report import AdaptorFit, Floats, Map, check_narrow, measure_maps, overlap_with
 from mrl_viz.arrangements import row_keys, svd_rotation
-from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import bootstrap
 from mrl_viz.measures.lists import ranks_in
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.task import Task
-from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 
 AdaptorMethod = Literal["neighbors", "paper", "search", "svd"]
 METHODS: tuple[AdaptorMethod, ...] = get_args(AdaptorMethod)
@@ -106,11 +106,7 @@ def fit_adaptor(
     full_dim = unit.shape[1]
     settings = settings or AdaptorSettings()
     _check_settings(settings, method)
-    narrow = check_dims(dims, full_dim)
-    if narrow[-1] == full_dim:
-        raise DimensionError(
-            f"`dims` has {full_dim}, which is not below the width of these embeddings; choose 1 to {full_dim - 1}."
-        )
+    narrow = check_narrow(dims, full_dim)
     if not (0 < held_out < 1 and 0 < validation < 1 and held_out + validation < 1):
         raise InvalidInputError(
             f"`held_out` is {held_out} and `validation` {validation}; choose shares that add up to less than 1."

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.adaptor.report import Map, MapScores, measure_maps
+from mrl_viz.adaptor.report import Map, MapScores, check_narrow, measure_maps
 from mrl_viz.arrangements import Arrangement, row_keys, svd_rotation
-from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
-from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 
 if TYPE_CHECKING:
     import torch
@@ -98,8 +98,7 @@ def learn_importance(
     """An order of the coordinates whose prefixes keep the neighbors of the full vectors, learnt by gradient descent.
 
     One score per coordinate. At width m the m coordinates with the highest noisy scores are kept, so that what is
-    trained is what is used; the gradient is that of soft gates sigmoid((score − cut_m)/softness) that sum to m (straight
-    through).
+    trained is what is used; the gradient, straight through, is that of gates sigmoid((score − cut_m)/softness) of sum m.
 
     Parameters
     ----------
@@ -120,11 +119,7 @@ def learn_importance(
     """
     unit = normalize(check_embeddings(embeddings)).astype(np.float32)
     full_dim = unit.shape[1]
-    narrow = check_dims(dims, full_dim)
-    if narrow[-1] == full_dim:
-        raise DimensionError(
-            f"`dims` has {full_dim}, which is not below the width of these embeddings; choose 1 to {full_dim - 1}."
-        )
+    narrow = check_narrow(dims, full_dim)
     if not 0 < held_out < 1:
         raise InvalidInputError(f"`held_out` is {held_out}; choose a share above 0 and below 1, such as 0.25.")
     for name, value in (("epochs", epochs), ("k", k), ("batch_size", batch_size)):

@@ -107,7 +107,7 @@ class Objective:
 class Training:
     """A network, what it learns from, and what happened in its stages.
 
-    `stages`, `train_losses`, `validation_losses` : one entry per epoch: the mean loss on batches and on validation rows.
+    `stages`, `train_losses`, `validation_losses` : per epoch the mean loss on batches and on validation rows.
     `stopped` : why training ended.
     """
 
@@ -127,7 +127,7 @@ class Training:
     stopped: str = "epochs"
 
     def run(self, objective: Objective) -> None:
-        """Adam with a rate that falls along a cosine; ends at the best epoch on the validation rows, also after a NaN."""
+        """Adam, its rate falling along a cosine; ends at the best epoch on the validation rows, also after a NaN."""
         optimizer = torch.optim.Adam(objective.parameters)
         per_epoch = max(len(self.rows) // self.batch_size, N_STEPS_PER_EPOCH)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs * per_epoch, 1))

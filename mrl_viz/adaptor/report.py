@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.adaptor.adaptor import Adaptor
+from mrl_viz.errors import DimensionError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.truncation import FloatMatrix
+from mrl_viz.truncation import FloatMatrix, check_dims
 
 Map = Callable[[FloatMatrix], FloatMatrix]
 Floats = npt.NDArray[np.float64]
@@ -206,6 +207,16 @@ def measure_maps(
             found = replace(found, ndcg=ndcg, ndcg_train=tuple(judged_train.mean(axis=1).tolist()))
         scores.append(found)
     return tuple(scores), values
+
+
+def check_narrow(dims: Iterable[int], full_dim: int) -> tuple[int, ...]:
+    """The widths to learn for, all below the full one; else DimensionError."""
+    narrow = check_dims(dims, full_dim)
+    if narrow[-1] == full_dim:
+        raise DimensionError(
+            f"`dims` has {full_dim}, which is not below the width of these embeddings; choose 1 to {full_dim - 1}."
+        )
+    return narrow
 
 
 def overlap_with(truth: npt.NDArray[np.int32], mapped: FloatMatrix, dims: tuple[int, ...], k: int) -> Floats:

@@ -138,7 +138,7 @@ def loss_weights(dims: Sequence[int], weights: Weights = "uniform") -> tuple[flo
     Parameters
     ----------
     dims : the widths, ascending
-    weights : "uniform" (1 each), "importance" (0.8^i for the i-th width from the smallest), or one number >= 0 per width
+    weights : "uniform" (1 each), "importance" (0.8^i for the i-th from the smallest), or one number >= 0 per width
 
     Raises
     ------

@@ -134,7 +134,7 @@ def labelled_data(
     if len(classes) < fewest:
         raise InvalidInputError(
             f"`labels` has {len(counts)} classes, {len(classes)} of them with {FEWEST_OF_CLASS} different texts or "
-            f"more; training needs {fewest} such classes to tell apart, so add texts of others or choose another column."
+            f"more; training needs {fewest} such classes, so add texts of others or choose another column."
         )
     rng = np.random.default_rng(seed)
     numbers = {label: number for number, label in enumerate(classes)}

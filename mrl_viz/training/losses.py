@@ -14,7 +14,7 @@ def cosines(rows: Tensor) -> Tensor:
 
 
 def neighbor_targets(original: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
-    """What `neighbor_divergence` compares with: softmax(cosine/temperature) over the other rows, and its mean Σ p log p.
+    """What `neighbor_divergence` compares with: p, softmax(cosine/temperature) over other rows, and its mean Σ p log p.
 
     They do not depend on the width: one computation serves all widths of a batch.
 

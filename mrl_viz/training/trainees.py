@@ -22,7 +22,7 @@ Features = Callable[[tuple[Rows, ...]], list[dict[str, torch.Tensor]]]
 
 @dataclass(frozen=True, eq=False)
 class Trainee:
-    """What is trained: `module`, which the loss calls; `features` gives its input for a batch, `finished` the whole model."""
+    """What is trained: `module`, which the loss calls, `features` its input for a batch, `finished` the whole model."""
 
     module: SentenceTransformer
     parameters: list[nn.Parameter]

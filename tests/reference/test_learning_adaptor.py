@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from mrl_viz.adaptor.fit import METHODS, Adaptor, AdaptorSettings, choose_rotation, fit_adaptor
 from mrl_viz.adaptor.model_folder import save_sentence_transformer
@@ -191,8 +192,6 @@ def test_ndcg_equals_sklearn():
 
 def test_saved_adaptor_loads_with_numpy_and_safetensors_only(tmp_path):
     """A fresh process maps rows to the same values without torch or sentence-transformers."""
-    from safetensors.numpy import load_file
-
     _, adaptor = network(1, "relu")
     folder = adaptor.save(tmp_path / "deep" / "adaptor")
     np.save(tmp_path / "rows.npy", ROWS[:9])
@@ -261,6 +260,18 @@ def test_damaged_folders_are_refused(tmp_path):
     whole = (folder / "adaptor.safetensors").read_bytes()
     for damaged in (whole[:-4], b"\xff" * 20, b""):
         (folder / "adaptor.safetensors").write_bytes(damaged)
+        with pytest.raises(DataFormatError, match="save"):
+            Adaptor.load(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"n_layers": 1}))
+    for shapes in (
+        {},
+        {"weight": (), "bias": ()},
+        {"weight": (24, 24), "bias": (23,)},
+        {"weight": (24, 9), "bias": (24,)},
+    ):
+        layers = {f"layers.0.{part}": np.zeros(shape, dtype=np.float32) for part, shape in shapes.items()}
+        save_file(layers, folder / "adaptor.safetensors")
         with pytest.raises(DataFormatError, match="save"):
             Adaptor.load(folder)
     (tmp_path / "mine").mkdir()
