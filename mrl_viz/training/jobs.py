@@ -68,7 +68,7 @@ class JobStatus(Result):
 
     `state` : "starting", "running", "interrupted" (killed; it can be resumed), "done", "cancelled" or "failed".
     `message` : why it failed or broke off, where known, else empty. `epochs` : finished ones, oldest first, each once.
-    `done`, `total` : epochs of both runs. `created` : UTC, ISO 8601. `data_code` : Python that makes the data.
+    `created` : UTC, ISO 8601. `data_code` : Python that makes the data.
     """
 
     folder: Path
@@ -79,15 +79,23 @@ class JobStatus(Result):
     data_code: str
     message: str
     epochs: tuple[EpochLosses, ...]
-    done: int
-    total: int
-    _also: ClassVar = ("id",)
+    _also: ClassVar = ("id", "done", "total")
     _without: ClassVar = ("folder", "config", "data_code")
 
     @property
     def id(self) -> str:
         """The folder's own name."""
         return self.folder.name
+
+    @property
+    def done(self) -> int:
+        """Finished epochs of both runs."""
+        return len(self.epochs)
+
+    @property
+    def total(self) -> int:
+        """Epochs of both runs."""
+        return 2 * self.config.epochs
 
     @property
     def is_active(self) -> bool:
@@ -253,8 +261,7 @@ def job_status(folder: str | Path) -> JobStatus:
     # In this order: a job that ends in between has written its outcome before it lets go of the lock.
     is_locked = _is_locked(folder)
     outcome = _read(folder / "outcome.json")
-    epochs = _progress(folder)
-    config = TrainingConfig.from_dict(job["config"])
+    epochs, config = _progress(folder), TrainingConfig.from_dict(job["config"])
     state: State = "interrupted"
     message = ""
     if outcome is not None:
@@ -267,18 +274,8 @@ def job_status(folder: str | Path) -> JobStatus:
             state = "starting"
         else:
             message = _last_words(folder, int(attempt.get("log_bytes", 0)))
-    return JobStatus(
-        folder=folder,
-        name=str(job["name"]),
-        state=state,
-        created=str(job["created"]),
-        config=config,
-        data_code=str(job.get("data_code", "...")),
-        message=message,
-        epochs=epochs,
-        done=len(epochs),
-        total=2 * config.epochs,
-    )
+    code = str(job.get("data_code", "..."))
+    return JobStatus(folder, str(job["name"]), state, str(job["created"]), config, code, message, epochs)
 
 
 def job_result(folder: str | Path) -> TwinRun:

@@ -21,8 +21,8 @@ if chosen is not None:
 with st.expander("What the schedules do"):
     st.markdown(
         "- **All widths in every step**: the original. Every step pays for every width.\n"
-        "- **Progressive**: the full width alone first, the next smaller ones join, all by half of the epochs. Small "
-        "widths get what is left of training, so they usually end a little lower.\n"
+        "- **Progressive**: the two smallest widths first, the next larger ones join, all by half of the epochs.\n"
+        "- **The full width first**: the same from the other end; the smallest width gets what is left of training.\n"
         "- **Sampled**: two random widths in each step. Cheaper steps, noisier losses.\n\n"
         "The projection starts as a random rotation, so neither model inherits an order of coordinates. A static table "
         "or a whole model that was trained with a Matryoshka loss before keeps its order: then even the plain twin "
