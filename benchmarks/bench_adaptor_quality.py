@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def report(joined: dict[str, np.ndarray], dims: tuple[int, ...], seed: int) -> None:
-    """Two Markdown tables with half-widths of the 95 % intervals; ▲ ▼ where the paired interval against SVD leaves 0 out."""
+    """Two Markdown tables with half-widths of the 95 % intervals; ▲ ▼ where the paired one against SVD leaves 0 out."""
     for level, measure_name in enumerate(("nDCG@10", f"overlap@{K}")):
         print(f"\n{measure_name}\n")
         print(f"| map | {' | '.join(map(str, dims))} |")
@@ -127,8 +127,10 @@ def report(joined: dict[str, np.ndarray], dims: tuple[int, ...], seed: int) -> N
         for name, array in joined.items():
             gains = bootstrap(array[level] - joined["SVD"][level], seed=seed)
             marks = ["▲" if gain.low > 0 else "▼" if gain.high < 0 else "" for gain in gains]
+            if name in ("SVD", "raw prefix"):
+                marks = [""] * len(gains)
             cells = [
-                f"{found.value:.3f} ±{(found.high - found.low) / 2:.3f}{mark if name not in ('SVD', 'raw prefix') else ''}"
+                f"{found.value:.3f} ±{(found.high - found.low) / 2:.3f}{mark}"
                 for found, mark in zip(bootstrap(array[level], seed=seed), marks)
             ]
             print(f"| {name} | {' | '.join(cells)} |")

@@ -221,7 +221,7 @@ def compare(corpus: np.ndarray, queries: np.ndarray, repeats: int, hnsw: bool) -
             batches[name].append(time.perf_counter() - started)
     base: dict[str, tuple[float, float]] = {}
     print(
-        f"{len(corpus):,} x {full_dim}, k = {K}, {N_QUERIES} queries, median of {repeats} single queries, of 3 batches;\n"
+        f"{len(corpus):,} x {full_dim}, k = {K}, {N_QUERIES} queries, median of {repeats} single ones, of 3 batches;\n"
         f"faster: than the full width of the same engine"
     )
     print(

@@ -99,8 +99,10 @@ def main() -> None:
     parser.add_argument("--n-transformer-texts", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-          f"zarr {zarr.__version__}, numpy {np.__version__}")  # fmt: skip
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, zarr {zarr.__version__}, numpy {np.__version__}"
+    )
     against_the_bare_encoder(load_encoder("wordllama", device="cpu"), short_texts(args.n_texts, 0), args.repeats)
     against_the_bare_encoder(
         load_encoder("all-MiniLM-L6-v2", device="cpu"), short_texts(args.n_transformer_texts, 1), args.repeats

@@ -88,8 +88,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--self-only", action="store_true")
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-          f"faiss {faiss.__version__}, numpy {np.__version__}, device {args.device}")  # fmt: skip
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, faiss {faiss.__version__}, numpy {np.__version__}, device {args.device}"
+    )
     faiss.omp_set_num_threads(torch.get_num_threads())
     if not args.self_only:
         against_peers(args.n_items, args.repeats, args.device)

@@ -1,8 +1,9 @@
-"""One nested model against its plain twin and against a model trained at each width alone; the tables of docs/training.md.
+"""A nested model against its plain twin and against a model trained at each width alone: docs/training.md's tables.
 
     python benchmarks/bench_twins.py [SOURCE] [--model NAME] [--label COLUMN] [--schedules] [--seeds 5] [--json FILE]
 
-A small projection of frozen vectors throughout. Each seed has its own split, start and order of batches, the same for all models.
+A small projection of frozen vectors throughout. Each seed has its own split, start and order of batches, the same for
+all models.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def main() -> None:
         runs.append(found)
     values = {key: np.array([run[key] for run in runs]) for key in runs[0]}
     print(
-        f"{args.model} on {args.source} {args.label or ''}: {takeaway} {name}, means of {args.seeds} seeds, {time.perf_counter() - started:.0f} s\n"
+        f"{args.model} on {args.source} {args.label or ''}: {takeaway} {name}, means of {args.seeds} seeds, "
+        f"{time.perf_counter() - started:.0f} s\n"
     )
     heads = [f"{schedule} − plain, 95 %" for schedule in schedules]
     print(

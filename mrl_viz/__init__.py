@@ -5,8 +5,8 @@
     vectors = mv.embed(mv.read_corpus("sample"))
     print(mv.analyse(vectors, dims=[32, 64, 128]).overlap.takeaway())
 
-The names below are loaded when they are first used; importing the package loads nothing heavy. What else there is lies in
-the rooms (`mrl_viz.measures`, `mrl_viz.retrieval`, …).
+The names below are loaded when they are first used; importing the package loads nothing heavy. What else there is lies
+in the rooms (`mrl_viz.measures`, `mrl_viz.retrieval`, …).
 """
 
 from importlib import import_module

@@ -16,7 +16,7 @@ def fingerprint(*values: Any) -> str:
     ----------
     values : None, numbers, strings, bytes, arrays, mappings (whose order does not count) and sequences of these
 
-    Every part is hashed with its kind and length, so that no boundary can move unseen. Raises TypeError for other values.
+    Every part is hashed with its kind and length, so that no boundary can move unseen; TypeError for other values.
     """
     digest = hashlib.sha256()
     _feed(digest, values)

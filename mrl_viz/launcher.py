@@ -18,8 +18,8 @@ START_TIMEOUT_S = 60
 def launch(*, port: int = 8501, headless: bool = False) -> int:
     """Run the app until it ends; returns the server's exit code.
 
-    Streamlit shows "page not found" over the page to the very first session of a server when that comes in by a deep link, so
-    one session is opened here at start; it also warms the caches of the sample.
+    Streamlit shows "page not found" over the page to the very first session of a server when that comes in by a deep
+    link, so one session is opened here at start; it also warms the caches of the sample.
 
     Raises
     ------

@@ -11,8 +11,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mrl_viz"
 STDLIB = sys.stdlib_module_names
 NUMERIC = {"numpy", "scipy", "torch", "ir_measures"}
-DATA = NUMERIC | {"pandas", "pyarrow", "zarr", "sentence_transformers", "transformers", "tokenizers", "safetensors", "wordllama",
-                  "huggingface_hub", "httpx", "httpx2", "filelock", "platformdirs", "openai", "boto3", "botocore"}  # fmt: skip
+ENCODERS = {"sentence_transformers", "transformers", "tokenizers", "safetensors", "wordllama", "huggingface_hub"}
+CLIENTS = {"httpx", "httpx2", "openai", "boto3", "botocore"}
+DATA = NUMERIC | ENCODERS | CLIENTS | {"pandas", "pyarrow", "zarr", "filelock", "platformdirs"}
 LEARNED = NUMERIC | {"sklearn", "umap", "faiss"}
 CORE = {"errors", "files", "fingerprint", "home", "result", "truncation", "arrangements", "sweep", "measures"}
 # Room: third parties it may import, rooms of ours it may import.
@@ -156,9 +157,7 @@ def test_pages_are_widgets_and_prose(path):
 @pytest.mark.parametrize("rooms", ["mrl_viz.cli.main, mrl_viz.truncation", "mrl_viz.figures"])
 def test_importing_the_package_is_light(rooms):
     """The command line's rooms and the figures load neither torch nor streamlit nor pandas."""
-    code = (
-        f"import sys, {rooms};"
-        "print([m for m in ('torch', 'streamlit', 'umap', 'pandas', 'sentence_transformers', 'zarr') if m in sys.modules])"
-    )
+    heavy = ("torch", "streamlit", "umap", "pandas", "sentence_transformers", "zarr")
+    code = f"import sys, {rooms}; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

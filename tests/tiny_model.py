@@ -1,4 +1,4 @@
-"""A real sentence-transformers model small enough to train in a second: sixteen coordinates, twenty-four words, four topics."""
+"""A real sentence-transformers model small enough to train in a second: sixteen coordinates, 24 words, four topics."""
 
 import numpy as np
 

@@ -82,8 +82,8 @@ def _slider_k(most: int) -> int:
     if most == 1:
         st.caption("Neighbors per text k: 1")
         return 1
-    # A value given beside one that is in the session state would be ignored with a warning; one that is not given must be
-    # set again, as on another page the slider would start at its least.
+    # A value given beside one that is in the session state would be ignored with a warning; one that is not given must
+    # be set again, as on another page the slider would start at its least.
     start = None
     if "k" in st.session_state:
         st.session_state["k"] = min(st.session_state["k"], most)

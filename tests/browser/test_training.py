@@ -24,7 +24,7 @@ def open_training(page, epochs):
 
 
 def test_the_sample_is_trained_beside_the_app(page, chromium, server):
-    """A short run goes on while its visitor is elsewhere, ends in twin pictures, survives a reload, is no one else's."""
+    """A short run goes on while its visitor is away, ends in twin pictures, survives a reload, is no one else's."""
     open_training(page, 3)
     expect(page.get_by_text("No run yet")).to_be_visible()
     page.get_by_role("button", name="Train both models").click()

@@ -14,7 +14,7 @@ SLOW_MODEL, N_SLOW = "all-MiniLM-L6-v2", 1500
 
 
 def test_an_uploaded_table_becomes_ones_own_numbers(page):
-    """Upload, choose the label column, use it: its counts, its curve, its labels on the next page, its name in the code."""
+    """Upload, choose the label column, use it: counts, curve, labels on the next page, its name in the code."""
     page.goto("/")
     loaded(page)
     page.get_by_role("tab", name="Upload texts or vectors").click()

@@ -1,4 +1,4 @@
-"""The sample is clear to both models at full width, where it was judged while it was written; what widths keep follows."""
+"""The sample is clear to both models at full width, where it was judged while it was written."""
 
 import numpy as np
 import pytest

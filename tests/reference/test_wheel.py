@@ -34,7 +34,7 @@ json.dump({"home": str(home()), "pages": seen}, sys.stdout)
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A fresh environment with the wheel, built from a copy of the repository; the third parties are this environment's."""
+    """A fresh environment with the wheel, built from a copy of the repository; third parties are this environment's."""
     folder = tmp_path_factory.mktemp("wheel")
     skipped = shutil.ignore_patterns(
         ".*venv*", ".git", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"

@@ -29,8 +29,8 @@ PRE_TRUNCATION = ("none", "layer_norm")
 LINE_LENGTH = 100
 # What several templates say alike.
 PHRASES = {
-    "hamming_note": "Binary vectors are compared with the query's own bits (Hamming distance); the plan was measured with a "
-    "float query, which finds more.",
+    "hamming_note": "Binary vectors are compared with the query's own bits (Hamming distance); the plan was measured "
+    "with a float query, which finds more.",
     "not_run": "This needs a {} server, which does not install with pip: the code was not tried.",
     "bit_score": "1 - 2 x differing bits / DIM",
     # How many lists an inverted index gets: faiss's usual 4·sqrt(n), with enough vectors in each.
@@ -47,7 +47,7 @@ class DeploymentSnippet(Result):
 
     `target` : one of `TARGETS`; `title` : its name. `language` : of the code, for highlighting.
     `code` : the program. `install` : the shell command that brings what it imports.
-    `executed` : whether the tests run this target with this precision and kind of index against the project's own search.
+    `executed` : whether the tests run this target, precision and kind of index against the project's own search.
     `notes` : what the store does otherwise than the plan says, one sentence each; also in the code.
     """
 
