@@ -54,7 +54,7 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     # Only choosing again, no measuring: the button stays away.
     expect(page.get_by_role("button", name=re.compile("Measure every plan"))).to_have_count(0)
     target.press("Home")
-    expect(plan).to_have_text("Plan: 256 dims binary exact")
+    expect(plan).to_have_text("Plan: 128 dims binary exact")
     expect(page).to_have_url(re.compile("choose_target=50"))
     loaded(page)
     for name, ending in (("JSON", "json"), ("Markdown", "md")):
@@ -62,7 +62,7 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
             page.get_by_role("button", name=f"Download the record ({name})").click()
         assert download.value.suggested_filename == f"decision.{ending}"
         content = download.value.path().read_text(encoding="utf-8")
-        assert "256 dims binary exact" in content and "50% of overlap@10" in content
+        assert "128 dims binary exact" in content and "50% of overlap@10" in content
         if ending == "json":
             record = json.loads(content)
             assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 1280
