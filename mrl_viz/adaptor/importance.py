@@ -98,7 +98,7 @@ def learn_importance(
     """An order of the coordinates whose prefixes keep the neighbors of the full vectors, learnt by gradient descent.
 
     One score per coordinate. At width m the m coordinates with the highest noisy scores are kept, so that what is
-    trained is what is used; the gradient, straight through, is that of gates sigmoid((score − cut_m)/softness) of sum m.
+    trained is what is used; the gradient, straight through, is that of sigmoid((score − cut_m)/softness) of sum m.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def fitted(request, tmp_path_factory):
 
 
 def test_a_frozen_model_gains_at_every_narrow_width(fitted):
-    """MiniLM was never trained for truncation: on held-out sentences the adaptor surely beats its raw prefix at 8 to 64."""
+    """MiniLM was not trained for truncation: on held-out sentences the adaptor surely beats its prefix at 8 to 64."""
     fit = fitted[2]
     assert [gain.low > 0.05 for gain in fit.gain_over_prefix[:4]] == [True] * 4
     own, prefix = ([overlap.value for overlap in fit.quality(name).overlap] for name in ("adaptor", "prefix"))

@@ -84,7 +84,7 @@ def use(app, values):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """Every page of an uploaded table at chosen settings: its code, figures, words; and what that code makes elsewhere."""
+    """Every page of an uploaded table at chosen settings: its code, figures, words; what that code makes elsewhere."""
     folder, content = tmp_path_factory.mktemp("elsewhere"), table()
     (folder / FILE).write_bytes(content)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()

@@ -1,4 +1,4 @@
-"""Training in processes of its own: killed, cancelled, out of space, left alone; and models that load without this library."""
+"""Training in processes of its own: killed, cancelled, out of space; and models that load without this library."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def process_of(folder):
 
 
 def test_a_killed_job_is_resumed_and_gives_the_same_weights(model, tmp_path):
-    """kill -9 between checkpoints: interrupted, nothing to look at; resumed, it ends as a run in one go does, bit for bit."""
+    """kill -9 between checkpoints: interrupted, resumed, it ends as an undisturbed run, bit for bit."""
     config = TrainingConfig(model=model, dims=(2, 4), epochs=200, batch_size=4)
     job = start_job(DATA, config, full_dim=16, root=tmp_path / "jobs")
     wait(
@@ -74,11 +74,12 @@ def test_a_killed_job_is_resumed_and_gives_the_same_weights(model, tmp_path):
 
 
 def test_a_job_outlives_who_started_it_and_is_cancelled_and_resumed(model, tmp_path):
-    """The starter ends at once; the job goes on, stops when asked, goes on when asked, and leaves nothing when deleted."""
+    """The starter ends at once; the job goes on, stops and resumes when asked, and leaves nothing when deleted."""
     code = (
         "import sys; from mrl_viz.training.jobs import start_job; from mrl_viz.training.config import TrainingConfig;"
         "from tests.reference.test_training_processes import DATA; from pathlib import Path;"
-        "print(start_job(DATA, TrainingConfig(model=sys.argv[1], dims=(2, 4), epochs=250, batch_size=4), root=Path(sys.argv[2])).folder)"
+        "config = TrainingConfig(model=sys.argv[1], dims=(2, 4), epochs=250, batch_size=4);"
+        "print(start_job(DATA, config, root=Path(sys.argv[2])).folder)"
     )
     started = subprocess.run(
         [sys.executable, "-c", code, model, str(tmp_path / "jobs")],
@@ -173,7 +174,7 @@ np.save(sys.argv[1], rows)
 
 
 def test_the_sample_shows_the_classic_picture(tmp_path):
-    """With the page's own settings: small widths surely gain, the full width does not lose, in under a minute of one core."""
+    """With the page's own settings: small widths surely gain, full width does not lose, in under a minute."""
     from mrl_viz.ui.training import EPOCHS
 
     config = TrainingConfig(epochs=EPOCHS, batch_size=32)

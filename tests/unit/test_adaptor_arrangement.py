@@ -79,7 +79,7 @@ def test_overlap_is_with_the_original_neighbors_at_full_width_too():
 
 
 def test_choose_takes_an_arrangement(fit):
-    """Texts and queries go through one map: a plan is chosen for the arranged vectors, of fewer dims than of the raw ones."""
+    """Texts and queries go through one map: a plan is chosen for the arranged vectors, of fewer dims than raw."""
     # What tells rows apart stands at the end, where no prefix finds it.
     rows = np.hstack([0.1 * RNG.normal(size=(300, 20)), RNG.normal(size=(300, 4))]).astype(np.float32)
     raw = embed(corpus_from_vectors(rows))
@@ -155,7 +155,10 @@ def test_adapt_then_sweep_on_the_command_line(tmp_path, capsys):
         (["adapt", "{rows}", "--dims", "8", "--supervised", "--out", "{out}"], "no relevance judgements"),
         (["adapt", "{rows}", "--dims", "8", "--method", "search", "--out", "{out}"], "no relevance judgements"),
         (["adapt", "{rows}", "--dims", "8", "--method", "svd", "--out", "{home}"], "holds other files"),
-        (["adapt", "{rows}", "--dims", "8", "--method", "svd", "--out", "{out}", "--model-out", "{out}2"], "holds ready vectors"),
+        (
+            ["adapt", "{rows}", "--dims", "8", "--method", "svd", "--out", "{out}", "--model-out", "{out}2"],
+            "holds ready vectors",
+        ),
         (["sweep", "{rows}", "--arrangements", "prefix,adaptor"], "adaptor:FOLDER"),
         (["sweep", "{rows}", "--arrangements", "adaptor:{home}"], "no config.json"),
         (["sweep", "{wide}", "--arrangements", "adaptor:{fitted}"], "fitted on 24"),

@@ -62,7 +62,7 @@ def matrix(trained):
 
 
 def naive(model, data, config, dims, weights, joined):
-    """The same training written out: softmax over cosines of prefixes, one width after another; returns matrix and losses."""
+    """The same training written out: softmax over cosines of prefixes, width after width; returns matrix and losses."""
     rows = torch.from_numpy(model.encode(data.texts))
     rows = rows / rows.norm(dim=1, keepdim=True)
     start = torch.randn(DIM, DIM, generator=torch.Generator().manual_seed(config.seed))
@@ -125,7 +125,7 @@ def test_training_equals_a_naive_loop(model, data, triplets, kind, run, schedule
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 10, 40])
 def test_progressive_starts_small_and_large_first_starts_large(epochs):
-    """In the first epoch the two smallest widths take part, or the full one alone; each joins for good; in the last all."""
+    """In the first epoch the two smallest widths take part, or the full one alone; each joins for good."""
     dims, rng = (4, 8, 16, 32, 64, 128), np.random.default_rng(0)
 
     def taking_part(schedule):
@@ -307,18 +307,34 @@ def test_the_sample_has_labels_and_relevance():
         (lambda: paired_data(["a"], ["a"]), EmptyInputError, "no pairs of two different texts"),
         (lambda: paired_data(["a", "b"], ["c"]), ShapeError, r"\[2, 1\]"),
         (lambda: paired_data(["a", "a", "a"], ["b", "c", "d"]), InvalidInputError, "none can be held out; add pairs"),
-        (lambda: check_batch(paired_data(list("aaaaaxy"), list("bcdefuw")), 2), EmptyInputError, "no two training pairs without a common text"),
+        (
+            lambda: check_batch(paired_data(list("aaaaaxy"), list("bcdefuw")), 2),
+            EmptyInputError,
+            "no two training pairs without a common text",
+        ),
         (lambda: check_batch(labelled_data(TEXTS, LABELS), 32), EmptyInputError, "`batch_size` is 32 but 28 texts"),
         (lambda: check_batch(labelled_data(TEXTS, LABELS), 1), InvalidInputError, "`batch_size` is 1"),
-        (lambda: check_config(TrainingConfig(dims=(16,)), 16), DimensionError, "no width below the full 16; add smaller ones, such as 4"),
+        (
+            lambda: check_config(TrainingConfig(dims=(16,)), 16),
+            DimensionError,
+            "no width below the full 16; add smaller ones, such as 4",
+        ),
         (lambda: check_config(TrainingConfig(dims=(4, 32)), 16), DimensionError, "32"),
         (lambda: check_config(TrainingConfig(schedule="never"), 16), InvalidInputError, "`schedule` is 'never'"),
         (lambda: check_config(TrainingConfig(base="head"), 16), InvalidInputError, "`base` is 'head'"),
-        (lambda: check_config(TrainingConfig(dims=(4, 8), weights=(1, 1)), 16), InvalidInputError, "the full width 16 needs one as well"),
+        (
+            lambda: check_config(TrainingConfig(dims=(4, 8), weights=(1, 1)), 16),
+            InvalidInputError,
+            "the full width 16 needs one as well",
+        ),
         (lambda: check_config(TrainingConfig(epochs=0), 16), InvalidInputError, "`epochs` is 0"),
         (lambda: check_config(TrainingConfig(learning_rate=-1), 16), InvalidInputError, "`learning_rate` is -1"),
         (lambda: check_config(TrainingConfig(learning_rate=1e38), 16), InvalidInputError, "at most 1000"),
-        (lambda: check_config(TrainingConfig(schedule="sampled", n_dims_per_step=9), 16), InvalidInputError, "choose 1 to 2"),
+        (
+            lambda: check_config(TrainingConfig(schedule="sampled", n_dims_per_step=9), 16),
+            InvalidInputError,
+            "choose 1 to 2",
+        ),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence(call, error, match):

@@ -1,4 +1,4 @@
-"""Jobs as their folders show them, run in this process; processes of their own are in tests/reference/test_training_processes.py."""
+"""Jobs as their folders show them, run in this process; tests/reference/test_training_processes.py starts others."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def test_what_goes_wrong_on_purpose_is_the_outcome(tmp_path, model, changes, mes
 
 
 def test_states_are_read_off_the_folder(tmp_path, model, monkeypatch):
-    """Just launched: starting; locked: running; neither: interrupted, with the last line of a traceback if there is one."""
+    """Just launched: starting; locked: running; neither: interrupted, with the last line of a traceback, if any."""
     monkeypatch.setattr("mrl_viz.training.jobs.LOCK_WAIT_S", 0.1)
     folder = prepared(tmp_path / "jobs" / "x", model, launched=time.time())
     assert job_status(folder).state == "starting" and job_status(folder).is_active

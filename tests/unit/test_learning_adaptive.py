@@ -1,4 +1,4 @@
-"""Adaptive classification end to end: heads of three kinds, cascades, coarse beside fine labels, and what is refused."""
+"""Adaptive classification end to end: three kinds of heads, cascades, coarse beside fine labels, what is refused."""
 
 import json
 

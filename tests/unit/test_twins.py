@@ -72,7 +72,7 @@ def test_knn_accuracy_is_that_of_a_naive_vote(split):
 
 
 def test_ndcg_is_that_of_a_naive_ranking():
-    """Each held-out anchor looks for its positive among all held-out positives: 1 / log2(1 + rank) within the first ten."""
+    """Each held-out anchor looks for its positive among all held-out ones: 1 / log2(1 + rank) within the first ten."""
     data = paired_data(TEXTS[0::2], TEXTS[1::2], held_out_share=0.6)
     rows = np.random.default_rng(0).normal(size=(len(data.texts), 8)).astype(np.float32)
     task = held_out_task(data)
@@ -105,7 +105,7 @@ def signals(data, first, seed=0):
 
 
 def test_the_classic_picture_is_found_where_it_is_and_only_there(data):
-    """Classes in front against classes at the end: classic; the other way round: the twin is better and that is said."""
+    """Classes in front against classes at the end: classic; the other way round: the twin is better, and said so."""
     task = held_out_task(data)
     front, end = signals(data, 0), signals(data, 28)
     classic = compare_twins(front, end, task, dims=(4, 8, 16), before=end)
@@ -171,7 +171,7 @@ def test_the_code_repeats_the_run(finished, folder, tmp_path, monkeypatch):
 
 
 def test_a_stopped_pair_goes_on(finished, model, data, tmp_path):
-    """Stopped while the twin trains and called again: the Matryoshka model is not trained twice, the result is the same."""
+    """Stopped while the twin trains and called again: the first model is not trained twice, the result is the same."""
     run, _ = finished
     seen = []
     with pytest.raises(CancelledError, match="of the plain model"):
