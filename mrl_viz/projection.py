@@ -392,7 +392,8 @@ def load_map(folder: Path, key: str) -> WidthMaps | None:
     """
     path = _map_path(folder, key)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: what numpy opens itself stays open where the file is damaged.
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             arrays = {name: file[name] for name in _ARRAYS}
         os.utime(path)

@@ -38,7 +38,7 @@ def test_the_sample_can_be_trained_at_once(app):
         ("train_dims", "999", "999"),
         ("train_dims", "256", "no width below the full 256"),
         ("train_dims", "a few", "not a whole number"),
-        ("train_batch", 1000, "`batch\\_size` is 1000 but 770 texts"),
+        ("train_batch", 1000, "`batch_size` is 1000 but 770 texts"),
     ],
 )
 def test_settings_that_cannot_be_are_one_sentence(app, key, value, message):
