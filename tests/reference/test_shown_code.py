@@ -82,11 +82,8 @@ def use(app, values):
         run(widget.click() if value is None else widget.set_value(value), app)
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    """Every page of an uploaded table at chosen settings: its code, figures, words; what that code makes elsewhere."""
-    folder, content = tmp_path_factory.mktemp("elsewhere"), table()
-    (folder / FILE).write_bytes(content)
+def shown_pages(content):
+    """What every page of the uploaded table shows: code, charts and words by page."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.file_uploader(key="upload").set_value((FILE, content, "text/csv")).run()
     app.selectbox(key="text_column").set_value("utterance").run()
@@ -105,6 +102,19 @@ def shown(tmp_path_factory):
         words = " ".join(each.value for kind in (app.markdown, app.caption, app.success) for each in kind)
         code = [block.value for block in app.code if "mrl_viz" in block.value]
         pages[name] = {"code": code, "charts": charts, "words": words.replace("\\", "")}
+    return pages
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Every page of an uploaded table at chosen settings: its code, figures, words; what that code makes elsewhere."""
+    folder, content = tmp_path_factory.mktemp("elsewhere"), table()
+    (folder / FILE).write_bytes(content)
+    # A store of its own, as the fresh process has: what other tests embedded in other batches differs by rounding, and
+    # a training makes hundredths of that.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MRL_VIZ_CACHE", str(folder / "page_cache"))
+        pages = shown_pages(content)
     (folder / "code.json").write_text(json.dumps({name: page["code"] for name, page in pages.items()}))
     cache = {"MRL_VIZ_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     subprocess.run(
