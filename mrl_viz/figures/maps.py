@@ -216,7 +216,8 @@ def _points(
     hover = (
         np.array([shorten(texts[item], HOVER_CHARACTERS) for item in maps.items], dtype=object) if with_texts else None
     )
-    size = {"size": 8 if maps.positions.shape[1] <= GL_ABOVE else 5, "opacity": 0.8}
+    # Many points, or several panels of them, are small ones.
+    size = {"size": next((size for most, size in ((600, 8), (GL_ABOVE, 6)) if n_hovers <= most), 4), "opacity": 0.8}
 
     def some(members: npt.NDArray[np.bool_], name: str, marker: dict[str, Any], values: Any = None) -> _Points:
         chosen = None if hover is None else hover[members].tolist()

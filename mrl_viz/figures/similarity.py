@@ -154,7 +154,7 @@ def threshold_shift(meaning: ThresholdMeaning, focus_dim: int | None = None) -> 
     level = np.full(len(dims), fixed)
     add_line(figure, dims, level, "fixed threshold", GREY, "dashdot", mode="lines", width=2, hover=None, **right)
     # Shares differ by orders of magnitude between widths; a logarithm shows that, where none is 0.
-    scale = "log" if min(share) > 0 else "linear"
-    figure.update_yaxes(title="share of pairs", tickformat=".2~%", type=scale, **left)
+    scale = {"type": "log", "dtick": "D2"} if min(share) > 0 else {"type": "linear"}
+    figure.update_yaxes(title="share of pairs", tickformat=".2~%", **scale, **left)
     figure.update_yaxes(title="cosine", **right)
     return by_width(figure, dims, focus_dim)

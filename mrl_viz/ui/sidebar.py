@@ -15,6 +15,7 @@ from mrl_viz.ui.results import embedded, result_or_none, sample
 from mrl_viz.ui.selection import selection_panel
 from mrl_viz.ui.workspace import WORKSPACE_KEY, Source, Workspace, own_corpus, own_source
 
+DRAWN_KEY = "sidebar_drawn"
 DEFAULT_K = 10
 MOST_K = 50
 
@@ -24,6 +25,11 @@ def sidebar() -> None:
     for name in ("data", "model"):
         if f"next_{name}" in st.session_state:
             st.session_state[name] = st.session_state.pop(f"next_{name}")
+    if not st.session_state.pop(DRAWN_KEY, False):
+        # The browser forgot the sliders when a run ended before they were drawn; a value that is set is sent again.
+        for name in ("k", "focus"):
+            if name in st.session_state:
+                st.session_state[name] = st.session_state[name]
     area = st.empty()
     own = own_corpus()
     options = [*SAMPLES, "mine"] if own else [*SAMPLES]
@@ -50,6 +56,7 @@ def sidebar() -> None:
         k = _slider_k(most_k)
         with first:
             focus = _focus(dims, vectors.matryoshka_dims or ())
+        st.session_state[DRAWN_KEY] = True
         source = own_source() if corpus is own else Source(data)
         workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
         st.session_state[WORKSPACE_KEY] = workspace

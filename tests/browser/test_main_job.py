@@ -64,10 +64,21 @@ def test_bad_values_in_the_url_fall_back(page):
 
 
 def test_an_impossible_width_is_one_sentence(page):
-    """A width above the model's is refused with what to do, and the sidebar stays usable."""
+    """A width above the model's is refused with what to do; mended, the sliders say what the page is computed with."""
     page.goto("/neighbors?dims=8,9999")
     expect(page.get_by_test_id("stAlert").get_by_text("choose 1 to 256")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
+    page.goto("/?k=7")
+    loaded(page)
+    page.get_by_test_id("stSidebar").get_by_text("Widths", exact=True).click()
+    box = page.get_by_role("textbox", name="Widths to measure")
+    for text, shown in (("9999", "choose 1 to 256"), ("8, 64, 128", "Of the 7 nearest neighbors at 256 dims")):
+        box.fill(text)
+        box.press("Enter")
+        expect(page.get_by_text(shown).first).to_be_visible()
+    loaded(page)
+    for name, value in (("Neighbors per text k", "7"), ("Focus width, dims", "64 ◆")):
+        expect(page.get_by_role("slider", name=name)).to_have_attribute("aria-valuetext", value)
 
 
 def test_an_unknown_model_is_one_sentence(page):

@@ -47,5 +47,6 @@ def test_embedding_is_stopped_and_continued(page):
     expect(page.get_by_text("Embedding was stopped. What was finished is kept")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text("Kept at ½ width (192 dims)")).to_be_visible(timeout=240_000)
+    expect(page.get_by_text("Kept at ½ width (256 dims)")).to_be_visible(timeout=240_000)
     loaded(page)
+    expect(page.get_by_role("slider", name="Neighbors per text k")).to_have_attribute("aria-valuetext", "10")
