@@ -65,5 +65,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
-        return type(value)(plain(item) for item in value)
+        made = [plain(item) for item in value]
+        return made if isinstance(value, list) else tuple(made)  # a named tuple as a plain one
     return value

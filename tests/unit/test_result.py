@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from mrl_viz.measures.estimate import Estimate
-from mrl_viz.result import Result
+from mrl_viz.result import Result, plain
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,13 @@ def test_estimates_are_three_entries_of_the_record_they_are_in():
     }  # fmt: skip
     assert f"{curve.overlap[0]:.2f}" == "0.50 [0.40, 0.60]"
     assert Estimate(0.5, 0.4, 0.6).to_dict() == {"value": 0.5, "low": 0.4, "high": 0.6}
+
+
+class Pair(NamedTuple):
+    mean: float
+    sd: float
+
+
+def test_a_named_tuple_is_a_plain_one():
+    """Names of a tuple's fields are left behind, its values are not."""
+    assert plain(Pair(np.float32(0.5), 1.0)) == (0.5, 1.0) and type(plain([Pair(0.5, 1.0)])[0]) is tuple
