@@ -26,7 +26,7 @@ from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError
 from mrl_viz.files import disk_errors, replaced_file
 from mrl_viz.measures.lists import Indices, shared_share
 from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
-from mrl_viz.result import Result
+from mrl_viz.result import ByWidth
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize, truncate_and_normalize
 
@@ -58,7 +58,7 @@ _ONE_UMAP = threading.Lock()
 
 
 @dataclass(frozen=True)
-class WidthMaps(Result):
+class WidthMaps(ByWidth):
     """One map per width, what each is worth, and how far each text moves.
 
     `method` : "pca" or "umap"; `dims` : ascending widths, the last is the full one; `n_items` : texts there are.
@@ -79,6 +79,7 @@ class WidthMaps(Result):
 
     _without = _ARRAYS
     _also = ("n_shown",)
+    _columns = ("trustworthiness", "continuity", "kept_in_map", "disparity", "movement")
 
     method: str
     dims: tuple[int, ...]
@@ -108,10 +109,6 @@ class WidthMaps(Result):
     def n_shown(self) -> int:
         """How many texts are shown."""
         return len(self.items)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        return self.records("trustworthiness", "continuity", "kept_in_map", "disparity", "movement")
 
     def takeaway(self) -> str:
         """One sentence: the true neighbors that are shown and, for UMAP, whether a map changes more than by a seed."""

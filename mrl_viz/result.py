@@ -28,9 +28,21 @@ class Result:
         return flat({name: getattr(self, name) for name in (*names, *self._also)})
 
     def records(self, *names: str, **columns: Any) -> list[dict[str, Any]]:
-        """One record per width of `dims`, of fields and other columns that have one entry per width."""
-        own = {name: getattr(self, name) for name in names}
-        return records(dim=self.dims, **own, **columns)  # type: ignore[attr-defined]
+        """One record per width of `dims`, of fields and other columns: an entry per width, or one text or number."""
+        dims = self.dims  # type: ignore[attr-defined]
+        named = {name: getattr(self, name) for name in names} | columns
+        wide = {name: [value] * len(dims) if isinstance(value, (str, int)) else value for name, value in named.items()}
+        return records(dim=dims, **wide)
+
+
+class ByWidth(Result):
+    """A result with one entry per width of `dims` in the fields and properties that `_columns` names."""
+
+    _columns: ClassVar[tuple[str, ...]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record per width."""
+        return self.records(*self._columns)
 
 
 def records(**columns: Any) -> list[dict[str, Any]]:

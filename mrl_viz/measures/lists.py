@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
-from mrl_viz.result import Result
+from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import Sweep, cosine_matrices, level_of, nested_sweep
 from mrl_viz.truncation import FloatMatrix
 
@@ -112,7 +112,7 @@ def knn_correct(lists: Indices, codes: npt.NDArray[np.int64], own: npt.NDArray[n
 
 
 @dataclass(frozen=True)
-class NeighborOverlap(Result):
+class NeighborOverlap(ByWidth):
     """How much of each top-k list at full width is still there at each width.
 
     Tuples have one entry per width of `dims`; all shares are in [0, 1].
@@ -124,6 +124,7 @@ class NeighborOverlap(Result):
     """
 
     _without = ("per_item",)
+    _columns = ("overlap", "corrected", "jaccard", "rbo", "top1_agreement", "rank_displacement")
 
     dims: tuple[int, ...]
     k: int
@@ -138,10 +139,6 @@ class NeighborOverlap(Result):
     rank_displacement: tuple[float, ...]
     by_k: npt.NDArray[np.float64]
     per_item: npt.NDArray[np.float32]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        return self.records("overlap", "corrected", "jaccard", "rbo", "top1_agreement", "rank_displacement")
 
     def k_rows(self) -> list[dict[str, float]]:
         """One record per width and list length."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import rank_correlations
 from mrl_viz.measures.sample import DECIMALS, PairSample
-from mrl_viz.result import Result
+from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import pair_similarities
 
 N_BINS = 60
@@ -20,7 +20,7 @@ BAND = (5, 50, 95)
 
 
 @dataclass(frozen=True)
-class SimilarityDrift(Result):
+class SimilarityDrift(ByWidth):
     """Drift = cosine at a width - cosine at full width, over pairs of a seeded sample.
 
     One entry per width: `bias` mean, `mae` mean absolute, `rmse` root mean square, `largest` maximum absolute, all in
@@ -64,13 +64,15 @@ def similarity_drift(sample: PairSample) -> SimilarityDrift:
 
 
 @dataclass(frozen=True)
-class SimilarityBand(Result):
+class SimilarityBand(ByWidth):
     """Cosine against width: the 5th, 50th and 95th percentile of all sampled pairs, and chosen pairs.
 
     `low`, `median`, `high` : one entry per width, cosine in [-1, 1]. `n_pairs` : size of the sample.
     `pairs` : the chosen (left, right); `pair_cosines` : float32 of shape (n_chosen, n_dims); `pair_percentiles` : the
     share of sampled pairs less similar than the chosen one, ties counted half, in [0, 1], same shape.
     """
+
+    _columns = ("low", "median", "high")
 
     dims: tuple[int, ...]
     n_pairs: int
@@ -80,10 +82,6 @@ class SimilarityBand(Result):
     pairs: tuple[tuple[int, int], ...]
     pair_cosines: npt.NDArray[np.float32]
     pair_percentiles: npt.NDArray[np.float64]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        return self.records("low", "median", "high")
 
     def pair_rows(self) -> list[dict[str, float]]:
         """One record per chosen pair and width."""
@@ -143,7 +141,7 @@ class SimilarityDensity(Result):
 
 
 @dataclass(frozen=True)
-class ThresholdMeaning(Result):
+class ThresholdMeaning(ByWidth):
     """What a fixed cosine threshold keeps at each width, and the threshold that keeps as many pairs as at full width.
 
     `threshold` : cosine in [-1, 1]; a pair is kept when its cosine is at least that.
@@ -152,16 +150,14 @@ class ThresholdMeaning(Result):
     pairs kept at full width that it keeps, in [0, 1]. Both are None when `threshold` keeps no pair at full width.
     """
 
+    _columns = ("share_above", "matched_threshold", "same_pairs")
+
     dims: tuple[int, ...]
     threshold: float
     n_pairs: int
     share_above: tuple[float, ...]
     matched_threshold: tuple[float | None, ...]
     same_pairs: tuple[float | None, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        return self.records("share_above", "matched_threshold", "same_pairs")
 
     def takeaway(self) -> str:
         """One sentence: what the fixed threshold keeps at both ends, and the threshold to use instead."""

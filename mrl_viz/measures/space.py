@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.correlation import rank_correlations
-from mrl_viz.result import Result
+from mrl_viz.result import ByWidth
 from mrl_viz.sweep import Sweep, cosine_matrices
 from mrl_viz.truncation import check_dims, check_embeddings, normalize
 
@@ -22,22 +22,20 @@ GEOMETRY_ROWS = 4000
 
 
 @dataclass(frozen=True)
-class SpaceAgreement(Result):
+class SpaceAgreement(ByWidth):
     """Agreement of the renormalised prefix space with the full-width space, one entry per width.
 
     `cka` : linear CKA in [0, 1], blind to rotation and to one common scale. `rsa` : Spearman of the two sets of
     pairwise cosines, in [-1, 1]. Both are 1 at full width. `n_cka`, `n_rsa` : rows of the seeded samples.
     """
 
+    _columns = ("cka", "rsa")
+
     dims: tuple[int, ...]
     n_cka: int
     n_rsa: int
     cka: tuple[float, ...]
     rsa: tuple[float, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        return self.records("cka", "rsa")
 
     def takeaway(self) -> str:
         """One sentence: both at the smallest width."""
@@ -105,22 +103,20 @@ def sample_rows(embeddings: npt.ArrayLike, n_rows: int, seed: int) -> npt.NDArra
 
 
 @dataclass(frozen=True)
-class Hubness(Result):
+class Hubness(ByWidth):
     """How unevenly items serve as neighbors, one entry per width.
 
     `skewness` : of the k-occurrence counts (in how many lists an item is); 0 is even, above 1 there are clear hubs.
     `anti_hubs` : share of items that are in no list, in [0, 1]. `largest` : count of the greatest hub, in lists.
     """
 
+    _columns = ("skewness", "anti_hubs", "largest")
+
     dims: tuple[int, ...]
     k: int
     skewness: tuple[float, ...]
     anti_hubs: tuple[float, ...]
     largest: tuple[int, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        return self.records("skewness", "anti_hubs", "largest")
 
     def takeaway(self) -> str:
         """One sentence: anti-hubs and the greatest hub at the smallest and the full width."""
@@ -132,21 +128,19 @@ class Hubness(Result):
 
 
 @dataclass(frozen=True)
-class Geometry(Result):
+class Geometry(ByWidth):
     """The shape of the cloud of renormalised prefixes, one entry per width.
 
     `anisotropy` : mean cosine of two different texts, in [-1, 1]; 0 is evenly spread. `participation_ratio` : how many
     directions share the variance, in [1, dim]. `n_rows` : rows of the seeded sample.
     """
 
+    _columns = ("anisotropy", "participation_ratio")
+
     dims: tuple[int, ...]
     n_rows: int
     anisotropy: tuple[float, ...]
     participation_ratio: tuple[float, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One record per width."""
-        return self.records("anisotropy", "participation_ratio")
 
     def takeaway(self) -> str:
         """One sentence: directions in use and mean cosine at full width."""
