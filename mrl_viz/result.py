@@ -28,11 +28,9 @@ class Result:
         return flat({name: getattr(self, name) for name in (*names, *self._also)})
 
     def records(self, *names: str, **columns: Any) -> list[dict[str, Any]]:
-        """One record per width of `dims`, of fields and other columns: an entry per width, or one text or number."""
-        dims = self.dims  # type: ignore[attr-defined]
-        named = {name: getattr(self, name) for name in names} | columns
-        wide = {name: [value] * len(dims) if isinstance(value, (str, int)) else value for name, value in named.items()}
-        return records(dim=dims, **wide)
+        """One record per width of `dims`, of fields and other columns that have one entry per width."""
+        own = {name: getattr(self, name) for name in names}
+        return records(dim=self.dims, **own, **columns)  # type: ignore[attr-defined]
 
 
 class ByWidth(Result):

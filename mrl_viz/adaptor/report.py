@@ -43,7 +43,7 @@ class MapScores(Result):
     def rows(self, **columns: Any) -> list[dict[str, Any]]:
         """One record per width, other columns too."""
         judged = ("ndcg", "ndcg_train") if self.ndcg else ()
-        return self.records("overlap", "overlap_train", *judged, map=self.name, **columns)
+        return self.records("overlap", "overlap_train", *judged, map=[self.name] * len(self.dims), **columns)
 
 
 @dataclass(frozen=True, eq=False)

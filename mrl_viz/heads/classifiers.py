@@ -63,7 +63,7 @@ class TrainedHeads(Result):
 
     def rows(self, **columns: Any) -> list[dict[str, Any]]:
         """One record per width, other columns too."""
-        return self.records("accuracy", "accuracy_train", kind=self.kind, **columns)
+        return self.records("accuracy", "accuracy_train", kind=[self.kind] * len(self.dims), **columns)
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain data, without weights and per-row values."""

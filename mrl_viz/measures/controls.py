@@ -65,9 +65,9 @@ class ArrangementOverlap(Result):
         """One record per width."""
         columns: dict[str, Any] = {}
         if self.sd is not None:
-            columns = {"overlap_sd": self.sd, "draws": self.draws}
+            columns = {"overlap_sd": self.sd, "draws": [self.draws] * len(self.dims)}
         if self.prefix_overlap is not None:
-            columns |= {"prefix_overlap": self.prefix_overlap, "n_items": self.n_items}
+            columns |= {"prefix_overlap": self.prefix_overlap, "n_items": [self.n_items] * len(self.dims)}
         return self.records("overlap", **columns)
 
 
