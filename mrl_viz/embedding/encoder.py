@@ -82,6 +82,7 @@ class BatchEncoder(ABC):
     document_prompt: str = ""
     pre_truncation: str = "none"
     max_tokens: int | None = None
+    batch_size: int = CALL_BATCH
 
     if TYPE_CHECKING:  # fields of some subclasses and properties of others
 
@@ -96,7 +97,8 @@ class BatchEncoder(ABC):
 
     def _batches(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         """Rows of the texts, in order, in batches; a row in none is never sent, and its vector is 0."""
-        return [range(start, min(start + CALL_BATCH, len(texts))) for start in range(0, len(texts), CALL_BATCH)]
+        rows = range(len(texts))
+        return [rows[start : start + self.batch_size] for start in rows[:: self.batch_size]]
 
     def encode(
         self,

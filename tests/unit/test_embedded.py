@@ -16,7 +16,6 @@ from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_ret
 from mrl_viz.data.corpus import with_queries as searched_with
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide.search import search
-from mrl_viz.embedding import encoder as encoder_module
 from mrl_viz.embedding.embedded import embed, embed_texts, with_queries
 from mrl_viz.embedding.encoders import CallableEncoder, as_encoder, load_encoder, revision_of
 from mrl_viz.embedding.store import EmbeddingStore
@@ -361,18 +360,17 @@ def test_embed_refuses_what_a_function_gives(judged, call, message):
         embed(judged, call)
 
 
-def test_functions_are_asked_in_batches_and_can_be_stopped(monkeypatch):
+def test_functions_are_asked_in_batches_and_can_be_stopped():
     """Progress moves while a function works; between batches it can be stopped; widths may not change."""
-    monkeypatch.setattr(encoder_module, "CALL_BATCH", 2)
     seen = []
-    encoder = CallableEncoder(lambda texts: np.ones((len(texts), 1)), "ones")
+    encoder = CallableEncoder(lambda texts: np.ones((len(texts), 1)), "ones", batch_size=2)
     assert encoder.encode(["a", "b", "c"], progress=lambda *done: seen.append(done)).shape == (3, 1)
     assert seen == [(2, 3), (3, 3)]
     assert encoder.encode([]).shape == (0, 1)
     with pytest.raises(CancelledError, match="stopped after 2 of 3 texts"):
         encoder.encode(["a", "b", "c"], cancelled=iter([False, True]).__next__)
     with pytest.raises(ShapeError, match=r"`odd` gave an array of shape \(1, 1\) for 1 texts"):
-        CallableEncoder(lambda texts: np.ones((len(texts), len(texts))), "odd").encode(["a", "b", "c"])
+        CallableEncoder(lambda texts: np.ones((len(texts), len(texts))), "odd", batch_size=2).encode(["a", "b", "c"])
 
 
 def test_as_encoder_refuses_what_cannot_embed():

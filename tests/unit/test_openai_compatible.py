@@ -435,7 +435,7 @@ def test_estimate_cost_counts_distinct_texts_between_plain_and_worst_case():
     assert (cost.n_texts, cost.tokens, cost.tokens_at_most) == (2, 5, 17)
     assert (cost.cost, cost.cost_at_most) == (pytest.approx(2.5e-6), pytest.approx(8.5e-6))
     assert estimate_cost([], 1).cost == 0
-    with_queries = estimate_cost(["abcdefgh"], 0.5, queries=["abcdefgh", "日本語"])
+    with_queries = estimate_cost(["abcdefgh", "abcdefgh", "日本語"], 0.5)
     assert (with_queries.n_texts, with_queries.tokens, with_queries.tokens_at_most) == (2, 5, 17)
     for price in (-1, float("nan"), float("inf")):
         with pytest.raises(InvalidInputError, match="`price_per_million` is"):

@@ -11,9 +11,13 @@ import json
 import logging
 import math
 import random
+import re
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -66,12 +70,12 @@ class CostEstimate:
         return self.tokens_at_most * self.price_per_million / 1e6
 
 
-def estimate_cost(texts: Sequence[str], price_per_million: float, *, queries: Sequence[str] = ()) -> CostEstimate:
-    """Tokens and price of embedding texts and queries, before anything is sent; no tokenizer is loaded.
+def estimate_cost(texts: Sequence[str], price_per_million: float) -> CostEstimate:
+    """Tokens and price of embedding texts, before anything is sent; no tokenizer is loaded.
 
     Parameters
     ----------
-    texts, queries : any number; equal ones count once and blank ones not at all, as when embedding through the store
+    texts : any number; equal ones count once and blank ones not at all, as when embedding through the store
     price_per_million : the provider's price of a million tokens, >= 0, any currency
 
     Raises
@@ -82,7 +86,7 @@ def estimate_cost(texts: Sequence[str], price_per_million: float, *, queries: Se
     """
     if not (math.isfinite(price_per_million) and price_per_million >= 0):
         raise InvalidInputError(f"`price_per_million` is {price_per_million}; give a price of 0 or more.")
-    sent = {text for text in (*texts, *queries) if text.strip()}
+    sent = {text for text in texts if text.strip()}
     return CostEstimate(
         n_texts=len(sent),
         tokens=sum(map(estimate_tokens, sent)),
@@ -105,9 +109,7 @@ class TransientFailure(Exception):
 
     def __init__(self, reason: str, *, retry_after_s: float | None = None, attempts: int | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.retry_after_s = retry_after_s
-        self.attempts = attempts
+        self.retry_after_s, self.attempts = retry_after_s, attempts
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,11 @@ class Backoff:
         ApiError : no attempt succeeded, or the server asks to wait longer than `longest_s`.
         CancelledError : `cancelled` returned true during a wait.
         """
-        attempt = 0
-        while True:
+        for attempt in count(1):
             try:
                 return call()
             except TransientFailure as error:
                 failure = error
-            attempt += 1
             wait = min(self.longest_s, self.first_s * 2.0 ** (attempt - 1)) * (1 + _JITTER.random() / 4)
             asked = failure.retry_after_s or 0.0
             if asked > self.longest_s or attempt >= min(self.attempts, failure.attempts or self.attempts):
@@ -146,7 +146,7 @@ class Backoff:
         tries = f"{attempt} attempt{'s' if attempt > 1 else ''}"
         later = f"in {math.ceil(asked)} seconds" if asked else "later"
         raise ApiError(
-            f"`{name}` gave no vectors in {tries} ({failure.reason}); try again {later}: what the store has is kept."
+            f"`{name}` gave no vectors in {tries} ({failure}); try again {later}: what the store has is kept."
         )
 
     def _wait(self, seconds: float, cancelled: Callable[[], bool] | None) -> None:
@@ -186,7 +186,6 @@ class ApiEncoder(BatchEncoder):
     name: str
     revision: str
     host: str
-    batch_size: int
     backoff: Backoff
     client: Any = field(repr=False, compare=False)
     batch_tokens: ClassVar[float] = math.inf
@@ -198,7 +197,7 @@ class ApiEncoder(BatchEncoder):
         ------
         InvalidInputError : a text that UTF-8 cannot hold, before anything is sent.
         """
-        broken = next((row for row, text in enumerate(texts) if not _is_utf8(text)), None)
+        broken = next((row for row, text in enumerate(texts) if re.search("[\ud800-\udfff]", text)), None)
         if broken is not None:
             raise InvalidInputError(
                 f"`texts` has half a character (a lone surrogate) in row {broken}; repair that text."
@@ -217,17 +216,25 @@ class ApiEncoder(BatchEncoder):
         if batch:
             yield batch
 
+    def _asked(self, call: Callable[[], T], refusals: tuple[type[Exception], ...]) -> T:
+        """What one call of the client gives; TransientFailure where it may be made again."""
+        try:
+            return call()
+        except refusals as error:
+            failure = self._explain(error)
+        raise failure
+
+    def unreachable(self) -> TransientFailure:
+        """What a host that cannot be reached means: there is no use in asking it often."""
+        return TransientFailure(f"{self.host} cannot be reached", attempts=UNREACHABLE_ATTEMPTS)
+
+    @abstractmethod
+    def _explain(self, error: Any) -> Exception:
+        """What a client's exception means for the user, without anything of the request in it."""
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """About how many tokens each text has; the server's own tokenizer is not here."""
         return [estimate_tokens(text) for text in texts]
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def parse_json(content: bytes) -> Any:
@@ -237,10 +244,8 @@ def parse_json(content: bytes) -> Any:
     ------
     TransientFailure : no JSON, as when a connection breaks off in the middle.
     """
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(content)
-    except (ValueError, RecursionError):
-        pass
     raise TransientFailure("the answer is no JSON, or only half of it")
 
 
@@ -283,5 +288,4 @@ def said(message: object, *secrets: str) -> str:
 def keep_out_of_logs(client: str) -> None:
     """Stop a client package's chatter: below WARNING it would write whole requests, texts included."""
     logger = logging.getLogger(client)
-    if logger.level < logging.WARNING:
-        logger.setLevel(logging.WARNING)
+    logger.setLevel(max(logger.level, logging.WARNING))

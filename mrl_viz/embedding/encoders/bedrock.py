@@ -16,17 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from mrl_viz.embedding.encoders.api import (
-    UNREACHABLE_ATTEMPTS,
-    ApiEncoder,
-    Backoff,
-    TransientFailure,
-    check_rows,
-    keep_out_of_logs,
-    parse_json,
-    retry_after,
-    said,
-)
+from mrl_viz.embedding.encoders import api
 from mrl_viz.embedding.encoders.openai_compatible import split_dimensions
 from mrl_viz.errors import ApiError, DimensionError, InvalidInputError, ModelUnavailableError, OptionalDependencyError
 from mrl_viz.truncation import FloatMatrix
@@ -50,7 +40,7 @@ SET_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFI
 
 
 @dataclass(frozen=True)
-class TitanEncoder(ApiEncoder):
+class TitanEncoder(api.ApiEncoder):
     """Titan Text Embeddings V2.
 
     `full_dim` : the width asked for. `normalize` : unit vectors from the server. `concurrency` : requests at a time.
@@ -70,37 +60,31 @@ class TitanEncoder(ApiEncoder):
             return np.concatenate(list(pool.map(ask, batch)))
 
     def _request(self, text: str) -> FloatMatrix:
-        """One request, shape (1, full_dim). Raises TransientFailure when it may be made again."""
-        from botocore import exceptions as aws
+        """One request, shape (1, full_dim)."""
+        from botocore.exceptions import BotoCoreError, ClientError
 
         body = json.dumps({"inputText": text, "dimensions": self.full_dim, "normalize": self.normalize})
-        failure: Exception
-        try:
-            answer = self.client.invoke_model(
-                modelId=TITAN_V2, body=body, contentType="application/json", accept="application/json"
-            )
-            content = answer["body"].read()
-        except aws.ClientError as error:
-            failure = self._explain(error.response)
-        except aws.ConnectionError:
-            failure = TransientFailure(f"{self.host} cannot be reached", attempts=UNREACHABLE_ATTEMPTS)
-        except (aws.HTTPClientError, aws.IncompleteReadError):
-            failure = TransientFailure(f"the connection to {self.host} broke off")
-        except aws.BotoCoreError as error:
-            failure = ModelUnavailableError(
-                f"`{self.name}` cannot be asked ({type(error).__name__}); {SET_CREDENTIALS}."
-            )
-        else:
-            data = parse_json(content)
-            row = data.get("embedding") if isinstance(data, dict) else None
-            return check_rows(self.name, [row], self.full_dim)
-        raise failure
 
-    def _explain(self, response: Any) -> Exception:
-        """What a refusal means for the user, without anything of the request in it."""
-        code = response.get("Error", {}).get("Code", "unknown")
-        metadata = response.get("ResponseMetadata", {})
-        status = metadata.get("HTTPStatusCode", 0)
+        def call() -> bytes:
+            kind = "application/json"
+            answer = self.client.invoke_model(modelId=TITAN_V2, body=body, contentType=kind, accept=kind)
+            content: bytes = answer["body"].read()
+            return content
+
+        data = api.parse_json(self._asked(call, (ClientError, BotoCoreError)))
+        return api.check_rows(self.name, [data.get("embedding") if isinstance(data, dict) else None], self.full_dim)
+
+    def _explain(self, error: Any) -> Exception:
+        from botocore import exceptions as aws
+
+        if isinstance(error, aws.ConnectionError):
+            return self.unreachable()
+        if isinstance(error, (aws.HTTPClientError, aws.IncompleteReadError)):
+            return api.TransientFailure(f"the connection to {self.host} broke off")
+        if not isinstance(error, aws.ClientError):
+            return ModelUnavailableError(f"`{self.name}` cannot be asked ({type(error).__name__}); {SET_CREDENTIALS}.")
+        refusal, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+        code, status = refusal.get("Code", "unknown"), metadata.get("HTTPStatusCode", 0)
         if code in BAD_CREDENTIALS:
             return ModelUnavailableError(f"AWS refuses the credentials ({code}); {SET_CREDENTIALS}.")
         if code in ("AccessDeniedException", "ResourceNotFoundException"):
@@ -109,10 +93,9 @@ class TitanEncoder(ApiEncoder):
                 "the model, or set AWS_DEFAULT_REGION to a region that offers it."
             )
         if code in RETRIED or status == 429 or status >= 500:
-            return TransientFailure(
-                f"{code} from {self.host}", retry_after_s=retry_after(metadata.get("HTTPHeaders", {}))
-            )
-        message = said(response.get("Error", {}).get("Message"))
+            wait = api.retry_after(metadata.get("HTTPHeaders", {}))
+            return api.TransientFailure(f"{code} from {self.host}", retry_after_s=wait)
+        message = api.said(refusal.get("Message"))
         return ApiError(f"`{self.name}` refuses a text ({code}{message}); shorten the longest texts.")
 
 
@@ -122,7 +105,7 @@ def load(
     normalize: bool = True,
     concurrency: int = CONCURRENCY,
     timeout_s: float = TIMEOUT_S,
-    backoff: Backoff | None = None,
+    backoff: api.Backoff | None = None,
 ) -> TitanEncoder:
     """The encoder of Titan Text Embeddings V2; sends nothing yet.
 
@@ -156,7 +139,7 @@ def load(
         raise DimensionError(
             f"`dimensions` is {width} but {TITAN_V2} has 256, 512 or 1024 coordinates; choose one of them."
         )
-    keep_out_of_logs("botocore")
+    api.keep_out_of_logs("botocore")
     problem = None
     try:
         session = boto3.Session(region_name=os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION"))
@@ -190,6 +173,6 @@ def load(
         concurrency=concurrency,
         batch_size=4 * concurrency,
         max_tokens=TITAN_MAX_TOKENS,
-        backoff=backoff or Backoff(),
+        backoff=backoff or api.Backoff(),
         client=client,
     )

@@ -12,32 +12,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
-from mrl_viz.embedding.encoders.api import (
-    UNREACHABLE_ATTEMPTS,
-    ApiEncoder,
-    Backoff,
-    TransientFailure,
-    check_rows,
-    keep_out_of_logs,
-    parse_json,
-    retry_after,
-    said,
-)
+from mrl_viz.embedding.encoders import api
 from mrl_viz.errors import ApiError, DimensionError, InvalidInputError, ModelUnavailableError, OptionalDependencyError
 from mrl_viz.truncation import FloatMatrix
-
-if TYPE_CHECKING:
-    import openai
 
 PIP_COMMAND = "pip install 'openai>=2,<3'"
 OPENAI_URL, OPENAI_HOST = "https://api.openai.com/v1", "api.openai.com"
 BASE_URL_VARIABLES = ("MRL_VIZ_OPENAI_BASE_URL", "OPENAI_BASE_URL")
 KEY_VARIABLES = ("MRL_VIZ_OPENAI_API_KEY", "OPENAI_API_KEY")
+SET_KEY = f"set {' or '.join(KEY_VARIABLES)}"
 # Servers of one's own mostly want no key, but the client wants some text.
 NO_KEY = "no-key-needed"
 # Widths and input limits of OpenAI's own models, from its documentation; others are asked with one short text.
@@ -55,7 +43,7 @@ class _TooLargeError(ApiError):
 
 
 @dataclass(frozen=True)
-class OpenAICompatibleEncoder(ApiEncoder):
+class OpenAICompatibleEncoder(api.ApiEncoder):
     """A model behind an OpenAI-compatible endpoint. `dimensions` : the width asked for, None for the model's own.
 
     Encoding raises ApiError where the server refuses, answers wrongly or not at all, after the attempts `backoff`
@@ -74,11 +62,8 @@ class OpenAICompatibleEncoder(ApiEncoder):
         ------
         ApiError, ModelUnavailableError : as `encode`.
         """
-        if self.dimensions is not None:
-            return self.dimensions
-        if self.model in KNOWN_MODELS:
-            return KNOWN_MODELS[self.model]
-        return int(self._ask([PROBE], None, None).shape[1])
+        known = self.dimensions or KNOWN_MODELS.get(self.model)
+        return known or self._ask([PROBE], None, None).shape[1]
 
     def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
         return self._ask(batch, self.full_dim, cancelled)
@@ -94,29 +79,16 @@ class OpenAICompatibleEncoder(ApiEncoder):
         return np.concatenate([self._ask(part, width, cancelled) for part in (batch[:half], batch[half:])])
 
     def _request(self, batch: list[str], width: int | None) -> FloatMatrix:
-        """One request. Raises TransientFailure when it may be made again."""
+        """One request."""
         import openai
 
-        failure: Exception
-        try:
-            # The raw answer, because the client would build an object per number and accept rows in any order.
-            answer = self.client.embeddings.with_raw_response.create(
-                model=self.model, input=batch, encoding_format="float",
-                dimensions=openai.omit if self.dimensions is None else self.dimensions,
-            )  # fmt: skip
-        except openai.APIStatusError as error:
-            failure = self._explain(error)
-        except openai.APIConnectionError as error:
-            # By name: the client works with either of two HTTP packages.
-            if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout", "UnsupportedProtocol"):
-                failure = TransientFailure(f"{self.host} cannot be reached", attempts=UNREACHABLE_ATTEMPTS)
-            elif isinstance(error, openai.APITimeoutError):
-                failure = TransientFailure(f"{self.host} did not answer in time")
-            else:
-                failure = TransientFailure(f"the connection to {self.host} broke off")
-        else:
-            return check_rows(self.name, self._ordered(parse_json(answer.content), len(batch)), width)
-        raise failure
+        # The raw answer, because the client would build an object per number and accept rows in any order.
+        create, dimensions = self.client.embeddings.with_raw_response.create, self.dimensions or openai.omit
+        answer = self._asked(
+            lambda: create(model=self.model, input=batch, encoding_format="float", dimensions=dimensions),
+            (openai.APIStatusError, openai.APIConnectionError),
+        )
+        return api.check_rows(self.name, self._ordered(api.parse_json(answer.content), len(batch)), width)
 
     def _ordered(self, answer: Any, n_texts: int) -> list[object]:
         """The vectors of an answer in the order of the texts, by their `index`."""
@@ -134,33 +106,35 @@ class OpenAICompatibleEncoder(ApiEncoder):
             )
         return [by_index[row] for row in range(n_texts)]
 
-    def _explain(self, error: openai.APIStatusError) -> Exception:
-        """What a refusal means for the user, without anything of the request in it."""
-        status = error.status_code
-        message = said(error.body.get("message") if isinstance(error.body, dict) else None, self.client.api_key)
-        if status == 401:
-            return ModelUnavailableError(
-                f"{self.host} refuses the key (HTTP 401); set {' or '.join(KEY_VARIABLES)} to a valid one."
-            )
-        if status == 403:
-            return ModelUnavailableError(
-                f"{self.host} does not let this key use `{self.model}` (HTTP 403); ask for access, or set "
-                f"{' or '.join(KEY_VARIABLES)} to another key."
-            )
-        if status == 404:
-            return ModelUnavailableError(
-                f"{self.host} has no embedding model `{self.model}` (HTTP 404); check it, or {BASE_URL_VARIABLES[0]}."
-            )
+    def _explain(self, error: Any) -> Exception:
+        import openai
+
+        if isinstance(error, openai.APIConnectionError):
+            # By name: the client works with either of two HTTP packages.
+            if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout", "UnsupportedProtocol"):
+                return self.unreachable()
+            is_late = isinstance(error, openai.APITimeoutError)
+            what = f"{self.host} did not answer in time" if is_late else f"the connection to {self.host} broke off"
+            return api.TransientFailure(what)
+        status, host = error.status_code, self.host
+        unavailable = {
+            401: f"{host} refuses the key (HTTP 401); {SET_KEY} to a valid one.",
+            403: f"{host} does not let this key use `{self.model}` (HTTP 403); ask for access, or {SET_KEY} to another "
+            "key.",
+            404: f"{host} has no embedding model `{self.model}` (HTTP 404); check it, or {BASE_URL_VARIABLES[0]}.",
+        }
+        if status in unavailable:
+            return ModelUnavailableError(unavailable[status])
         if status == 429 and error.code == "insufficient_quota":
             return ApiError(
-                f"The quota at {self.host} is used up (HTTP 429); add credit and run again: what the store has is kept."
+                f"The quota at {host} is used up (HTTP 429); add credit and run again: what the store has is kept."
             )
         if status in RETRIED or status >= 500:
             problem = "too many requests" if status == 429 else "the server fails"
-            return TransientFailure(
-                f"HTTP {status} from {self.host}: {problem}", retry_after_s=retry_after(error.response.headers)
-            )
+            wait = api.retry_after(error.response.headers)
+            return api.TransientFailure(f"HTTP {status} from {host}: {problem}", retry_after_s=wait)
         refusal = _TooLargeError if status in (413, 422) else ApiError
+        message = api.said(error.body.get("message") if isinstance(error.body, dict) else None, self.client.api_key)
         return refusal(
             f"`{self.name}` refuses the request (HTTP {status}{message}); check the texts' lengths and the width."
         )
@@ -172,7 +146,7 @@ def load(
     base_url: str | None = None,
     batch_size: int = BATCH_SIZE,
     timeout_s: float = TIMEOUT_S,
-    backoff: Backoff | None = None,
+    backoff: api.Backoff | None = None,
 ) -> OpenAICompatibleEncoder:
     """The encoder of a model behind an OpenAI-compatible endpoint; sends nothing yet.
 
@@ -203,7 +177,7 @@ def load(
         highest = known or "the model's own width"
         raise DimensionError(f"`dimensions` is {dimensions}; choose 1 to {highest} for {name}, or leave it out.")
     url, host, place = _base_url(base_url)
-    keep_out_of_logs("openai")
+    api.keep_out_of_logs("openai")
     client = openai.OpenAI(
         api_key=_key(required=host == OPENAI_HOST), base_url=url, max_retries=0,
         timeout=openai.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
@@ -215,7 +189,7 @@ def load(
         host=host,
         revision=f"api-{host}-{place}-{name}@{dimensions or 'full'}",
         batch_size=batch_size,
-        backoff=backoff or Backoff(),
+        backoff=backoff or api.Backoff(),
         client=client,
         max_tokens=KNOWN_MAX_TOKENS if known else None,
     )
@@ -258,7 +232,5 @@ def _key(*, required: bool) -> str:
         if key:
             return key
     if required:
-        raise ModelUnavailableError(
-            f"There is no key for {OPENAI_HOST}; set {' or '.join(KEY_VARIABLES)} in the environment."
-        )
+        raise ModelUnavailableError(f"There is no key for {OPENAI_HOST}; {SET_KEY} in the environment.")
     return NO_KEY

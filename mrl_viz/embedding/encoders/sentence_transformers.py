@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -38,13 +39,8 @@ class SentenceTransformerEncoder(BatchEncoder):
     name: str
     revision: str
     full_dim: int
-    batch_size: int
     model: SentenceTransformer = field(repr=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
-
-    def _batches(self, texts: Sequence[str]) -> list[range]:
-        size = self.batch_size
-        return [range(start, min(start + size, len(texts))) for start in range(0, len(texts), size)]
 
     def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
         with self._lock:
@@ -53,22 +49,24 @@ class SentenceTransformerEncoder(BatchEncoder):
                 _readable(batch), prompt=prompt, batch_size=self.batch_size, show_progress_bar=False,
                 convert_to_numpy=True, normalize_embeddings=False, truncate_dim=self.full_dim,
             )  # fmt: skip
-        return _layer_norm(rows) if self.pre_truncation == "layer_norm" else rows
+        if self.pre_truncation != "layer_norm":
+            return rows
+        # As nomic-embed-text-v1.5 asks before truncation.
+        centered = rows - rows.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(rows.var(axis=1, keepdims=True) + LAYER_NORM_EPSILON)
+        return np.asarray(centered / deviation, dtype=np.float32)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, before any cut."""
-        tokenizer = self.model.tokenizer
+        tokenizer, readable = self.model.tokenizer, _readable(texts)
         if hasattr(tokenizer, "encode_batch"):
-            return [
-                len(encoding.ids) for encoding in tokenizer.encode_batch(_readable(texts), add_special_tokens=False)
-            ]
-        return [len(ids) for ids in tokenizer(_readable(texts), truncation=False)["input_ids"]] if texts else []
+            return [len(encoding.ids) for encoding in tokenizer.encode_batch(readable, add_special_tokens=False)]
+        return [len(ids) for ids in tokenizer(readable, truncation=False)["input_ids"]] if texts else []
 
 
 def load(name: str, *, device: str | None, trust_remote_code: bool) -> SentenceTransformerEncoder:
-    """See `mrl_viz.embedding.encoders.load_encoder`."""
+    """See `mrl_viz.embedding.encoders.load_encoder`; without a device sentence-transformers takes the best there is."""
     card = find_card(name)
-    device = device or _best_device()
     if card is not None and card.name == "wordllama":
         return _load_wordllama(card, device)
     return _load_model(name, card, device, trust_remote_code)
@@ -80,15 +78,7 @@ def revision(name: str) -> str:
     return _wordllama_files()[2] if card is not None and card.name == "wordllama" else _find_source(name, card)[2]
 
 
-def _best_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _load_wordllama(card: ModelCard, device: str) -> SentenceTransformerEncoder:
+def _load_wordllama(card: ModelCard, device: str | None) -> SentenceTransformerEncoder:
     weights_file, tokenizer_file, revision = _wordllama_files()
     from safetensors.numpy import load_file
     from sentence_transformers import SentenceTransformer
@@ -97,8 +87,7 @@ def _load_wordllama(card: ModelCard, device: str) -> SentenceTransformerEncoder:
 
     (weights,) = load_file(weights_file).values()
     table = StaticEmbedding(Tokenizer.from_file(str(tokenizer_file)), embedding_weights=weights.astype(np.float32))
-    model = SentenceTransformer(modules=[table], device=device)
-    return _wrap(card.name, revision, model, card, STATIC_BATCH)
+    return _wrap(card.name, revision, SentenceTransformer(modules=[table], device=device), card)
 
 
 def _wordllama_files() -> tuple[Path, Path, str]:
@@ -113,7 +102,9 @@ def _wordllama_files() -> tuple[Path, Path, str]:
     return weights, tokenizer, f"wheel-{version('wordllama')}-{weights.stat().st_size}"
 
 
-def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_code: bool) -> SentenceTransformerEncoder:
+def _load_model(
+    name: str, card: ModelCard | None, device: str | None, trust_remote_code: bool
+) -> SentenceTransformerEncoder:
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
@@ -137,19 +128,15 @@ def _load_model(name: str, card: ModelCard | None, device: str, trust_remote_cod
         raise ModelUnavailableError(
             f"`{name}` cannot be loaded here ({reason}); check the name, the network, or give a local folder."
         ) from error
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-
     if folder is None:
         # Only now is it known which commit the Hub gave; the next run finds it on this machine under the same name.
         _, folder, revision = _find_source(name, card)
-    batch = STATIC_BATCH if isinstance(model[0], StaticEmbedding) else TRANSFORMER_BATCH
-    return _wrap(card.name if card else name, revision, model, card, batch, folder)
+    return _wrap(card.name if card else name, revision, model, card, folder)
 
 
 def from_object(model: SentenceTransformer) -> SentenceTransformerEncoder:
     """A loaded model at full width; its revision is a fingerprint of its weights, modules and tokenizer."""
     import torch
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
     content = tokenizer.to_str() if hasattr(tokenizer, "to_str") else repr(tokenizer)
@@ -159,16 +146,15 @@ def from_object(model: SentenceTransformer) -> SentenceTransformerEncoder:
     ]
     revision = f"weights-{fingerprint(repr(model), str(model.max_seq_length), content, weights)}"
     base = model.model_card_data.base_model or "SentenceTransformer"
-    batch = STATIC_BATCH if isinstance(model[0], StaticEmbedding) else TRANSFORMER_BATCH
-    return _wrap(f"{base}#{revision[-6:]}", revision, model, find_card(base), batch)
+    return _wrap(f"{base}#{revision[-6:]}", revision, model, find_card(base))
 
 
 def _check_files(name: str, files: Iterable[PurePosixPath]) -> None:
     """Refuse what is no model, and weights that are only there as pickles: some modules would read those."""
-    folders: dict[PurePosixPath, set[str]] = {}
+    folders: defaultdict[PurePosixPath, set[str]] = defaultdict(set)
     for file in files:
-        folders.setdefault(file.parent, set()).add(file.name)
-    if not folders.get(PurePosixPath("."), set()).intersection(MODEL_FILES):
+        folders[file.parent].add(file.name)
+    if folders[PurePosixPath(".")].isdisjoint(MODEL_FILES):
         raise _no_model(name)
     for names in folders.values():
         pickles = sorted(file for file in names if file.startswith("pytorch_model") and file.endswith(".bin"))
@@ -234,13 +220,10 @@ def _folder_digest(path: Path) -> str:
 
 
 def _wrap(
-    name: str,
-    revision: str,
-    model: SentenceTransformer,
-    card: ModelCard | None,
-    batch_size: int,
-    folder: Path | None = None,
+    name: str, revision: str, model: SentenceTransformer, card: ModelCard | None, folder: Path | None = None
 ) -> SentenceTransformerEncoder:
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
     model.truncate_dim = None
     full_dim = model.get_embedding_dimension()
     if full_dim is None:
@@ -257,7 +240,7 @@ def _wrap(
         pre_truncation=card.pre_truncation if card else "none",
         # A static table has no limit, which sentence-transformers says as infinity.
         max_tokens=int(max_tokens) if max_tokens is not None and math.isfinite(max_tokens) else None,
-        batch_size=batch_size,
+        batch_size=STATIC_BATCH if isinstance(model[0], StaticEmbedding) else TRANSFORMER_BATCH,
         model=model,
     )
 
@@ -276,11 +259,3 @@ def _configured_dims(folder: Path | None, full_dim: int) -> tuple[int, ...] | No
 def _readable(texts: Sequence[str]) -> list[str]:
     """The texts with a question mark for every lone surrogate, which is no character and which tokenizers refuse."""
     return [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
-
-
-def _layer_norm(rows: FloatMatrix) -> FloatMatrix:
-    """Each row shifted to mean 0 and scaled to variance 1, as nomic-embed-text-v1.5 asks before truncation."""
-    mean = rows.mean(axis=1, keepdims=True)
-    variance = rows.var(axis=1, keepdims=True)
-    normalized: FloatMatrix = ((rows - mean) / np.sqrt(variance + LAYER_NORM_EPSILON)).astype(np.float32)
-    return normalized
