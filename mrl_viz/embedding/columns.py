@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrl_viz.embedding.store import DIM_CHUNK, KEY_BYTES, ROW_CHUNK, EmbeddingStore, Rows, _digests, _disk_errors, _find
+from mrl_viz.embedding.store import (
+    DIM_CHUNK,
+    ROW_CHUNK,
+    UNREADABLE,
+    EmbeddingStore,
+    cache_errors,
+    digests,
+    find_rows,
+    open_arrays,
+    stored_keys,
+)
 from mrl_viz.errors import DimensionError, EmptyInputError, StoreError
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.encoders import Encoder, Kind
 
-# First row, number of bytes and checksum of a run of the index: who has the same has the same rows.
-Run = tuple[int, int, int]
-
 
 class StoredColumns:
     """The stored embeddings of some texts, read from left to right; each column chunk is read once.
 
     Takes no lock, so that it can be read while another process embeds: rows are only ever appended and chunk files
-    replaced whole. That its own rows are still those of its texts is checked after every read.
+    replaced whole. That its rows are still those of its texts is checked after every read, by their keys.
 
     Parameters
     ----------
@@ -44,22 +49,16 @@ class StoredColumns:
             raise EmptyInputError("`texts` is empty; give at least one.")
         self.n_items, self.full_dim = len(texts), encoder.full_dim
         self._home = store._home(encoder, kind)
-        distinct = list(dict.fromkeys(texts))
-        n_missing = store.count_missing(encoder, distinct, kind)
-        if n_missing == 0:
-            with _disk_errors(self._home), closing(self._index()) as index:
-                rows = _find(index, _digests(distinct))
-                self._runs = _runs_of(index)
-            n_missing = int((rows < 0).sum())
-        if n_missing:
+        distinct, place = np.unique(np.array(texts, dtype=object), return_inverse=True)
+        keys = digests(distinct.tolist())
+        rows = np.full(len(keys), -1)
+        with cache_errors(self._home), suppress(*UNREADABLE):
+            rows = find_rows(*stored_keys(self._home, open_arrays(self._home, self.full_dim)[1]), keys)
+        if n_missing := int((rows < 0).sum()):
             raise StoreError(
                 f"`texts` has {len(distinct)} distinct texts, {n_missing} of them not in the store; embed them first."
             )
-        if len(distinct) < len(texts):
-            position = {text: row for row, text in enumerate(distinct)}
-            rows = rows[[position[text] for text in texts]]
-        self._rows = rows
-        self._runs = {run for run in self._runs if _holds(run, rows)}
+        self._rows, self._keys = rows[place], keys[place]
         # Columns that came with a chunk and were not asked for yet; they begin where the next read has to.
         self._next, self._spare = 0, np.empty((self.n_items, 0), dtype=np.float32)
 
@@ -94,44 +93,25 @@ class StoredColumns:
 
     def _from_disk(self, held: int, high: int, stop: int) -> tuple[FloatMatrix, FloatMatrix]:
         """What is held and the columns from there to `high`; and those beyond, to `stop`."""
-        import zarr
-
         block = np.empty((self.n_items, high - self._next), dtype=np.float32)
         spare = np.empty((self.n_items, stop - high), dtype=np.float32)
         block[:, : held - self._next] = self._spare
         gone = StoreError(f"`{self._home}` was changed while it was read; embed the texts again and start anew.")
-        with _disk_errors(self._home):
+        with cache_errors(self._home):
             try:
-                array = zarr.open_array(store=str(self._home / "vectors.zarr"), mode="r")
-                for chunk in np.unique(self._rows // ROW_CHUNK):
+                vectors, keys = open_arrays(self._home, self.full_dim)
+                for chunk in np.unique(self._rows // ROW_CHUNK).tolist():
                     here = np.flatnonzero(self._rows // ROW_CHUNK == chunk)
-                    first = int(chunk) * ROW_CHUNK
-                    last = int(self._rows[here].max()) + 1
-                    found = np.asarray(array[first:last, held:stop])[self._rows[here] - first]
+                    first, last = chunk * ROW_CHUNK, int(self._rows[here].max()) + 1
+                    found = np.asarray(vectors[first:last, held:stop])[self._rows[here] - first]
                     if np.isnan(found).any():
                         raise gone
                     block[here, held - self._next :] = found[:, : high - held]
                     spare[here] = found[:, high - held :]
                     del found  # before the next one is read
-            except (FileNotFoundError, ValueError) as error:  # ValueError: a checksum, or no array any more
+                    # Keys go before vectors and come after them: those that are there now were there all the time.
+                    if (np.asarray(keys[first:last])[self._rows[here] - first] != self._keys[here]).any():
+                        raise gone
+            except UNREADABLE as error:
                 raise gone from error
-            with closing(self._index()) as index:
-                if not self._runs <= _runs_of(index):
-                    raise gone
         return block, spare
-
-    def _index(self) -> sqlite3.Connection:
-        """The index, to be read only."""
-        path = Path(self._home / "index.sqlite").absolute()
-        return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-
-
-def _runs_of(index: sqlite3.Connection) -> set[Run]:
-    """Every run, without its keys."""
-    return set(index.execute("SELECT first, length(keys), checksum FROM runs").fetchall())
-
-
-def _holds(run: Run, rows: Rows) -> bool:
-    """Whether one of the rows is in a run."""
-    first, n_bytes, _ = run
-    return bool(((rows >= first) & (rows < first + n_bytes // KEY_BYTES)).any())

@@ -1,13 +1,14 @@
 """Embeddings on disk by model, revision, prompt and text: editing one line embeds one line, a restart embeds nothing.
 
-One folder per model, revision and prompt, with a lock file beside it and two parts inside:
+One folder per model, revision and prompt, with a lock file beside it and two zarr 3 arrays inside, chunked along rows
+and dims, a CRC-32C a chunk:
 
-    vectors.zarr   one zarr 3 array, chunked along rows and dims, a CRC-32C a chunk; a prefix reads its column chunks
-    index.sqlite   runs of consecutive rows with the SHA-256 of their texts, committed after the rows' chunks
+    vectors.zarr   the rows; a prefix reads its column chunks only
+    keys.zarr      the SHA-256 of each row's text, zeros where there is no row; written after the row's vector
 
 Rows are only ever appended, and chunk files are replaced whole (written aside, then renamed), so a process killed at
-any moment leaves the committed rows as they were; what it had written beyond them is overwritten by the next run.
-Coordinates never written are NaN. A chunk that fails its checksum, or is NaN where a row should be, loses its runs, and
+any moment leaves the rows with a key as they were; what it had written beyond them is overwritten by the next run.
+Coordinates never written are NaN. A chunk that fails its checksum, or is NaN where a row should be, is forgotten, and
 its texts are embedded again. Texts themselves are never stored.
 """
 
@@ -17,14 +18,12 @@ import hashlib
 import os
 import re
 import shutil
-import sqlite3
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 # 4096 x 64 float32 is 1 MB: few enough files, and the narrowest useful prefix reads a quarter of a 256-d row.
 ROW_CHUNK, DIM_CHUNK = 4096, 64
-# The array's nominal height; chunks that were never written take no space, so it never has to be resized.
+# The arrays' nominal height; chunks that were never written take no space, so they never have to be resized.
 CAPACITY = 1 << 30
 DEFAULT_MAX_BYTES = 4 << 30
 # Texts between two commits: few at first, then what the model does in COMMIT_S seconds, which is what a kill can cost.
@@ -48,10 +47,9 @@ DEFAULT_MAX_BYTES = 4 << 30
 FIRST_BATCH, BATCH, COMMIT_S = 64, ROW_CHUNK, 2.0
 KEY_BYTES = 32
 HOME_NAME = re.compile("[0-9a-f]{24}")
-# The journal protects the index from a killed process. A power cut, too rare to wait for the disk at every commit, may
-# damage it, which is found; it is begun anew.
-UNSYNCED = "PRAGMA synchronous = OFF"
-SCHEMA = "CREATE TABLE runs (first INTEGER PRIMARY KEY, keys BLOB NOT NULL, checksum INTEGER NOT NULL)"
+# zarr reports metadata that is no array of ours in as many ways as there are to be wrong, and a damaged chunk as the
+# second.
+UNREADABLE = (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError)
 LOCK_TIMEOUT_S = 600
 
 Digests = npt.NDArray[np.uint8]
@@ -130,13 +128,12 @@ class EmbeddingStore:
             )
         home = self._home(encoder, kind)
         distinct = list(dict.fromkeys(texts))
-        with _disk_errors(home):
+        with cache_errors(home):
             held = FileLock(_lock_file(home)).acquire(timeout=LOCK_TIMEOUT_S)
         with held:
-            with _disk_errors(home):
+            with cache_errors(home):
                 shelf = _open_shelf(home, encoder.full_dim)
-            with closing(shelf.index):
-                result = self._embed_distinct(shelf, encoder, distinct, kind, width, progress, cancelled)
+            result = self._embed_distinct(shelf, encoder, distinct, kind, width, progress, cancelled)
         if len(distinct) == len(texts):
             return result
         position = {text: row for row, text in enumerate(distinct)}
@@ -145,12 +142,11 @@ class EmbeddingStore:
     def count_missing(self, encoder: Encoder, texts: Sequence[str], kind: Kind = "document") -> int:
         """How many distinct texts would have to be encoded."""
         distinct = list(dict.fromkeys(texts))
-        path = self._home(encoder, kind) / "index.sqlite"
-        if not path.exists():
-            return len(distinct)
-        # What cannot be read counts as missing: `embed` starts a damaged index anew, or says what keeps it from that.
-        with suppress(sqlite3.DatabaseError, UnicodeDecodeError), closing(sqlite3.connect(path)) as index:
-            return int((_find(index, _digests(distinct)) < 0).sum())
+        home = self._home(encoder, kind)
+        # What cannot be read counts as missing: `embed` starts it anew, or says what keeps it from that.
+        with suppress(*UNREADABLE):
+            _, keys = open_arrays(home, encoder.full_dim)
+            return int((find_rows(*stored_keys(home, keys), digests(distinct)) < 0).sum())
         return len(distinct)
 
     def _home(self, encoder: Encoder, kind: Kind) -> Path:
@@ -171,14 +167,14 @@ class EmbeddingStore:
     ) -> FloatMatrix:
         """Read what is stored, then encode what is missing batch by batch."""
         result = np.empty((len(texts), width), dtype=np.float32)
-        keys = _digests(texts)
-        with _disk_errors(shelf.home):
+        keys = digests(texts)
+        with cache_errors(shelf.home):
             rows = shelf.read_into(result, keys)
         missing = np.flatnonzero(rows < 0)
         start, size = 0, FIRST_BATCH
         while start < len(missing):
-            with _disk_errors(shelf.home):
-                here = missing[start : start + min(size, BATCH, shelf.room())]
+            with cache_errors(shelf.home):
+                here = missing[start : start + min(size, BATCH, ROW_CHUNK - shelf.next_row % ROW_CHUNK)]
             done = len(texts) - len(missing) + start
             began = time.perf_counter()
             try:
@@ -192,12 +188,12 @@ class EmbeddingStore:
                 message = f"Embedding was stopped; {done} of {len(texts)} texts are stored."
                 raise CancelledError(message) from error
             seconds = time.perf_counter() - began
-            with _disk_errors(shelf.home):
+            with cache_errors(shelf.home):
                 rows[here] = shelf.append(keys[here], vectors)
             result[here] = vectors[:, :width]
             start += len(here)
             size = max(1, int(len(here) / FIRST_BATCH * COMMIT_S / max(seconds, 1e-6))) * FIRST_BATCH
-        with _disk_errors(shelf.home):
+        with cache_errors(shelf.home):
             os.utime(shelf.home)
             if len(missing):
                 self._evict(shelf, rows)
@@ -224,77 +220,72 @@ class EmbeddingStore:
         in_use.trim(excess, rows)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Shelf:
-    """One model's folder, opened; the caller holds its lock."""
+    """One model's folder, opened; the caller holds its lock. `next_row` : the first after all that have a key."""
 
     home: Path
-    array: zarr.Array[Any]
-    index: sqlite3.Connection
+    vectors: zarr.Array[Any]
+    keys: zarr.Array[Any]
+    next_row: int = 0
 
     def read_into(self, result: FloatMatrix, keys: Digests) -> Rows:
         """Fill the rows of `result` that are stored; returns where they are, -1 for what has to be encoded."""
-        rows = _find(self.index, keys)
-        for row_chunk in np.unique(rows[rows >= 0] // ROW_CHUNK):
-            here = np.flatnonzero(rows // ROW_CHUNK == row_chunk)
+        try:
+            first, stored = stored_keys(self.home, self.keys)
+        except ValueError:
+            for chunk in _chunks(self.home):
+                try:
+                    self.keys.blocks[chunk]
+                except ValueError:
+                    self._forget(chunk)
+            first, stored = stored_keys(self.home, self.keys)
+        self.next_row = first + len(stored) - (int(stored[::-1].any(axis=1).argmax()) if len(stored) else 0)
+        rows = find_rows(first, stored, keys)
+        for chunk in np.unique(rows[rows >= 0] // ROW_CHUNK).tolist():
+            here = np.flatnonzero(rows // ROW_CHUNK == chunk)
             try:
-                result[here] = self._read(rows[here], int(row_chunk), result.shape[1])
+                result[here] = self._read(rows[here], chunk, result.shape[1])
             except _DamagedChunkError:
-                self._forget(int(row_chunk))
+                self._forget(chunk)
                 rows[here] = -1
         return rows
 
-    def room(self) -> int:
-        """Rows that still fit into the last row chunk, at least 1."""
-        return ROW_CHUNK - self._next_row() % ROW_CHUNK
-
     def append(self, keys: Digests, vectors: FloatMatrix) -> Rows:
-        """Write at most `room` vectors after the last committed row, then commit their keys; returns their rows."""
-        first = self._next_row()
+        """Write vectors, as many as fit into the last row chunk, and then their keys; returns their rows."""
         try:
-            self._write(first, vectors)
+            self._write(self.next_row, vectors)
         except ValueError:
             # The last chunk is damaged and cannot be filled up; whoever reads its rows finds out.
-            first = (first // ROW_CHUNK + 1) * ROW_CHUNK
-            self._write(first, vectors)
-        content = keys.tobytes()
-        with self.index:
-            self.index.execute(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (first, content, _checksum(first, content))
-            )
-        return np.arange(first, first + len(keys))
+            self.next_row = (self.next_row // ROW_CHUNK + 1) * ROW_CHUNK
+            self._write(self.next_row, vectors)
+        rows = np.arange(self.next_row, self.next_row + len(keys))
+        self.keys[self.next_row : self.next_row + len(keys)] = keys
+        self.next_row += len(keys)
+        return rows
 
     def trim(self, excess: int, in_use: Rows) -> None:
         """Remove at least `excess` bytes, oldest chunks first, as far as there are chunks without a row in use."""
-        kept = set((in_use // ROW_CHUNK).tolist())
-        for folder in sorted(self._chunk_folder(0).parent.glob("[0-9]*"), key=lambda path: int(path.name)):
+        for chunk in sorted({*_chunks(self.home)} - {*(in_use // ROW_CHUNK).tolist()}):
             if excess <= 0:
                 return
-            if int(folder.name) not in kept:
-                excess -= _size(folder)
-                self._forget(int(folder.name))
-
-    def _chunk_folder(self, row_chunk: int) -> Path:
-        return self.home / "vectors.zarr" / "c" / str(row_chunk)
-
-    def _next_row(self) -> int:
-        last = self.index.execute("SELECT first, length(keys) FROM runs ORDER BY first DESC LIMIT 1").fetchone()
-        return 0 if last is None else int(last[0] + last[1] // KEY_BYTES)
+            excess -= sum(map(_size, _chunk_folders(self.home, chunk)))
+            self._forget(chunk)
 
     def _write(self, first: int, vectors: FloatMatrix) -> None:
-        folder = self._chunk_folder(first // ROW_CHUNK)
         if first % ROW_CHUNK == 0:
             # Leftovers of a killed run, maybe damaged: they must not be merged into.
-            shutil.rmtree(folder, ignore_errors=True)
-        for aside in folder.glob("*.partial"):
-            aside.unlink()
-        self.array[first : first + len(vectors)] = np.ascontiguousarray(vectors, dtype=np.float32)
+            self._forget(first // ROW_CHUNK)
+        for folder in _chunk_folders(self.home, first // ROW_CHUNK):
+            for aside in folder.glob("*.partial"):
+                aside.unlink()
+        self.vectors[first : first + len(vectors)] = np.ascontiguousarray(vectors, dtype=np.float32)
 
-    def _read(self, rows: Rows, row_chunk: int, width: int) -> FloatMatrix:
+    def _read(self, rows: Rows, chunk: int, width: int) -> FloatMatrix:
         """The first `width` coordinates of some rows of one chunk."""
-        first = row_chunk * ROW_CHUNK
+        first = chunk * ROW_CHUNK
         try:
-            leading = np.asarray(self.array[first : int(rows.max()) + 1, :width])
+            leading = np.asarray(self.vectors[first : int(rows.max()) + 1, :width])
         except ValueError as error:
             raise _DamagedChunkError from error
         found: npt.NDArray[np.float32] = leading[rows - first]
@@ -302,102 +293,75 @@ class _Shelf:
             raise _DamagedChunkError
         return found
 
-    def _forget(self, row_chunk: int) -> None:
-        """Drop a chunk: its runs first, so that none ever points to nothing."""
-        first = row_chunk * ROW_CHUNK
-        with self.index:
-            self.index.execute("DELETE FROM runs WHERE first >= ? AND first < ?", (first, first + ROW_CHUNK))
-        shutil.rmtree(self._chunk_folder(row_chunk), ignore_errors=True)
+    def _forget(self, chunk: int) -> None:
+        """Drop a chunk: its keys first, so that none ever points to nothing."""
+        for folder in _chunk_folders(self.home, chunk):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open_shelf(home: Path, full_dim: int) -> _Shelf:
-    """A model's array and index; when either is missing or damaged both begin anew: neither means anything alone."""
+    """A model's arrays; when one is missing or damaged both begin anew: neither means anything alone."""
+    with suppress(*UNREADABLE):
+        return _Shelf(home, *open_arrays(home, full_dim, mode="r+"))
+    if home.exists():
+        shutil.rmtree(home)
+    return _Shelf(home, *open_arrays(home, full_dim, mode="w"))
+
+
+def open_arrays(
+    home: Path, full_dim: int, *, mode: Literal["r", "r+", "w"] = "r"
+) -> tuple[zarr.Array[Any], zarr.Array[Any]]:
+    """A model's vectors and keys, made with mode "w"; one of UNREADABLE where they are not what they should be."""
     import zarr
     from zarr.codecs import Crc32cCodec
 
-    shape, chunks = (CAPACITY, full_dim), (ROW_CHUNK, min(DIM_CHUNK, full_dim))
-    # zarr reports metadata that is no array of ours in as many ways as there are to be wrong.
-    with suppress(FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        array = zarr.open_array(store=str(home / "vectors.zarr"), mode="r+")
-        index = _open_index(home) if (array.shape, array.chunks) == (shape, chunks) else None
-        if index is not None:
-            return _Shelf(home, array, index)
-    if home.exists():
-        shutil.rmtree(home)
-    array = zarr.create_array(
-        store=str(home / "vectors.zarr"),
-        shape=shape,
-        chunks=chunks,
-        dtype="float32",
-        compressors=Crc32cCodec(),  # float noise does not compress; the checksum finds damage
-        fill_value=float("nan"),
-    )
-    # The index comes last: a folder without it is one whose making was interrupted.
-    with ExitStack() as opened:
-        index = opened.enter_context(closing(sqlite3.connect(home / "index.sqlite")))
-        index.execute(UNSYNCED)
-        index.execute(SCHEMA)
-        opened.pop_all()
-    return _Shelf(home, array, index)
+    arrays: list[zarr.Array[Any]] = []
+    for name, width, dtype, empty in (("vectors", full_dim, "float32", float("nan")), ("keys", KEY_BYTES, "uint8", 0)):
+        path, shape, chunks = str(home / f"{name}.zarr"), (CAPACITY, width), (ROW_CHUNK, min(DIM_CHUNK, width))
+        if mode == "w":
+            # Noise does not compress; the checksum finds damage.
+            coded = Crc32cCodec()
+            made = zarr.create_array(path, shape=shape, chunks=chunks, dtype=dtype, compressors=coded, fill_value=empty)
+            arrays.append(made)
+            continue
+        arrays.append(zarr.open_array(path, mode=mode))
+        if (arrays[-1].shape, arrays[-1].chunks) != (shape, chunks):
+            raise ValueError(f"`{path}` has another shape")
+    return arrays[0], arrays[1]
 
 
-def _open_index(home: Path) -> sqlite3.Connection | None:
-    """The index database; None when it is missing or damaged."""
-    path = home / "index.sqlite"
-    if not path.is_file():
-        return None
-    with ExitStack() as opened:
-        index = opened.enter_context(closing(sqlite3.connect(path)))
-        try:
-            index.execute(UNSYNCED)
-            schema = index.execute("SELECT sql FROM sqlite_master").fetchall()
-            if schema == [(SCHEMA,)] and index.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-                _runs(index)
-                opened.pop_all()
-                return index
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # UnicodeDecodeError: SQLite quotes damaged text
-            # An OperationalError is the disk's or a lock's, no reason to throw the index away; save a broken header.
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                raise
-    return None
+def _chunk_folders(home: Path, chunk: int | str = "") -> tuple[Path, Path]:
+    """The folders of a row chunk's keys and vectors, or of all chunks."""
+    return home / "keys.zarr" / "c" / str(chunk), home / "vectors.zarr" / "c" / str(chunk)
 
 
-def _digests(texts: Sequence[str]) -> Digests:
+def _chunks(home: Path) -> list[int]:
+    """The row chunks that have keys."""
+    return [int(folder.name) for folder in _chunk_folders(home)[0].glob("[0-9]*")]
+
+
+def stored_keys(home: Path, keys: zarr.Array[Any]) -> tuple[int, Digests]:
+    """The first row there is, and the keys from there on; ValueError where a chunk is damaged."""
+    chunks = _chunks(home) or [-1]
+    first = max(min(chunks), 0) * ROW_CHUNK
+    return first, np.asarray(keys[first : (max(chunks) + 1) * ROW_CHUNK])
+
+
+def digests(texts: Sequence[str]) -> Digests:
     """SHA-256 of each text, shape (n_texts, 32)."""
     joined = b"".join([hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts])
     return np.frombuffer(joined, dtype=np.uint8).reshape(-1, KEY_BYTES)
 
 
-def _checksum(first: int, keys: bytes) -> int:
-    """Of a run: SQLite has none, and a flipped bit would serve one text the vector of another."""
-    return zlib.crc32(b"%d " % first + keys)
-
-
-def _runs(index: sqlite3.Connection) -> list[tuple[int, bytes]]:
-    """First row and joined keys of every run; sqlite3.DatabaseError when one fails its checksum."""
-    runs = index.execute("SELECT first, CAST(keys AS BLOB), checksum FROM runs").fetchall()
-    try:
-        is_damaged = any(checksum != _checksum(first, content) for first, content, checksum in runs)
-    except TypeError:  # a damaged page can hold NULL where none may be
-        is_damaged = True
-    if is_damaged:
-        raise sqlite3.DatabaseError("a run of the index is damaged")
-    return [(first, content) for first, content, _ in runs]
-
-
-def _find(index: sqlite3.Connection, keys: Digests) -> Rows:
-    """Row of each key, -1 where it is not stored."""
-    runs = _runs(index)
-    if not runs or not len(keys):
+def find_rows(first: int, stored: Digests, keys: Digests) -> Rows:
+    """Row of each key, -1 where it is not stored; `first` is the row of the first stored one."""
+    if not len(stored) or not len(keys):
         return np.full(len(keys), -1, dtype=np.int64)
-    stored = np.frombuffer(b"".join([content for _, content in runs]), dtype=np.uint8).reshape(-1, KEY_BYTES)
-    rows = np.concatenate([np.arange(first, first + len(content) // KEY_BYTES) for first, content in runs])
     # Sorted by 8 of the 32 bytes, compared by all: two keys with the same 8 would cost an encoding, never a wrong row.
-    heads = np.ascontiguousarray(stored[:, :8]).view(np.uint64).ravel()
+    heads, wanted = (np.ascontiguousarray(each[:, :8]).view(np.uint64).ravel() for each in (stored, keys))
     order = np.argsort(heads)
-    wanted = np.ascontiguousarray(keys[:, :8]).view(np.uint64).ravel()
     nearest = order[np.minimum(np.searchsorted(heads[order], wanted), len(order) - 1)]
-    return np.where((stored[nearest] == keys).all(axis=1), rows[nearest], -1)
+    return np.where((stored[nearest] == keys).all(axis=1), first + nearest, -1)
 
 
 def _lock_file(home: Path) -> Path:
@@ -406,29 +370,27 @@ def _lock_file(home: Path) -> Path:
 
 
 def _last_used(home: Path) -> float:
-    try:
+    with suppress(FileNotFoundError):
         return home.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+    return 0.0
 
 
 def _size(folder: Path) -> int:
     """Bytes of the files below a folder, which another process may be removing."""
     total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += os.stat(os.path.join(path, name)).st_size
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
     return total
 
 
 @contextmanager
-def _disk_errors(home: Path) -> Iterator[None]:
-    """What the disk, the lock and SQLite may say, as a StoreError."""
+def cache_errors(home: Path) -> Iterator[None]:
+    """What the disk and the lock may say, as a StoreError."""
     from filelock import Timeout
 
     advice = "free some space or set MRL_VIZ_CACHE to another folder"
-    with disk_errors(home, advice, doing="used", also=(sqlite3.DatabaseError,)):
+    with disk_errors(home, advice, doing="used"):
         try:
             yield
         except Timeout as error:

@@ -25,7 +25,7 @@ SMALL_BATCH = 16
 # A run that can be watched: it says what it encodes and stops for good at the moment it is told, to be killed there.
 # The third batch is the one that suffers.
 CHILD = """
-import json, sqlite3, sys, time
+import json, pathlib, sys, time
 import numpy as np
 from mrl_viz.embedding import store
 from mrl_viz.embedding.encoders import load_encoder
@@ -64,23 +64,24 @@ class Watched:
             say("encoded " + text)
         return vectors
 
-class Slow(sqlite3.Connection):
-    def __exit__(self, *error):
-        reach("before the commit")
-        return super().__exit__(*error)
+replace = pathlib.Path.replace
 
+def watched_replace(path, target):
+    if "keys.zarr" in str(path):
+        reach("before the commit")
+    return replace(path, target)
+
+pathlib.Path.replace = watched_replace
 write = store._Shelf._write
 
 def watched_write(shelf, first, vectors):
     if task["moment"] == "in a half-written row" and batches == 3:
-        shelf.array[first : first + len(vectors), :64] = vectors[:, :64]
+        shelf.vectors[first : first + len(vectors), :64] = vectors[:, :64]
     reach("in a half-written row")
     write(shelf, first, vectors)
     reach("after the write")
 
 store._Shelf._write = watched_write
-connect = sqlite3.connect
-sqlite3.connect = lambda path: connect(path, factory=Slow)
 if task["vectors"]:
     with np.load(task["vectors"]) as file:
         encoder = PrecomputedEncoder("known", tuple(json.loads(str(file["texts"]))), file["embeddings"])
@@ -258,12 +259,12 @@ def test_embed_keeps_models_revisions_and_prompts_apart(tmp_path, vectors):
 
 
 def test_count_missing_counts_what_embed_would_encode(tmp_path, encoder):
-    """Distinct texts that are not stored, also when the index cannot be read."""
+    """Distinct texts that are not stored, also when the keys cannot be read."""
     cache = EmbeddingStore(tmp_path)
     assert cache.count_missing(encoder, [*TEXTS, TEXTS[0]]) == len(TEXTS)
     cache.embed(encoder, TEXTS[:50])
     assert cache.count_missing(encoder, [*TEXTS, TEXTS[0]]) == len(TEXTS) - 50
-    next(tmp_path.glob("*/index.sqlite")).write_bytes(b"no database" * 500)
+    next(tmp_path.glob("*/keys.zarr/c/0/0")).write_bytes(b"no keys" * 500)
     assert cache.count_missing(encoder, TEXTS) == len(TEXTS)
 
 
@@ -364,10 +365,10 @@ def test_embed_by_several_threads_at_once_encodes_each_text_once(tmp_path, known
     assert sorted(known.asked) == sorted(TEXTS)
 
 
-def flip(content):
-    """The same bytes but for one bit in the middle."""
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+def flip(content, place=None):
+    """The same bytes but for one bit, in the middle unless said otherwise."""
+    place = len(content) // 2 if place is None else place
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
 DAMAGES = {
@@ -379,10 +380,11 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES, "missing"])
-def test_embed_encodes_a_damaged_chunk_again(tmp_path, known, vectors, small_chunks, damage):
+@pytest.mark.parametrize("name", ["vectors.zarr/c/3/1", "keys.zarr/c/3/0"])
+def test_embed_encodes_a_damaged_chunk_again(tmp_path, known, vectors, small_chunks, name, damage):
     """The rows of a chunk that fails its checksum, or is gone, are encoded again, and no other rows."""
     EmbeddingStore(tmp_path).embed(known, TEXTS)
-    (chunk,) = tmp_path.glob("*/vectors.zarr/c/3/1")
+    (chunk,) = tmp_path.glob(f"*/{name}")
     if damage == "missing":
         chunk.unlink()
     else:
@@ -411,27 +413,29 @@ def test_embed_appends_beside_a_damaged_last_chunk(tmp_path, known, vectors, sma
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES, "missing"])
-@pytest.mark.parametrize("name", ["index.sqlite", "vectors.zarr/zarr.json"])
-def test_embed_begins_anew_without_a_sound_index_and_array(tmp_path, known, vectors, small_chunks, name, damage):
-    """The index and the array's description mean nothing alone: all texts are encoded again, and then stay."""
+@pytest.mark.parametrize("name", ["keys.zarr/zarr.json", "vectors.zarr/zarr.json"])
+def test_embed_begins_anew_without_two_sound_arrays(tmp_path, known, vectors, small_chunks, name, damage):
+    """Keys and vectors mean nothing alone: without one's description all texts are encoded again, and then stay."""
     EmbeddingStore(tmp_path).embed(known, TEXTS[:100])
     (path,) = tmp_path.glob(f"*/{name}")
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+        content = path.read_bytes()
+        # Some of its words say what goes without saying; a bit of this one changes what it is.
+        path.write_bytes(flip(content, content.index(b"shape")) if damage == "flipped" else DAMAGES[damage](content))
     for expected in (TEXTS, []):
         known.asked.clear()
         np.testing.assert_array_equal(EmbeddingStore(tmp_path).embed(known, TEXTS[::-1]), vectors[::-1])
         assert sorted(known.asked) == sorted(expected)
 
 
-def test_embed_never_serves_a_row_through_a_flipped_bit_of_the_index(tmp_path, known, vectors):
-    """A run whose keys or place changed fails its checksum, though SQLite finds nothing wrong with it."""
+def test_embed_never_serves_a_row_through_a_flipped_bit_of_the_keys(tmp_path, known, vectors):
+    """A chunk of keys in which a bit changed fails its checksum."""
     EmbeddingStore(tmp_path).embed(known, TEXTS)
-    (path,) = tmp_path.glob("*/index.sqlite")
+    (path,) = tmp_path.glob("*/keys.zarr/c/0/0")
     sound = path.read_bytes()
-    used = [place for place, byte in enumerate(sound) if byte and place >= 100]
+    used = [place for place, byte in enumerate(sound) if byte]
     for place in random.Random(0).sample(used, 12):
         path.write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
         np.testing.assert_array_equal(EmbeddingStore(tmp_path).embed(known, TEXTS[::-1]), vectors[::-1])
