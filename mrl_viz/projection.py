@@ -28,7 +28,7 @@ from mrl_viz.measures.lists import Indices, shared_share
 from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
 from mrl_viz.result import ByWidth
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
-from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize, truncate_and_normalize
+from mrl_viz.truncation import FloatMatrix, check_count, check_dims, check_embeddings, normalize, truncate_and_normalize
 
 Progress = Callable[[int, int], None]
 
@@ -190,8 +190,7 @@ def umap_maps(
     Source: McInnes, Healy & Melville 2018, arXiv:1802.03426; started from PCA after Kobak & Linderman 2021,
     doi:10.1038/s41587-020-00809-z; the shared warm start and its noise: own definition.
     """
-    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, (int, np.integer)) or not 2 <= n_neighbors <= 200:
-        raise InvalidInputError(f"`n_neighbors` is {n_neighbors!r}; choose 2 to 200.")
+    check_count("n_neighbors", n_neighbors, 2, 200)
     rows, items, dims = _prepare(embeddings, dims, most_items, seed, FEWEST_UMAP_ITEMS)
     rows_shown = rows[items]
     n_shown = len(items)
@@ -240,10 +239,8 @@ def _prepare(
         raise EmptyInputError(
             f"`embeddings` has {len(rows)} rows but this map needs at least {fewest}; add more texts."
         )
-    if most_items < fewest:
-        raise InvalidInputError(f"`most_items` is {most_items}; choose at least {fewest}.")
-    if not 0 <= seed < 2**32:
-        raise InvalidInputError(f"`seed` is {seed}; choose 0 to {2**32 - 1}.")
+    check_count("most_items", most_items, fewest)
+    check_count("seed", seed, 0, 2**32 - 1)
     items = np.arange(len(rows))
     if len(rows) > most_items:
         items = np.sort(np.random.default_rng(seed).choice(len(rows), size=most_items, replace=False))

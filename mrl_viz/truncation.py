@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import DimensionError, EmptyInputError, ShapeError
+from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.result import Result
 
 FloatMatrix = npt.NDArray[np.floating[Any]]
@@ -77,6 +77,20 @@ def check_dims(dims: Iterable[int], full_dim: int) -> tuple[int, ...]:
     if not checked:
         raise DimensionError(f"`dims` is empty; choose at least one width from 1 to {full_dim}.")
     return tuple(sorted(checked))
+
+
+def check_count(name: str, value: object, least: int = 1, most: int | None = None) -> None:
+    """Raise InvalidInputError unless `value` is a whole number in least..most."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # whole by then
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise InvalidInputError(f"`{name}` is {value!r}; choose a whole number, {allowed}.")
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise InvalidInputError unless `value` is in (0, 1]."""
+    if not 0 < value <= 1:
+        raise InvalidInputError(f"`{name}` is {value}; choose a share above 0 and up to 1, such as 0.95.")
 
 
 def default_dims(full_dim: int, matryoshka_dims: Iterable[int] | None = None) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.estimate import CONFIDENCE
 from mrl_viz.retrieval.latency import TIMED_RUNS
 from mrl_viz.retrieval.plan import Plan
+from mrl_viz.truncation import check_share
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
@@ -157,8 +158,7 @@ def check_limits(target: float, n_vectors: float | None, memory_gb: float | None
     ------
     InvalidInputError : a target outside (0, 1], a budget not above 0, or `n_vectors` below 1.
     """
-    if not 0 < target <= 1:
-        raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.95.")
+    check_share("target", target)
     if n_vectors is not None:
         whole_count("n_vectors", n_vectors)
     for name, limit in (("memory_gb", memory_gb), ("latency_ms", latency_ms)):

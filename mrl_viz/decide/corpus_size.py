@@ -16,8 +16,8 @@ from mrl_viz.errors import EmptyInputError
 from mrl_viz.measures.estimate import N_RESAMPLES, Estimate, bootstrap, resample_counts
 from mrl_viz.measures.lists import shared_share, without_own
 from mrl_viz.result import Result
-from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.plan import Plan, build_plan
+from mrl_viz.truncation import check_count
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
@@ -111,7 +111,7 @@ def corpus_size_effect(
 
     Source: own definition.
     """
-    check_count("k", k, 1)
+    check_count("k", k)
     if n_vectors is not None:
         n_vectors = whole_count("n_vectors", n_vectors)
     n_items = len(embedded.matrix)

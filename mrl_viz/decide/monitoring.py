@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.embedding.embedded import Embedded
-from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.estimate import CONFIDENCE, Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.sweep import check_k
-from mrl_viz.truncation import check_dims, check_embeddings
+from mrl_viz.truncation import check_count, check_dims, check_embeddings, check_share
 
 # Enough for an interval of about ±0.02.
 N_QUERIES = 500
@@ -97,10 +96,8 @@ def check_deployed_plan(
 
     Source: overlap as in `neighbor_overlap`.
     """
-    if not 0 < target <= 1:
-        raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.95.")
-    if isinstance(n_queries, bool) or not isinstance(n_queries, int) or n_queries < 1:
-        raise InvalidInputError(f"`n_queries` is {n_queries!r}; choose a whole number, 1 or more.")
+    check_share("target", target)
+    check_count("n_queries", n_queries)
     if isinstance(embedded, Embedded):
         corpus = embedded.matrix
         queries = embedded.queries if queries is None else queries

@@ -8,8 +8,9 @@ from math import isfinite
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import HNSW_LINKS, pq_parts
-from mrl_viz.retrieval.cost import BITS, check_count, storage_cost
+from mrl_viz.retrieval.cost import BITS, storage_cost
 from mrl_viz.retrieval.plan import Plan
+from mrl_viz.truncation import check_count
 
 GB = 1e9
 
@@ -59,7 +60,7 @@ def deployment_storage(
 
     Source: sizes as in `storage_cost`; ids, payload and what an engine adds are not counted.
     """
-    check_count("n_vectors", n_vectors, 1)
+    check_count("n_vectors", n_vectors)
     check_count("full_dim", full_dim, plan.widest)
     if price_per_gb is not None and not (isfinite(price_per_gb) and price_per_gb >= 0):
         raise InvalidInputError(f"`price_per_gb` is {price_per_gb}; give a price of 0 or more.")
@@ -92,7 +93,7 @@ def whole_count(name: str, value: float) -> int:
     InvalidInputError : it is no such number.
     """
     count = int(value) if isinstance(value, float) and value.is_integer() else value
-    check_count(name, count, 1)
+    check_count(name, count)
     return int(count)
 
 

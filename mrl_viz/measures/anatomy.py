@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.errors import ShapeError
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.result import Result
 from mrl_viz.sweep import pair_similarities
 from mrl_viz.truncation import (
     ZERO_PREFIX_ENERGY,
+    check_count,
     check_dims,
     check_embeddings,
     normalize,
@@ -199,8 +200,7 @@ def vector_anatomy(
 
     Source: Kusupati et al. 2022, arXiv:2205.13147, section 3; energy: own definition.
     """
-    if bytes_per_coordinate < 1:
-        raise InvalidInputError(f"`bytes_per_coordinate` is {bytes_per_coordinate}; choose 1 or more.")
+    check_count("bytes_per_coordinate", bytes_per_coordinate)
     row = _as_row(vector, "vector")
     full_dim = row.shape[1]
     dims = check_dims((*dims, full_dim), full_dim)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
+from mrl_viz.truncation import check_count
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -257,8 +258,7 @@ def _check_values(values: npt.NDArray[np.floating[Any]]) -> Floats:
 def _check_resampling(n_resamples: int, confidence: float) -> None:
     if not 0 < confidence < 1:
         raise InvalidInputError(f"`confidence` is {confidence}; choose a share above 0 and below 1, such as 0.95.")
-    if n_resamples < 1:
-        raise InvalidInputError(f"`n_resamples` is {n_resamples}; choose 1 or more.")
+    check_count("n_resamples", n_resamples)
 
 
 def _check_baseline(baseline: int, n_rows: int) -> int:

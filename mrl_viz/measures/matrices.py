@@ -13,7 +13,7 @@ from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.sample import DECIMALS
 from mrl_viz.result import Result
 from mrl_viz.sweep import cosine_matrices
-from mrl_viz.truncation import check_dims, check_embeddings
+from mrl_viz.truncation import check_count, check_dims, check_embeddings
 
 # A heat map of more texts than this has cells below a pixel.
 MAX_MATRIX_ITEMS = 256
@@ -116,8 +116,7 @@ def similarity_matrices(
     n_items = len(embeddings)
     if n_items < 2:
         raise EmptyInputError(f"`embeddings` has {n_items} text; add at least one more to compare it with.")
-    if max_items < 2:
-        raise InvalidInputError(f"`max_items` is {max_items}; choose 2 or more.")
+    check_count("max_items", max_items, 2)
     if order not in ("given", "label", "cluster"):
         raise InvalidInputError(f"`order` is {order!r}; choose 'given', 'label' or 'cluster'.")
     if order == "label" and labels is None:

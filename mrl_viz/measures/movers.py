@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.measures.sample import DECIMALS, PairSample
-from mrl_viz.measures.similarity import check_at_least_one
 from mrl_viz.result import Result
+from mrl_viz.truncation import check_count
 
 # A pair is compared with this many pairs of about its own similarity; odd, so that a median is one of them.
 WINDOW = 101
@@ -99,7 +99,7 @@ def relative_movers(sample: PairSample, dim: int, *, n_movers: int = 20) -> Rela
 
     Source: own definition. With 101 pairs or fewer the local median is the median of all.
     """
-    check_at_least_one(n_movers, "n_movers")
+    check_count("n_movers", n_movers)
     here, full = sample.against_full(dim)
     left, right = sample.pairs
     change = here - full
@@ -132,8 +132,8 @@ def flipped_triples(sample: PairSample, dim: int, *, n_flips: int = 20, n_triple
 
     Source: own definition.
     """
-    check_at_least_one(n_flips, "n_flips")
-    check_at_least_one(n_triples, "n_triples")
+    check_count("n_flips", n_flips)
+    check_count("n_triples", n_triples)
     level, cosines = sample.at(dim), sample.cosines
     text, a, b = _triples(sample.is_pair, n_triples, sample.seed)
     before = cosines[-1, text, a].astype(np.float64) - cosines[-1, text, b]

@@ -14,6 +14,7 @@ from mrl_viz.measures.correlation import rank_correlations
 from mrl_viz.measures.sample import DECIMALS, PairSample
 from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import pair_similarities
+from mrl_viz.truncation import check_count
 
 N_BINS = 60
 BAND = (5, 50, 95)
@@ -227,7 +228,7 @@ def similarity_density(sample: PairSample, dim: int, *, n_bins: int = N_BINS) ->
     Source: own definition; when all cosines at full width are equal the line is flat through the mean, and r2 is 1
     where nothing is left to explain, else 0.
     """
-    check_at_least_one(n_bins, "n_bins")
+    check_count("n_bins", n_bins)
     here, full = sample.against_full(dim)
     change, x, y = here - full, full - full.mean(), here - here.mean()
     slope = float(x @ y / (x @ x)) if x.any() else 0.0
@@ -286,12 +287,6 @@ def threshold_meaning(sample: PairSample, threshold: float) -> ThresholdMeaning:
         matched_threshold=tuple(matched),
         same_pairs=tuple(same),
     )
-
-
-def check_at_least_one(value: int, name: str) -> None:
-    """Raise InvalidInputError unless the count is 1 or more."""
-    if value < 1:
-        raise InvalidInputError(f"`{name}` is {value}; choose 1 or more.")
 
 
 def _pairs_text(n_pairs: int) -> str:

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, OptionalDependencyError
-from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.index import checked_queries
-from mrl_viz.retrieval.results import SearchResult, StageTrace
+from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k
-from mrl_viz.truncation import check_dims, check_embeddings, truncate_and_normalize
+from mrl_viz.truncation import check_count, check_dims, check_embeddings, truncate_and_normalize
 
 ANN_KINDS = ("hnsw", "ivf", "pq")
 # faiss's usual choices: 32 links per node; a search that looks at 64 candidates or as many as it must return.
@@ -87,7 +86,8 @@ class AnnIndex:
         """
         started = perf_counter()
         check_k(k, self.n_items)
-        rows = truncate_and_normalize(checked_queries(queries, self.full_dim), self.rerank_dim or self.dim)
+        width = self.rerank_dim or self.dim
+        rows = truncate_and_normalize(checked_queries(queries, self.full_dim), width)
         if self.rerank_dim is None:
             if shortlist_size is not None:
                 raise InvalidInputError("`shortlist_size` needs a rerank; build this index with a `rerank_dim`.")
@@ -104,9 +104,9 @@ class AnnIndex:
         found = indices >= 0
         indices = indices.astype(np.int32)
         similarities = np.where(found, np.clip(similarities, -1, 1), -np.inf).astype(np.float32)
-        took = (perf_counter() - started) * 1e3 / len(rows)
-        trace = StageTrace(self.rerank_dim or self.dim, self.n_items, k, None, None, took, indices)
-        return SearchResult(indices, similarities, (trace,))
+        return SearchResult.of_stage(
+            started, width, self.n_items, indices, similarities, multiply_adds=None, bytes_read=None
+        )
 
     def _parameters(self, size: int) -> Any:
         """How hard to look for `size` items."""

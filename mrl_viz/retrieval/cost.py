@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
-from mrl_viz.truncation import check_dims
+from mrl_viz.truncation import check_count, check_dims
 
 # Bits of one coordinate.
 BITS = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
@@ -35,8 +33,6 @@ class RetrievalCost(Result):
     exact_multiply_adds: int
     bytes_read: int
     formula: str
-
-    _also = ("speedup",)
 
     @property
     def speedup(self) -> float:
@@ -98,17 +94,9 @@ def check_stages(stages: Iterable[tuple[int, int]], n_items: int, full_dim: int)
             raise DimensionError(
                 f"`stages` goes from {stages[level - 1][0]} dims back to {dim}; order the widths from small to large."
             )
-        check_count("keep", keep, 1, available)
+        check_count("keep", keep, most=available)
         available = keep
     return stages
-
-
-def check_count(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raise InvalidInputError unless `value` is a whole number in least..most."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # whole by then
-        allowed = f"{least} or more" if most is None else f"{least} to {most}"
-        raise InvalidInputError(f"`{name}` is {value!r}; choose a whole number, {allowed}.")
 
 
 def double_and_halve(
@@ -121,7 +109,7 @@ def double_and_halve(
     DimensionError : `start_dim` outside 1..full_dim. InvalidInputError : `shortlist_size` below `k`.
     """
     check_dims([start_dim], full_dim)
-    check_count("k", k, 1)
+    check_count("k", k)
     check_count("shortlist_size", shortlist_size, k)
     stages, dim, keep = [], start_dim, shortlist_size
     while dim < full_dim:
@@ -142,7 +130,7 @@ def funnel_presets(full_dim: int, *, k: int = 10, n_items: int | None = None) ->
     Source: `paper` is the funnel of Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1; the others: own definition.
     """
     check_dims([full_dim], max(full_dim, 1))
-    check_count("k", k, 1, n_items)
+    check_count("k", k, most=n_items)
     schedules = {
         "three_steps": [(32, 1000), (128, 100)],
         "paper": [(16, 200), (32, 100), (64, 50), (128, 25), (256, 10)],
@@ -171,8 +159,6 @@ class StorageCost(Result):
     rerank_bytes: int
     graph_bytes: int
     formula: str
-
-    _also = ("total_bytes",)
 
     @property
     def total_bytes(self) -> int:
@@ -214,7 +200,7 @@ def storage_cost(
     average 1/(M - 1) upper levels.
     """
     for name, value in (("n_items", n_items), ("dim", dim), ("rerank_dim", rerank_dim or 1)):
-        check_count(name, value, 1)
+        check_count(name, value)
     parts = [f"{dim} x {_check_dtype(dtype)}/8"]
     graph = 0.0
     if rerank_dim:

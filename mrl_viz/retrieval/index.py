@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
-from mrl_viz.retrieval.results import SearchResult, StageTrace
+from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.topk import Items, Scores, best, exact_ranks, rounding_margin
 from mrl_viz.sweep import _as_float32, check_k
 from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
@@ -41,28 +41,35 @@ class PrefixIndex:
 
     def __init__(self, corpus: npt.ArrayLike, dims: Iterable[int] | None = None) -> None:
         rows = _as_float32(corpus, "corpus")
-        self.n_items, self.full_dim = rows.shape
-        self.dims = check_dims((*(default_dims(self.full_dim) if dims is None else dims), self.full_dim), self.full_dim)
+        self._lay_out(len(rows), rows.shape[1], dims)
+        for low, high in self._spans:
+            self._add(rows[:, low:high])
+
+    def _lay_out(self, n_items: int, full_dim: int, dims: Iterable[int] | None) -> None:
+        """The widths, and no block yet."""
+        self.n_items, self.full_dim = n_items, full_dim
+        self.dims = check_dims((*(default_dims(full_dim) if dims is None else dims), full_dim), full_dim)
         self._spans = list(zip((0, *self.dims[:-1]), self.dims))
-        self._blocks = [np.ascontiguousarray(rows[:, low:high]) for low, high in self._spans]
-        squares = np.cumsum([np.einsum("ij,ij->i", b, b, dtype=np.float64) for b in self._blocks], axis=0)
-        norms = np.sqrt(squares)
-        self._inverse_norms = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+        self._blocks: list[FloatMatrix] = []
+        self._squares = np.zeros(n_items)
+        self._inverse_norms: list[Scores] = []
+
+    def _add(self, columns: FloatMatrix) -> None:
+        """The next block, and the norms of the prefixes that end with it."""
+        self._blocks.append(np.ascontiguousarray(columns, dtype=np.float32))
+        self._squares += np.einsum("ij,ij->i", columns, columns, dtype=np.float64)
+        norms = np.sqrt(self._squares)
+        self._inverse_norms.append(np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0).astype(np.float32))
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory: the vectors and one float32 norm per item and width."""
-        return self.nbytes_up_to(self.full_dim)
+        return sum(part.nbytes for part in (*self._blocks, *self._inverse_norms))
 
     def nbytes_up_to(self, dim: int) -> int:
-        """Bytes that searches up to one width need.
-
-        Raises
-        ------
-        DimensionError : `dim` is not laid out.
-        """
+        """Bytes that searches up to one width need; DimensionError where it is not laid out."""
         levels = self.level(dim) + 1
-        return sum(block.nbytes for block in self._blocks[:levels]) + self._inverse_norms[:levels].nbytes
+        return sum(part.nbytes for part in (*self._blocks[:levels], *self._inverse_norms[:levels]))
 
     def search(
         self, queries: npt.ArrayLike, k: int = 10, *, dim: int | None = None, own: npt.ArrayLike | None = None
@@ -90,14 +97,11 @@ class PrefixIndex:
         rows = self.check_queries(queries)
         check_k(k, self.n_items)
         level = self.level(self.full_dim if dim is None else dim)
-        indices = np.empty((len(rows), k), dtype=np.int32)
-        similarities = np.empty((len(rows), k), dtype=np.float32)
         tile = max(1, SCORES_AT_ONCE // self.n_items)
-        for start in range(0, len(rows), tile):
-            part = rows[start : start + tile]
-            dots = self._dots(part, range(level + 1))
-            indices[start : start + tile], similarities[start : start + tile] = self._select(part, dots, level, k)
-        return SearchResult(indices, similarities, (self.trace(level, indices, started),))
+        tiles = [rows[start : start + tile] for start in range(0, len(rows), tile)]
+        found = [self._select(part, self._dots(part, range(level + 1)), level, k) for part in tiles]
+        indices, similarities = (np.concatenate(parts) for parts in zip(*found))
+        return self._result(started, self.dims[level], indices, similarities, self.dims[level])
 
     def widen(self, query: npt.ArrayLike, k: int = 10) -> Iterator[SearchResult]:
         """Exact answers for one query at every width, small to large, each continuing the sums of the one before.
@@ -121,11 +125,21 @@ class PrefixIndex:
             started = perf_counter()
             dots += self._dots(rows, [level])
             indices, similarities = self._select(rows, dots, level, k)
-            work = self.n_items * (high - low)
-            took = (perf_counter() - started) * 1e3
-            yield SearchResult(
-                indices, similarities, (StageTrace(high, self.n_items, k, work, 4 * work, took, indices),)
-            )
+            yield self._result(started, high, indices, similarities, high - low)
+
+    def _result(
+        self,
+        started: float,
+        dim: int,
+        indices: npt.NDArray[np.int32],
+        similarities: npt.NDArray[np.float32],
+        n_read: int,
+    ) -> SearchResult:
+        """What a pass found that read so many coordinates of every item."""
+        work = self.n_items * n_read
+        return SearchResult.of_stage(
+            started, dim, self.n_items, indices, similarities, multiply_adds=work, bytes_read=4 * work
+        )
 
     def rank(
         self, query: npt.ArrayLike, items: npt.ArrayLike, dim: int, *, own: int | None = None
@@ -169,32 +183,17 @@ class PrefixIndex:
         return result
 
     def level(self, dim: int) -> int:
-        """Position of a width among `dims`.
-
-        Raises
-        ------
-        DimensionError : that width is not laid out.
-        """
+        """Position of a width among `dims`; DimensionError where it is not laid out."""
         if dim not in self.dims:
             raise DimensionError(f"`dim` is {dim!r}, which this index does not hold; choose one of {list(self.dims)}.")
         return self.dims.index(dim)
 
     def check_queries(self, queries: npt.ArrayLike) -> FloatMatrix:
-        """Queries as a float32 matrix of shape (n_queries, full_dim).
-
-        Raises
-        ------
-        ShapeError, EmptyInputError : unusable queries, or of another width.
-        """
+        """Queries as in `checked_queries`."""
         return checked_queries(queries, self.full_dim)
 
     def check_items(self, items: npt.ArrayLike) -> Items:
-        """Item numbers as int64.
-
-        Raises
-        ------
-        InvalidInputError : one is not in the index.
-        """
+        """Item numbers as int64; InvalidInputError where one is not in the index."""
         numbers = np.atleast_1d(np.asarray(items))
         if numbers.dtype.kind not in "iu" or numbers.size == 0 or numbers.min() < 0 or numbers.max() >= self.n_items:
             raise InvalidInputError(
@@ -203,23 +202,11 @@ class PrefixIndex:
         return numbers.astype(np.int64)
 
     def check_own(self, own: npt.ArrayLike, n_queries: int) -> Items:
-        """The queries' own rows as int64 of shape (n_queries,).
-
-        Raises
-        ------
-        InvalidInputError : one is not in the index. ShapeError : another number of them than queries.
-        """
+        """The queries' own rows as int64 (n_queries,); ShapeError for another number of them, else as `check_items`."""
         rows = self.check_items(own)
         if rows.shape != (n_queries,):
             raise ShapeError(f"`own` has shape {rows.shape} for {n_queries} queries; give each query's row.")
         return rows
-
-    def trace(self, level: int, indices: npt.NDArray[np.int32], started: float) -> StageTrace:
-        """The trace of a pass over every item."""
-        dim, (n_queries, k) = self.dims[level], indices.shape
-        work = self.n_items * dim
-        took = (perf_counter() - started) * 1e3 / n_queries
-        return StageTrace(dim, self.n_items, k, work, 4 * work, took, indices)
 
     def _dots(self, rows: FloatMatrix, levels: Sequence[int]) -> npt.NDArray[np.float32]:
         """Dot products of shape (n_queries, n_items) over some blocks."""

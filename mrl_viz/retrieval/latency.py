@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.result import Result
-from mrl_viz.retrieval.cost import check_count
 from mrl_viz.retrieval.plan import Plan, PlannedIndex
 from mrl_viz.retrieval.results import RecallVsFull, recall_vs_full
-from mrl_viz.truncation import FloatMatrix, check_embeddings
+from mrl_viz.truncation import FloatMatrix, check_count, check_embeddings
 
 # First calls load code and wake threads; they are not what a running service does.
 WARM_UP_RUNS = 3
@@ -39,7 +38,7 @@ def measure_latency(
     ShapeError, EmptyInputError : unusable queries. InvalidInputError : `n_runs` below 1.
     """
     rows = check_embeddings(queries, "queries")
-    check_count("n_runs", n_runs, 1)
+    check_count("n_runs", n_runs)
     times = []
     for run in range(WARM_UP_RUNS + n_runs):
         row = rows[run % len(rows)][None]

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError, MrlVizError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import ANN_KINDS, HNSW_LINKS, AnnIndex, pq_parts
-from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, bytes_per_vector, check_count, funnel_cost, storage_cost
+from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, bytes_per_vector, funnel_cost, storage_cost
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.quantization import QuantizedIndex
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.shortlist import funnel_search, rerank
+from mrl_viz.truncation import check_count
 
 KINDS = ("exact", *ANN_KINDS)
 
@@ -40,7 +41,7 @@ class Plan(Result):
     rerank: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        check_count("dim", self.dim, 1)
+        check_count("dim", self.dim)
         if self.dtype not in BITS:
             raise InvalidInputError(f"`dtype` is {self.dtype!r}; choose one of {list(BITS)}.")
         if self.kind not in KINDS:
@@ -51,8 +52,8 @@ class Plan(Result):
             )
         size, dim = None, self.dim
         for next_size, next_dim in self.rerank:
-            check_count("rerank size", next_size, 1, size)
-            check_count("rerank dim", next_dim, 1)
+            check_count("rerank size", next_size, most=size)
+            check_count("rerank dim", next_dim)
             if next_dim < dim:
                 raise DimensionError(
                     f"`rerank` goes from {dim} dims back to {next_dim}; order the widths from small to large."
@@ -117,7 +118,7 @@ class Plan(Result):
         ------
         InvalidInputError : a list is shorter than k.
         """
-        check_count("k", k, 1)
+        check_count("k", k)
         if not self.allows(k):
             raise InvalidInputError(
                 f"`k` is {k} but this plan reranks only {self.rerank[-1][0]}; lower `k` or rerank more."
@@ -166,7 +167,7 @@ class PlannedIndex:
         ------
         ShapeError, EmptyInputError : unusable queries. InvalidInputError : `k` longer than the lists or the corpus.
         """
-        check_count("k", k, 1, self.n_items - (own is not None))
+        check_count("k", k, most=self.n_items - (own is not None))
         stages = self.plan.stages(k)
         if own is not None:  # a list of everything is one of everything else
             stages = tuple((dim, min(keep, self.n_items - 1)) for dim, keep in stages)

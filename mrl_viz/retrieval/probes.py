@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.result import Result
-from mrl_viz.retrieval.cost import check_count
-from mrl_viz.truncation import FloatMatrix, check_embeddings
+from mrl_viz.truncation import FloatMatrix, check_count, check_embeddings
 
 # Recall of so many queries is known to about two percentage points.
 MOST_PROBES = 200
@@ -51,7 +50,7 @@ def probes(
     ------
     ShapeError, EmptyInputError : unusable arrays. InvalidInputError : `most` below 1.
     """
-    check_count("most", most, 1)
+    check_count("most", most)
     items = check_embeddings(corpus, "corpus")
     asked = items if queries is None else check_embeddings(queries, "queries")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(asked))[:most]).astype(np.int64)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import ShapeError
 from mrl_viz.retrieval.index import PrefixIndex
-from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
+from mrl_viz.truncation import FloatMatrix
 
 
 class Columns(Protocol):
@@ -43,31 +43,16 @@ class ProgressiveIndex(PrefixIndex):
     """
 
     def __init__(self, columns: Columns, dims: Iterable[int] | None = None) -> None:
-        self.n_items, self.full_dim = columns.n_items, columns.full_dim
-        self.dims = check_dims((*(default_dims(self.full_dim) if dims is None else dims), self.full_dim), self.full_dim)
-        self._spans = list(zip((0, *self.dims[:-1]), self.dims))
+        self._lay_out(columns.n_items, columns.full_dim, dims)
         self._columns = columns
-        self._blocks = []
-        self._squares = np.zeros(self.n_items)
-        self._inverse_norms = np.empty((0, self.n_items), dtype=np.float32)
 
     @property
     def dim(self) -> int:
         """The width that is loaded, 0 at first."""
         return self.dims[len(self._blocks) - 1] if self._blocks else 0
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory: the columns read so far and their norms."""
-        return sum(block.nbytes for block in self._blocks) + self._inverse_norms.nbytes
-
     def level(self, dim: int) -> int:
-        """Position of a width among `dims`; loads up to it.
-
-        Raises
-        ------
-        DimensionError : that width is not laid out. StoreError : it cannot be read.
-        """
+        """Position of a width among `dims`, loaded up to it; StoreError where that cannot be read, else as there."""
         level = super().level(dim)
         self._load(level)
         return level
@@ -83,8 +68,4 @@ class ProgressiveIndex(PrefixIndex):
             block = self._columns.read(low, high)
             if block.shape != (self.n_items, high - low):
                 raise ShapeError(f"`columns` read {block.shape} instead of {(self.n_items, high - low)}.")
-            self._squares += np.einsum("ij,ij->i", block, block, dtype=np.float64)
-            norms = np.sqrt(self._squares)
-            inverse = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0).astype(np.float32)
-            self._inverse_norms = np.concatenate([self._inverse_norms, inverse[None]])
-            self._blocks.append(np.ascontiguousarray(block, dtype=np.float32))
+            self._add(block)

@@ -15,7 +15,7 @@ from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.cost import bytes_per_vector
 from mrl_viz.retrieval.index import SCORES_AT_ONCE, checked_queries
-from mrl_viz.retrieval.results import SearchResult, StageTrace
+from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.topk import Items, Scores, best, rounding_margin
 from mrl_viz.sweep import check_k
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, truncate_and_normalize
@@ -171,10 +171,10 @@ class QuantizedIndex:
         similarities = np.empty((len(rows), k), dtype=np.float32)
         for position, (scores, margin, decide) in enumerate(self._scored(rows, query)):
             indices[position], similarities[position] = best(scores, k, margin, decide)
-        took = (perf_counter() - started) * 1e3 / len(rows)
-        bytes_read = self.n_items * self.quantizer.bytes_per_vector
-        trace = StageTrace(self.dim, self.n_items, k, self.n_items * self.dim, bytes_read, took, indices)
-        return SearchResult(indices, similarities, (trace,))
+        return SearchResult.of_stage(
+            started, self.dim, self.n_items, indices, similarities, multiply_adds=self.n_items * self.dim,
+            bytes_read=self.n_items * self.quantizer.bytes_per_vector,
+        )  # fmt: skip
 
     def _scored(self, rows: FloatMatrix, query: str) -> Iterator[Scored]:
         """For each query: fast scores of all items, their rounding margin, and what decides between close ones."""

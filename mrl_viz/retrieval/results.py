@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +52,23 @@ class SearchResult(Result):
     similarities: npt.NDArray[np.float32]
     stages: tuple[StageTrace, ...]
 
-    _also = ("milliseconds", "multiply_adds", "bytes_read")
+    @classmethod
+    def of_stage(
+        cls,
+        started: float,
+        dim: int,
+        n_scored: int,
+        indices: npt.NDArray[np.int32],
+        similarities: npt.NDArray[np.float32],
+        *,
+        multiply_adds: int | None,
+        bytes_read: int | None,
+        before: Sequence[StageTrace] = (),
+    ) -> SearchResult:
+        """What a stage found that began at `started`, a `perf_counter`, after the stages `before`."""
+        took = (perf_counter() - started) * 1e3 / len(indices)
+        trace = StageTrace(dim, n_scored, indices.shape[1], multiply_adds, bytes_read, took, indices)
+        return cls(indices, similarities, (*before, trace))
 
     @property
     def dim(self) -> int:

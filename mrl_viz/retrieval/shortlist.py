@@ -13,10 +13,11 @@ import numpy.typing as npt
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import Result, records
-from mrl_viz.retrieval.cost import check_count, check_stages
+from mrl_viz.retrieval.cost import check_stages
 from mrl_viz.retrieval.index import PrefixIndex
-from mrl_viz.retrieval.results import SearchResult, StageTrace
+from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k
+from mrl_viz.truncation import check_count, check_share
 
 
 def shortlist_search(
@@ -111,7 +112,7 @@ def rerank(
         raise ShapeError(
             f"`queries` has {len(rows)} rows but `found` holds results of {n_queries}; pass the same queries."
         )
-    check_count("k", k, 1, size)
+    check_count("k", k, most=size)
     indices = np.full((n_queries, k), -1, dtype=np.int32)
     similarities = np.full((n_queries, k), -np.inf, dtype=np.float32)
     for position, row in enumerate(rows):
@@ -120,9 +121,10 @@ def rerank(
         scores = index.cosines(row, items, dim)
         order = np.argsort(-scores, kind="stable")[:k]
         indices[position, : len(order)], similarities[position, : len(order)] = items[order], scores[order]
-    took = (perf_counter() - started) * 1e3 / n_queries
-    trace = StageTrace(dim, size, k, size * dim, 4 * size * dim, took, indices)
-    return SearchResult(indices, similarities, (*found.stages, trace))
+    work = size * dim
+    return SearchResult.of_stage(
+        started, dim, size, indices, similarities, multiply_adds=work, bytes_read=4 * work, before=found.stages
+    )
 
 
 def laid_out_stages(
@@ -167,8 +169,7 @@ class ShortlistCurve(Result):
         ------
         InvalidInputError : `target` outside (0, 1].
         """
-        if not 0 < target <= 1:
-            raise InvalidInputError(f"`target` is {target}; choose a share above 0 and up to 1, such as 0.99.")
+        check_share("target", target)
         ranks = np.sort(self.ranks, axis=None)
         # A little less than a whole count must not ask for one more because of rounding in the product.
         return max(self.k, int(ranks[ceil(target * ranks.size - 1e-9) - 1]))

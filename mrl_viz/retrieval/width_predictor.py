@@ -14,7 +14,7 @@ from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
-from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, check_embeddings, check_share, normalize
 
 # Fewer queries cannot tell a rule from an accident.
 MIN_TRAINING_QUERIES = 20
@@ -69,7 +69,7 @@ def smallest_sufficient_widths(sweep: Sweep, target: float) -> npt.NDArray[np.in
     ------
     InvalidInputError : `target` outside (0, 1].
     """
-    _check_share("target", target)
+    check_share("target", target)
     # A mean of k shares may fall just short of the target it equals.
     enough = shared_share(sweep.indices, sweep.indices[-1]) >= target - 1e-9
     return np.asarray(np.asarray(sweep.dims)[enough.argmax(axis=0)])
@@ -105,8 +105,8 @@ def fit_width_predictor(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    _check_share("target", target)
-    _check_share("confidence", confidence)
+    check_share("target", target)
+    check_share("confidence", confidence)
     rows = check_embeddings(queries, "queries")
     if len(rows) < MIN_TRAINING_QUERIES:
         raise EmptyInputError(f"`queries` has {len(rows)} rows; give at least {MIN_TRAINING_QUERIES} to learn from.")
@@ -230,8 +230,3 @@ def _features(sweep: Sweep, rows: FloatMatrix, dims: tuple[int, ...]) -> npt.NDA
     columns = [first, last, first - second, first - last, before - last, similarities.std(axis=1)]
     squares = normalize(rows).astype(np.float64) ** 2
     return np.column_stack([*columns, *(squares[:, :dim].sum(axis=1) for dim in dims[:-1])])
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 < value <= 1:
-        raise InvalidInputError(f"`{name}` is {value}; choose a share above 0 and up to 1, such as 0.9.")

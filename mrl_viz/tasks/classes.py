@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, check_count, check_dims, check_embeddings, normalize
 
 # As many as sklearn's KNeighborsClassifier votes with; small classes still have that many members.
 N_NEIGHBORS = 5
@@ -115,8 +115,8 @@ def few_shot_correct(
     array = check_embeddings(embeddings)
     dims = check_dims(dims, array.shape[1])
     _check_codes(codes, len(array))
-    if n_shots < 1 or n_draws < 1:
-        raise InvalidInputError(f"`n_shots` is {n_shots} and `n_draws` {n_draws}; choose 1 or more of each.")
+    check_count("n_shots", n_shots)
+    check_count("n_draws", n_draws)
     counts = np.bincount(codes)
     able = np.flatnonzero(counts > n_shots)
     if len(able) < 2:
