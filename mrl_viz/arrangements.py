@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, check_count, check_embeddings, normalize
 
 ARRANGEMENTS = ("prefix", "random", "suffix", "svd")
 # Fewer draws give no usable spread: the standard deviation of 10 is itself known to about a quarter.
@@ -44,8 +44,7 @@ class Arrangement:
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError unless there is a coordinate."""
-        if self.full_dim < 1:
-            raise InvalidInputError(f"`full_dim` is {self.full_dim}; choose 1 or more.")
+        check_count("full_dim", self.full_dim)
 
     def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which rows it was learnt from, shape (n_items,); measured on those, it looks better than it is.

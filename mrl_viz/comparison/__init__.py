@@ -4,9 +4,10 @@ Overlap compares a model with its own full width, so it never ranks models: only
 nothing.
 """
 
-from mrl_viz.comparison.compare import DTYPES, calibration_rows, compare_models, encode_speed, pareto_front
+from mrl_viz.comparison.compare import DTYPES, calibration_rows, compare_models, encode_speed
 from mrl_viz.comparison.neighbors import ModelNeighbors, SideBySide, neighbors_side_by_side
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
+from mrl_viz.measures.front import pareto_front
 
 __all__ = [
     "DTYPES",

@@ -15,8 +15,9 @@ from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreem
 from mrl_viz.data.corpus import same_items
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.embedded import Embedded
-from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.estimate import Estimate, PairedEstimate, bootstrap, paired_bootstrap
+from mrl_viz.measures.front import pareto_front
 from mrl_viz.measures.lists import Indices, neighbor_lists, shared_share
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
@@ -153,28 +154,6 @@ def encode_speed(encode: Callable[[Sequence[str]], Any], texts: Sequence[str], *
         n_encoded += len(chosen)
         if (took := time.perf_counter() - started) >= SPEED_SECONDS:
             return n_encoded / took
-
-
-def pareto_front(cost: npt.ArrayLike, quality: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which points no other point beats: none costs no more and is better, or costs less and is as good.
-
-    Parameters
-    ----------
-    cost, quality : array_like of shape (n_points,); less cost and more quality are better
-
-    Returns
-    -------
-    ndarray of shape (n_points,), bool; equal points stay together
-
-    Raises
-    ------
-    ShapeError : the two differ in length.
-    """
-    paid, got = np.asarray(cost, dtype=np.float64).ravel(), np.asarray(quality, dtype=np.float64).ravel()
-    if len(paid) != len(got):
-        raise ShapeError(f"`cost` has {len(paid)} values and `quality` {len(got)}; give one of each per point.")
-    beaten = (paid <= paid[:, None]) & (got >= got[:, None]) & ((paid < paid[:, None]) | (got > got[:, None]))
-    return np.asarray(~beaten.any(axis=1))
 
 
 def calibration_rows(n_items: int, seed: int = 0) -> Rows:

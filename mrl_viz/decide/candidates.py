@@ -14,7 +14,6 @@ from mrl_viz.decide.metrics import Rows, find_target, parse_metric
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import mean_ranks
 from mrl_viz.result import Result
-from mrl_viz.retrieval.ann import AnnIndex
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
@@ -262,15 +261,9 @@ def _built(
     """The plans' indexes, one after another; plans with the same codes share them."""
     coded: QuantizedIndex | None = None
     for plan in plans:
-        if plan.kind != "exact":
-            rerank_dim = plan.rerank[0][1] if plan.rerank else None
-            yield plan, PlannedIndex(plan, AnnIndex(corpus, plan.kind, plan.dim, rerank_dim=rerank_dim), None)
-        elif plan.dtype == "float32":
-            yield plan, PlannedIndex(plan, index, index)
-        else:
-            if coded is None or (coded.dim, coded.dtype) != (plan.dim, plan.dtype):
-                coded = QuantizedIndex(corpus, plan.dim, plan.dtype, seed=seed)
-            yield plan, PlannedIndex(plan, coded, index if plan.rerank else None)
+        if plan.dtype != "float32" and (coded is None or (coded.dim, coded.dtype) != (plan.dim, plan.dtype)):
+            coded = QuantizedIndex(corpus, plan.dim, plan.dtype, seed=seed)
+        yield plan, build_plan(plan, corpus, prefix_index=index, codes=coded, seed=seed)
 
 
 def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mrl_viz.decide.candidates import DTYPES, MORE, Candidates, Progress, measure_candidates
 from mrl_viz.decide.corpus_size import MOST_ON_SHORTLIST
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity, size_order
 from mrl_viz.decide.storage import GB, whole_count
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.estimate import CONFIDENCE
+from mrl_viz.measures.front import pareto_front
 from mrl_viz.retrieval.latency import TIMED_RUNS
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import check_share
@@ -171,17 +170,16 @@ def _evidence(
 ) -> tuple[PlanEvidence, ...]:
     qualities, lows = candidates.qualities[kept, level], candidates.lower_bounds[kept, level]
     chosen = [candidates.candidates[row] for row in kept]
-    losses = np.array([[-q, c.plan.bytes_per_vector, c.latency.p50_ms] for q, c in zip(qualities, chosen)])
+    front = pareto_front([(c.plan.bytes_per_vector, c.latency.p50_ms) for c in chosen], qualities)
     rows = []
-    for candidate, own_quality, low, own in zip(chosen, qualities, lows, losses):
+    for candidate, own_quality, low, is_on_front in zip(chosen, qualities, lows, front):
         size = candidate.plan.bytes_per_vector
         needs = {"memory_gb": size * n_vectors / GB, "latency_ms": candidate.expected_ms(candidates.n_items, n_vectors)}
-        beaten = ((losses <= own).all(axis=1) & (losses < own).any(axis=1)).any()
         rows.append(
             PlanEvidence(
                 candidate.plan, float(own_quality), float(low), candidate.latency, needs["latency_ms"], size,
                 needs["memory_gb"], fits=all(needs[name] <= limit for name, limit in budgets.items()),
-                meets_target=bool(low >= target), is_on_front=not beaten,
+                meets_target=bool(low >= target), is_on_front=bool(is_on_front),
             )
         )  # fmt: skip
     return tuple(rows)

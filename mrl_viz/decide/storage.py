@@ -7,8 +7,6 @@ from math import isfinite
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.result import Result
-from mrl_viz.retrieval.ann import HNSW_LINKS, pq_parts
-from mrl_viz.retrieval.cost import BITS, storage_cost
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import check_count
 
@@ -64,22 +62,16 @@ def deployment_storage(
     check_count("full_dim", full_dim, plan.widest)
     if price_per_gb is not None and not (isfinite(price_per_gb) and price_per_gb >= 0):
         raise InvalidInputError(f"`price_per_gb` is {price_per_gb}; give a price of 0 or more.")
-    rerank_dim = plan.rerank[-1][1] if plan.rerank else None
-    links = HNSW_LINKS if plan.kind == "hnsw" else None
-    parts = storage_cost(n_vectors, plan.dim, dtype=plan.dtype, rerank_dim=rerank_dim, hnsw_links=links)
-    code, formula = parts.code_bytes, parts.formula
-    if plan.kind == "pq":
-        code = n_vectors * pq_parts(plan.dim)
-        formula = formula.replace(f"{plan.dim} x {BITS['float32']}/8", f"{pq_parts(plan.dim)} code bytes")
-    total = (code + parts.graph_bytes + parts.rerank_bytes) / GB
+    parts = plan.storage(n_vectors)
+    total = parts.total_bytes / GB
     return DeploymentStorage(
         n_vectors=n_vectors,
         raw_gb=n_vectors * full_dim * 4 / GB,
-        code_gb=code / GB,
+        code_gb=parts.code_bytes / GB,
         graph_gb=parts.graph_bytes / GB,
         rerank_gb=parts.rerank_bytes / GB,
         total_gb=total,
-        formula=f"{formula} bytes",
+        formula=f"{parts.formula} bytes",
         price_per_gb=price_per_gb,
         monthly_price=None if price_per_gb is None else total * price_per_gb,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, OptionalDependencyError
+from mrl_viz.retrieval.cost import pq_parts
 from mrl_viz.retrieval.index import checked_queries
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k
@@ -20,8 +21,6 @@ ANN_KINDS = ("hnsw", "ivf", "pq")
 HNSW_LINKS, HNSW_BUILD_CANDIDATES, HNSW_SEARCH_CANDIDATES = 32, 100, 64
 # k-means of faiss wants at least 39 training points per centroid; 4·sqrt(n) lists, of which a sixteenth is searched.
 POINTS_PER_CENTROID, LIST_FACTOR, PROBED_SHARE = 39, 4, 1 / 16
-# A PQ code is one byte for this many coordinates: an eighth of the bytes of float16.
-COORDINATES_PER_CODE = 4
 
 
 class AnnIndex:
@@ -134,12 +133,6 @@ def _approximate(faiss: ModuleType, kind: str, dim: int, n_items: int) -> tuple[
             f"{2 * POINTS_PER_CENTROID}; add more or choose another kind."
         )
     return faiss.IndexPQ(dim, pq_parts(dim), n_bits, metric), 0
-
-
-def pq_parts(dim: int) -> int:
-    """How many equal parts a product code cuts a vector into, about one for four coordinates; one byte each."""
-    most = max(1, dim // COORDINATES_PER_CODE)
-    return next(parts for parts in range(most, 0, -1) if dim % parts == 0)
 
 
 def _faiss() -> ModuleType:

@@ -15,6 +15,8 @@ BITS = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
 # faiss keeps, per vector of an HNSW graph, its level (int32) and where its links begin (int64).
 HNSW_BOOKKEEPING_BYTES = 12
 LINK_BYTES = 4
+# A PQ code is one byte for this many coordinates: an eighth of the bytes of float16.
+COORDINATES_PER_CODE = 4
 
 Stages = tuple[tuple[int, int], ...]
 
@@ -181,6 +183,12 @@ def bytes_per_vector(dim: int, dtype: str = "float32") -> int:
     return -(-dim * _check_dtype(dtype) // 8)
 
 
+def pq_parts(dim: int) -> int:
+    """How many equal parts a product code cuts a vector into, about one for four coordinates; one byte each."""
+    most = max(1, dim // COORDINATES_PER_CODE)
+    return next(parts for parts in range(most, 0, -1) if dim % parts == 0)
+
+
 def storage_cost(
     n_items: int, dim: int, *, dtype: str = "float32", rerank_dim: int | None = None, hnsw_links: int | None = None
 ) -> StorageCost:
@@ -188,7 +196,7 @@ def storage_cost(
 
     Parameters
     ----------
-    dim, dtype : of the searched vectors
+    dim, dtype : of the searched vectors; dtype "pq" is a product code
     rerank_dim : width of the separate float32 copy that reranking reads; None without a rerank
     hnsw_links : faiss's M, links per vector and upper level (twice as many at the bottom); None without a graph
 
@@ -201,7 +209,9 @@ def storage_cost(
     """
     for name, value in (("n_items", n_items), ("dim", dim), ("rerank_dim", rerank_dim or 1)):
         check_count(name, value)
-    parts = [f"{dim} x {_check_dtype(dtype)}/8"]
+    is_pq = dtype == "pq"
+    code_bytes = pq_parts(dim) if is_pq else bytes_per_vector(dim, dtype)
+    parts = [f"{code_bytes} code bytes" if is_pq else f"{dim} x {BITS[dtype]}/8"]
     graph = 0.0
     if rerank_dim:
         parts.append(f"{rerank_dim} x 4")
@@ -211,7 +221,7 @@ def storage_cost(
         parts.append(f"{LINK_BYTES} x (2 x {hnsw_links} + {hnsw_links}/{hnsw_links - 1}) + {HNSW_BOOKKEEPING_BYTES}")
     return StorageCost(
         n_items=n_items,
-        code_bytes=n_items * bytes_per_vector(dim, dtype),
+        code_bytes=n_items * code_bytes,
         rerank_bytes=n_items * (rerank_dim or 0) * 4,
         graph_bytes=round(n_items * graph),
         formula=f"{n_items:,} x ({' + '.join(parts)})",

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError, MrlVizError
 from mrl_viz.result import Result
-from mrl_viz.retrieval.ann import ANN_KINDS, HNSW_LINKS, AnnIndex, pq_parts
-from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, bytes_per_vector, funnel_cost, storage_cost
+from mrl_viz.retrieval.ann import ANN_KINDS, HNSW_LINKS, AnnIndex
+from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, StorageCost, funnel_cost, storage_cost
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.quantization import QuantizedIndex
 from mrl_viz.retrieval.results import SearchResult
@@ -100,12 +100,15 @@ class Plan(Result):
 
         `PlannedIndex.nbytes` may be less: an exact float32 first pass reads the prefix of the rerank copy itself.
         """
-        copy = self.rerank[-1][1] * 4 if self.rerank else 0
-        if self.kind == "pq":
-            return pq_parts(self.dim) + copy
-        if self.kind == "hnsw":
-            return storage_cost(1, self.dim, hnsw_links=HNSW_LINKS).total_bytes + copy
-        return bytes_per_vector(self.dim, self.dtype) + copy
+        return self.storage(1).total_bytes
+
+    def storage(self, n_items: int) -> StorageCost:
+        """What so many vectors take in memory; InvalidInputError below 1."""
+        return storage_cost(
+            n_items, self.dim, dtype="pq" if self.kind == "pq" else self.dtype,
+            rerank_dim=self.rerank[-1][1] if self.rerank else None,
+            hnsw_links=HNSW_LINKS if self.kind == "hnsw" else None,
+        )  # fmt: skip
 
     def allows(self, k: int) -> bool:
         """Whether every list is long enough for k results."""
@@ -193,7 +196,7 @@ def build_plan(
     corpus: npt.ArrayLike,
     *,
     prefix_index: PrefixIndex | None = None,
-    calibration: npt.ArrayLike | None = None,
+    codes: QuantizedIndex | None = None,
     seed: int = 0,
 ) -> PlannedIndex:
     """The index that searches a corpus by a plan.
@@ -202,8 +205,8 @@ def build_plan(
     ----------
     corpus : array_like of shape (n_items, full_dim)
     prefix_index : of the same corpus and holding the plan's widths, shared by several plans; built when None
-    calibration : rows for int8 ranges; a seeded sample of the corpus when None
-    seed : of that sample
+    codes : of the same corpus in the plan's width and dtype, likewise
+    seed : of the sample of the corpus that int8 ranges come from
 
     Raises
     ------
@@ -213,12 +216,11 @@ def build_plan(
     if plan.kind != "exact":
         ann = AnnIndex(corpus, plan.kind, plan.dim, rerank_dim=plan.rerank[0][1] if plan.rerank else None)
         return PlannedIndex(plan, ann, None)
-    coded = plan.dtype != "float32"
     wide = prefix_index
-    if wide is None and (plan.rerank or not coded):
+    if wide is None and (plan.rerank or plan.dtype == "float32"):
         wide = PrefixIndex(corpus, [plan.dim, *(dim for _, dim in plan.rerank)])
-    if not coded and wide is not None:
+    if plan.dtype == "float32" and wide is not None:
         wide.level(plan.dim)
         return PlannedIndex(plan, wide, wide)
-    first = QuantizedIndex(corpus, plan.dim, plan.dtype, calibration=calibration, seed=seed)
+    first = codes or QuantizedIndex(corpus, plan.dim, plan.dtype, seed=seed)
     return PlannedIndex(plan, first, wide if plan.rerank else None)
