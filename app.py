@@ -2,45 +2,43 @@
 
 import streamlit as st
 
+from mrl_viz.ui.charts import errors_shown
 from mrl_viz.ui.sidebar import sidebar
 
-st.set_page_config(page_title="mrl_viz", page_icon="docs/icon.png", layout="wide")
+# By group: a page's file, its title, its icon, and its address where the file does not name that.
+PAGES = {
+    "": [("home/start", "Start", "home")],
+    "Explore": [
+        ("explore/anatomy", "Anatomy", "layers"),
+        ("explore/similarity", "Similarity", "compare_arrows"),
+        ("explore/neighbors", "Neighbors", "hub"),
+        ("explore/map", "Map", "scatter_plot"),
+        ("explore/quality", "Task quality", "verified"),
+        ("explore/space", "Inside the space", "blur_on"),
+        ("explore/search", "Search lab", "search"),
+    ],
+    "Decide": [
+        ("decide/compare", "Compare models", "balance"),
+        ("decide/choose", "Choose a dimension", "task_alt"),
+    ],
+    "Train": [
+        ("train/mrl", "Train MRL", "model_training", "train"),
+        ("train/adaptive", "Adaptive classification", "stairs"),
+        ("train/adaptor", "Adaptor", "transform"),
+    ],
+}
 
+
+def _page(file: str, title: str, icon: str, address: str | None = None) -> st.Page:
+    icon, is_first = f":material/{icon}:", file == "home/start"
+    return st.Page(f"pages/{file}.py", title=title, icon=icon, url_path=address, default=is_first)
+
+
+st.set_page_config(page_title="mrl_viz", page_icon="docs/icon.png", layout="wide")
 page = st.navigation(
-    {
-        "": [st.Page("pages/home/start.py", title="Start", icon=":material/home:", default=True)],
-        "Explore": [
-            st.Page("pages/explore/anatomy.py", title="Anatomy", icon=":material/layers:", url_path="anatomy"),
-            st.Page(
-                "pages/explore/similarity.py",
-                title="Similarity",
-                icon=":material/compare_arrows:",
-                url_path="similarity",
-            ),
-            st.Page("pages/explore/neighbors.py", title="Neighbors", icon=":material/hub:", url_path="neighbors"),
-            st.Page("pages/explore/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
-            st.Page("pages/explore/quality.py", title="Task quality", icon=":material/verified:", url_path="quality"),
-            st.Page("pages/explore/space.py", title="Inside the space", icon=":material/blur_on:", url_path="space"),
-            st.Page("pages/explore/search.py", title="Search lab", icon=":material/search:", url_path="search"),
-        ],
-        "Decide": [
-            st.Page("pages/decide/compare.py", title="Compare models", icon=":material/balance:", url_path="compare"),
-            st.Page(
-                "pages/decide/choose.py", title="Choose a dimension", icon=":material/task_alt:", url_path="choose"
-            ),
-        ],
-        "Train": [
-            st.Page("pages/train/mrl.py", title="Train MRL", icon=":material/model_training:", url_path="train"),
-            st.Page(
-                "pages/train/adaptive.py",
-                title="Adaptive classification",
-                icon=":material/stairs:",
-                url_path="adaptive",
-            ),
-            st.Page("pages/train/adaptor.py", title="Adaptor", icon=":material/transform:", url_path="adaptor"),
-        ],
-    },
+    {group: [_page(*entry) for entry in entries] for group, entries in PAGES.items()},
     expanded=True,  # above a dozen pages Streamlit would hide the last ones
 )
 sidebar()
-page.run()
+with errors_shown():
+    page.run()

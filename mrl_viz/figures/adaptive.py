@@ -29,10 +29,9 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
     """Held-out accuracy of every kind of head at every width; the cascades at the width they read; the oracle."""
     figure = go.Figure()
     for kind, heads in result.heads.items():
+        width = 3 if kind == "mrl" else 2
         sides = columns(heads.accuracy)
-        add_estimates(
-            figure, heads.dims, sides, *LINES[kind], number=".1%", shift=SHIFTS[kind], width=3 if kind == "mrl" else 2,
-        )  # fmt: skip
+        add_estimates(figure, heads.dims, sides, *LINES[kind], number=".1%", shift=SHIFTS[kind], width=width)
     for kind in ("mrl", "mrl-e"):
         cascade = result.cascades[kind]
         label, colour = LINES[kind][:2]
@@ -53,8 +52,7 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
         marker={"symbol": "cross-open", "size": 13, "color": GREY, "line_width": 2},
         hovertemplate="oracle: %{x:.1f} dims, %{y:.1%}<extra></extra>",
     )  # fmt: skip
-    figure.update_yaxes(title="accuracy on held-out texts", tickformat=".0%")
-    return by_width(figure, result.dims, height=460)
+    return by_width(figure, result.dims, height=460, title="accuracy on held-out texts", tickformat=".0%")
 
 
 def exit_shares(result: AdaptiveClassification) -> go.Figure:
@@ -79,8 +77,7 @@ def exit_shares(result: AdaptiveClassification) -> go.Figure:
         figure, labels, np.cumsum(shares), "answered by here", ORANGE, "dot", "square", hover="%{x} dims: %{y:.1%}"
     )
     figure.update_xaxes(title="width, dims", type="category")
-    figure.update_yaxes(title="share of texts", tickformat=".0%", range=[0, 1.05])
-    return finish(figure, height=360)
+    return finish(figure, 360, title="share of texts", tickformat=".0%", range=[0, 1.05])
 
 
 def exits_by_label(results: Sequence[AdaptiveClassification]) -> go.Figure:
@@ -95,5 +92,5 @@ def exits_by_label(results: Sequence[AdaptiveClassification]) -> go.Figure:
             size=10, hover="%{y:.1%} answered by %{x} dims",
         )  # fmt: skip
         figure.add_vline(x=cascade.expected_dim[0], line={"color": colour, "dash": "dash", "width": 2})
-    figure.update_yaxes(title="texts answered by this width", tickformat=".0%", range=[0, 1.05])
-    return by_width(figure, results[0].dims, height=360)
+    title = "texts answered by this width"
+    return by_width(figure, results[0].dims, height=360, title=title, tickformat=".0%", range=[0, 1.05])

@@ -37,8 +37,7 @@ def adaptor_curves(fit: AdaptorFit, measure: str = "overlap", focus_dim: int | N
         ORANGE, "dot", "x-thin", width=1, size=7, marker={"line": {"width": 1, "color": ORANGE}},
     )  # fmt: skip
     title = f"neighbors kept, overlap@{fit.k}" if measure == "overlap" else "nDCG@10"
-    figure.update_yaxes(title=title, range=[0, 1.03])
-    return by_width(figure, fit.dims, focus_dim)
+    return by_width(figure, fit.dims, focus_dim, title=title, range=[0, 1.03])
 
 
 def adaptor_gains(fit: AdaptorFit) -> go.Figure:
@@ -47,7 +46,7 @@ def adaptor_gains(fit: AdaptorFit) -> go.Figure:
     Triangles up and down are differences whose interval leaves 0 out; circles are not told apart from 0.
     """
     figure = go.Figure()
-    dims = [dim for dim in fit.dims if dim < fit.adaptor.full_dim]
+    dims = fit.dims[:-1]
     for name, gains, colour, shift in (
         ("against SVD", fit.gain_over_svd, GREEN, 1 / BESIDE),
         ("against the raw prefix", fit.gain_over_prefix, BLUE, BESIDE),
@@ -60,8 +59,7 @@ def adaptor_gains(fit: AdaptorFit) -> go.Figure:
             hover="<br>%{text}",
         )  # fmt: skip
     figure.add_hline(y=0, line={"color": GREY, "width": 2})
-    figure.update_yaxes(title=f"difference in {fit.measure}", tickformat="+.2f")
-    return by_width(figure, dims, height=340)
+    return by_width(figure, dims, height=340, title=f"difference in {fit.measure}", tickformat="+.2f")
 
 
 def adaptor_losses(fit: AdaptorFit) -> go.Figure:
@@ -80,5 +78,4 @@ def adaptor_losses(fit: AdaptorFit) -> go.Figure:
         if before != after:
             figure.add_vline(x=position + 0.5, line={"color": GREY, "dash": "dash"})
     figure.update_xaxes(title="epoch", dtick=1 if len(epochs) <= 15 else None)
-    figure.update_yaxes(title="loss", rangemode="tozero")
-    return finish(figure, height=320)
+    return finish(figure, 320, title="loss", rangemode="tozero")

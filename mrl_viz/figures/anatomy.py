@@ -43,8 +43,7 @@ def coordinate_strip(anatomy: VectorAnatomy, dim: int) -> go.Figure:
             font={"color": ORANGE},
         )  # fmt: skip
     figure.update_xaxes(title="coordinate, in the model's order", showgrid=False, range=[0.5, anatomy.full_dim + 0.5])
-    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
-    return finish(figure, height=280)
+    return finish(figure, 280, autorange="reversed", showgrid=False, automargin=True)
 
 
 def nested_dolls(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:
@@ -66,8 +65,7 @@ def nested_dolls(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Fig
             bgcolor=LABEL_PAPER, font={"color": LABEL_INK},
         )  # fmt: skip
     figure.update_xaxes(title="dims, to scale", range=[0, anatomy.full_dim * 1.02], showgrid=False, zeroline=False)
-    figure.update_yaxes(visible=False, range=[0, len(levels) + 0.1])
-    return finish(figure, height=DOLL_HEIGHT * len(levels) + 100)
+    return finish(figure, DOLL_HEIGHT * len(levels) + 100, visible=False, range=[0, len(levels) + 0.1])
 
 
 def prefix_norms(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:
@@ -78,8 +76,7 @@ def prefix_norms(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Fig
     add_line(figure, dims, anatomy.energy, "energy kept (norm squared)", GREEN, "dot", "diamond")
     even = np.asarray(dims) / anatomy.full_dim
     add_line(figure, dims, even, "energy if spread evenly", GREY, "dashdot", mode="lines", width=2)
-    figure.update_yaxes(title="norm, share of energy", range=[0, 1.05])
-    return by_width(figure, dims, focus_dim)
+    return by_width(figure, dims, focus_dim, title="norm, share of energy", range=[0, 1.05])
 
 
 def pair_curve(pair: PairByWidth, focus_dim: int | None = None) -> go.Figure:
@@ -91,8 +88,7 @@ def pair_curve(pair: PairByWidth, focus_dim: int | None = None) -> go.Figure:
         customdata=np.asarray(pair.norm_product), hover="%{x} dims: %{y:.3f}, the cosine shrunk to %{customdata:.0%}",
     )  # fmt: skip
     figure.add_hline(y=pair.cosine[-1], line={"color": GREY, "dash": "dot"})
-    figure.update_yaxes(title="similarity", zeroline=True)
-    return by_width(figure, pair.dims, focus_dim)
+    return by_width(figure, pair.dims, focus_dim, title="similarity", zeroline=True)
 
 
 def short_vectors(agreement: ShortVectorAgreement) -> go.Figure:
@@ -115,8 +111,7 @@ def short_vectors(agreement: ShortVectorAgreement) -> go.Figure:
                 hovertemplate="coordinate %{customdata}<br>API %{x:.5f}, local %{y:.5f}",
             )  # fmt: skip
     figure.update_xaxes(title="API short vector")
-    figure.update_yaxes(title="local short vector")
-    return finish(figure)
+    return finish(figure, title="local short vector")
 
 
 def _spread_levels(dims: Sequence[int], focus_dim: int | None) -> list[int]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.figures.quality import STYLES
-from mrl_viz.figures.style import DTYPE_SYMBOLS, GREY, add_chance, bytes_axis, finish, rising, shorten
+from mrl_viz.figures.style import DTYPE_SYMBOLS, GREY, KEPT, add_chance, add_rings, bytes_axis, finish, rising, shorten
 from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
@@ -35,14 +35,11 @@ def quality_per_byte(comparison: ModelComparison) -> go.Figure:
     figure = go.Figure()
     front = comparison.front()
     middle, low, high = columns([point.quality for point in front if point.quality])
-    figure.add_scatter(
-        x=[point.bytes_per_vector for point in front], y=middle, mode="markers", name="Pareto front", hoverinfo="skip",
-        marker={"symbol": "circle-open", "size": FRONT_SIZE, "color": "black", "line_width": 2},
+    add_rings(
+        figure, [point.bytes_per_vector for point in front], middle, "Pareto front", FRONT_SIZE, "black", width=2,
         error_y={"array": high - middle, "arrayminus": middle - low, "color": GREY, "thickness": 1.5, "width": 4},
     )  # fmt: skip
-    _add_models(figure, comparison, "quality")
-    figure.update_yaxes(title=shorten(comparison.metric))
-    return _per_byte(figure, comparison)
+    return _per_byte(figure, comparison, "quality", title=shorten(comparison.metric))
 
 
 def overlap_per_byte(comparison: ModelComparison) -> go.Figure:
@@ -50,11 +47,10 @@ def overlap_per_byte(comparison: ModelComparison) -> go.Figure:
 
     A higher line is a model that keeps more of itself, not a better model.
     """
-    figure = go.Figure()
-    _add_models(figure, comparison, "overlap")
+    title = f"own neighbors kept, overlap@{comparison.k}"
+    figure = _per_byte(go.Figure(), comparison, "overlap", title=title, **KEPT)
     add_chance(figure, sorted(point.bytes_per_vector for point in comparison.points), comparison.chance)
-    figure.update_yaxes(title=f"own neighbors kept, overlap@{comparison.k}", range=[0, 1.03], tickformat=".0%")
-    return _per_byte(figure, comparison)
+    return figure
 
 
 def n2o_heatmap(comparison: ModelComparison, dim: int | None = None) -> go.Figure:
@@ -84,12 +80,11 @@ def n2o_heatmap(comparison: ModelComparison, dim: int | None = None) -> go.Figur
         )
     )  # fmt: skip
     figure.update_xaxes(title="at full width" if dim is None else f"at {dim} dims", type="category")
-    figure.update_yaxes(type="category", autorange="reversed", automargin=True)
-    return finish(figure, height=140 + 80 * len(labels))
+    return finish(figure, 140 + 80 * len(labels), type="category", autorange="reversed", automargin=True)
 
 
-def _add_models(figure: go.Figure, comparison: ModelComparison, what: str) -> None:
-    """One line and its points for each model, and a legend of dtypes."""
+def _per_byte(figure: go.Figure, comparison: ModelComparison, what: str, **y: Any) -> go.Figure:
+    """The figure finished with one line and its points for each model, and a legend of dtypes."""
     title = comparison.metric if what == "quality" else f"overlap@{comparison.k}"
     for (colour, dash, _), model in zip(STYLES, comparison.models):
         points = [point for point in comparison.points if point.model == model.name]
@@ -111,6 +106,8 @@ def _add_models(figure: go.Figure, comparison: ModelComparison, what: str) -> No
             x=[None], y=[None], mode="markers", name=dtype, hoverinfo="skip",
             marker={"symbol": symbol, "size": POINT_SIZE, "color": GREY},
         )  # fmt: skip
+    bytes_axis(figure, [point.bytes_per_vector for point in comparison.points])
+    return finish(figure, 500, **y)
 
 
 def _hover(point: ComparedPoint, what: str, title: str) -> str:
@@ -120,8 +117,3 @@ def _hover(point: ComparedPoint, what: str, title: str) -> str:
         f"{shorten(point.model)}, {point.dim} x {point.dtype}: {point.bytes_per_vector:,} bytes"
         f"<br>{title} {estimate.value:.4f}<br>95 %: {estimate.low:.4f} to {estimate.high:.4f}{front}"
     )
-
-
-def _per_byte(figure: go.Figure, comparison: ModelComparison) -> go.Figure:
-    bytes_axis(figure, [point.bytes_per_vector for point in comparison.points])
-    return finish(figure, height=500)

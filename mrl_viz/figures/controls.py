@@ -12,6 +12,7 @@ from mrl_viz.figures.style import (
     BLUE,
     GREEN,
     GREY,
+    KEPT,
     MOST_MARKERS,
     ORANGE,
     PURPLE,
@@ -44,8 +45,7 @@ CLEAR_Z = 2
 
 def controls_curve(controls: ControlComparison, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
     """Overlap@k against width: prefix over the random band (mean ± sd over draws), suffix, held-out SVD, chance."""
-    figure = go.Figure()
-    curves = controls.curves
+    figure, curves = go.Figure(), controls.curves
     dims = next(iter(curves.values())).dims
     if random := curves.get("random"):
         mean, sd = columns(random.overlap)[0], np.asarray(random.sd)
@@ -71,14 +71,13 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
     add_chance(figure, dims, controls.chance)
     if prefix := curves.get("prefix"):
         add_trained(figure, prefix.dims, columns(prefix.overlap)[0], trained)
-    figure.update_yaxes(title=f"neighbors kept, overlap@{controls.k}", range=[0, 1.03], tickformat=".0%")
-    return by_width(figure, dims, focus_dim)
+    return by_width(figure, dims, focus_dim, title=f"neighbors kept, overlap@{controls.k}", **KEPT)
 
 
 def nestedness_bars(nestedness: Nestedness) -> go.Figure:
     """Standard deviations of the random draws between the prefix and their mean, at each width below the full one."""
-    shown = [(dim, z, gap) for dim, z, gap in zip(nestedness.dims, nestedness.z, nestedness.gap) if z is not None]
-    shown = [each for each in shown if each[0] < nestedness.dims[-1]]
+    below = zip(nestedness.dims[:-1], nestedness.z, nestedness.gap)
+    shown = [(dim, value, gap) for dim, value, gap in below if value is not None]
     dims, z = [dim for dim, _, _ in shown], [value for _, value, _ in shown]
     figure = go.Figure(
         go.Bar(
@@ -97,5 +96,4 @@ def nestedness_bars(nestedness: Nestedness) -> go.Figure:
     )  # fmt: skip
     figure.add_hrect(y0=-CLEAR_Z, y1=CLEAR_Z, fillcolor=GREY, opacity=0.2, line_width=0, layer="below")
     figure.update_xaxes(title="width, dims (plain bars decide the verdict)", type="category")
-    figure.update_yaxes(title="z of prefix among random draws")
-    return finish(figure, height=320)
+    return finish(figure, 320, title="z of prefix among random draws")

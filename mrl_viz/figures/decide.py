@@ -13,10 +13,12 @@ from mrl_viz.figures.style import (
     DTYPE_SYMBOLS,
     GREEN,
     GREY,
+    KEPT,
     ORANGE,
     add_band,
     add_estimates,
     add_line,
+    add_rings,
     bytes_axis,
     finish,
     log_axis,
@@ -65,15 +67,11 @@ def pareto(recommendation: Recommendation) -> go.Figure:
             text=[_hover(row) for row in rows], hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
     if (chosen := recommendation.chosen) is not None:
-        figure.add_scatter(
-            x=[chosen.bytes_per_vector], y=[chosen.quality], mode="markers", name="chosen", hoverinfo="skip",
-            marker={"symbol": "circle-open", "size": 24, "color": ORANGE, "line_width": 3},
-        )  # fmt: skip
+        add_rings(figure, [chosen.bytes_per_vector], [chosen.quality], "chosen", 24)
     figure.add_hline(y=recommendation.target, line={"color": ORANGE, "dash": "dash"})
     bytes_axis(figure, sizes)
     what = "" if recommendation.metric.startswith("overlap") else ", share of full width"
-    figure.update_yaxes(title=f"{shorten(recommendation.metric)}{what}", tickformat=".0%")
-    return finish(figure, height=520)
+    return finish(figure, 520, title=f"{shorten(recommendation.metric)}{what}", tickformat=".0%")
 
 
 def sensitivity_heatmap(sensitivity: Sensitivity) -> go.Figure:
@@ -90,8 +88,7 @@ def sensitivity_heatmap(sensitivity: Sensitivity) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(title="target", type="category")
-    figure.update_yaxes(title="list length k", type="category")
-    return finish(figure, height=max(240, 120 + 60 * len(sensitivity.ks)))
+    return finish(figure, max(240, 120 + 60 * len(sensitivity.ks)), title="list length k", type="category")
 
 
 def corpus_size_curve(effect: CorpusSizeEffect, target: float | None = None) -> go.Figure:
@@ -111,8 +108,7 @@ def corpus_size_curve(effect: CorpusSizeEffect, target: float | None = None) -> 
     if target is not None:
         figure.add_hline(y=target, line={"color": ORANGE, "dash": "dash"})
     log_axis(figure, "texts searched", ticks)
-    figure.update_yaxes(title=f"neighbors kept, overlap@{effect.k}", range=[0, 1.03], tickformat=".0%")
-    return finish(figure)
+    return finish(figure, title=f"neighbors kept, overlap@{effect.k}", **KEPT)
 
 
 def _milliseconds(least: float, most: float) -> dict[str, object]:

@@ -11,11 +11,13 @@ import plotly.graph_objects as go
 from mrl_viz.figures.style import (
     BLUE,
     GREY,
+    KEPT,
     MOST_MARKERS,
-    ORANGE,
     add_band,
     add_chance,
     add_estimates,
+    add_line,
+    add_rings,
     add_trained,
     by_width,
     finish,
@@ -39,8 +41,7 @@ def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, traine
     add_estimates(figure, overlap.dims, sides, f"overlap@{overlap.k}", BLUE, bars=False)
     add_chance(figure, overlap.dims, overlap.chance)
     add_trained(figure, overlap.dims, value, trained)
-    figure.update_yaxes(title=f"neighbors kept, overlap@{overlap.k}", range=[0, 1.03], tickformat=".0%")
-    return by_width(figure, overlap.dims, focus_dim)
+    return by_width(figure, overlap.dims, focus_dim, title=f"neighbors kept, overlap@{overlap.k}", **KEPT)
 
 
 def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:
@@ -56,8 +57,7 @@ def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(title="width, dims", type="category")
-    figure.update_yaxes(title="list length k", autorange="reversed", dtick=1 if overlap.k <= 20 else None)
-    return finish(figure)
+    return finish(figure, title="list length k", autorange="reversed", dtick=1 if overlap.k <= 20 else None)
 
 
 def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], chosen: int | None = None) -> go.Figure:
@@ -78,32 +78,21 @@ def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], cho
         )
     )  # fmt: skip
     if chosen is not None:
-        figure.add_scatter(
-            x=across[[chosen]], y=height[[chosen]], mode="markers", name="the chosen text", hoverinfo="skip",
-            marker={"symbol": "circle-open", "size": 15, "color": ORANGE, "line_width": 3},
-        )  # fmt: skip
-    figure.update_xaxes(
-        title=f"neighbors kept of {overlap.k} at {dim} dims",
-        range=[-0.5, overlap.k + 0.5],
-        dtick=1 if overlap.k <= 20 else None,
-    )
-    figure.update_yaxes(title=f"texts, {width} a row" if width > 1 else "texts", rangemode="tozero")
-    return finish(figure, height=320)
+        add_rings(figure, across[[chosen]], height[[chosen]], "the chosen text", 15)
+    axis = {"range": [-0.5, overlap.k + 0.5], "dtick": 1 if overlap.k <= 20 else None}
+    figure.update_xaxes(title=f"neighbors kept of {overlap.k} at {dim} dims", **axis)
+    return finish(figure, 320, title=f"texts, {width} a row" if width > 1 else "texts", rangemode="tozero")
 
 
 def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Figure:
     """Rank of one text's full-width neighbors at each width, on a log scale; the line marks rank k."""
-    figure = go.Figure()
+    figure, hover = go.Figure(), "rank %{y} at %{x} dims<br>%{text}<extra></extra>"
     for position, label in enumerate(labels):
-        short = shorten(label)
-        figure.add_scatter(
-            x=np.asarray(ranks.dims), y=ranks.ranks[:, position], name=f"{position + 1}. {short[:28]}",
-            mode="lines+markers" if len(ranks.dims) <= MOST_MARKERS else "lines", text=np.full(len(ranks.dims), short),
-            marker={"symbol": SYMBOLS[position % len(SYMBOLS)], "size": 8},
-            hovertemplate="rank %{y} at %{x} dims<br>%{text}<extra></extra>",
+        short, symbol = shorten(label), SYMBOLS[position % len(SYMBOLS)]
+        add_line(
+            figure, ranks.dims, ranks.ranks[:, position], f"{position + 1}. {short[:28]}", None, symbol=symbol, width=2,
+            size=8, text=np.full(len(ranks.dims), short), hovertemplate=hover,
         )  # fmt: skip
     figure.add_hline(y=k + 0.5, line={"color": GREY, "dash": "dash"})
-    figure.update_yaxes(
-        title="rank among all texts", type="log", autorange="reversed", dtick=1 if ranks.ranks.max() > 100 else None
-    )
-    return by_width(figure, ranks.dims)
+    dtick = 1 if ranks.ranks.max() > 100 else None
+    return by_width(figure, ranks.dims, title="rank among all texts", type="log", autorange="reversed", dtick=dtick)

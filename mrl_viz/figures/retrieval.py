@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREY, ORANGE, add_band, add_line, finish, log_axis
+from mrl_viz.figures.style import BLUE, GREY, KEPT, ORANGE, add_band, add_line, finish, log_axis
 from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
@@ -22,5 +22,4 @@ def shortlist_overlap(curve: ShortlistCurve, chosen_size: int | None = None) -> 
     if chosen_size is not None:
         figure.add_vline(x=chosen_size, line={"color": ORANGE, "dash": "dot", "width": 2})
     log_axis(figure, f"shortlist size at {curve.shortlist_dim} dims", curve.sizes)
-    figure.update_yaxes(title="full-width neighbors found", range=[0, 1.03], tickformat=".0%")
-    return finish(figure)
+    return finish(figure, title="full-width neighbors found", **KEPT)

@@ -13,7 +13,6 @@ from mrl_viz.figures.style import (
     BLUE,
     GREEN,
     GREY,
-    MOST_MARKERS,
     ORANGE,
     PURPLE,
     add_band,
@@ -30,9 +29,14 @@ if TYPE_CHECKING:
 HOVER_CHARACTERS = 80
 LEGEND_CHARACTERS = 24
 # The rest of the Okabe-Ito colours, after those with a meaning on these pages.
-PAIR_COLORS = (ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#000000")
-PAIR_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-PAIR_SYMBOLS = ("square", "diamond", "cross", "x", "triangle-up", "star")
+PAIR_STYLES = (
+    (ORANGE, "solid", "square"),
+    (GREEN, "dash", "diamond"),
+    (PURPLE, "dot", "cross"),
+    ("#E69F00", "dashdot", "x"),
+    ("#56B4E9", "longdash", "triangle-up"),
+    ("#000000", "longdashdot", "star"),
+)
 # Names of more groups than this overlap along a heat map.
 MOST_GROUP_NAMES = 12
 GROUP_CHARACTERS = 14
@@ -53,18 +57,14 @@ def similarity_curves(
     )  # fmt: skip
     for position, cosines in enumerate(band.pair_cosines):
         both = texts[position] if position < len(texts) else tuple(f"text {item}" for item in band.pairs[position])
-        style = position % len(PAIR_COLORS)
         whole = "<br>".join(shorten(text, HOVER_CHARACTERS) for text in both)
-        figure.add_scatter(
-            x=np.asarray(band.dims), y=cosines, customdata=band.pair_percentiles[position],
-            mode="lines+markers" if len(band.dims) <= MOST_MARKERS else "lines",
-            name=f"{position + 1}. {' | '.join(shorten(text, LEGEND_CHARACTERS) for text in both)}",
-            text=np.full(len(band.dims), whole), marker={"symbol": PAIR_SYMBOLS[style], "size": 9},
-            line={"color": PAIR_COLORS[style], "width": 2.5, "dash": PAIR_DASHES[style]},
+        short = " | ".join(shorten(text, LEGEND_CHARACTERS) for text in both)
+        add_line(
+            figure, band.dims, cosines, f"{position + 1}. {short}", *PAIR_STYLES[position % len(PAIR_STYLES)], width=2.5, customdata=band.pair_percentiles[position],
+            text=np.full(len(band.dims), whole),
             hovertemplate="%{x} dims: %{y:.3f}, above %{customdata:.1%} of pairs<br>%{text}<extra></extra>",
         )  # fmt: skip
-    figure.update_yaxes(title="cosine")
-    return by_width(figure, band.dims, focus_dim).update_layout(legend_traceorder="normal")
+    return by_width(figure, band.dims, focus_dim, title="cosine").update_layout(legend_traceorder="normal")
 
 
 def density_heatmap(density: SimilarityDensity) -> go.Figure:
@@ -91,8 +91,8 @@ def density_heatmap(density: SimilarityDensity) -> go.Figure:
             x=ends, y=values, mode="lines", name=name, line={"color": color, "dash": dash, "width": 3}, hoverinfo="skip"
         )
     figure.update_xaxes(title=f"cosine at {density.full_dim} dims", range=ends.tolist(), constrain="domain")
-    figure.update_yaxes(title=f"cosine at {density.dim} dims", range=ends.tolist(), scaleanchor="x", constrain="domain")
-    return finish(figure, height=520)
+    axis = {"range": ends.tolist(), "scaleanchor": "x", "constrain": "domain"}
+    return finish(figure, 520, title=f"cosine at {density.dim} dims", **axis)
 
 
 def similarity_heatmaps(matrices: SimilarityMatrices, texts: Sequence[str]) -> go.Figure:
@@ -140,9 +140,7 @@ def threshold_shift(meaning: ThresholdMeaning, focus_dim: int | None = None) -> 
         1, 2, horizontal_spacing=0.12,
         subplot_titles=(f"Pairs at or above {fixed:.2f}", "Threshold that keeps as many pairs"),
     )  # fmt: skip
-    add_line(
-        figure, dims, share, "pairs kept by the fixed threshold", BLUE, hover="%{x} dims: %{y:.3%}", **left
-    )  # fmt: skip
+    add_line(figure, dims, share, "pairs kept by the fixed threshold", BLUE, hover="%{x} dims: %{y:.3%}", **left)
     level = np.full(len(dims), share[-1])
     add_line(figure, dims, level, "as many as at full width", GREY, "dot", mode="lines", width=2, hover=None, **left)
     if meaning.matched_threshold[-1] is not None:

@@ -18,8 +18,7 @@ def space_agreement_curves(agreement: SpaceAgreement, focus_dim: int | None = No
     figure = go.Figure()
     add_line(figure, agreement.dims, agreement.cka, "linear CKA", BLUE)
     add_line(figure, agreement.dims, agreement.rsa, "RSA, Spearman of all similarities", GREEN, "dash", "square")
-    figure.update_yaxes(title="agreement with the full width")
-    return by_width(figure, agreement.dims, focus_dim)
+    return by_width(figure, agreement.dims, focus_dim, title="agreement with the full width")
 
 
 def geometry_curves(geometry: Geometry, focus_dim: int | None = None) -> go.Figure:

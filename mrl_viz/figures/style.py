@@ -15,6 +15,8 @@ BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", 
 BAND = "rgba(0, 114, 178, 0.20)"
 DTYPE_SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "binary": "triangle-up"}
 HEIGHT = 420
+# The vertical axis of shares that are kept.
+KEPT: dict[str, Any] = {"range": [0, 1.03], "tickformat": ".0%"}
 # What a room can read from the back of it.
 FONT_SIZE, TICK_SIZE = 15, 14
 # Above this many widths every marker would touch the next: lines only.
@@ -39,7 +41,7 @@ def shorten(text: str, most: int = LABEL_CHARACTERS) -> str:
 
 
 def add_line(
-    figure: go.Figure, x: Any, y: Any, name: str, colour: str, dash: str = "solid", symbol: Any = "circle", *,
+    figure: go.Figure, x: Any, y: Any, name: str, colour: str | None, dash: str = "solid", symbol: Any = "circle", *,
     hover: str | None = "%{x} dims: %{y:.3f}", width: float = 3, size: int = 9, marker: dict[str, Any] | None = None,
     **trace: Any,
 ) -> None:  # fmt: skip
@@ -88,13 +90,20 @@ def add_chance(figure: go.Figure, x: Any, chance: float) -> None:
     )
 
 
+def add_rings(
+    figure: go.Figure, x: Any, y: Any, name: str, size: int, colour: str = ORANGE, symbol: str = "circle-open",
+    width: int = 3, **trace: Any,
+) -> None:  # fmt: skip
+    """Open markers around points that another trace draws."""
+    marker = {"symbol": symbol, "size": size, "color": colour, "line_width": width}
+    figure.add_scatter(x=x, y=y, mode="markers", name=name, hoverinfo="skip", marker=marker, **trace)
+
+
 def add_trained(figure: go.Figure, dims: Sequence[int], values: Any, trained: Sequence[int]) -> None:
     """Rings around the widths that the model was trained at."""
     if shown := [dim for dim in trained if dim in dims]:
-        figure.add_scatter(
-            x=shown, y=[values[dims.index(dim)] for dim in shown], mode="markers", name="trained width",
-            hoverinfo="skip", marker={"symbol": "diamond-open", "size": 17, "color": GREEN, "line_width": 3},
-        )  # fmt: skip
+        there = [values[dims.index(dim)] for dim in shown]
+        add_rings(figure, shown, there, "trained width", 17, GREEN, "diamond-open")
 
 
 def log_axis(figure: go.Figure, title: str, ticks: Sequence[int]) -> None:
@@ -111,7 +120,9 @@ def bytes_axis(figure: go.Figure, sizes: Sequence[int]) -> None:
     log_axis(figure, "bytes per vector", [2**power for power in range(first, last + 1, step)])
 
 
-def by_width(figure: go.Figure, dims: Sequence[int], focus_dim: int | None = None, height: int = HEIGHT) -> go.Figure:
+def by_width(
+    figure: go.Figure, dims: Sequence[int], focus_dim: int | None = None, height: int = HEIGHT, **y: Any
+) -> go.Figure:
     """The figure finished with a logarithmic axis of widths, labelled where labels have room, and the focus width."""
     if focus_dim is not None:
         figure.add_vline(x=focus_dim, line={"color": ORANGE, "dash": "dot", "width": 2})
@@ -125,7 +136,7 @@ def by_width(figure: go.Figure, dims: Sequence[int], focus_dim: int | None = Non
         figure, "width, dims",
         [dim for n, dim in enumerate(ticks) if n == len(ticks) - 1 or ticks[n + 1] / dim > 1.19],
     )  # fmt: skip
-    return finish(figure, height)
+    return finish(figure, height, **y)
 
 
 def rising(sizes: Sequence[float], values: Sequence[float]) -> list[int]:
@@ -137,8 +148,9 @@ def rising(sizes: Sequence[float], values: Sequence[float]) -> list[int]:
     return steps
 
 
-def finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
-    """The same margins, sizes and legend on every figure; returns it."""
+def finish(figure: go.Figure, height: int = HEIGHT, **y: Any) -> go.Figure:
+    """The figure with a vertical axis as `y` says, and the margins, sizes and legend of all figures."""
+    figure.update_yaxes(**y)
     figure.update_layout(
         height=height, margin={"l": 60, "r": 20, "t": 40, "b": 50}, font_size=FONT_SIZE, hovermode="closest",
         legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font_size": TICK_SIZE},

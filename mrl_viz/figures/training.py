@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -53,8 +53,7 @@ def training_losses(epochs: Sequence[EpochLosses]) -> go.Figure:
         )  # fmt: skip
     last = epochs[-1].n_epochs
     figure.update_xaxes(title="epoch", range=[0.5, last + 0.5], tickformat="d", nticks=min(last, 10) + 1)
-    figure.update_yaxes(title="mean loss, nats", rangemode="tozero")
-    return finish(figure)
+    return finish(figure, title="mean loss, nats", rangemode="tozero")
 
 
 def twin_curves(comparison: TwinComparison) -> go.Figure:
@@ -67,9 +66,8 @@ def twin_curves(comparison: TwinComparison) -> go.Figure:
     for name, curve in reversed(list(comparison.curves.items())):
         is_hollow = differs if name == "matryoshka" else [False] * len(differs)
         _with_intervals(figure, comparison, curve, *TWIN_STYLES[name], is_hollow)
-    figure.update_yaxes(title=comparison.measure, rangemode="tozero")
     figure.update_layout(legend_traceorder="reversed")
-    return _finished(figure, comparison)
+    return _finished(figure, comparison, title=comparison.measure, rangemode="tozero")
 
 
 def twin_gain(comparison: TwinComparison) -> go.Figure:
@@ -78,9 +76,8 @@ def twin_gain(comparison: TwinComparison) -> go.Figure:
     differs = [verdict != "equal" for verdict in comparison.verdicts()]
     _with_intervals(figure, comparison, comparison.gain, "Matryoshka − plain", BLUE, "solid", "circle", differs)
     figure.add_hline(y=0, line={"color": GREY, "dash": "dash"})
-    figure.update_yaxes(title=f"gain in {comparison.measure}", tickformat="+.2f")
     figure.update_layout(showlegend=False)
-    return _finished(figure, comparison)
+    return _finished(figure, comparison, title=f"gain in {comparison.measure}", tickformat="+.2f")
 
 
 def _with_intervals(
@@ -94,7 +91,7 @@ def _with_intervals(
     )  # fmt: skip
 
 
-def _finished(figure: go.Figure, comparison: TwinComparison) -> go.Figure:
+def _finished(figure: go.Figure, comparison: TwinComparison, **y: Any) -> go.Figure:
     """With a line at the small width, as far along as 8.3 % of the size."""
     figure.add_vline(x=comparison.small_dim, line={"color": GREY, "dash": "dot", "width": 2})
     figure.add_annotation(
@@ -102,4 +99,4 @@ def _finished(figure: go.Figure, comparison: TwinComparison) -> go.Figure:
         x=np.log10(comparison.small_dim), y=1, yref="paper", yanchor="bottom", showarrow=False,
         text=f"{comparison.small_dim / comparison.dims[-1]:.1%} of the size",
     )  # fmt: skip
-    return by_width(figure, comparison.dims)
+    return by_width(figure, comparison.dims, **y)

@@ -12,7 +12,7 @@ from mrl_viz import figures
 from mrl_viz.heads.adaptive import AdaptiveClassification, classify_adaptively, coarse_against_fine
 from mrl_viz.heads.training import HeadTraining
 from mrl_viz.ui.background import Report, Stopped, asked_for
-from mrl_viz.ui.charts import plain
+from mrl_viz.ui.charts import metrics, stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.selection import shortened
 from mrl_viz.ui.workspace import Workspace
@@ -32,25 +32,22 @@ class Heads:
     learns_projection: bool
 
 
-def choose_heads(workspace: Workspace) -> Heads | None:
-    """The label columns and what the heads read; None, with a sentence, where nothing can be classified."""
+def choose_heads(workspace: Workspace) -> Heads:
+    """The label columns and what the heads read; a sentence ends the page where nothing can be classified."""
     labels = workspace.corpus.labels
     usable = sorted(
         (name for name, values in labels.items() if 2 <= len(set(values) - {None, ""}) < len(values)),
         key=lambda name: len(set(labels[name])),
     )
     if not usable:
-        what = (
-            "Its label columns have one class, or no text twice in a class."
-            if labels
-            else "Your data have no label column."
+        nothing, useless = (
+            "Your data have no label column.",
+            "Its label columns have one class, or no text twice in a class.",
         )
-        st.info(
-            f"{what} Adaptive classification needs texts with labels, such as a topic, with several texts in each "
-            "class.",
-            icon=":material/info:",
-        )  # fmt: skip
-        return None
+        stop_with(
+            f"{useless if labels else nothing} Adaptive classification needs texts with labels, such as a topic, with "
+            "several texts in each class."
+        )
     left, right = st.columns(2)
     columns = left.multiselect(
         "Label columns", usable, default=list(dict.fromkeys((usable[0], usable[-1]))), key="adaptive_labels",
@@ -62,8 +59,7 @@ def choose_heads(workspace: Workspace) -> Heads | None:
         "nothing and equal separate ones. Behind a learnt projection all widths are trained together, as in the paper.",
     )  # fmt: skip
     if not columns:
-        st.info("Choose a label column.", icon=":material/info:")
-        return None
+        stop_with("Choose a label column.")
     return Heads(tuple(columns), space == LEARNT)
 
 
@@ -111,30 +107,19 @@ def choose_label(results: tuple[AdaptiveClassification, ...]) -> AdaptiveClassif
 def cost_metrics(result: AdaptiveClassification) -> None:
     """What the cascade reads, what it costs when every head up to the exit is run, and what an oracle would read."""
     cascade = result.cascade
-    cells = st.columns(4)
-    for cell, name, value, note in (
+    (width, width_sd), (accuracy, accuracy_sd) = cascade.expected_dim, cascade.accuracy
+    oracle = f"knows the smallest right one; {cascade.oracle_accuracy[0]:.1%} right"
+    metrics(
+        ("Expected width", f"{width:.1f}", f"± {width_sd:.1f} over {cascade.n_splits} splits"),
+        ("Accuracy", f"{accuracy:.1%}", f"± {accuracy_sd:.1%}"),
         (
-            cells[0],
-            "Expected width",
-            f"{cascade.expected_dim[0]:.1f}",
-            f"± {cascade.expected_dim[1]:.1f} over {cascade.n_splits} splits",
-        ),
-        (cells[1], "Accuracy", f"{cascade.accuracy[0]:.1%}", f"± {cascade.accuracy[1]:.1%}"),
-        (
-            cells[2],
             "Coordinates read, all heads",
             f"{cascade.cumulative_dim[0]:.1f}",
             "each head up to the exit reads its own prefix",
         ),
-        (
-            cells[3],
-            "Oracle's width",
-            f"{cascade.oracle_dim[0]:.1f}",
-            f"knows the smallest right one; {cascade.oracle_accuracy[0]:.1%} right",
-        ),
-    ):
-        cell.metric(name, value, border=True)
-        cell.caption(note)
+        ("Oracle's width", f"{cascade.oracle_dim[0]:.1f}", oracle),
+        framed=True,
+    )
 
 
 def example_rows(workspace: Workspace, result: AdaptiveClassification) -> list[dict[str, Any]]:
@@ -149,9 +134,3 @@ def example_rows(workspace: Workspace, result: AdaptiveClassification) -> list[d
 def exit_rows(results: Sequence[AdaptiveClassification]) -> list[dict[str, Any]]:
     """One record per label column and width: the share that exits there, and the accuracy of that width alone."""
     return [{"labels": result.label} | row for result in results for row in result.cascade.rows()]
-
-
-def plain_takeaways(results: tuple[AdaptiveClassification, ...]) -> None:
-    """The test of the headline for every label column."""
-    for result in results:
-        st.markdown(f"**{plain(result.takeaway())}**")

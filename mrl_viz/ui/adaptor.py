@@ -20,9 +20,9 @@ from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.files import zipped
 from mrl_viz.truncation import truncate_and_normalize
 from mrl_viz.ui.background import Report, Stopped, asked_for
-from mrl_viz.ui.charts import plain
+from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.models import ENCODING, encoder_of, remember_model
+from mrl_viz.ui.models import ENCODING, encoder_of, remember_model, use_model
 from mrl_viz.ui.results import with_queries
 from mrl_viz.ui.workspace import Workspace
 
@@ -46,20 +46,17 @@ class Choice:
     judged: bool
 
 
-def choose_adaptor(workspace: Workspace) -> Choice | None:
-    """The method and what it learns from; None, with a sentence, where nothing can be fitted."""
+def choose_adaptor(workspace: Workspace) -> Choice:
+    """The method and what it learns from; a sentence ends the page where nothing can be fitted."""
     n_items = workspace.corpus.n_items
     dims = tuple(dim for dim in workspace.dims if dim < workspace.embedded.full_dim)
     if n_items < FEWEST_ROWS:
-        st.info(
+        stop_with(
             f"There are {n_items:,} texts here. An adaptor needs at least {FEWEST_ROWS}: most of them to learn from, "
-            "the "
-            "others to measure it on. Add texts on the Start page.", icon=":material/info:",
-        )  # fmt: skip
-        return None
+            "the others to measure it on. Add texts on the Start page."
+        )
     if not dims:
-        st.info("Choose at least one width below the full one in the sidebar.", icon=":material/info:")
-        return None
+        stop_with("Choose at least one width below the full one in the sidebar.")
     has_judgements = bool(workspace.corpus.qrels)
     methods = [name for name in METHOD_NAMES if name != "search" or has_judgements]
     left, right = st.columns([3, 1], vertical_alignment="bottom")
@@ -104,8 +101,7 @@ def _fit(embedded: Embedded, judged: Embedded | None, choice: Choice, report: Re
 
 def _model_key(workspace: Workspace) -> str:
     """What an adaptor belongs to: a model, or, where vectors came ready, those very vectors."""
-    ready = workspace.corpus.embeddings is not None
-    return workspace.corpus.fingerprint if ready else workspace.embedded.identity
+    return workspace.corpus.fingerprint if workspace.is_ready else workspace.embedded.identity
 
 
 def session_adaptor(workspace: Workspace) -> AdaptorFit | None:
@@ -128,23 +124,16 @@ def fit_facts(fit: AdaptorFit) -> None:
         split += (
             f"; of what it learnt beyond SVD {fit.learnt_share:.0%} was kept, as much as helped the texts to stop by"
         )
-    st.caption(plain(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}."))
-    not_better = [
-        str(dim) for dim, what in zip(fit.dims, fit.verdicts()) if what != "better" and dim < fit.adaptor.full_dim
-    ]
-    losses = [
-        str(dim) for dim, gain in zip(fit.dims, fit.gain_over_prefix) if gain.high < 0 and dim < fit.adaptor.full_dim
-    ]
+    small_print(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}.")
+    dims = fit.dims[:-1]  # the last is the full one, where nothing is to gain
+    not_better = [str(dim) for dim, what in zip(dims, fit.verdicts()) if what != "better"]
+    losses = [str(dim) for dim, gain in zip(dims, fit.gain_over_prefix) if gain.high < 0]
     if not_better and fit.adaptor.method != "svd":
-        st.warning(
-            f"At {', '.join(not_better)} dims it is no better than SVD, which needs no training: there, SVD does as "
-            "well.",
-            icon=":material/balance:",
-        )  # fmt: skip
+        what = "it is no better than SVD, which needs no training: there, SVD does as well."
+        st.warning(f"At {', '.join(not_better)} dims {what}", icon=":material/balance:")
     if losses:
-        st.warning(
-            f"At {', '.join(losses)} dims the raw prefix is better: do not use it there.", icon=":material/balance:"
-        )
+        what = "the raw prefix is better: do not use it there."
+        st.warning(f"At {', '.join(losses)} dims {what}", icon=":material/balance:")
 
 
 def verdict_rows(fit: AdaptorFit) -> list[dict[str, Any]]:
@@ -171,16 +160,15 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
     """Download the adaptor; for a sentence-transformers model also a model folder with the adaptor inside."""
     name = _file_name(workspace, fit)
     left, right = st.columns(2)
-    left.download_button(
-        "Download the adaptor (zip)", lambda: fit.adaptor.archive(card=fit.card()),
-        file_name=f"{name}.zip", mime="application/zip", key="adaptor_zip", width="stretch",
-        on_click="ignore",
+    download(
+        "Download the adaptor (zip)", lambda: fit.adaptor.archive(card=fit.card()), f"{name}.zip", "adaptor_zip", left,
+        "stretch",
     )  # fmt: skip
     left.caption(
         "Weights as safetensors, settings as JSON, and a card of what was measured. Applying it needs numpy and "
         "safetensors only."
     )
-    if workspace.corpus.embeddings is not None:
+    if workspace.is_ready:
         right.caption("Ready vectors have no model here to put the adaptor into.")
         return
     folder = EmbeddingStore().folder / "adapted" / name
@@ -192,11 +180,9 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
             "Puts the adaptor into a copy of the model, which sentence-transformers loads without this package."
         )
         return
-    right.download_button(
-        "Download the model (zip)", lambda: zipped(folder), file_name=f"{name}-model.zip", mime="application/zip",
-        key="adaptor_model_zip", width="stretch", on_click="ignore",
-    )  # fmt: skip
-    right.button("Use it on every page", key="use_adapted", on_click=_use_model, args=(str(folder),), width="stretch")
+    zip_name, key = f"{name}-model.zip", "adaptor_model_zip"
+    download("Download the model (zip)", lambda: zipped(folder), zip_name, key, right, "stretch")
+    right.button("Use it on every page", key="use_adapted", on_click=use_model, args=(str(folder),), width="stretch")
     right.caption(plain(f"Saved on the machine that runs this app, in {folder}. Choose it under Model in the sidebar."))
 
 
@@ -215,10 +201,6 @@ def _save_model(workspace: Workspace, fit: AdaptorFit, folder: Path) -> None:
         )  # fmt: skip
 
 
-def _use_model(folder: str) -> None:
-    st.session_state["next_model"] = folder
-
-
 def _file_name(workspace: Workspace, fit: AdaptorFit) -> str:
     """Model, method and the map's fingerprint."""
     model = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(workspace.embedded.model).name)[:40].strip("-") or "vectors"
@@ -231,7 +213,7 @@ def adaptor_code(workspace: Workspace, choice: Choice) -> Script:
     given: dict[str, object] = {"method": choice.method}
     if choice.judged:
         given |= {"queries": Code("vectors.queries"), "qrels": Code("vectors.corpus.judgements_by_row()")}
-    model = None if workspace.corpus.embeddings is not None else Code("vectors.model")
+    model = None if workspace.is_ready else Code("vectors.model")
     settings = script.call(suggested_settings, Code("len(vectors.matrix)"), choice.method)
     script.let("fit", fit_adaptor, script.matrix, choice.dims, **given, settings=settings, model=model)
     again = Code("fit")

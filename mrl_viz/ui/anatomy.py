@@ -11,14 +11,7 @@ from mrl_viz.analysis import Analysis
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders.api import is_paid
-from mrl_viz.measures.anatomy import (
-    PairByWidth,
-    ShortVectorAgreement,
-    VectorAnatomy,
-    api_short_vs_local_short,
-    pair_by_width,
-    vector_anatomy,
-)
+from mrl_viz.measures.anatomy import ShortVectorAgreement, api_short_vs_local_short, pair_by_width, vector_anatomy
 from mrl_viz.truncation import FloatMatrix, truncate_and_normalize
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import encode_one
@@ -37,7 +30,7 @@ class Subject:
 
 def subject_of(workspace: Workspace) -> Subject:
     """The text to take apart: typed, selected, or the first."""
-    if workspace.corpus.embeddings is not None:
+    if workspace.is_ready:
         st.caption("Ready vectors come without a model, so no sentence can be typed here.")
     elif text := (
         st.text_input(
@@ -50,11 +43,6 @@ def subject_of(workspace: Workspace) -> Subject:
     return Subject(workspace.corpus.texts[item], workspace.embedded.matrix[item], item)
 
 
-def anatomy_of(workspace: Workspace, subject: Subject) -> VectorAnatomy:
-    """Its vector at every width."""
-    return vector_anatomy(subject.vector, dims=workspace.dims)
-
-
 def other_item(workspace: Workspace, result: Analysis | None) -> int:
     """A second text, by default the first one's nearest neighbor."""
     item = current_item(workspace)
@@ -65,15 +53,10 @@ def other_item(workspace: Workspace, result: Analysis | None) -> int:
     return default if other is None or other >= workspace.corpus.n_items else other
 
 
-def pair_of(workspace: Workspace, subject: Subject, other: int) -> PairByWidth:
-    """Both vectors' similarity at every width."""
-    return pair_by_width(subject.vector, workspace.embedded.matrix[other])
-
-
 def api_short(workspace: Workspace, subject: Subject) -> ShortVectorAgreement | None:
     """The API's own short vector against the full one cut here, on request; None for models on this machine."""
     model, dim = workspace.model, workspace.focus_dim
-    if not is_paid(model) or workspace.corpus.embeddings is not None:
+    if not is_paid(model) or workspace.is_ready:
         return None
     if not st.button(f"Ask the API for {dim} dims of this text", key="ask_short"):
         return None

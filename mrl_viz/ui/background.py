@@ -14,6 +14,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mrl_viz.adaptor.adaptor import one_thread
 from mrl_viz.errors import MrlVizError
+from mrl_viz.ui.charts import hint
 
 TASKS_KEY = "background_tasks"
 POLL_S = 1.0
@@ -105,7 +106,7 @@ def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result],
         begin(key, work)
         found = task(key)
     if found is None:
-        st.info(about, icon=":material/info:")
+        hint(about)
         return None
     if found.is_running:
         _watch(key)

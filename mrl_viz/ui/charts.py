@@ -1,13 +1,15 @@
-"""Showing results: charts with alt text and data, tables, errors, code."""
+"""Showing results: charts with alt text and data, tables, sentences, code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from mimetypes import guess_type
+from typing import Any, Literal, NoReturn
 
 import streamlit as st
 from plotly.graph_objects import Figure
+from streamlit.delta_generator import DeltaGenerator
 
 from mrl_viz.errors import MrlVizError
 
@@ -25,8 +27,35 @@ def errors_shown() -> Iterator[None]:
         yield
     except MrlVizError as error:
         # Streamlit reads markdown in messages; the text of an error may quote a user's file.
-        st.error(plain(str(error)), icon=":material/error:")
+        failure(str(error))
         st.stop()
+
+
+def failure(text: str) -> None:
+    """What went wrong."""
+    st.error(plain(text), icon=":material/error:")
+
+
+def hint(text: str) -> None:
+    """What to do, or to wait for, where there is nothing to show yet; in markdown."""
+    st.info(text, icon=":material/info:")
+
+
+def stop_with(text: str) -> NoReturn:
+    """Nothing more of this page, and why."""
+    hint(text)
+    st.stop()
+
+
+def headline(text: str) -> None:
+    """The answer of a page or a part of it."""
+    st.markdown(f"**{plain(text)}**")
+
+
+def small_print(*texts: str) -> None:
+    """Sentences under what they explain."""
+    for text in texts:
+        st.caption(plain(text))
 
 
 def plain(text: str) -> str:
@@ -41,20 +70,21 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{character}" if character in MARKDOWN else character for character in text)
 
 
-def chart(
-    figure: Figure,
-    *,
-    key: str,
-    takeaway: str,
-    rows: Sequence[dict[str, Any]],
-    on_select: Callable[[], None] | None = None,
-) -> None:
-    """A figure with its takeaway as caption and alt text, and its data as a table with a CSV download."""
+def draw(
+    key: str, figure: Callable[..., Figure], result: Any, *options: Any, takeaway: str = "",
+    rows: Sequence[dict[str, Any]] | None = None, on_select: Callable[[], None] | None = None, **named: Any,
+) -> None:  # fmt: skip
+    """A result as a figure, with its takeaway as caption and alt text, and its records as a table to download.
+
+    `options`, `named` : what the figure is given beside the result. `takeaway`, `rows` : other ones than the result's.
+    """
+    said = takeaway or result.takeaway()
     choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": ("points", "lasso")} if on_select else {}
-    st.plotly_chart(figure, width="stretch", key=key, config=PLOTLY_CONFIG, alt=takeaway, **choosing)
-    st.caption(plain(takeaway))
+    drawn = figure(result, *options, **named)
+    st.plotly_chart(drawn, width="stretch", key=key, config=PLOTLY_CONFIG, alt=said, **choosing)
+    small_print(said)
     with st.expander("Show data"):
-        table(rows, key=key)
+        table(result.rows() if rows is None else rows, key=key)
 
 
 def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[], None] | None = None) -> None:
@@ -64,11 +94,25 @@ def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[], N
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
     choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
     st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", **choosing)
-    # Made when asked for: a file made ahead is gone after the next rerun, which on a live page comes every second.
-    st.download_button(
-        "Download CSV", lambda: frame.to_csv(index=False), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv",
-        on_click="ignore",
-    )  # fmt: skip
+    download("Download CSV", lambda: frame.to_csv(index=False), f"{key}.csv", f"{key}_csv")
+
+
+def download(
+    label: str, content: Callable[[], str | bytes], file: str, key: str, area: DeltaGenerator | None = None,
+    width: Literal["content", "stretch"] = "content",
+) -> None:  # fmt: skip
+    """A button for a file that is made when asked for: one made ahead is gone after the next rerun."""
+    (area or st).download_button(
+        label, content, file, mime=guess_type(file)[0], key=key, on_click="ignore", width=width
+    )
+
+
+def metrics(*cells: tuple[str, ...], framed: bool = False) -> None:
+    """Big numbers side by side: each a name, a value and, as its help or under it in a frame, a note."""
+    for column, (name, value, *notes) in zip(st.columns(len(cells)), cells):
+        column.metric(name, value, border=framed, help=None if framed or not notes else notes[0])
+        if framed:
+            column.caption(notes[0])
 
 
 def _inert(value: Any) -> Any:

@@ -23,7 +23,7 @@ from mrl_viz.decide.candidates import DTYPES
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
-from mrl_viz.ui.charts import plain
+from mrl_viz.ui.charts import download, hint, metrics, plain, small_print, stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import kept, shown, with_queries
 from mrl_viz.ui.workspace import Workspace
@@ -35,11 +35,10 @@ NO_LIMIT = "no limit"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 MEMORY_GB = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
 LATENCY_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, NO_LIMIT)
-STATUS = {"met": st.success, "not_enough_texts": st.warning, "nothing_fits": st.warning}
-ICONS = {
-    "met": ":material/check_circle:",
-    "not_enough_texts": ":material/hourglass_empty:",
-    "nothing_fits": ":material/block:",
+STATUS = {
+    "met": (st.success, ":material/check_circle:"),
+    "not_enough_texts": (st.warning, ":material/hourglass_empty:"),
+    "nothing_fits": (st.warning, ":material/block:"),
 }
 # The effect of the corpus size of more texts than this takes long enough to ask first.
 MOST_UNASKED = 5000
@@ -56,8 +55,8 @@ def metrics_of(workspace: Workspace) -> list[str]:
     return [*names, "spearman"] if corpus.pairs else names
 
 
-def measured_plans(workspace: Workspace) -> Candidates | None:
-    """Every plan measured by the chosen metric, kept for the session; None before its button is pressed."""
+def measured_plans(workspace: Workspace) -> Candidates:
+    """Every plan measured by the chosen metric, kept for the session; the page ends before its button is pressed."""
     metric = st.selectbox(
         "Metric", metrics_of(workspace), key="choose_metric",
         help="overlap: results shared with the full width, no labels needed. The others: share of the full width's "
@@ -68,11 +67,10 @@ def measured_plans(workspace: Workspace) -> Candidates | None:
     if key not in st.session_state.get(MEASURED_KEY, {}):
         with area.container():
             if not st.button(f"Measure every plan by {metric}", key="run_choose", type="primary"):
-                st.info(
+                stop_with(
                     "Every width, precision, index and rerank is searched with and timed once, some seconds for a "
-                    "thousand texts. Moving a slider afterwards only chooses again.", icon=":material/info:",
-                )  # fmt: skip
-                return None
+                    "thousand texts. Moving a slider afterwards only chooses again."
+                )
     return kept(MEASURED_KEY, MOST_MEASURED, key, lambda: _measure(workspace, metric, area))
 
 
@@ -115,54 +113,42 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def chosen_plan(measured: Candidates, options: dict[str, Any]) -> Recommendation:
-    """The smallest plan that is good enough."""
-    return choose(measured, **options)
-
-
 def decision_shown(decision: Recommendation) -> None:
     """The verdict, the plan's figures, and how many more queries would settle a smaller one."""
-    STATUS[decision.status](plain(decision.takeaway()), icon=ICONS[decision.status])
+    show, icon = STATUS[decision.status]
+    show(plain(decision.takeaway()), icon=icon)
     row = decision.chosen or decision.nearest
     if row is not None:
         st.markdown(f"**{'Plan' if decision.chosen else 'Nearest plan'}: {plain(row.plan.label)}**")
         share = "Kept" if decision.metric.startswith("overlap") else "Share kept"
-        figures = (
-            (share, f"{row.quality:.1%}"), ("At least (95 %)", f"{row.low:.1%}"),
-            ("Bytes per vector", f"{row.bytes_per_vector:,}"), ("Memory", gigabytes(row.total_gb)),
+        metrics(
+            (share, f"{row.quality:.1%}"),
+            ("At least (95 %)", f"{row.low:.1%}"),
+            ("Bytes per vector", f"{row.bytes_per_vector:,}"),
+            ("Memory", gigabytes(row.total_gb)),
             ("p95 expected", f"{row.expected_ms:,.1f} ms"),
-        )  # fmt: skip
-        for column, (label, value) in zip(st.columns(len(figures)), figures):
-            column.metric(label, value)
-    for note in decision.notes:
-        st.caption(plain(note))
+        )
+    small_print(*decision.notes)
 
 
 def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
     """The chosen plan, the next larger ones, and smaller ones that more queries could settle."""
-    rows = [("chosen", row) for row in (decision.chosen,) if row] + [("runner-up", row) for row in decision.runners_up]
+    rows = [("chosen", decision.chosen), *(("runner-up", row) for row in decision.runners_up)]
     rows += [(f"{more:,} more queries would settle it", row) for row, more in decision.undecided]
     if not decision.chosen:
-        rows += [("nearest", row) for row in (decision.nearest,) if row]
-        rows += [("best within the budgets", row) for row in (decision.best_within,) if row]
+        rows += [("nearest", decision.nearest), ("best within the budgets", decision.best_within)]
     return [
         {"": name, "plan": row.plan.label, "kept": round(row.quality, 4), "at least": round(row.low, 4),
          "bytes per vector": row.bytes_per_vector, "GB": float(f"{row.total_gb:.3g}"),
          "p50 ms here": round(row.latency.p50_ms, 3), "p95 ms expected": round(row.expected_ms, 3)}
-        for name, row in rows
+        for name, row in rows if row
     ]  # fmt: skip
 
 
 def storage_of(decision: Recommendation) -> DeploymentStorage | None:
     """The chosen plan's bytes and price, by the user's own price; None without a plan."""
-    price = st.number_input(
-        "Your price of a gigabyte for a month, any currency",
-        0.0,
-        value=0.0,
-        step=0.1,
-        key="choose_price",
-        format="%.2f",
-    )
+    words = "Your price of a gigabyte for a month, any currency"
+    price = st.number_input(words, 0.0, value=0.0, step=0.1, key="choose_price", format="%.2f")
     return decision.storage(price_per_gb=price or None) if decision.plan else None
 
 
@@ -188,8 +174,8 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
     if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_corpus_size"):
         return None
     k = min(workspace.k, n_items - 1)
-    key = (workspace.embedded.fingerprint, decision.metric, decision.plan, k, decision.n_vectors)
     plan = decision.plan
+    key = (workspace.embedded.fingerprint, decision.metric, plan, k, decision.n_vectors)
 
     def measure() -> CorpusSizeEffect:
         with st.spinner("Searching parts of the texts…"):
@@ -199,7 +185,7 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
     try:
         return kept(GROWN_KEY, MOST_GROWN, key, measure)
     except EmptyInputError as error:
-        st.info(plain(str(error)), icon=":material/info:")
+        hint(plain(str(error)))
         return None
 
 
@@ -212,25 +198,17 @@ def record_buttons(decision: Recommendation, grown: CorpusSizeEffect | None, sto
     def made() -> DecisionRecord:
         return decision_record(decision, corpus_size=grown, price_per_gb=price, note=note or "")
 
-    for column, name, suffix, mime, content in (
-        (left, "JSON", "json", "application/json", lambda: made().to_json()),
-        (right, "Markdown", "md", "text/markdown", lambda: made().markdown),
-    ):
-        column.download_button(
-            f"Download the record ({name})", content, file_name=f"decision.{suffix}", mime=mime,
-            key=f"record_{name.lower()}", on_click="ignore",
-        )  # fmt: skip
+    download("Download the record (JSON)", lambda: made().to_json(), "decision.json", "record_json", left)
+    download("Download the record (Markdown)", lambda: made().markdown, "decision.md", "record_markdown", right)
 
 
 def snippet_shown(decision: Recommendation) -> None:
     """The plan as a program for one vector store, and whether the tests run it."""
     if decision.plan is None:
-        st.info("No plan, nothing to deploy: relax a budget or the target.", icon=":material/info:")
+        hint("No plan, nothing to deploy: relax a budget or the target.")
         return
-    snippets = {
-        each.title: each
-        for each in deployment_snippets(decision.plan, model=decision.model, full_dim=decision.full_dim)
-    }
+    made = deployment_snippets(decision.plan, model=decision.model, full_dim=decision.full_dim)
+    snippets = {each.title: each for each in made}
     chosen = snippets[str(st.selectbox("Vector store", list(snippets), key="choose_store"))]
     if chosen.executed:
         st.success(
@@ -241,8 +219,7 @@ def snippet_shown(decision: Recommendation) -> None:
             "Not executed by our tests: it follows the store's documentation. Try it before you rely on it.",
             icon=":material/warning:",
         )
-    for note in chosen.notes:
-        st.caption(plain(note))
+    small_print(*chosen.notes)
     st.code(chosen.code, language=chosen.language)
 
 

@@ -18,10 +18,10 @@ from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.export import comparison_report
-from mrl_viz.ui.charts import errors_shown, plain
+from mrl_viz.ui.charts import download, small_print, stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
-from mrl_viz.ui.results import with_queries
+from mrl_viz.ui.results import measured, with_queries
 from mrl_viz.ui.selection import current_item, shortened
 from mrl_viz.ui.sources import VECTOR_TYPES
 from mrl_viz.ui.workspace import Workspace
@@ -41,12 +41,12 @@ class Compared:
     files: tuple[Corpus, ...]
 
 
-def choose_models(workspace: Workspace) -> Compared | None:
-    """Two to four models or files of vectors, ready vectors being one; None, with a sentence, while there are fewer."""
-    ready = workspace.corpus.embeddings is not None
+def choose_models(workspace: Workspace) -> Compared:
+    """Two to four models or files of vectors, ready vectors being one; with fewer a sentence ends the page."""
+    ready = workspace.is_ready
     models: tuple[str, ...] = ()
     if ready:
-        st.caption(plain(f"{workspace.corpus.name} holds the vectors of one model. Add those of others below."))
+        small_print(f"{workspace.corpus.name} holds the vectors of one model. Add those of others below.")
     else:
         names = list(dict.fromkeys([workspace.model, *model_names()]))
         models = tuple(
@@ -55,12 +55,9 @@ def choose_models(workspace: Workspace) -> Compared | None:
                 help="Type a Hub name, an API's model or a local folder for any other model.",
             )
         )  # fmt: skip
-    with errors_shown():
-        files = _vector_files(workspace.corpus)
+    files = _vector_files(workspace.corpus)
     if ready + len(models) + len(files) < FEWEST_MODELS:
-        what = "Upload vectors of another model." if ready else "Choose at least two models, or upload vectors."
-        st.info(what, icon=":material/info:")
-        return None
+        stop_with("Upload vectors of another model." if ready else "Choose at least two models, or upload vectors.")
     return Compared(models, files)
 
 
@@ -76,7 +73,7 @@ def _vector_files(corpus: Corpus) -> tuple[Corpus, ...]:
     return tuple(with_texts(one, corpus.texts) if one.texts[0] == "vector 0" else one for one in found)
 
 
-@st.cache_resource(max_entries=MOST_MODELS, scope="session", show_spinner="Reading…")
+@measured("Reading…", MOST_MODELS)
 def _vectors(file_id: str, name: str, _content: bytes) -> Corpus:
     found = read_upload(name, _content, keep_duplicates=True)
     if found.embeddings is None:
@@ -84,23 +81,19 @@ def _vectors(file_id: str, name: str, _content: bytes) -> Corpus:
     return found
 
 
-def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison | None:
-    """The comparison, once its button was pressed for these data and models; None before."""
+def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison:
+    """The comparison, once its button was pressed for these data and models; the page ends before."""
     area = st.empty()
     for model in chosen.models:
         ask_to_pay(workspace.corpus, model, area, partial(_leave_out, model))
-    n_items, key = workspace.corpus.n_items, (
+    key = (
         workspace.embedded.fingerprint, *(f"{model} {revision_of(model)}" for model in chosen.models),
         *(f"{file.name} {file.fingerprint}" for file in chosen.files), workspace.k,
     )  # fmt: skip
     done: set[tuple[Any, ...]] = st.session_state.setdefault(DONE_KEY, set())
     if key not in done:
-        if not area.button(f"Compare on {n_items:,} texts", key="run_compare", type="primary"):
-            st.info(
-                "Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.",
-                icon=":material/info:",
-            )
-            return None
+        if not area.button(f"Compare on {workspace.corpus.n_items:,} texts", key="run_compare", type="primary"):
+            stop_with("Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.")
         done.add(key)
         area.empty()
     return _comparison(key, chosen, workspace)
@@ -110,10 +103,10 @@ def _leave_out(model: str) -> None:
     st.session_state[MODELS_KEY] = [name for name in st.session_state[MODELS_KEY] if name != model]
 
 
-@st.cache_resource(max_entries=4, scope="session", show_spinner="Embedding and comparing…")
+@measured("Embedding and comparing…", 4)
 def _comparison(key: tuple[Any, ...], _chosen: Compared, _workspace: Workspace) -> ModelComparison:
     corpus = _workspace.corpus
-    embedded: list[Embedded] = [with_queries(_workspace)] if corpus.embeddings is not None else []
+    embedded: list[Embedded] = [with_queries(_workspace)] if _workspace.is_ready else []
     speeds: dict[str, float] = {}
     for model in _chosen.models:
         with ENCODING:
@@ -140,16 +133,13 @@ def side_rows(workspace: Workspace, side: SideBySide) -> list[dict[str, Any]]:
 
 def report_button(result: ModelComparison) -> None:
     """The comparison as one HTML file that asks nothing from anywhere."""
-    st.download_button(
-        "Download the report (HTML)", lambda: comparison_report(result), file_name="comparison.html", mime="text/html",
-        key="report_html", on_click="ignore",
-    )  # fmt: skip
+    download("Download the report (HTML)", lambda: comparison_report(result), "comparison.html", "report_html")
 
 
 def comparison_code(workspace: Workspace, chosen: Compared, result: ModelComparison) -> Script:
     """The comparison and its figures again."""
     script = Script(workspace, embeds=False)
-    embedded = [script.call(embed, script.corpus)] if workspace.corpus.embeddings is not None else []
+    embedded = [script.call(embed, script.corpus)] if workspace.is_ready else []
     embedded += [script.call(embed, script.corpus, model) for model in chosen.models]
     for file in chosen.files:
         vectors = script.call(read_corpus, file.name, keep_duplicates=True)

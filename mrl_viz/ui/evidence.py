@@ -9,42 +9,36 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.adaptor.adaptor import Adaptor
+from mrl_viz.analysis import Analysis
 from mrl_viz.analysis import controls as measure_controls
 from mrl_viz.arrangements import ARRANGEMENTS, Arrangement
-from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
+from mrl_viz.ui.charts import stop_with
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.results import analysis, with_queries
+from mrl_viz.ui.results import measured, with_queries
 from mrl_viz.ui.workspace import Workspace
 
 # Thirteen sweeps of this many texts take about as long as a page may; more are measured on request.
 MOST_UNASKED = 3000
 
 
-def controls(workspace: Workspace) -> ControlComparison | None:
+def controls(workspace: Workspace, result: Analysis) -> ControlComparison | None:
     """Prefix against random, suffix, SVD and this session's adaptor; above 3,000 texts on request, None until then."""
     n_items = workspace.corpus.n_items
     if n_items > MOST_UNASKED and not st.toggle(f"Measure the controls on {n_items:,} texts", key="controls"):
         return None
-    embedded, fit = workspace.embedded, session_adaptor(workspace)
-    learned = () if fit is None else (fit.adaptor.arrangement(),)
-    key = "" if fit is None else fit.adaptor.fingerprint
-    return _controls(embedded.fingerprint, workspace.dims, workspace.k, key, embedded, learned)
+    fit = session_adaptor(workspace)
+    if fit is None:
+        return _controls(result, "", ())
+    return _controls(result, fit.adaptor.fingerprint, (fit.adaptor.arrangement(),))
 
 
-@st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring random, suffix and SVD controls…")
-def _controls(
-    fingerprint: str,
-    dims: tuple[int, ...],
-    k: int,
-    adaptor: str,
-    _embedded: Embedded,
-    _learned: tuple[Arrangement, ...],
-) -> ControlComparison:
-    return measure_controls(analysis(_embedded, dims, k), arrangements=(*ARRANGEMENTS, *_learned))
+@measured("Measuring random, suffix and SVD controls…")
+def _controls(result: Analysis, adaptor: str, _learned: tuple[Arrangement, ...]) -> ControlComparison:
+    return measure_controls(result, arrangements=(*ARRANGEMENTS, *_learned))
 
 
 def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:
@@ -52,26 +46,22 @@ def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:
     return [{"arrangement": name} | row for name, curve in comparison.curves.items() for row in curve.rows()]
 
 
-def task_quality(workspace: Workspace) -> Quality | None:
-    """Task quality by the labels there are, one task at a time; a helpful message and None where there are none."""
+_quality = measured("Measuring task quality at every width…")(evaluate)
+
+
+def task_quality(workspace: Workspace) -> Quality:
+    """Task quality by the labels there are, one task at a time; a hint ends the page where there are none."""
     tasks = available_tasks(workspace.corpus)
     if not tasks:
-        st.info(
+        stop_with(
             "Task quality needs labels: queries with relevance judgements (a BEIR folder), sentence pairs with scores, "
-            "or a label column. Without them only agreement with the full width can be measured.",
-            icon=":material/info:",
+            "or a label column. Without them only agreement with the full width can be measured."
         )
-        return None
     task = (
         st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
     )
     vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
-    return _quality(vectors.fingerprint, workspace.dims, str(task), vectors)
-
-
-@st.cache_resource(max_entries=8, scope="session", show_spinner="Measuring task quality at every width…")
-def _quality(fingerprint: str, dims: tuple[int, ...], task: str, _vectors: Embedded) -> Quality:
-    return evaluate(_vectors, dims=dims, task=task, seed=0)
+    return _quality(vectors, dims=workspace.dims, task=task, seed=0)
 
 
 def choose_metrics(quality: Quality) -> Sequence[str]:
@@ -91,7 +81,7 @@ def controls_code(workspace: Workspace, nested: bool) -> Script:
         learned = f'{script.name(Adaptor)}.load("adaptor").arrangement()'
         given["arrangements"] = Code(f"({', '.join(map(repr, ARRANGEMENTS))}, {learned})")
     beside = script.let("beside", measure_controls, script.analysis(), **given)
-    script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.embedded.matryoshka_dims or ())
+    script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.trained)
     script.say(beside)
     return script.show(figures.nestedness_bars, Code(f"{beside}.nestedness")) if nested else script
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import streamlit as st
@@ -11,9 +10,9 @@ from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.projection import MOST_UMAP_ITEMS, MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
-from mrl_viz.sweep import Sweep
-from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui.charts import hint
 from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.results import measured, shown
 from mrl_viz.ui.selection import selection
 from mrl_viz.ui.workspace import Workspace
 
@@ -49,57 +48,41 @@ def map_dims(workspace: Workspace) -> tuple[int, ...]:
     return tuple(sorted({*dims[::step], workspace.focus_dim, dims[-1]}))
 
 
-@st.cache_resource(max_entries=4, scope="session", show_spinner="Projecting every width…")
-def _pca(fingerprint: str, dims: tuple[int, ...], k: int, _rows: FloatMatrix, _sweep: Sweep | None) -> WidthMaps:
-    return pca_maps(_rows, dims, k=k, sweep=_sweep)
+@measured("Projecting every width…", 4)
+def pca(result: Analysis, dims: tuple[int, ...]) -> WidthMaps:
+    """Those widths on one basis."""
+    sweep = result.sweep
+    return pca_maps(result.embedded.matrix, dims, k=sweep.k, sweep=sweep if dims == sweep.dims else None)
 
 
-def pca(workspace: Workspace, result: Analysis) -> WidthMaps:
-    """Every width on one basis."""
-    dims, embedded = map_dims(workspace), workspace.embedded
-    sweep = result.sweep if dims == workspace.dims else None
-    return _pca(embedded.fingerprint, dims, workspace.k, embedded.matrix, sweep)
-
-
-def umap(workspace: Workspace) -> WidthMaps | None:
-    """UMAP of every width: a kept one at once, else a button that draws it with progress; None until there is one."""
-    dims, folder = map_dims(workspace), map_folder()
+def umap(workspace: Workspace) -> WidthMaps:
+    """UMAP of every width: a kept one, else a button that draws it with progress; the page ends until there is one."""
+    dims, folder = map_dims(workspace), EmbeddingStore().folder / "maps"
     key = map_key(workspace.embedded.fingerprint, method="umap", dims=dims, k=workspace.k, seed=UMAP_SEED)
     kept = load_map(folder, key)
     if kept is not None:
         return kept
-    st.info(
+    hint(
         f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, MOST_UMAP_ITEMS):,} texts: from seconds to "
-        "minutes, and ten "
-        "more seconds the first time. The result is kept.", icon=":material/info:",
-    )  # fmt: skip
+        "minutes, and ten more seconds the first time. The result is kept."
+    )
     if not st.button("Draw UMAP", key="draw_umap", type="primary"):
-        return None
+        st.stop()
     area = st.empty()
     with area.container(border=True):
         bar = st.progress(0.0, text="Preparing the first map…")
         st.button("Stop", key="stop_umap")
-
-    def progress(done: int, total: int) -> None:
-        bar.progress(done / total, text=f"{done} of {total} maps")
-
-    maps = umap_maps(workspace.embedded.matrix, dims, k=workspace.k, seed=UMAP_SEED, progress=progress)
-    save_map(maps, folder, key)
+    progress = shown(bar, "{done} of {total} maps")
+    save_map(umap_maps(workspace.embedded.matrix, dims, k=workspace.k, seed=UMAP_SEED, progress=progress), folder, key)
     area.empty()
     st.rerun()
-
-
-def map_folder() -> Path:
-    """Where maps are kept: beside the embeddings."""
-    return EmbeddingStore().folder / "maps"
 
 
 def map_code(workspace: Workspace, method: str, color_by: ColorBy, column: str | None) -> Script:
     """Both pictures again."""
     script, dims = Script(workspace), map_dims(workspace)
-    draw = umap_maps if method == "UMAP" else pca_maps
-    seed = {"seed": UMAP_SEED} if method == "UMAP" else {}
-    maps = script.let("maps", draw, script.matrix, dims, k=workspace.k, **seed)
+    make, seed = (umap_maps, {"seed": UMAP_SEED}) if method == "UMAP" else (pca_maps, {})
+    maps = script.let("maps", make, script.matrix, dims, k=workspace.k, **seed)
     options = figure_options(workspace, color_by, column) | {
         "labels": Code(f"corpus.labels[{column!r}]") if column else None
     }

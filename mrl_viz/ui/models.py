@@ -60,6 +60,11 @@ def remember_model(model: str) -> None:
         used.append(model)
 
 
+def use_model(model: str) -> None:
+    """Make it the model of every page, from a click."""
+    st.session_state["model"] = model
+
+
 def refuse_paid_models(model: str) -> None:
     """Refuse an API model unless the machine's owner allows it: it spends the owner's money.
 

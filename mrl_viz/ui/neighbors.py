@@ -1,17 +1,23 @@
-"""Parts of the Start and Neighbors pages: headline, extremes, kept / lost / gained cards."""
+"""Parts of the Start and Neighbors pages: big numbers, extremes, kept / lost / gained cards."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.analysis import Analysis
-from mrl_viz.measures.lists import nearest_level, neighbor_changes, neighbor_overlap, neighbor_ranks
+from mrl_viz.measures.lists import (
+    NeighborOverlap,
+    NeighborRanks,
+    nearest_level,
+    neighbor_changes,
+    neighbor_overlap,
+    neighbor_ranks,
+)
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.ui.charts import plain
+from mrl_viz.ui.charts import headline, metrics, plain, small_print
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.selection import current_item, select, shortened
 from mrl_viz.ui.workspace import Workspace
@@ -21,28 +27,22 @@ BYTES_PER_FLOAT32 = 4
 N_EXTREMES = 3
 
 
-def headline(result: Analysis) -> None:
+def big_numbers(overlap: NeighborOverlap) -> None:
     """Overlap at a half, a quarter and an eighth of the width with intervals, bytes per vector, and what it means."""
-    overlap, full_dim = result.overlap, result.sweep.full_dim
-    cells = st.columns(4)
-    for cell, (part, name) in zip(cells, ((2, "½"), (4, "¼"), (8, "⅛"))):
+    full_dim, cells = overlap.dims[-1], []
+    for part, name in ((2, "½"), (4, "¼"), (8, "⅛")):
         level = nearest_level(overlap.dims, full_dim / part)
         dim, kept = overlap.dims[level], overlap.overlap[level]
-        cell.metric(f"Kept at {name} width ({dim} dims)", f"{kept.value:.1%}", border=True)
-        cell.caption(f"95 %: {kept.low:.1%} to {kept.high:.1%}, {dim * BYTES_PER_FLOAT32:,} bytes a vector")
-    cells[3].metric("Bytes per vector, full width", f"{full_dim * BYTES_PER_FLOAT32:,}", border=True)
-    cells[3].caption(f"{full_dim} float32 coordinates")
-    st.markdown(f"**{plain(overlap.meaning())}**")
+        note = f"95 %: {kept.low:.1%} to {kept.high:.1%}, {dim * BYTES_PER_FLOAT32:,} bytes a vector"
+        cells.append((f"Kept at {name} width ({dim} dims)", f"{kept.value:.1%}", note))
+    whole = f"{full_dim * BYTES_PER_FLOAT32:,}"
+    metrics(*cells, ("Bytes per vector, full width", whole, f"{full_dim} float32 coordinates"), framed=True)
+    headline(overlap.meaning())
 
 
 def every_width_wanted() -> bool:
     """Whether the curve should show every integer width."""
     return st.toggle("Every integer width", key="every_width", help="Measures 1, 2, 3, … up to the full width.")
-
-
-def texts_of(workspace: Workspace, items: Sequence[int]) -> list[str]:
-    """The texts of some items."""
-    return [workspace.corpus.texts[item] for item in items]
 
 
 def item_rows(workspace: Workspace, result: Analysis) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def change_cards(workspace: Workspace, result: Analysis, item: int) -> None:
     changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
     st.markdown("**The text** (choose another above, in the picture, or by Find a text)")
     st.text(shortened(workspace.corpus.texts[item], 4 * CARD_CHARACTERS))
-    st.caption(plain(changes.takeaway()))
+    small_print(changes.takeaway())
     parts = (("Kept", changes.kept), ("Lost", changes.lost), ("Gained", changes.gained))
     for column, (name, entries) in zip(st.columns(3), parts):
         with column.container(border=True):
@@ -86,6 +86,11 @@ def change_cards(workspace: Workspace, result: Analysis, item: int) -> None:
             for neighbor, before, after in entries:
                 st.caption(_rank_change(before, after))
                 st.text(shortened(workspace.corpus.texts[neighbor], CARD_CHARACTERS))
+
+
+def ranks_of(result: Analysis, item: int) -> NeighborRanks:
+    """Ranks of one text's full-width neighbors at every swept width."""
+    return neighbor_ranks(result.embedded.matrix, item, result.sweep)
 
 
 def _rank_change(before: int | None, after: int | None) -> str:
@@ -98,14 +103,14 @@ def _rank_change(before: int | None, after: int | None) -> str:
 
 def overlap_code(workspace: Workspace, every_width: bool = False) -> Script:
     """The curve again."""
-    script, trained = Script(workspace), workspace.embedded.matryoshka_dims or ()
+    script = Script(workspace)
     if every_width:
         widths = Code(f"range(1, {workspace.embedded.full_dim + 1})")
         sweep = script.let("sweep", nested_sweep, script.matrix, dims=widths, k=workspace.k)
         overlap = script.call(neighbor_overlap, sweep)
     else:
         overlap = Code(f"{script.analysis()}.overlap")
-    return script.show(figures.overlap_curve, overlap, workspace.focus_dim, trained)
+    return script.show(figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained)
 
 
 def by_k_code(workspace: Workspace) -> Script:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from functools import partial
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -16,18 +17,32 @@ from mrl_viz.data.samples import SAMPLES
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.embedded import with_queries as searched_with
 from mrl_viz.embedding.encoders import revision_of
-from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks, neighbor_overlap
-from mrl_viz.measures.lists import neighbor_ranks as ranks_of
+from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.ui.models import DEFAULT_MODEL, ENCODING, ask_to_pay, loaded, remember_model
+from mrl_viz.ui.models import DEFAULT_MODEL, ENCODING, ask_to_pay, loaded, remember_model, use_model
 from mrl_viz.ui.workspace import Workspace
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 EMBEDDED_KEY, STOPPED_KEY = "embedded_corpora", "stopped_embedding"
 # A session's corpora and models in memory; the others come back from the store.
 MOST_EMBEDDED = 6
 PROGRESS_EVERY_S = 0.1
+
+
+def measured(
+    words: str | Literal[False], most: int = 8, scope: Literal["session", "global"] = "session"
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Keep what a function gives for its last `most` arguments; `words` stand beside the spinner, False shows none.
+
+    Vectors and analyses among the arguments are told apart by what they are made of, and `_names` not at all.
+    """
+    told_apart: dict[str | type, Callable[[Any], Any]] = {
+        Embedded: lambda vectors: vectors.fingerprint,
+        Analysis: lambda result: (result.embedded.fingerprint, result.sweep.dims, result.sweep.k),
+    }
+    return st.cache_resource(max_entries=most, scope=scope, show_spinner=words, hash_funcs=told_apart)
 
 
 @st.cache_resource(max_entries=len(SAMPLES), show_spinner=False)
@@ -58,7 +73,7 @@ def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
         _offer_to_continue(area)
     if corpus.embeddings is not None or (corpus is sample() and model == DEFAULT_MODEL):
         return embed(corpus, model, queries=())
-    ask_to_pay(corpus, model, area, _take_the_default)
+    ask_to_pay(corpus, model, area, partial(use_model, DEFAULT_MODEL))
     with area.container(border=True):
         st.markdown(f"Embedding {corpus.n_items:,} texts; what is finished is kept, even when this page is closed.")
         bar = st.progress(0.0, text="Waiting for the model…")
@@ -75,15 +90,15 @@ def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
 def with_queries(workspace: Workspace) -> Embedded:
     """The data's vectors with those of their own queries, where there are any; embedded once."""
     vectors, corpus = workspace.embedded, workspace.corpus
-    if corpus.embeddings is not None or not corpus.query_texts:
+    if workspace.is_ready or not corpus.query_texts:
         return searched_with(vectors)
-    return _with_queries(vectors.fingerprint, workspace.model, vectors)
+    return _with_queries(vectors, workspace.model)
 
 
-@st.cache_resource(max_entries=4, scope="session", show_spinner="Embedding the queries…")
-def _with_queries(fingerprint: str, model: str, _vectors: Embedded) -> Embedded:
+@measured("Embedding the queries…", 4)
+def _with_queries(vectors: Embedded, model: str) -> Embedded:
     with ENCODING:
-        return searched_with(_vectors, loaded(model))
+        return searched_with(vectors, loaded(model))
 
 
 def shown(bar: DeltaGenerator, words: str) -> Callable[[int, int], None]:
@@ -99,10 +114,6 @@ def shown(bar: DeltaGenerator, words: str) -> Callable[[int, int], None]:
     return progress
 
 
-def _take_the_default() -> None:
-    st.session_state["model"] = DEFAULT_MODEL
-
-
 def _stop(key: tuple[str, str]) -> None:
     st.session_state[STOPPED_KEY] = key
 
@@ -116,39 +127,28 @@ def _offer_to_continue(area: DeltaGenerator) -> None:
     st.stop()
 
 
-def analysis(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
+def analysis(workspace: Workspace) -> Analysis:
     """Every measure of the first pages at the swept widths; the sample's once per server, so nobody waits for it."""
-    measured = _sample_analysis if vectors.corpus is sample() else _analysis
-    return measured(vectors.fingerprint, dims, k, vectors)
+    made = _for_everybody if workspace.corpus is sample() else _for_this_session
+    return made(workspace.embedded, workspace.dims, workspace.k)
 
 
-@st.cache_resource(max_entries=12, show_spinner="Measuring every width…")
-def _sample_analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: Embedded) -> Analysis:
-    return analyse(_vectors, dims=dims, k=k)
+@measured("Measuring every width…", 12, "global")
+def _for_everybody(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
+    return analyse(vectors, dims=dims, k=k)
 
 
-@st.cache_resource(max_entries=12, scope="session", show_spinner="Measuring every width…")
-def _analysis(fingerprint: str, dims: tuple[int, ...], k: int, _vectors: Embedded) -> Analysis:
-    return analyse(_vectors, dims=dims, k=k)
+@measured("Measuring every width…", 12)
+def _for_this_session(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
+    return analyse(vectors, dims=dims, k=k)
 
 
 def result_or_none(workspace: Workspace) -> Analysis | None:
     """The analysis of the current workspace, None when there is one text only."""
-    if workspace.corpus.n_items < 2:
-        return None
-    return analysis(workspace.embedded, workspace.dims, workspace.k)
+    return None if workspace.corpus.n_items < 2 else analysis(workspace)
 
 
+@measured("Measuring every integer width…", 4)
 def every_width(vectors: Embedded, k: int) -> NeighborOverlap:
     """Overlap at every integer width from 1 to the full one."""
-    return _every_width(vectors.fingerprint, k, vectors)
-
-
-@st.cache_resource(max_entries=4, scope="session", show_spinner="Measuring every integer width…")
-def _every_width(fingerprint: str, k: int, _vectors: Embedded) -> NeighborOverlap:
-    return neighbor_overlap(nested_sweep(_vectors.matrix, dims=range(1, _vectors.full_dim + 1), k=k))
-
-
-def neighbor_ranks(result: Analysis, item: int) -> NeighborRanks:
-    """Ranks of one text's full-width neighbors at every swept width."""
-    return ranks_of(result.embedded.matrix, item, result.sweep)
+    return neighbor_overlap(nested_sweep(vectors.matrix, dims=range(1, vectors.full_dim + 1), k=k))

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz import figures
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_plans
 from mrl_viz.retrieval.cost import funnel_cost, funnel_presets
@@ -17,10 +18,10 @@ from mrl_viz.retrieval.probes import Probes, probes
 from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
 from mrl_viz.truncation import FloatMatrix
-from mrl_viz.ui.charts import plain
+from mrl_viz.ui.charts import small_print
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import encode_one
-from mrl_viz.ui.results import with_queries
+from mrl_viz.ui.results import measured, with_queries
 from mrl_viz.ui.selection import current_item, shortened
 from mrl_viz.ui.workspace import Workspace
 
@@ -79,7 +80,7 @@ class Design:
 def choose_query(workspace: Workspace) -> Query:
     """A typed query, one of the data's own queries, or the selected text."""
     corpus, vectors = workspace.corpus, with_queries(workspace)
-    if corpus.embeddings is None:
+    if not workspace.is_ready:
         typed = st.text_input("Search", key="query", placeholder="Type a question or a few words")
         if typed and typed.strip():
             return Query(typed, encode_one(workspace.model, typed.strip(), "query"))
@@ -98,12 +99,12 @@ def index_of(workspace: Workspace) -> PrefixIndex:
     """The data as contiguous column blocks at the measured widths and those of the ready-made plans, laid out once."""
     presets = funnel_presets(workspace.dims[-1], k=workspace.k).values()
     dims = {*workspace.dims, *(dim for stages in presets for dim, _ in stages)}
-    return _index(workspace.embedded.fingerprint, tuple(sorted(dims)), workspace.embedded.matrix)
+    return _index(workspace.embedded, tuple(sorted(dims)))
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Laying out the prefixes…")
-def _index(fingerprint: str, dims: tuple[int, ...], _rows: FloatMatrix) -> PrefixIndex:
-    return PrefixIndex(_rows, dims)
+@measured("Laying out the prefixes…", 3)
+def _index(vectors: Embedded, dims: tuple[int, ...]) -> PrefixIndex:
+    return PrefixIndex(vectors.matrix, dims)
 
 
 def results_by_width(workspace: Workspace, query: Query) -> dict[int, list[int]]:
@@ -167,13 +168,13 @@ def design(workspace: Workspace, measured_with: Probes) -> Design:
     else:
         name = next(name for name, shown in PRESET_NAMES.items() if shown == kind)
         stages = tuple(presets[name])
-    st.caption(plain(" → ".join(f"{keep:,} kept at {dim} dims" for dim, keep in stages)))
-    return _measured(workspace.embedded.fingerprint, stages, k, measured_with, index_of(workspace))
+    small_print(" → ".join(f"{keep:,} kept at {dim} dims" for dim, keep in stages))
+    return _measured(workspace.embedded, stages, k, measured_with, index_of(workspace))
 
 
-@st.cache_resource(max_entries=16, scope="session", show_spinner="Measuring…")
+@measured("Measuring…", 16)
 def _measured(
-    fingerprint: str, stages: tuple[tuple[int, int], ...], k: int, _probes: Probes, _index: PrefixIndex
+    vectors: Embedded, stages: tuple[tuple[int, int], ...], k: int, _probes: Probes, _index: PrefixIndex
 ) -> Design:
     exact = _index.search(_probes.rows, k, own=_probes.own)
     found = funnel_search(_index, _probes.rows, stages, own=_probes.own)
@@ -183,12 +184,11 @@ def _measured(
 
 def curve_of(workspace: Workspace, plan: Design, measured_with: Probes) -> ShortlistCurve:
     """Overlap against shortlist size at the plan's first width."""
-    fingerprint, dim = workspace.embedded.fingerprint, plan.stages[0][0]
-    return _curve(fingerprint, dim, workspace.k, measured_with, index_of(workspace))
+    return _curve(workspace.embedded, plan.stages[0][0], workspace.k, measured_with, index_of(workspace))
 
 
-@st.cache_resource(max_entries=16, scope="session", show_spinner="Ranking…")
-def _curve(fingerprint: str, dim: int, k: int, _probes: Probes, _index: PrefixIndex) -> ShortlistCurve:
+@measured("Ranking…", 16)
+def _curve(vectors: Embedded, dim: int, k: int, _probes: Probes, _index: PrefixIndex) -> ShortlistCurve:
     return shortlist_curve(_index, _probes.rows, shortlist_dim=dim, k=k, own=_probes.own)
 
 
@@ -202,8 +202,8 @@ def miss_of(workspace: Workspace, query: Query, plan: Design) -> MissExplanation
     return explain_miss(index, query.vector, lost[0], stages, own=query.item) if lost else None
 
 
-@st.cache_resource(max_entries=2, scope="session", show_spinner="Measuring the latency of every plan…")
-def _adaptive(fingerprint: str, dims: tuple[int, ...], k: int, _probes: Probes, _index: PrefixIndex) -> AdaptiveIndex:
+@measured("Measuring the latency of every plan…", 2)
+def _adaptive(vectors: Embedded, dims: tuple[int, ...], k: int, _probes: Probes, _index: PrefixIndex) -> AdaptiveIndex:
     plans = default_plans(dims, k=k, n_items=_probes.n_items)
     return AdaptiveIndex(_index, _probes.rows, own=_probes.own, plans=plans, k=k)
 
@@ -214,15 +214,13 @@ def latency_dial(workspace: Workspace, query: Query, measured_with: Probes) -> A
         "Measure every plan on this machine", key="adaptive", help="Takes some seconds, once per data set."
     ):
         return None
-    fingerprint, k = workspace.embedded.fingerprint, workspace.k
-    index = _adaptive(fingerprint, workspace.dims, k, measured_with, index_of(workspace))
-    fastest = min(measurement.latency.p95_ms for measurement in index.measurements)
-    slowest = max(measurement.latency.p95_ms for measurement in index.measurements)
+    index = _adaptive(workspace.embedded, workspace.dims, workspace.k, measured_with, index_of(workspace))
+    times = [measurement.latency.p95_ms for measurement in index.measurements]
     budget = st.slider(
-        "Latency budget, ms (95th percentile)", round(fastest * 1.05, 3), round(max(slowest, fastest) * 1.2, 3),
-        round(slowest * 1.1, 3), key="latency_budget", format="%.3f",
+        "Latency budget, ms (95th percentile)", round(min(times) * 1.05, 3), round(max(times) * 1.2, 3),
+        round(max(times) * 1.1, 3), key="latency_budget", format="%.3f",
     )  # fmt: skip
-    return index.search(query.vector, k, max_latency_ms=budget, own=query.own)
+    return index.search(query.vector, workspace.k, max_latency_ms=budget, own=query.own)
 
 
 def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str, Any]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
 from mrl_viz.measures.lists import neighbor_changes
-from mrl_viz.ui.charts import plain
+from mrl_viz.ui.charts import plain, small_print
 from mrl_viz.ui.workspace import Workspace
 
 SELECTION_KEY, URL_KEY, FIND_KEY, BOX_KEY = "selection", "text", "find", "find_box"
@@ -53,6 +53,11 @@ def shortened(text: str, most: int = OPTION_CHARACTERS) -> str:
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1]}…"
 
 
+def texts_of(workspace: Workspace, items: Iterable[int]) -> list[str]:
+    """The texts of some items."""
+    return [workspace.corpus.texts[item] for item in items]
+
+
 def find_text(
     workspace: Workspace, label: str, *, key: str, chosen: int | None, on_change: Callable[[], None] | None = None
 ) -> int | None:
@@ -87,7 +92,7 @@ def selection_panel(workspace: Workspace, result: Analysis | None) -> None:
     st.text(shortened(corpus.texts[item], FULL_TEXT_CHARACTERS))
     labels = [f"{column}: {values[item] or '(none)'}" for column, values in corpus.labels.items()]
     more = f"{len(chosen) - 1} more selected" if len(chosen) > 1 else ""
-    st.caption(plain(" · ".join(filter(None, [*labels, more]))))
+    small_print(" · ".join(filter(None, [*labels, more])))
     st.button("Clear the selection", key="clear_selection", on_click=select, width="stretch")
     if result is None:
         return

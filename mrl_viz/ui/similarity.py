@@ -9,6 +9,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.analysis import Analysis
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.matrices import Order, SimilarityMatrices, similarity_matrices
 from mrl_viz.measures.movers import FlippedTriples, RelativeMovers, flipped_triples, relative_movers
 from mrl_viz.measures.sample import PairSample, pair_sample
@@ -20,9 +21,8 @@ from mrl_viz.measures.similarity import (
     similarity_density,
     threshold_meaning,
 )
-from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.results import analysis
+from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import current_item, selection, shortened
 from mrl_viz.ui.workspace import Workspace
 
@@ -40,11 +40,6 @@ def chosen_pairs(workspace: Workspace, result: Analysis) -> tuple[tuple[int, int
     return tuple((item, int(other)) for other in result.sweep.indices[-1, item, :N_PAIRS])
 
 
-def pair_texts(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
-    """The two texts of each pair."""
-    return [(workspace.corpus.texts[a], workspace.corpus.texts[b]) for a, b in pairs]
-
-
 def choose_order(workspace: Workspace) -> tuple[Order, str | None]:
     """How the heat maps are ordered: by cluster, by a label column, or as given."""
     columns = list(workspace.corpus.labels)
@@ -56,66 +51,45 @@ def choose_order(workspace: Workspace) -> tuple[Order, str | None]:
     return ("given", None) if chosen == "as given" else ("cluster", None)
 
 
-def _sample(workspace: Workspace) -> PairSample:
+def _sample(result: Analysis) -> PairSample:
     """The analysis' own sample of pairs of texts; where it is of queries, one of texts."""
-    vectors = workspace.embedded
-    if vectors.queries is None:
-        return analysis(vectors, workspace.dims, workspace.k).sample
-    return _drawn(vectors.fingerprint, workspace.dims, vectors.matrix)
+    vectors = result.embedded
+    return result.sample if vectors.queries is None else _drawn(vectors, result.sweep.dims)
 
 
-@st.cache_resource(max_entries=4, scope="session", show_spinner="Comparing pairs…")
-def _drawn(fingerprint: str, dims: tuple[int, ...], _rows: FloatMatrix) -> PairSample:
-    return pair_sample(_rows, dims=dims)
+@measured("Comparing pairs…", 4)
+def _drawn(vectors: Embedded, dims: tuple[int, ...]) -> PairSample:
+    return pair_sample(vectors.matrix, dims=dims)
 
 
-def band(workspace: Workspace, pairs: tuple[tuple[int, int], ...]) -> SimilarityBand:
+@measured("Comparing pairs…")
+def band(result: Analysis, pairs: tuple[tuple[int, int], ...]) -> SimilarityBand:
     """Cosine against width for chosen pairs over the band of all."""
-    return _band(workspace.embedded.fingerprint, workspace.dims, pairs, _sample(workspace))
+    return similarity_band(_sample(result), pairs)
 
 
-@st.cache_resource(max_entries=8, scope="session", show_spinner="Comparing pairs…")
-def _band(
-    fingerprint: str, dims: tuple[int, ...], pairs: tuple[tuple[int, int], ...], _sample: PairSample
-) -> SimilarityBand:
-    return similarity_band(_sample, pairs)
+@measured("Comparing pairs…", 24)
+def at_width(result: Analysis, dim: int) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
+    """Density, movers and flips at one width."""
+    sample = _sample(result)
+    return similarity_density(sample, dim), relative_movers(sample, dim), flipped_triples(sample, dim)
 
 
-def at_focus(workspace: Workspace) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
-    """Density, movers and flips at the focus width."""
-    return _at_width(workspace.embedded.fingerprint, workspace.dims, workspace.focus_dim, _sample(workspace))
-
-
-@st.cache_resource(max_entries=24, scope="session", show_spinner="Comparing pairs…")
-def _at_width(
-    fingerprint: str, dims: tuple[int, ...], dim: int, _sample: PairSample
-) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
-    return similarity_density(_sample, dim), relative_movers(_sample, dim), flipped_triples(_sample, dim)
-
-
-@st.cache_resource(max_entries=24, scope="session", show_spinner="Ordering texts…")
-def _matrices(
-    fingerprint: str, dim: int, order: Order, column: str | None, _rows: FloatMatrix, _labels: tuple[str, ...] | None
-) -> SimilarityMatrices:
-    return similarity_matrices(_rows, dim=dim, order=order, labels=_labels)
-
-
-def matrices(workspace: Workspace, order: Order, column: str | None) -> SimilarityMatrices:
+@measured("Ordering texts…", 24)
+def matrices(vectors: Embedded, dim: int, order: Order, column: str | None) -> SimilarityMatrices:
     """Full, truncated and difference heat maps' data."""
-    labels = tuple(value or "(none)" for value in workspace.corpus.labels[column]) if column else None
-    rows = workspace.embedded.matrix
-    return _matrices(workspace.embedded.fingerprint, workspace.focus_dim, order, column, rows, labels)
+    labels = tuple(value or "(none)" for value in vectors.corpus.labels[column]) if column else None
+    return similarity_matrices(vectors.matrix, dim=dim, order=order, labels=labels)
 
 
-def threshold(workspace: Workspace) -> ThresholdMeaning:
+def threshold(result: Analysis) -> ThresholdMeaning:
     """What a fixed threshold, chosen by a slider, keeps at each width."""
-    value = st.slider("Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params")
-    return _threshold(workspace.embedded.fingerprint, workspace.dims, value, _sample(workspace))
+    return _threshold(result, st.slider("Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params"))
 
 
-@st.cache_resource(max_entries=24, scope="session", show_spinner=False)
-def _threshold(fingerprint: str, dims: tuple[int, ...], threshold: float, _sample: PairSample) -> ThresholdMeaning:
-    return threshold_meaning(_sample, threshold)
+@measured(False, 24)
+def _threshold(result: Analysis, threshold: float) -> ThresholdMeaning:
+    return threshold_meaning(_sample(result), threshold)
 
 
 def mover_rows(workspace: Workspace, movers: RelativeMovers) -> list[dict[str, Any]]:

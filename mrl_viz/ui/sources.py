@@ -11,7 +11,8 @@ from mrl_viz.data.corpus import Corpus, corpus_from_texts, with_qrels, with_quer
 from mrl_viz.data.reading import read_upload
 from mrl_viz.data.tables import table_columns
 from mrl_viz.embedding.catalogue import find_card
-from mrl_viz.ui.charts import errors_shown, plain
+from mrl_viz.ui.charts import errors_shown, metrics, plain, small_print
+from mrl_viz.ui.results import measured
 from mrl_viz.ui.workspace import Source, Workspace, own_corpus, use_corpus
 
 TABLE_TYPES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -27,12 +28,9 @@ MOST_TABLE_ROWS = 2000
 def choose_data() -> None:
     """Tabs to paste, edit or upload; what is read becomes the session's own corpus."""
     paste, edit, upload = st.tabs(["Paste texts", "Edit in a table", "Upload texts or vectors"])
-    with paste:
-        _paste()
-    with edit:
-        _edit()
-    with upload:
-        _upload()
+    for tab, show in ((paste, _paste), (edit, _edit), (upload, _upload)):
+        with tab, errors_shown():
+            show()
 
 
 def _use(corpus: Corpus, source: Source) -> None:
@@ -46,8 +44,7 @@ def _paste() -> None:
         keep = st.checkbox("Keep exact duplicates", key="paste_duplicates", help="They inflate overlap.")
         pressed = st.form_submit_button("Use these texts", type="primary")
     if pressed:
-        with errors_shown():
-            corpus = corpus_from_texts((text or "").splitlines(), name="Pasted texts", keep_duplicates=keep)
+        corpus = corpus_from_texts((text or "").splitlines(), name="Pasted texts", keep_duplicates=keep)
         _use(corpus, Source(keep_duplicates=keep, is_saved=False))
 
 
@@ -65,8 +62,7 @@ def _edit() -> None:
         pd.DataFrame({"text": texts}), num_rows="dynamic", width="stretch", key="edited_texts", height=240
     )
     if st.button("Use the edited texts", key="use_edited"):
-        with errors_shown():
-            corpus = corpus_from_texts([str(value or "") for value in edited["text"]], name="Edited texts")
+        corpus = corpus_from_texts([str(value or "") for value in edited["text"]], name="Edited texts")
         _use(corpus, Source(is_saved=False))
 
 
@@ -78,19 +74,16 @@ def _upload() -> None:
     if file is None:
         return
     name, content = file.name, file.getvalue()
-    with errors_shown():
-        text_column, label_column = (
-            _choose_columns(name, content) if name.lower().endswith(TABLE_TYPES) else (None, None)
-        )
-        keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
-        corpus = _read(file.file_id, name, text_column, label_column, keep, content)
-        corpus, source = _with_files(corpus, Source(name, text_column, label_column, keep))
+    text_column, label_column = _choose_columns(name, content) if name.lower().endswith(TABLE_TYPES) else (None, None)
+    keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
+    corpus = _read(file.file_id, name, text_column, label_column, keep, content)
+    corpus, source = _with_files(corpus, Source(name, text_column, label_column, keep))
     check_shown(corpus)
     if st.button("Use this file", key="use_upload", type="primary"):
         _use(corpus, source)
 
 
-@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading…")
+@measured("Reading…", 2)
 def _read(
     file_id: str, name: str, text_column: str | None, label_column: str | None, keep_duplicates: bool, _content: bytes
 ) -> Corpus:
@@ -136,10 +129,10 @@ def _with_files(corpus: Corpus, source: Source) -> tuple[Corpus, Source]:
 def data_check(workspace: Workspace) -> None:
     """What was read, dropped and found, and what the model does not read of it."""
     check_shown(workspace.corpus)
-    embedded = workspace.embedded
-    if embedded.n_overlong:
+    vectors = workspace.embedded
+    if vectors.n_overlong:
         st.warning(
-            f"{embedded.n_overlong:,} texts are longer than the {embedded.max_tokens:,} tokens the model reads; their "
+            f"{vectors.n_overlong:,} texts are longer than the {vectors.max_tokens:,} tokens the model reads; their "
             "ends are not in their vectors. Split them into passages to compare whole texts."
         )
 
@@ -147,28 +140,27 @@ def data_check(workspace: Workspace) -> None:
 def check_shown(corpus: Corpus) -> None:
     """Counts of what was read."""
     check = corpus.check
-    cells = st.columns(4)
-    cells[0].metric("Texts", f"{check.n_items:,}")
-    cells[1].metric("Empty, dropped", f"{check.n_empty:,}")
-    cells[2].metric(
-        "Duplicates", f"{check.n_duplicates:,}", help="Exact ones; dropped unless you keep them: they inflate overlap."
+    twice = "Exact ones; dropped unless you keep them: they inflate overlap."
+    metrics(
+        ("Texts", f"{check.n_items:,}"),
+        ("Empty, dropped", f"{check.n_empty:,}"),
+        ("Duplicates", f"{check.n_duplicates:,}", twice),
+        ("Longest", f"{check.longest_chars:,}", "Characters of the longest text."),
     )
-    cells[3].metric("Longest", f"{check.longest_chars:,}", help="Characters of the longest text.")
     if check.label_columns:
-        st.caption(plain(f"Labels found: {', '.join(check.label_columns)}."))
+        small_print(f"Labels found: {', '.join(check.label_columns)}.")
     if corpus.query_ids:
         st.caption(f"{len(corpus.query_ids):,} queries, {len(corpus.qrels):,} of them judged.")
-    for note in check.notes:
-        st.caption(plain(note))
+    small_print(*check.notes)
 
 
 def model_card(workspace: Workspace) -> None:
     """What is known of the current model."""
     card = find_card(workspace.embedded.model)
-    trained = workspace.embedded.matryoshka_dims
+    trained = ", ".join(map(str, workspace.trained))
     lines = [
         f"**{plain(workspace.embedded.model)}**, {workspace.embedded.full_dim} dims",
-        f"Trained at widths {', '.join(map(str, trained))}" if trained else "No Matryoshka widths known for it",
+        f"Trained at widths {trained}" if trained else "No Matryoshka widths known for it",
     ]
     if card is not None:
         lines += [f"Licence {card.licence}, about {card.size_mb:,.0f} MB", plain(card.note)]

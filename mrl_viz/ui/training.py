@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -27,9 +26,9 @@ from mrl_viz.training.jobs import (
 )
 from mrl_viz.training.twins import TwinRun
 from mrl_viz.truncation import parse_dims
-from mrl_viz.ui.charts import chart, plain
+from mrl_viz.ui.charts import draw, failure, hint, metrics, plain, small_print, stop_with
 from mrl_viz.ui.code import Script
-from mrl_viz.ui.models import DEFAULT_MODEL
+from mrl_viz.ui.models import DEFAULT_MODEL, use_model
 from mrl_viz.ui.workspace import Workspace
 
 # Ids of the runs this browser session started or opened; the URL carries the one shown, for a reload to find it.
@@ -59,60 +58,39 @@ WEIGHT_NAMES: dict[Literal["uniform", "importance", "own"], str] = {
 }
 
 
-@dataclass(frozen=True)
-class ChosenTraining:
-    """What to train on and how; `data_code` makes the same data outside the app."""
-
-    data: TrainingData
-    config: TrainingConfig
-    data_code: str
-
-
-def choose_training(workspace: Workspace) -> ChosenTraining | None:
-    """The widgets, and what they say; None, with a sentence, where that cannot be trained."""
+def new_run(workspace: Workspace) -> None:
+    """What to train on and how, and the button that starts it; a sentence where that cannot be trained."""
     corpus = workspace.corpus
-    there = [
-        source
-        for source in SOURCES
-        if {"labels": corpus.labels, "relevance": corpus.qrels, "pairs": corpus.pairs}[source]
-    ]
-    if corpus.embeddings is not None or not there:
-        what = (
-            "ready vectors"
-            if corpus.embeddings is not None
-            else "texts without labels, relevance judgements or scored pairs"
+    what_says = {"labels": corpus.labels, "relevance": corpus.qrels, "pairs": corpus.pairs}
+    there = [source for source in SOURCES if what_says[source]]
+    if workspace.is_ready or not there:
+        unsaid = "texts without labels, relevance judgements or scored pairs"
+        hint(
+            f"These are {'ready vectors' if workspace.is_ready else unsaid}: nothing says which texts belong together, "
+            "so no text model can be trained on them. Choose the sample in the sidebar, or upload texts with a label "
+            "column."
         )
-        st.info(
-            f"These are {what}: nothing says which texts belong together, so no text model can be trained on them. "
-            "Choose the "
-            "sample in the sidebar, or upload texts with a label column.", icon=":material/info:",
-        )  # fmt: skip
-        return None
+        return
     try:
         data, code = _choose_data(workspace, there)
-        st.caption(plain(" ".join((data.takeaway(), *data.notes))))
+        small_print(" ".join((data.takeaway(), *data.notes)))
         config = _choose_config(workspace)
         check_config(config, workspace.embedded.full_dim)
         check_batch(data, config.batch_size)
+        _start_button(workspace, data, config, code)
     except MrlVizError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return None
-    return ChosenTraining(data, config, code)
+        failure(str(error))
 
 
 def _choose_data(workspace: Workspace, there: list[Source]) -> tuple[TrainingData, str]:
     left, middle, right = st.columns(3)
     corpus = workspace.corpus
-    source = left.selectbox(
-        "Texts belong together by", there, key="train_source", format_func=lambda name: SOURCE_NAMES[name]
-    )
+    source = left.selectbox("Texts belong together by", there, key="train_source", format_func=SOURCE_NAMES.__getitem__)
     column: str | None = None
     split: Split = "texts"
     if source == "labels":
         column = middle.selectbox("Label column", list(corpus.labels), key="train_column")
-        split = right.selectbox(
-            "Held out", get_args(Split), key="train_split", format_func=lambda name: SPLIT_NAMES[name]
-        )
+        split = right.selectbox("Held out", get_args(Split), key="train_split", format_func=SPLIT_NAMES.__getitem__)
     data = training_data(corpus, source=source, label_column=column, split=split)
     script = Script(workspace, embeds=False)
     options = {"source": source} | ({"label_column": column, "split": split} if column else {})
@@ -122,36 +100,26 @@ def _choose_data(workspace: Workspace, there: list[Source]) -> tuple[TrainingDat
 def _choose_config(workspace: Workspace) -> TrainingConfig:
     full_dim = workspace.embedded.full_dim
     left, right = st.columns(2)
-    base: Base = left.selectbox("What is trained", BASES, key="train_base", format_func=lambda name: BASE_NAMES[name])
+    base: Base = left.selectbox("What is trained", BASES, key="train_base", format_func=BASE_NAMES.__getitem__)
     schedule: Schedule = right.selectbox(
-        "Schedule", SCHEDULES, key="train_schedule", format_func=lambda name: SCHEDULE_NAMES[name]
+        "Schedule", SCHEDULES, key="train_schedule", format_func=SCHEDULE_NAMES.__getitem__
     )
     text = left.text_input(
         "Widths of the loss", key="train_dims", placeholder="8, 16, 32 … (empty: powers of two)",
         help=f"Comma-separated, 1 to {full_dim}; the full width is always among them.",
     )  # fmt: skip
     dims = parse_dims(text, full_dim) if text and text.strip() else ()
-    weights = right.selectbox(
-        "Weights of the widths", list(WEIGHT_NAMES), key="train_weights", format_func=lambda name: WEIGHT_NAMES[name]
-    )
-    given = (
-        right.text_input("One number per width, the full one last", key="train_own_weights") if weights == "own" else ""
-    )
+    names = list(WEIGHT_NAMES)
+    weights = right.selectbox("Weights of the widths", names, key="train_weights", format_func=WEIGHT_NAMES.__getitem__)
+    own = "One number per width, the full one last"
+    given = right.text_input(own, key="train_own_weights") if weights == "own" else ""
     with st.expander("More settings"):
         cells = st.columns(4)
         epochs = cells[0].number_input("Epochs", 1, 1000, EPOCHS, key="train_epochs")
-        batch_size = cells[1].number_input(
-            "Batch size", 2, 1024, 32, key="train_batch", help="At most one text of each class is in a batch."
-        )
-        rate = cells[2].number_input(
-            "Learning rate",
-            0.0,
-            10.0,
-            0.0,
-            format="%g",
-            key="train_rate",
-            help="0: 0.01, or 0.00002 for a whole model.",
-        )
+        note = "At most one text of each class is in a batch."
+        batch_size = cells[1].number_input("Batch size", 2, 1024, 32, key="train_batch", help=note)
+        note = "0: 0.01, or 0.00002 for a whole model."
+        rate = cells[2].number_input("Learning rate", 0.0, 10.0, 0.0, format="%g", key="train_rate", help=note)
         seed = cells[3].number_input("Seed", 0, 2**31 - 1, 0, key="train_seed")
     return TrainingConfig(
         model=workspace.model, base=base, dims=dims, schedule=schedule, epochs=int(epochs), batch_size=int(batch_size),
@@ -168,27 +136,18 @@ def _numbers(text: str) -> tuple[float, ...]:
         ) from error
 
 
-def start_button(workspace: Workspace, chosen: ChosenTraining) -> None:
-    """The button that starts a run in a process of its own."""
-    st.caption(
-        plain(
-            f"The run goes on when you leave the page. It keeps these texts on the app's machine, in {jobs_folder()}, "
-            "until you delete it. Only someone with the run's address sees it: keep this page's address to come back "
-            "after closing the browser."
-        )
+def _start_button(workspace: Workspace, data: TrainingData, config: TrainingConfig, data_code: str) -> None:
+    """The button that starts a run in a process of its own; `data_code` makes the same data outside the app."""
+    small_print(
+        f"The run goes on when you leave the page. It keeps these texts on the app's machine, in {jobs_folder()}, "
+        "until you delete it. Only someone with the run's address sees it: keep this page's address to come back "
+        "after closing the browser."
     )
     if not st.button("Train both models", key="train_start", type="primary"):
         return
-    data, config = chosen.data, chosen.config
     model = f"a model trained here ({config.base})" if Path(config.model).is_dir() else config.model
-    try:
-        status = start_job(
-            data, config, full_dim=workspace.embedded.full_dim, data_code=chosen.data_code,
-            name=f"{model} on {data.name}, {config.base}, {config.schedule}",
-        )  # fmt: skip
-    except MrlVizError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
+    name = f"{model} on {data.name}, {config.base}, {config.schedule}"
+    status = start_job(data, config, full_dim=workspace.embedded.full_dim, data_code=data_code, name=name)
     _know(status.id)
     show_run(status.id)
 
@@ -204,8 +163,8 @@ def show_run(run: str | None) -> None:
     st.session_state[SHOWN_KEY] = run
 
 
-def choose_run() -> JobStatus | None:
-    """The run to show: the one chosen, else the newest of this visitor; None, with a sentence, where there is none."""
+def choose_run() -> JobStatus:
+    """The run to show: the one chosen, else the newest of this visitor; the page ends where there is none."""
     from_address = st.query_params.get(URL_KEY)
     if from_address and SHOWN_KEY not in st.session_state:
         _know(from_address)
@@ -215,18 +174,14 @@ def choose_run() -> JobStatus | None:
     runs = {status.id: status for status in list_jobs(ids=ids)}
     if not runs:
         st.query_params.pop(URL_KEY, None)
-        st.info("No run yet: start one above.", icon=":material/info:")
-        return None
+        stop_with("No run yet: start one above.")
     wanted = st.session_state.get(SHOWN_KEY)
     shown = wanted if wanted in runs else next(iter(runs))
     st.session_state["train_run"] = shown
     st.selectbox(
-        "Runs",
-        list(runs),
-        key="train_run",
-        format_func=lambda run: _run_label(runs[run]),
+        "Runs", list(runs), key="train_run", format_func=lambda run: _run_label(runs[run]),
         on_change=lambda: show_run(st.session_state["train_run"]),
-    )
+    )  # fmt: skip
     st.query_params[URL_KEY] = shown
     return runs[shown]
 
@@ -239,7 +194,7 @@ def _run_label(status: JobStatus) -> str:
 def watch(status: JobStatus) -> None:
     """State, progress and losses of a run, once a second while it works, with Cancel, Resume and Delete."""
     if note := st.session_state.pop(NOTE_KEY, None):
-        st.error(plain(note), icon=":material/error:")
+        failure(note)
     if status.is_active:
         _live(str(status.folder))
     else:
@@ -257,13 +212,12 @@ def _live(folder: str) -> None:
 
 
 def _shown(status: JobStatus) -> None:
-    text = f"{status.done} of {status.total} epochs of both models"
     if status.is_active:
-        st.progress(
-            min(status.done / status.total, 1.0), text=text if status.epochs else "Starting: the model is loaded…"
-        )
+        at_work = f"{status.done} of {status.total} epochs of both models"
+        text = at_work if status.epochs else "Starting: the model is loaded…"
+        st.progress(min(status.done / status.total, 1.0), text=text)
     elif status.state == "failed":
-        st.error(plain(status.takeaway()), icon=":material/error:")
+        failure(status.takeaway())
     elif status.state != "done":
         st.warning(plain(status.takeaway()), icon=":material/pause_circle:")
     if status.epochs:
@@ -271,12 +225,8 @@ def _shown(status: JobStatus) -> None:
             {"model": epoch.run, "epoch": epoch.epoch, "dim": dim, "loss": loss, "seconds": epoch.seconds}
             for epoch in status.epochs for dim, loss in zip(epoch.dims, epoch.losses)
         ]  # fmt: skip
-        chart(
-            figures.training_losses(status.epochs),
-            key="training_losses",
-            takeaway=status.epochs[-1].takeaway(),
-            rows=rows,
-        )
+        said = status.epochs[-1].takeaway()
+        draw("training_losses", figures.training_losses, status.epochs, takeaway=said, rows=rows)
 
 
 def _buttons(status: JobStatus) -> None:
@@ -299,7 +249,7 @@ def _do(what: str, folder: str) -> None:
     if what == "delete":
         show_run(None)
         if str(st.session_state.get("model", "")).startswith(folder):
-            st.session_state["model"] = DEFAULT_MODEL
+            use_model(DEFAULT_MODEL)
 
 
 def twin_run(status: JobStatus) -> TwinRun | None:
@@ -311,17 +261,13 @@ def twin_numbers(run: TwinRun) -> None:
     """Both models at 8.3 % of the size and at full width, in big figures."""
     comparison = run.comparison
     small = comparison.dims.index(comparison.small_dim)
-    cells = st.columns(4)
-    for cell, level, name, label in (
-        (cells[0], small, "matryoshka", "Matryoshka"), (cells[1], small, "plain", "Plain twin"),
-        (cells[2], -1, "matryoshka", "Matryoshka"), (cells[3], -1, "plain", "Plain twin"),
-    ):  # fmt: skip
-        found, dim = comparison.curves[name][level], comparison.dims[level]
-        cell.metric(
-            f"{label}, {dim} dims",
-            f"{found.value:.3f}",
-            help=f"{comparison.measure}; 95 %: {found.low:.3f} to {found.high:.3f}",
-        )
+    cells = []
+    for level in (small, -1):
+        for name, label in (("matryoshka", "Matryoshka"), ("plain", "Plain twin")):
+            found = comparison.curves[name][level]
+            note = f"{comparison.measure}; 95 %: {found.low:.3f} to {found.high:.3f}"
+            cells.append((f"{label}, {comparison.dims[level]} dims", f"{found.value:.3f}", note))
+    metrics(*cells)
     if comparison.is_classic:
         st.success(plain(run.takeaway()), icon=":material/check_circle:")
     else:
@@ -331,16 +277,12 @@ def twin_numbers(run: TwinRun) -> None:
 def take_away(run: TwinRun) -> None:
     """Where the models are, and a button that makes the Matryoshka one the app's model."""
     folder = str(run.model_folder().resolve())
-    st.button("Use the Matryoshka model in the app", key="train_use", on_click=_use_model, args=(folder,))
+    st.button("Use the Matryoshka model in the app", key="train_use", on_click=use_model, args=(folder,))
     st.caption("A sentence-transformers folder with a card of what was measured; its plain twin lies beside it:")
     st.code(
         "from sentence_transformers import SentenceTransformer\n\n"
         f"model = SentenceTransformer({folder!r}, truncate_dim={run.comparison.small_dim})", language="python",
     )  # fmt: skip
-
-
-def _use_model(folder: str) -> None:
-    st.session_state["model"] = folder
 
 
 def training_code(status: JobStatus, run: TwinRun) -> str:

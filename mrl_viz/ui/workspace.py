@@ -8,6 +8,7 @@ import streamlit as st
 
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.ui.charts import stop_with
 
 CORPUS_KEY, SOURCE_KEY, WORKSPACE_KEY = "own_corpus", "own_source", "workspace"
 PASTED = "texts.txt"
@@ -43,6 +44,16 @@ class Workspace:
     model: str
     source: Source
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the vectors came ready, without a model that could embed another text."""
+        return self.corpus.embeddings is not None
+
+    @property
+    def trained(self) -> tuple[int, ...]:
+        """The widths the model was trained at, where that is known."""
+        return self.embedded.matryoshka_dims or ()
+
 
 def own_corpus() -> Corpus | None:
     """The corpus this session pasted or uploaded, if any."""
@@ -72,8 +83,5 @@ def require_workspace() -> Workspace:
     """The current workspace; a helpful message instead of the page when there are too few texts to compare."""
     current = current_workspace()
     if current.corpus.n_items < 2:
-        st.info(
-            "There is one text only. Neighbors need at least two: add more on the Start page.", icon=":material/info:"
-        )
-        st.stop()
+        stop_with("There is one text only. Neighbors need at least two: add more on the Start page.")
     return current

@@ -4,19 +4,15 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import choose as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain, table
+from mrl_viz.ui.charts import code_shown, draw, hint, plain, small_print, table
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Which is the smallest plan that is good enough?")
 workspace = require_workspace()
-with errors_shown():
-    measured = page.measured_plans(workspace)
-if measured is None:
-    st.stop()
-st.caption(plain(measured.takeaway()))
+measured = page.measured_plans(workspace)
+small_print(measured.takeaway())
 options = page.choose_options(measured)
-with errors_shown():
-    decision = page.chosen_plan(measured, options)
+decision = page.choose(measured, **options)
 page.decision_shown(decision)
 table(page.runner_up_rows(decision), key="plans")
 
@@ -25,13 +21,10 @@ st.caption(
     "Faint plans are beaten by another in quality, bytes and time at once. Whiskers reach down to the 95 % lower "
     "bounds, which hold for all plans together. Open markers rerank; colour is the measured median time of a query."
 )
-chart(figures.pareto(decision), key="pareto", takeaway=decision.takeaway(), rows=decision.rows())
+draw("pareto", figures.pareto, decision)
 
 st.subheader("What if the list were longer, or the target another?")
-chart(
-    figures.sensitivity_heatmap(decision.sensitivity), key="sensitivity", takeaway=decision.sensitivity.takeaway(),
-    rows=decision.sensitivity.rows(),
-)  # fmt: skip
+draw("sensitivity", figures.sensitivity_heatmap, decision.sensitivity)
 
 st.subheader("Storage")
 storage = page.storage_of(decision)
@@ -40,17 +33,16 @@ if storage is not None:
     st.code(storage.formula, language=None)
     table(page.storage_rows(storage), key="storage")
 else:
-    st.info("No plan, no storage: relax a budget or the target.", icon=":material/info:")
+    hint("No plan, no storage: relax a budget or the target.")
 
 st.subheader("What more vectors do to it")
 st.caption(
     "Overlap with the full width, measured again on parts of the texts, each part of the next. What lies beyond the "
     "texts there are is extrapolated along two curves, with an interval; nobody has seen it."
 )
-with errors_shown():
-    grown = page.corpus_size_of(workspace, decision)
+grown = page.corpus_size_of(workspace, decision)
 if grown is not None:
-    chart(figures.corpus_size_curve(grown), key="corpus_size", takeaway=grown.takeaway(), rows=grown.rows())
+    draw("corpus_size", figures.corpus_size_curve, grown)
 
 st.subheader("Deploy it")
 page.snippet_shown(decision)

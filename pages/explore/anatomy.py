@@ -4,27 +4,26 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import anatomy as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.charts import code_shown, draw
 from mrl_viz.ui.results import result_or_none
 from mrl_viz.ui.workspace import current_workspace
 
 st.title("What does truncating do to one vector?")
 workspace = current_workspace()
 focus = workspace.focus_dim
-with errors_shown():
-    subject = page.subject_of(workspace)
-    anatomy = page.anatomy_of(workspace, subject)
-    result = result_or_none(workspace)
+subject = page.subject_of(workspace)
+anatomy = page.vector_anatomy(subject.vector, dims=workspace.dims)
+result = result_or_none(workspace)
 page.full_text(subject.text)
 
 st.subheader("The coordinates, cut and renormalised")
-chart(figures.coordinate_strip(anatomy, focus), key="strip", takeaway=anatomy.takeaway(), rows=anatomy.rows())
+draw("strip", figures.coordinate_strip, anatomy, focus)
 
 st.subheader("A doll in a doll for each width")
-chart(figures.nested_dolls(anatomy, focus), key="dolls", takeaway=anatomy.dolls_takeaway(), rows=anatomy.rows())
+draw("dolls", figures.nested_dolls, anatomy, focus, takeaway=anatomy.dolls_takeaway())
 
 st.subheader("The norm before and after renormalising")
-chart(figures.prefix_norms(anatomy, focus), key="norms", takeaway=anatomy.norms_takeaway(), rows=anatomy.rows())
+draw("norms", figures.prefix_norms, anatomy, focus, takeaway=anatomy.norms_takeaway())
 code_shown(page.anatomy_code(workspace, subject))
 
 st.subheader("Two texts at every width, with and without renormalising")
@@ -33,18 +32,15 @@ st.write(
     "cosines. It is the most reported mistake with truncated embeddings: scores shrink, differently for every text, "
     "and the order changes."
 )
-with errors_shown():
-    other = page.other_item(workspace, result)
-    pair = page.pair_of(workspace, subject, other)
+other = page.other_item(workspace, result)
 page.full_text(workspace.corpus.texts[other])
-chart(figures.pair_curve(pair, focus), key="pair", takeaway=pair.takeaway(), rows=pair.rows())
+draw("pair", figures.pair_curve, page.pair_by_width(subject.vector, workspace.embedded.matrix[other]), focus)
 code_shown(page.pair_code(workspace, subject, other))
 
-with errors_shown():
-    short = page.api_short(workspace, subject)
+short = page.api_short(workspace, subject)
 if short is not None:
     st.subheader("The API's short vector against the full one cut here")
-    chart(figures.short_vectors(short), key="short", takeaway=short.takeaway(), rows=short.rows())
+    draw("short", figures.short_vectors, short)
     st.caption(
         "Agreement shows that the API cuts and renormalises as we do. It says nothing about what truncation loses."
     )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import map as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.charts import code_shown, draw
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.selection import chosen_in_chart
 from mrl_viz.ui.workspace import require_workspace
@@ -16,16 +16,12 @@ method = st.segmented_control(
     help="PCA: one basis for all widths, at once. UMAP: neighborhoods, on request, beside its own noise.",
 )  # fmt: skip
 color_by, column = page.choose_colors(workspace)
-with errors_shown():
-    result = analysis(workspace.embedded, workspace.dims, workspace.k)
-    maps = page.pca(workspace, result) if method == "PCA" else page.umap(workspace)
-if maps is None:
-    st.stop()
+maps = page.pca(analysis(workspace), page.map_dims(workspace)) if method == "PCA" else page.umap(workspace)
 
 texts, options = workspace.corpus.texts, page.figure_options(workspace, color_by, column)
-chart(
-    figures.map_animation(maps, texts, **options, focus_dim=workspace.focus_dim), key="map", takeaway=maps.takeaway(),
-    rows=maps.rows(), on_select=chosen_in_chart("map"),
+draw(
+    "map", figures.map_animation, maps, texts, **options, focus_dim=workspace.focus_dim,
+    on_select=chosen_in_chart("map"),
 )  # fmt: skip
 st.caption(
     "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Trustworthiness "
@@ -35,8 +31,7 @@ st.caption(
 code_shown(page.map_code(workspace, method, color_by, column))
 
 st.subheader("Side by side")
-chart(
-    figures.map_panels(maps, texts, **options), key="panels",
+draw(
+    "panels", figures.map_panels, maps, texts, **options, on_select=chosen_in_chart("panels"),
     takeaway=f"{maps.takeaway()} Above each panel: true neighbors shown, T trustworthiness, C continuity.",
-    rows=maps.rows(), on_select=chosen_in_chart("panels"),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import evidence as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown, plain
+from mrl_viz.ui.charts import code_shown, draw, small_print
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Does the task still work at a smaller width?")
@@ -14,17 +14,10 @@ st.write(
     "well, or the other way round. The absolute value stands beside its share of the full width's, because a share "
     "hides a poor start."
 )
-with errors_shown():
-    quality = page.task_quality(workspace)
-if quality is None:
-    st.stop()
+quality = page.task_quality(workspace)
 metrics = page.choose_metrics(quality)
-chart(
-    figures.quality_curves(quality, metrics, workspace.focus_dim), key="quality", takeaway=quality.takeaway(),
-    rows=quality.rows(),
-)  # fmt: skip
-for note in quality.notes:
-    st.caption(plain(note))
+draw("quality", figures.quality_curves, quality, metrics, workspace.focus_dim)
+small_print(*quality.notes)
 st.caption(
     "Intervals: 95 % bootstrap, paired between widths. p (Holm): paired test against the full width, adjusted over "
     "widths."

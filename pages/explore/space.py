@@ -4,15 +4,13 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import space as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.charts import code_shown, draw
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("What happens to the space as a whole?")
 workspace = require_workspace()
-with errors_shown():
-    result = analysis(workspace.embedded, workspace.dims, workspace.k)
-    agreement, geometry, hubs = page.space(workspace, result)
+agreement, geometry, hubs = page.space(analysis(workspace))
 focus = workspace.focus_dim
 
 st.subheader("Is it still the same space?")
@@ -21,12 +19,7 @@ st.write(
     "all pairs keep their order. Both may stay near 1 while the *nearest* neighbors change: they are dominated by the "
     "many distant pairs. For search, trust the overlap on the Neighbors page."
 )
-chart(
-    figures.space_agreement_curves(agreement, focus),
-    key="agreement",
-    takeaway=agreement.takeaway(),
-    rows=agreement.rows(),
-)
+draw("agreement", figures.space_agreement_curves, agreement, focus)
 
 st.subheader("How many directions are in use?")
 st.write(
@@ -34,12 +27,12 @@ st.write(
     "add little. Anisotropy is the mean cosine of two different texts: the higher it is, the less a similarity says by "
     "itself."
 )
-chart(figures.geometry_curves(geometry, focus), key="geometry", takeaway=geometry.takeaway(), rows=geometry.rows())
+draw("geometry", figures.geometry_curves, geometry, focus)
 
 st.subheader("Who is everybody's neighbor?")
 st.write(
     "Hubs are texts that turn up in many lists, anti-hubs in none: a search can never return the latter near the top. "
     "Skewness 0 is even; above 1 there are clear hubs."
 )
-chart(figures.hubness_curves(hubs, focus), key="hubness", takeaway=hubs.takeaway(), rows=hubs.rows())
+draw("hubness", figures.hubness_curves, hubs, focus)
 code_shown(page.space_code(workspace))

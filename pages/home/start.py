@@ -4,23 +4,17 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import neighbors as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.charts import code_shown, draw
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.sources import choose_data, data_check, model_card
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("What does each embedding width keep?")
 workspace = require_workspace()
-with errors_shown():
-    result = analysis(workspace.embedded, workspace.dims, workspace.k)
-
-page.headline(result)
-chart(
-    figures.overlap_curve(result.overlap, workspace.focus_dim, workspace.embedded.matryoshka_dims or ()),
-    key="start_overlap_curve",
-    takeaway=result.overlap.takeaway(),
-    rows=result.rows(),
-)
+result = analysis(workspace)
+overlap = result.overlap
+page.big_numbers(overlap)
+draw("start_overlap_curve", figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained, rows=result.rows())
 
 st.subheader("Your own texts")
 choose_data()

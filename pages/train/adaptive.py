@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import adaptive as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown, table
+from mrl_viz.ui.charts import code_shown, draw, headline, table
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("How few dims does each example need?")
@@ -15,34 +15,26 @@ st.markdown(
 )
 workspace = require_workspace()
 heads = page.choose_heads(workspace)
-if heads is None:
-    st.stop()
-with errors_shown():
-    results = page.adaptive_result(workspace, heads)
+results = page.adaptive_result(workspace, heads)
 if results is None:
     code_shown(page.adaptive_code(workspace, heads))
     st.stop()
-page.plain_takeaways(results)
+for each in results:
+    headline(each.takeaway())
 
 if len(results) > 1:
     st.subheader("Coarse labels and fine ones")
-    chart(
-        figures.exits_by_label(results), key="exits_by_label",
-        takeaway=page.coarse_against_fine(results[0], results[-1]),
-        rows=page.exit_rows(results),
-    )  # fmt: skip
+    said = page.coarse_against_fine(results[0], results[-1])
+    draw("exits_by_label", figures.exits_by_label, results, takeaway=said, rows=page.exit_rows(results))
 result = page.choose_label(results)
 
 st.subheader("Accuracy against width")
-chart(
-    figures.accuracy_by_width(result),
-    key="accuracy_by_width",
-    takeaway=result.heads_takeaway(),
-    rows=result.head_rows(),
-)
+said, rows = result.heads_takeaway(), result.head_rows()
+draw("accuracy_by_width", figures.accuracy_by_width, result, takeaway=said, rows=rows)
 st.subheader("Where the cascade answers")
 page.cost_metrics(result)
-chart(figures.exit_shares(result), key="exit_shares", takeaway=result.cascade.takeaway(), rows=page.exit_rows([result]))
+said, rows = result.cascade.takeaway(), page.exit_rows([result])
+draw("exit_shares", figures.exit_shares, result, takeaway=said, rows=rows)
 table(result.cascade_rows(), key="cascades")
 st.subheader("Easy and hard examples")
 st.caption(

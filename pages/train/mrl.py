@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import training as page
-from mrl_viz.ui.charts import chart, code_shown, errors_shown
+from mrl_viz.ui.charts import code_shown, draw
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("How do nested losses make a model truncatable?")
@@ -15,9 +15,7 @@ st.markdown(
     "same batches and takes the same steps, but has the loss at full width only. What the two differ in is what "
     "nesting does."
 )
-chosen = page.choose_training(workspace)
-if chosen is not None:
-    page.start_button(workspace, chosen)
+page.new_run(workspace)
 with st.expander("What the schedules do"):
     st.markdown(
         "- **All widths in every step**: the original. Every step pays for every width.\n"
@@ -31,11 +29,8 @@ with st.expander("What the schedules do"):
 
 st.divider()
 status = page.choose_run()
-if status is None:
-    st.stop()
 page.watch(status)
-with errors_shown():
-    run = page.twin_run(status)
+run = page.twin_run(status)
 if run is None:
     st.stop()
 st.subheader("The Matryoshka model against its plain twin")
@@ -45,8 +40,8 @@ st.caption(
     f"{comparison.measure} on {comparison.n_items} held-out items that neither model was trained on; intervals are 95 "
     "% over them. Hollow markers: the two differ at 5 %, Holm-adjusted over the widths."
 )
-chart(figures.twin_curves(comparison), key="twin_curves", takeaway=comparison.takeaway(), rows=comparison.rows())
-chart(figures.twin_gain(comparison), key="twin_gain", takeaway=comparison.gain_takeaway(), rows=comparison.rows())
+draw("twin_curves", figures.twin_curves, comparison)
+draw("twin_gain", figures.twin_gain, comparison, takeaway=comparison.gain_takeaway())
 st.subheader("Take it with you")
 page.take_away(run)
 code_shown(page.training_code(status, run))
