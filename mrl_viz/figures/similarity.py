@@ -59,9 +59,10 @@ def similarity_curves(
         both = texts[position] if position < len(texts) else tuple(f"text {item}" for item in band.pairs[position])
         whole = "<br>".join(shorten(text, HOVER_CHARACTERS) for text in both)
         short = " | ".join(shorten(text, LEGEND_CHARACTERS) for text in both)
+        style = PAIR_STYLES[position % len(PAIR_STYLES)]
         add_line(
-            figure, band.dims, cosines, f"{position + 1}. {short}", *PAIR_STYLES[position % len(PAIR_STYLES)], width=2.5, customdata=band.pair_percentiles[position],
-            text=np.full(len(band.dims), whole),
+            figure, band.dims, cosines, f"{position + 1}. {short}", *style, width=2.5,
+            customdata=band.pair_percentiles[position], text=np.full(len(band.dims), whole),
             hovertemplate="%{x} dims: %{y:.3f}, above %{customdata:.1%} of pairs<br>%{text}<extra></extra>",
         )  # fmt: skip
     return by_width(figure, band.dims, focus_dim, title="cosine").update_layout(legend_traceorder="normal")
