@@ -99,44 +99,33 @@ def map_animation(
     ShapeError : another number of texts or labels than items. InvalidInputError : an unknown `color_by`, a label
     colouring without labels, too many or unknown items selected, or a width without a map.
     """
-    points = _points(maps, texts, color_by, labels, maps.positions.shape[1])
+    n_shown = maps.positions.shape[1]
     trails = _trail_items(maps, selected)
+    groups = _groups(maps, texts, color_by, labels, trails, n_shown)
     if focus_dim is not None and focus_dim not in maps.dims:
         raise InvalidInputError(f"`focus_dim` is {focus_dim}, which has no map; choose one of {list(maps.dims)}.")
     active = maps.dims.index(focus_dim) if focus_dim is not None else len(maps.dims) - 1
     # One kind for all: WebGL points would cover SVG rings.
-    kind = go.Scattergl if maps.positions.shape[1] > GL_ABOVE else go.Scatter
-    figure = go.Figure()
-    for group in points:
-        figure.add_trace(kind(**group.trace(active, True)))
-    if trails:
-        figure.add_trace(kind(**_rings(maps, trails, active)))
-    moving = len(figure.data)
+    kind = go.Scattergl if n_shown > GL_ABOVE else go.Scatter
+    figure = go.Figure([kind(**group.trace(active, True)) for group in groups])
     for place, index in enumerate(trails):
-        trail = {
-            "x": maps.positions[:, index, 0],
-            "y": maps.positions[:, index, 1],
-            "mode": "lines+markers",
-            "line": {"color": COLORS[place], "width": 2},
-            "marker": {"size": np.linspace(4, 9, len(maps.dims)).astype(np.float32), "symbol": SYMBOLS[place]},
-            "text": [f"{dim} dims" for dim in maps.dims],
-            "name": f"{place + 1}: {shorten(texts[maps.items[index]], LEGEND_CHARACTERS)}",
-            "hovertemplate": "%{text}<extra></extra>",
-        }
-        figure.add_trace(kind(**trail))
+        sizes = np.linspace(4, 9, len(maps.dims)).astype(np.float32)
+        figure.add_trace(kind(
+            x=maps.positions[:, index, 0], y=maps.positions[:, index, 1], mode="lines+markers",
+            line={"color": COLORS[place], "width": 2}, marker={"size": sizes, "symbol": SYMBOLS[place]},
+            text=[f"{dim} dims" for dim in maps.dims], hovertemplate="%{text}<extra></extra>",
+            name=f"{place + 1}: {shorten(texts[maps.items[index]], LEGEND_CHARACTERS)}",
+        ))  # fmt: skip
     figure.frames = [
         go.Frame(
-            name=str(dim), traces=list(range(moving)), layout={"title": {"text": _title(maps, level)}},
-            data=[*(group.step(level) for group in points), *([_ring_places(maps, trails, level)] if trails else [])],
+            name=str(dim), traces=list(range(len(groups))), layout={"title": {"text": _title(maps, level)}},
+            data=[group.step(level) for group in groups],
         )
         for level, dim in enumerate(maps.dims)
     ]  # fmt: skip
-    _frame_axes(figure, maps)
-    figure.update_layout(
-        height=ANIMATION_HEIGHT, margin={"l": 20, "r": 20, "t": 70, "b": 20}, font_size=FONT_SIZE, hovermode="closest",
-        dragmode="pan", title={"text": _title(maps, active), "font_size": FONT_SIZE, "x": 0.02}, legend=LEGEND_BELOW,
-        coloraxis=_color_axis(maps, color_by),
-    )  # fmt: skip
+    title = {"text": _title(maps, active), "font_size": FONT_SIZE, "x": 0.02}
+    figure.update_layout(dragmode="pan", title=title)
+    _finish(figure, maps, color_by, ANIMATION_HEIGHT, below=20)
     if len(maps.dims) > 1:
         _add_player(figure, maps, active, glide=kind is go.Scatter)
     return figure
@@ -151,8 +140,7 @@ def map_panels(
     A hover shows the text while all panels together have at most 4,000 points, else the text's number.
     """
     n_dims, n_shown, _ = maps.positions.shape
-    points = _points(maps, texts, color_by, labels, n_shown * n_dims)
-    trails = _trail_items(maps, selected)
+    groups = _groups(maps, texts, color_by, labels, _trail_items(maps, selected), n_shown * n_dims)
     columns = max(1, min(columns, n_dims))
     n_rows = math.ceil(n_dims / columns)
     figure = make_subplots(
@@ -161,31 +149,20 @@ def map_panels(
     )  # fmt: skip
     kind = go.Scattergl if n_shown * n_dims > GL_ABOVE else go.Scatter
     for level in range(n_dims):
-        place = {"row": level // columns + 1, "col": level % columns + 1}
-        for group in points:
-            figure.add_trace(kind(**group.trace(level, level == 0)), **place)
-        if trails:
-            figure.add_trace(kind(**_rings(maps, trails, level)), **place)
-    _frame_axes(figure, maps)
+        for group in groups:
+            trace = kind(**group.trace(level, level == 0))
+            figure.add_trace(trace, row=level // columns + 1, col=level % columns + 1)
     figure.update_annotations(font_size=13, yshift=8)
-    figure.update_layout(
-        height=PANEL_HEIGHT * n_rows + 160, margin={"l": 20, "r": 20, "t": 70, "b": 110}, font_size=FONT_SIZE,
-        hovermode="closest", legend=LEGEND_BELOW,
-        coloraxis=_color_axis(maps, color_by),
-    )  # fmt: skip
-    return figure
+    return _finish(figure, maps, color_by, PANEL_HEIGHT * n_rows + 160, below=110)
 
 
 @dataclass(frozen=True)
-class _Points:
-    """The points that share a marker: where they are at every width, and what colours them."""
+class _Group:
+    """Points that are drawn alike: where they are and, where that changes too, what colours them at every width."""
 
     positions: npt.NDArray[np.float32]
-    items: npt.NDArray[np.int32]
-    hover: list[str] | None
-    name: str
-    marker: dict[str, Any]
-    values: npt.NDArray[np.float32] | None
+    look: dict[str, Any]
+    values: npt.NDArray[np.float32] | None = None
 
     def step(self, level: int) -> dict[str, Any]:
         """What changes from width to width."""
@@ -195,62 +172,70 @@ class _Points:
     def trace(self, level: int, in_legend: bool) -> dict[str, Any]:
         """The whole trace at one width."""
         step = self.step(level)
-        extra = "%{marker.color:.2f}" if self.values is not None else self.name
-        return step | {
-            "mode": "markers", "name": self.name, "legendgroup": self.name,
-            "showlegend": in_legend and self.values is None,
-            "customdata": self.items, "text": self.hover, "marker": self.marker | step.get("marker", {}),
-            "hovertemplate": f"{'%{text}' if self.hover else 'text %{customdata}'}<extra>{extra}</extra>",
-        }  # fmt: skip
+        marker = self.look["marker"] | step.get("marker", {})
+        return {"showlegend": in_legend and self.values is None} | self.look | step | {"marker": marker}
 
 
-def _points(
-    maps: WidthMaps, texts: Sequence[str], color_by: str, labels: Sequence[object | None] | None, n_hovers: int
-) -> list[_Points]:
-    """The traces' contents; hover texts when there are few enough, else numbers."""
-    if len(texts) != maps.n_items:
-        raise ShapeError(
-            f"`texts` has {len(texts)} entries but the maps are of {maps.n_items} items; give one text per item."
-        )
+def _groups(
+    maps: WidthMaps, texts: Sequence[str], color_by: str, labels: Sequence[object | None] | None, trails: list[int],
+    n_hovers: int,
+) -> list[_Group]:  # fmt: skip
+    """The points by what colours them, and the selected ones ringed; hover texts when there are few, else numbers."""
+    _check_one_each("text", texts, maps)
     with_texts = n_hovers <= max(MOST_PANEL_TEXTS, maps.positions.shape[1])
-    hover = (
-        np.array([shorten(texts[item], HOVER_CHARACTERS) for item in maps.items], dtype=object) if with_texts else None
+    hover = np.array(
+        [shorten(texts[item], HOVER_CHARACTERS) if with_texts else "" for item in maps.items], dtype=object
     )
     # Many points, or several panels of them, are small ones.
     size = {"size": next((size for most, size in ((600, 8), (GL_ABOVE, 6)) if n_hovers <= most), 4), "opacity": 0.8}
 
-    def some(members: npt.NDArray[np.bool_], name: str, marker: dict[str, Any], values: Any = None) -> _Points:
-        chosen = None if hover is None else hover[members].tolist()
-        return _Points(
-            maps.positions[:, members], maps.items[members].astype(np.int32), chosen, name, size | marker, values
-        )
+    def some(members: Any, name: str, marker: dict[str, Any], values: Any = None) -> _Group:
+        extra = "%{marker.color:.2f}" if values is not None else name
+        return _Group(maps.positions[:, members], {
+            "mode": "markers", "name": name, "legendgroup": name, "marker": size | marker,
+            "customdata": maps.items[members].astype(np.int32), "text": hover[members].tolist() if with_texts else None,
+            "hovertemplate": f"{'%{text}' if with_texts else 'text %{customdata}'}<extra>{extra}</extra>",
+        }, values)  # fmt: skip
 
-    everyone = np.ones(len(maps.items), dtype=bool)
     if color_by == "none":
-        return [some(everyone, "texts", {"color": BLUE})]
-    if color_by in COLOR_TITLES:
+        groups = [some(slice(None), "texts", {"color": BLUE})]
+    elif color_by in COLOR_TITLES:
         values = maps.overlap_lost if color_by == "overlap lost" else maps.relative_displacement
-        return [some(everyone, "texts", {"coloraxis": "coloraxis"}, values)]
-    if color_by != "label":
+        groups = [some(slice(None), "texts", {"coloraxis": "coloraxis"}, values)]
+    elif color_by != "label":
         raise InvalidInputError(
             f"`color_by` is {color_by!r}; choose 'none', 'label', 'overlap lost' or 'displacement'."
         )
-    if labels is None:
+    elif labels is None:
         raise InvalidInputError("`labels` is None but `color_by` is 'label'; give one label per text.")
-    if len(labels) != maps.n_items:
+    else:
+        _check_one_each("label", labels, maps)
+        grouped = group_labels([labels[item] for item in maps.items])
+        looks = [{"color": color, "symbol": symbol} for color, symbol in zip(COLORS, SYMBOLS)]
+        collected = {"color": GREY, "opacity": 0.45}
+        # The collecting groups are drawn first, under the others.
+        codes = sorted(range(len(grouped.names)), key=lambda code: (code not in grouped.collecting, code))
+        groups = []
+        for code in codes:
+            name, look = grouped.names[code], collected if code in grouped.collecting else looks[code]
+            if look is collected and name == NO_LABEL:
+                look = collected | {"symbol": "circle-open"}
+            groups.append(some(grouped.codes == code, f"{name} · {grouped.counts[code]}", look))
+    if trails:
+        marker = {"symbol": "circle-open", "size": 17, "color": list(COLORS[: len(trails)]), "line": {"width": 3}}
+        # Numbered as they were chosen.
+        groups.append(_Group(maps.positions[:, trails], {
+            "mode": "markers+text", "name": "selected", "showlegend": False, "marker": marker, "hoverinfo": "skip",
+            "text": [str(place + 1) for place in range(len(trails))], "textposition": "top center",
+        }))  # fmt: skip
+    return groups
+
+
+def _check_one_each(name: str, given: Sequence[object], maps: WidthMaps) -> None:
+    if len(given) != maps.n_items:
         raise ShapeError(
-            f"`labels` has {len(labels)} entries but the maps are of {maps.n_items} items; give one label per item."
+            f"`{name}s` has {len(given)} entries but the maps are of {maps.n_items} items; give one {name} per item."
         )
-    groups = group_labels([labels[item] for item in maps.items])
-    markers = [{"color": color, "symbol": symbol} for color, symbol in zip(COLORS, SYMBOLS)]
-    result = []
-    # The collecting groups are drawn first, under the others.
-    for code in sorted(range(len(groups.names)), key=lambda code: (code not in groups.collecting, code)):
-        marker = {"color": GREY, "opacity": 0.45} if code in groups.collecting else markers[code]
-        if code in groups.collecting and groups.names[code] == NO_LABEL:
-            marker = marker | {"symbol": "circle-open"}
-        result.append(some(groups.codes == code, f"{groups.names[code]} · {groups.counts[code]}", marker))
-    return result
 
 
 def _trail_items(maps: WidthMaps, selected: Sequence[int]) -> list[int]:
@@ -266,20 +251,6 @@ def _trail_items(maps: WidthMaps, selected: Sequence[int]) -> list[int]:
     return [int(np.searchsorted(maps.items, item)) for item in chosen if item in maps.items]
 
 
-def _ring_places(maps: WidthMaps, trails: list[int], level: int) -> dict[str, Any]:
-    return {"x": maps.positions[level, trails, 0], "y": maps.positions[level, trails, 1]}
-
-
-def _rings(maps: WidthMaps, trails: list[int], level: int) -> dict[str, Any]:
-    """The selected texts, ringed and numbered as they were chosen."""
-    return _ring_places(maps, trails, level) | {
-        "mode": "markers+text", "name": "selected", "showlegend": False,
-        "text": [str(place + 1) for place in range(len(trails))],
-        "textposition": "top center", "hoverinfo": "skip",
-        "marker": {"symbol": "circle-open", "size": 17, "color": list(COLORS[: len(trails)]), "line": {"width": 3}},
-    }  # fmt: skip
-
-
 def _title(maps: WidthMaps, level: int, short: bool = False) -> str:
     kept, trust, cont = maps.kept_in_map[level], maps.trustworthiness[level], maps.continuity[level]
     if short:
@@ -291,18 +262,16 @@ def _title(maps: WidthMaps, level: int, short: bool = False) -> str:
     )
 
 
-def _frame_axes(figure: go.Figure, maps: WidthMaps) -> None:
+def _finish(figure: go.Figure, maps: WidthMaps, color_by: str, height: int, below: int) -> go.Figure:
     """The same frame at every width, one unit as long upwards as sidewards; places on a map have no numbers to read."""
+    figure.update_layout(
+        height=height, margin={"l": 20, "r": 20, "t": 70, "b": below}, font_size=FONT_SIZE, hovermode="closest",
+        legend=LEGEND_BELOW, coloraxis=_color_axis(maps, color_by),
+    )  # fmt: skip
     low, high = (bound(maps.positions, axis=(0, 1)).astype(float) for bound in (np.min, np.max))
     margin = 0.06 * max(float((high - low).max()), 1e-6)
-    plain: dict[str, Any] = {
-        "showticklabels": False,
-        "zeroline": False,
-        "showgrid": False,
-        "showline": True,
-        "mirror": True,
-    }
-    plain |= {"linecolor": GREY}
+    plain: dict[str, Any] = {"showticklabels": False, "zeroline": False, "showgrid": False}
+    plain |= {"showline": True, "mirror": True, "linecolor": GREY}
     figure.update_xaxes(range=[low[0] - margin, high[0] + margin], **plain)
     figure.update_yaxes(range=[low[1] - margin, high[1] + margin], **plain)
     for axis in figure.select_yaxes():
@@ -311,6 +280,7 @@ def _frame_axes(figure: go.Figure, maps: WidthMaps) -> None:
     if maps.explained is not None and len(figure.frames):
         figure.update_xaxes(title=f"axis 1, {maps.explained[0]:.0%} of the variance at full width")
         figure.update_yaxes(title=f"axis 2, {maps.explained[1]:.0%}")
+    return figure
 
 
 def _color_axis(maps: WidthMaps, color_by: str) -> dict[str, Any] | None:
@@ -319,13 +289,9 @@ def _color_axis(maps: WidthMaps, color_by: str) -> dict[str, Any] | None:
     # The legend stands above the bar. A few texts move very far; they take the last colour.
     most = 1.0 if color_by == "overlap lost" else max(float(np.quantile(maps.relative_displacement, 0.98)), 1e-6)
     bar = {
-        "title": COLOR_TITLES[color_by],
-        "tickformat": ".0%" if color_by == "overlap lost" else None,
-        "thickness": 14,
-        "len": 0.5,
-        "y": 0,
-        "yanchor": "bottom",
-    }
+        "title": COLOR_TITLES[color_by], "tickformat": ".0%" if color_by == "overlap lost" else None,
+        "thickness": 14, "len": 0.5, "y": 0, "yanchor": "bottom",
+    }  # fmt: skip
     return {"cmin": 0.0, "cmax": most, "colorscale": "Cividis", "colorbar": bar}
 
 
