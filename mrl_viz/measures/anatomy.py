@@ -52,17 +52,12 @@ class VectorAnatomy(Result):
     norm_after: tuple[float, ...]
 
     def cut(self, dim: int) -> FloatVector:
-        """The first `dim` coordinates of the unit vector, not renormalised, shape (dim,); as `short` raises."""
+        """The first `dim` coordinates of the unit vector, not renormalised, (dim,); DimensionError outside 1..full_dim."""
         (dim,) = check_dims([dim], self.full_dim)
         return self.coordinates[:dim].copy()
 
     def short(self, dim: int) -> FloatVector:
-        """The first `dim` coordinates renormalised, shape (dim,): the vector to deploy.
-
-        Raises
-        ------
-        DimensionError : `dim` is outside 1..full_dim.
-        """
+        """The first `dim` coordinates renormalised, shape (dim,), the vector to deploy; DimensionError as in `cut`."""
         return np.asarray(truncate_and_normalize(self.coordinates[None], dim)[0])
 
     def rows(self) -> list[dict[str, Any]]:
@@ -206,8 +201,8 @@ def vector_anatomy(
     dims = check_dims((*dims, full_dim), full_dim)
     unit = normalize(row)
     return VectorAnatomy(
-        dims=dims,
-        full_dim=full_dim,
+        dims,
+        full_dim,
         full_norm=_norm(row[0]),
         coordinates=unit[0],
         n_bytes=tuple(dim * bytes_per_coordinate for dim in dims),
@@ -260,15 +255,15 @@ def api_short_vs_local_short(api: npt.ArrayLike, local: npt.ArrayLike) -> ShortV
     a, b = _as_row(api, "api")[0].astype(np.float64), _as_row(local, "local")[0].astype(np.float64)
     if a.shape != b.shape:
         raise ShapeError(f"`api` has {len(a)} coordinates and `local` {len(b)}; truncate both to the same width.")
-    is_dead = np.abs(a) <= DEAD_SHARE * _norm(a) / np.sqrt(len(a))
+    size, error = np.abs(a), np.abs(a - b)
+    is_dead = size <= DEAD_SHARE * _norm(a) / np.sqrt(len(a))
     mape = median = wmape = None
-    with np.errstate(over="ignore"):
-        if not is_dead.all():
-            errors = np.abs(a - b)[~is_dead] / np.abs(a)[~is_dead]
-            mape, median = _finite(errors.mean()), _finite(np.median(errors))
-            wmape = _finite(np.abs(a - b).sum() / np.abs(a).sum())
-    unit_a, unit_b = normalize(a[None])[0], normalize(b[None])[0]
+    if not is_dead.all():
+        with np.errstate(over="ignore"):
+            relative = error[~is_dead] / size[~is_dead]
+            mape, median, wmape = map(_finite, (relative.mean(), np.median(relative), error.sum() / size.sum()))
     dead = tuple(np.flatnonzero(is_dead).tolist())
+    unit_a, unit_b = normalize([a, b])
     cosine = float(np.clip(unit_a @ unit_b, -1, 1))
     return ShortVectorAgreement(len(a), mape, median, wmape, cosine, _norm(a), _norm(b), dead, a, b)
 

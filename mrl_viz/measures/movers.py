@@ -107,13 +107,8 @@ def relative_movers(sample: PairSample, dim: int, *, n_movers: int = 20) -> Rela
     move = change - around
     top = np.argsort(-np.abs(move).round(DECIMALS), kind="stable")[:n_movers]
     columns = (left[top], right[top], full[top], here[top], around[top], move[top])
-    return RelativeMovers(
-        dim=dim,
-        full_dim=sample.dims[-1],
-        n_pairs=len(change),
-        typical=float(np.median(np.abs(move))),
-        pairs=tuple(zip(*(column.tolist() for column in columns))),
-    )
+    pairs = tuple(zip(*(column.tolist() for column in columns)))
+    return RelativeMovers(dim, sample.dims[-1], len(change), typical=float(np.median(np.abs(move))), pairs=pairs)
 
 
 def flipped_triples(sample: PairSample, dim: int, *, n_flips: int = 20, n_triples: int = N_TRIPLES) -> FlippedTriples:
@@ -134,27 +129,21 @@ def flipped_triples(sample: PairSample, dim: int, *, n_flips: int = 20, n_triple
     """
     check_count("n_flips", n_flips)
     check_count("n_triples", n_triples)
-    level, cosines = sample.at(dim), sample.cosines
     text, a, b = _triples(sample.is_pair, n_triples, sample.seed)
-    before = cosines[-1, text, a].astype(np.float64) - cosines[-1, text, b]
-    after = cosines[level, text, a].astype(np.float64) - cosines[level, text, b]
+    before, after = (
+        cosines[text, a].astype(np.float64) - cosines[text, b] for cosines in sample.cosines[[-1, sample.at(dim)]]
+    )
     flips = np.flatnonzero(np.sign(before) * np.sign(after) < 0)
     clearness = np.minimum(np.abs(before), np.abs(after))[flips].round(DECIMALS)
     ordered = flips[np.argsort(-clearness, kind="stable")]
     _, first = np.unique(text[ordered], return_index=True)
     listed = ordered[np.sort(first)][:n_flips]
-    swap = before[listed] < 0
-    nearer, farther = np.where(swap, b[listed], a[listed]), np.where(swap, a[listed], b[listed])
-    sign = np.where(swap, -1, 1)
+    sign = np.where(before[listed] < 0, -1, 1)  # the nearer item at full width comes first
+    nearer, farther = np.where(sign > 0, (a[listed], b[listed]), (b[listed], a[listed]))
     rows, columns = sample.rows, sample.columns
     fields = (rows[text[listed]], columns[nearer], columns[farther], sign * before[listed], sign * after[listed])
-    return FlippedTriples(
-        dim=dim,
-        full_dim=sample.dims[-1],
-        n_triples=len(text),
-        share=len(flips) / len(text) if len(text) else 0.0,
-        flips=tuple(zip(*(field.tolist() for field in fields))),
-    )
+    share = len(flips) / len(text) if len(text) else 0.0
+    return FlippedTriples(dim, sample.dims[-1], len(text), share, tuple(zip(*(field.tolist() for field in fields))))
 
 
 def _local_median(values: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -47,21 +47,17 @@ def similarity_drift(sample: PairSample) -> SimilarityDrift:
     Source: own definition; Spearman as in `rank_correlations`.
     """
     full, is_pair = sample.cosines[-1], sample.is_pair
-    stats: list[tuple[float, ...]] = []
-    for here in sample.cosines:
+
+    def stats(here: npt.NDArray[np.float32]) -> tuple[float, ...]:
         change = (here - full)[is_pair].astype(np.float64)
-        stats.append(
-            (
-                float(change.mean()),
-                float(np.abs(change).mean()),
-                float(np.sqrt((change**2).mean())),
-                float(np.abs(change).max()),
-                float(rank_correlations(here, full, is_pair).mean()),
-                float(rank_correlations(here[is_pair], full[is_pair])),
-            )
+        size = np.abs(change)
+        per_text = rank_correlations(here, full, is_pair).mean()
+        overall = rank_correlations(here[is_pair], full[is_pair])
+        return tuple(
+            map(float, (change.mean(), size.mean(), np.sqrt((change**2).mean()), size.max(), per_text, overall))
         )
-    n_rows, n_columns = full.shape
-    return SimilarityDrift(sample.dims, n_rows, n_columns, *zip(*stats))
+
+    return SimilarityDrift(sample.dims, *full.shape, *zip(*map(stats, sample.cosines)))
 
 
 @dataclass(frozen=True)
@@ -191,7 +187,7 @@ def similarity_band(sample: PairSample, pairs: Sequence[tuple[int, int]] = ()) -
             if not 0 <= item < len(side):
                 last = len(side) - 1
                 raise InvalidInputError(f"`pairs` names item {item} but there are {last + 1}; choose 0 to {last}.")
-    low, median, high = np.percentile(sample.pair_cosines, BAND, axis=1)
+    band = np.percentile(sample.pair_cosines, BAND, axis=1)
     chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     cosines = np.empty((0, len(sample.dims)), dtype=np.float32)
     if len(chosen):
@@ -202,15 +198,10 @@ def similarity_band(sample: PairSample, pairs: Sequence[tuple[int, int]] = ()) -
         both = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
         percentiles[:, level] = both / 2 / len(others)
     return SimilarityBand(
-        dims=sample.dims,
-        n_pairs=sample.pair_cosines.shape[1],
-        low=tuple(low.tolist()),
-        median=tuple(median.tolist()),
-        high=tuple(high.tolist()),
-        pairs=tuple((int(left), int(right)) for left, right in chosen),
-        pair_cosines=cosines,
+        sample.dims, sample.pair_cosines.shape[1], *(tuple(line.tolist()) for line in band),
+        pairs=tuple((int(left), int(right)) for left, right in chosen), pair_cosines=cosines,
         pair_percentiles=percentiles,
-    )
+    )  # fmt: skip
 
 
 def similarity_density(sample: PairSample, dim: int, *, n_bins: int = N_BINS) -> SimilarityDensity:
@@ -272,21 +263,14 @@ def threshold_meaning(sample: PairSample, threshold: float) -> ThresholdMeaning:
     rounded = np.float32(round(threshold, DECIMALS))  # as the cosines are, so that equal means kept
     kept_full = sample.pair_cosines[-1] >= rounded
     n_kept = int(kept_full.sum())
-    matched: list[float | None] = [None] * len(sample.dims)
-    same: list[float | None] = [None] * len(sample.dims)
+    matched: tuple[float | None, ...] = (None,) * len(sample.dims)
+    same = matched
     if n_kept:
-        for level, cosines in enumerate(sample.pair_cosines):
-            lowest = np.partition(cosines, n_pairs - n_kept)[n_pairs - n_kept]
-            matched[level] = float(lowest)
-            same[level] = float((cosines >= lowest)[kept_full].mean())
-    return ThresholdMeaning(
-        dims=sample.dims,
-        threshold=float(threshold),
-        n_pairs=n_pairs,
-        share_above=tuple((sample.pair_cosines >= rounded).mean(axis=1).tolist()),
-        matched_threshold=tuple(matched),
-        same_pairs=tuple(same),
-    )
+        lowest = np.partition(sample.pair_cosines, n_pairs - n_kept, axis=1)[:, n_pairs - n_kept]
+        matched = tuple(lowest.tolist())
+        same = tuple((sample.pair_cosines >= lowest[:, None])[:, kept_full].mean(axis=1).tolist())
+    share_above = tuple((sample.pair_cosines >= rounded).mean(axis=1).tolist())
+    return ThresholdMeaning(sample.dims, float(threshold), n_pairs, share_above, matched, same)
 
 
 def _pairs_text(n_pairs: int) -> str:

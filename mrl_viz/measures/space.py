@@ -90,12 +90,7 @@ def space_agreement(embeddings: npt.ArrayLike, *, dims: Iterable[int], seed: int
 
 
 def sample_rows(embeddings: npt.ArrayLike, n_rows: int, seed: int) -> npt.NDArray[np.floating[Any]]:
-    """At most `n_rows` rows in seeded random order.
-
-    Raises
-    ------
-    EmptyInputError : fewer than two rows. ShapeError : unusable rows.
-    """
+    """At most `n_rows` rows in seeded random order; EmptyInputError for fewer than two, ShapeError for unusable ones."""
     array = check_embeddings(embeddings)
     if len(array) < 2:
         raise EmptyInputError(f"`embeddings` has {len(array)} row; a space needs at least two.")
@@ -155,15 +150,12 @@ def hubness(sweep: Sweep) -> Hubness:
 
     Source: Radovanović, Nanopoulos & Ivanović 2010, "Hubs in space", JMLR 11.
     """
-    skewness, anti_hubs, largest = [], [], []
-    for lists in sweep.indices:
-        counts = np.bincount(lists.ravel(), minlength=sweep.n_items)
-        deviation = counts - counts.mean()
-        sd = np.sqrt((deviation**2).mean())
-        skewness.append(float((deviation**3).mean() / sd**3) if sd > 0 else 0.0)
-        anti_hubs.append(float((counts == 0).mean()))
-        largest.append(int(counts.max()))
-    return Hubness(sweep.dims, sweep.k, tuple(skewness), tuple(anti_hubs), tuple(largest))
+    counts = np.stack([np.bincount(lists.ravel(), minlength=sweep.n_items) for lists in sweep.indices])
+    deviation = counts - counts.mean(axis=1, keepdims=True)
+    sd = np.sqrt((deviation**2).mean(axis=1))
+    skewness = np.where(sd > 0, (deviation**3).mean(axis=1) / np.where(sd > 0, sd, 1) ** 3, 0.0)
+    columns = (skewness, (counts == 0).mean(axis=1), counts.max(axis=1))
+    return Hubness(sweep.dims, sweep.k, *(tuple(column.tolist()) for column in columns))
 
 
 def geometry(embeddings: npt.ArrayLike, *, dims: Iterable[int], seed: int = 0) -> Geometry:

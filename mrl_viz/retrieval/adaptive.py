@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +14,7 @@ from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import TIMED_RUNS, PlanMeasurement, measure_plan
-from mrl_viz.retrieval.plan import Plan, PlannedIndex
+from mrl_viz.retrieval.plan import Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.shortlist import rerank
 from mrl_viz.sweep import check_k
@@ -77,8 +77,8 @@ class AdaptiveIndex:
     ) -> None:
         self.index = corpus if isinstance(corpus, PrefixIndex) else PrefixIndex(corpus)
         rows = self.index.check_queries(calibration_queries)
-        check_k(k, self.index.n_items - (own is not None))
         n_others = self.index.n_items - (own is not None)
+        check_k(k, n_others)
         plans = default_plans(self.index.dims, k=k, n_items=n_others) if plans is None else tuple(plans)
         if not plans:
             raise EmptyInputError("`plans` is empty; give at least one plan.")
@@ -89,12 +89,14 @@ class AdaptiveIndex:
                 raise InvalidInputError(
                     f"`plans` has {plan.label!r}; the adaptive index holds float32 prefixes, so give exact ones."
                 )
-            for dim in (plan.dim, *(dim for _, dim in plan.rerank)):
+            for _, dim in plan.rerank:
                 self.index.level(dim)
-            built = PlannedIndex(plan, self.index, self.index)
-            measured.append(measure_plan(built, rows, full, own=own, n_runs=n_runs))
+            measured.append(measure_plan(self._built(plan), rows, full, own=own, n_runs=n_runs))
         self.measurements = tuple(measured)
         self._step_ms = self._measure_steps(rows[: max(1, n_runs // len(self.index.dims))], k)
+
+    def _built(self, plan: Plan) -> PlannedIndex:
+        return build_plan(plan, (), prefix_index=self.index)
 
     def search(
         self, queries: npt.ArrayLike, k: int = 10, *, max_latency_ms: float, own: npt.ArrayLike | None = None
@@ -116,18 +118,13 @@ class AdaptiveIndex:
         rows = self.index.check_queries(queries)
         check_k(k, self.index.n_items - (own is not None))
         used = self.choose(k, max_latency_ms)
-        built = PlannedIndex(used.plan, self.index, self.index)
+        built = self._built(used.plan)
         left_out = [None] * len(rows) if own is None else self.index.check_own(own, len(rows))[:, None]
         results = [built.search(row[None], k, own=item) for row, item in zip(rows, left_out)]
         return AdaptiveResult(_joined(results), used, max_latency_ms, max(result.milliseconds for result in results))
 
     def choose(self, k: int, max_latency_ms: float) -> PlanMeasurement:
-        """The plan of highest recall whose 95th percentile fits, the faster one on ties.
-
-        Raises
-        ------
-        InvalidInputError : no plan fits.
-        """
+        """The plan of highest recall whose 95th percentile fits, the faster one on ties; InvalidInputError for none."""
         _check_budget(max_latency_ms)
         able = [measured for measured in self.measurements if measured.plan.allows(k)]
         if not able:
@@ -196,19 +193,15 @@ def _check_budget(max_latency_ms: float) -> None:
 
 def _joined(results: list[SearchResult]) -> SearchResult:
     """Results of single queries as one, times averaged."""
-    first = results[0]
-    stages = []
-    for level, stage in enumerate(first.stages):
-        parts = [result.stages[level] for result in results]
-        stages.append(
-            type(stage)(
-                stage.dim, stage.n_scored, stage.n_kept, stage.multiply_adds, stage.bytes_read,
-                float(np.mean([part.milliseconds for part in parts])),
-                np.concatenate([part.survivors for part in parts]),
-            )
-        )  # fmt: skip
-    return SearchResult(
-        np.concatenate([result.indices for result in results]),
-        np.concatenate([result.similarities for result in results]),
-        tuple(stages),
+    stages = [
+        replace(
+            parts[0],
+            milliseconds=float(np.mean([part.milliseconds for part in parts])),
+            survivors=np.concatenate([part.survivors for part in parts]),
+        )
+        for parts in zip(*(result.stages for result in results))
+    ]
+    indices, similarities = (
+        np.concatenate([getattr(result, name) for result in results]) for name in ("indices", "similarities")
     )
+    return SearchResult(indices, similarities, tuple(stages))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from time import perf_counter
 
@@ -24,8 +24,8 @@ COORDINATES_AT_ONCE = 1 << 22
 class PrefixIndex:
     """Vectors cut into column blocks at the chosen widths, each block contiguous: a narrow pass reads narrow memory.
 
-    The blocks hold every coordinate once, so all widths together take no more memory than the vectors, and a dot
-    product at one width continues the one at the width before. Fewer widths make wider blocks, which multiply faster.
+    All widths together take no more memory than the vectors, and a dot product at one width continues the one at the
+    width before. Fewer widths make wider blocks, which multiply faster.
 
     Parameters
     ----------
@@ -99,23 +99,20 @@ class PrefixIndex:
         level = self.level(self.full_dim if dim is None else dim)
         tile = max(1, SCORES_AT_ONCE // self.n_items)
         tiles = [rows[start : start + tile] for start in range(0, len(rows), tile)]
-        found = [self._select(part, self._dots(part, range(level + 1)), level, k) for part in tiles]
+        found = [self._select(part, self._dots(part, level), level, k) for part in tiles]
         indices, similarities = (np.concatenate(parts) for parts in zip(*found))
         return self._result(started, self.dims[level], indices, similarities, self.dims[level])
 
     def widen(self, query: npt.ArrayLike, k: int = 10) -> Iterator[SearchResult]:
-        """Exact answers for one query at every width, small to large, each continuing the sums of the one before.
+        """Exact answers for one query at every width, small to large, all together for the work of the last.
 
-        All of them together multiply as much as one full-width search. A result's time and multiply-adds are those
-        of its own step.
+        A result's time and multiply-adds are those of its own step.
 
         Raises
         ------
         ShapeError : `query` is not one vector of `full_dim`. InvalidInputError : `k` out of range.
         """
-        rows = self.check_queries(query)
-        if len(rows) != 1:
-            raise ShapeError(f"`query` has {len(rows)} rows; widen one query at a time.")
+        rows = self._check_one(query, "widen")
         check_k(k, self.n_items)
         return self._steps(rows, k)
 
@@ -123,17 +120,12 @@ class PrefixIndex:
         dots = np.zeros((1, self.n_items), dtype=np.float32)
         for level, (low, high) in enumerate(self._spans):
             started = perf_counter()
-            dots += self._dots(rows, [level])
+            dots += self._block_dots(rows, level)
             indices, similarities = self._select(rows, dots, level, k)
             yield self._result(started, high, indices, similarities, high - low)
 
     def _result(
-        self,
-        started: float,
-        dim: int,
-        indices: npt.NDArray[np.int32],
-        similarities: npt.NDArray[np.float32],
-        n_read: int,
+        self, started: float, dim: int, indices: npt.NDArray[np.int32], similarities: Scores, n_read: int
     ) -> SearchResult:
         """What a pass found that read so many coordinates of every item."""
         work = self.n_items * n_read
@@ -156,12 +148,10 @@ class PrefixIndex:
         if own is not None:
             ranks = self.rank(query, [*self.check_items(items), own], dim)
             return np.asarray(ranks[:-1] - (ranks[-1] < ranks[:-1]))
-        rows = self.check_queries(query)
-        if len(rows) != 1:
-            raise ShapeError(f"`query` has {len(rows)} rows; rank for one query at a time.")
+        rows = self._check_one(query, "rank for")
         wanted = self.check_items(items)
         level = self.level(dim)
-        scores = self._dots(rows, range(level + 1))[0] * self._inverse_norms[level]
+        scores = self._dots(rows, level)[0] * self._inverse_norms[level]
         scores /= _norm(rows[0, :dim]) or 1
         return exact_ranks(scores, wanted, rounding_margin(dim), partial(self.cosines, rows[0], dim=dim))
 
@@ -192,6 +182,13 @@ class PrefixIndex:
         """Queries as in `checked_queries`."""
         return checked_queries(queries, self.full_dim)
 
+    def _check_one(self, query: npt.ArrayLike, verb: str) -> FloatMatrix:
+        """One query as a matrix of one row."""
+        rows = self.check_queries(query)
+        if len(rows) != 1:
+            raise ShapeError(f"`query` has {len(rows)} rows; {verb} one query at a time.")
+        return rows
+
     def check_items(self, items: npt.ArrayLike) -> Items:
         """Item numbers as int64; InvalidInputError where one is not in the index."""
         numbers = np.atleast_1d(np.asarray(items))
@@ -208,22 +205,20 @@ class PrefixIndex:
             raise ShapeError(f"`own` has shape {rows.shape} for {n_queries} queries; give each query's row.")
         return rows
 
-    def _dots(self, rows: FloatMatrix, levels: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Dot products of shape (n_queries, n_items) over some blocks."""
-        dots = self._block_dots(rows, levels[0])
-        for level in levels[1:]:
-            dots += self._block_dots(rows, level)
+    def _dots(self, rows: FloatMatrix, level: int) -> Scores:
+        """Dot products of shape (n_queries, n_items) over the blocks up to a level."""
+        dots = self._block_dots(rows, 0)
+        for wider in range(1, level + 1):
+            dots += self._block_dots(rows, wider)
         return dots
 
-    def _block_dots(self, rows: FloatMatrix, level: int) -> npt.NDArray[np.float32]:
+    def _block_dots(self, rows: FloatMatrix, level: int) -> Scores:
         """Over one block; for one query as a matrix-vector product, which BLAS does faster."""
         low, high = self._spans[level]
         block, part = self._blocks[level], np.ascontiguousarray(rows[:, low:high])
         return np.asarray((block @ part[0])[None] if len(rows) == 1 else part @ block.T)
 
-    def _select(
-        self, rows: FloatMatrix, dots: npt.NDArray[np.float32], level: int, k: int
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    def _select(self, rows: FloatMatrix, dots: Scores, level: int, k: int) -> tuple[npt.NDArray[np.int32], Scores]:
         """The k best of every query from its dot products."""
         dim = self.dims[level]
         indices = np.empty((len(rows), k), dtype=np.int32)
@@ -242,12 +237,7 @@ class PrefixIndex:
 
 
 def checked_queries(queries: npt.ArrayLike, full_dim: int) -> FloatMatrix:
-    """Queries as a float32 matrix of shape (n_queries, full_dim); one vector becomes one row.
-
-    Raises
-    ------
-    ShapeError, EmptyInputError : unusable queries, or of another width.
-    """
+    """Queries as a float32 matrix (n_queries, full_dim), one vector as one row; ShapeError for another width."""
     if isinstance(queries, np.ndarray) and queries.ndim == 1:
         queries = queries[None]
     rows = _as_float32(queries, "queries")

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.result import Result
+from mrl_viz.retrieval.cost import Stages
 from mrl_viz.retrieval.index import PrefixIndex
-from mrl_viz.retrieval.shortlist import funnel_search, laid_out_stages, rerank
+from mrl_viz.retrieval.shortlist import funnel_search, laid_out_stages
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class MissExplanation(Result):
     _also = ("smallest_shortlist",)
 
     item: int
-    stages: tuple[tuple[int, int], ...]
+    stages: Stages
     ranks: tuple[int, ...]
     stage_ranks: tuple[int, ...]
     dropped_at: int | None
-    widened: tuple[tuple[int, int], ...] | None
+    widened: Stages | None
 
     @property
     def smallest_shortlist(self) -> int | None:
@@ -80,21 +81,18 @@ def explain_miss(
     ranks = tuple(int(index.rank(rows, item, dim, own=own)[0]) for dim, _ in stages)
     stage_ranks = [ranks[0]]
     for level in range(1, len(stages)):
-        # The list that reaches this stage when every earlier one is just long enough for the item. Lists must not grow.
-        keeps = _widened(stages, stage_ranks)
-        before = [(dim, keep) for (dim, _), keep in zip(stages, keeps[:level])]
-        result = funnel_search(index, rows, before, own=None if own is None else [own])
-        result = rerank(index, rows, result, dim=stages[level][0], k=keeps[level - 1])
+        # The list that reaches this stage when every earlier one is just long enough for the item, ranked whole.
+        before = _widened(stages, stage_ranks)[:level]
+        ranked = (stages[level][0], before[-1][1])
+        result = funnel_search(index, rows, (*before, ranked), own=None if own is None else [own])
         stage_ranks.append(int(np.flatnonzero(result.indices[0] == item)[0]) + 1)
-    found = stage_ranks[-1] <= stages[-1][1]
     dropped = next((level for level, (rank, (_, keep)) in enumerate(zip(stage_ranks, stages)) if rank > keep), None)
-    keeps = _widened(stages, stage_ranks[:-1])
-    widened = tuple((dim, keep) for (dim, _), keep in zip(stages, keeps)) if found else None
+    widened = _widened(stages, stage_ranks[:-1]) if stage_ranks[-1] <= stages[-1][1] else None
     return MissExplanation(item, stages, ranks, tuple(stage_ranks), dropped, widened)
 
 
-def _widened(stages: tuple[tuple[int, int], ...], stage_ranks: list[int]) -> list[int]:
-    """The keeps, each long enough for the item's rank and for the lists after it."""
-    keeps = [keep for _, keep in stages]
-    keeps[: len(stage_ranks)] = [max(keep, rank) for keep, rank in zip(keeps, stage_ranks)]
-    return [max(keeps[level:]) for level in range(len(keeps))]
+def _widened(stages: Stages, stage_ranks: list[int]) -> Stages:
+    """The stages with lists long enough for the item's rank and, as lists must not grow, for those after them."""
+    ranks = [*stage_ranks, *[0] * len(stages)]
+    keeps = [max(keep, rank) for (_, keep), rank in zip(stages, ranks)]
+    return tuple((dim, max(keeps[level:])) for level, (dim, _) in enumerate(stages))

@@ -50,24 +50,19 @@ class Plan(Result):
             raise InvalidInputError(
                 f"`kind` {self.kind!r} works with float32 and at most one rerank; choose those or kind 'exact'."
             )
-        size, dim = None, self.dim
-        for next_size, next_dim in self.rerank:
-            check_count("rerank size", next_size, most=size)
-            check_count("rerank dim", next_dim)
-            if next_dim < dim:
+        most, dim = None, self.dim
+        for size, wider in self.rerank:
+            check_count("rerank size", size, most=most)
+            check_count("rerank dim", wider)
+            if wider < dim:
                 raise DimensionError(
-                    f"`rerank` goes from {dim} dims back to {next_dim}; order the widths from small to large."
+                    f"`rerank` goes from {dim} dims back to {wider}; order the widths from small to large."
                 )
-            size, dim = next_size, next_dim
+            most, dim = size, wider
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Plan:
-        """The plan that `to_dict` wrote.
-
-        Raises
-        ------
-        DataFormatError : unknown or missing fields, or values that make no plan.
-        """
+        """The plan that `to_dict` wrote; DataFormatError for unknown or missing fields or values that make none."""
         known = {field.name for field in fields(cls)}
         if not isinstance(record, Mapping) or "dim" not in record or not set(record) <= known:
             raise DataFormatError(
@@ -115,12 +110,7 @@ class Plan(Result):
         return not self.rerank or self.rerank[-1][0] >= k
 
     def stages(self, k: int) -> Stages:
-        """The (dim, keep) pairs of the funnel that it is.
-
-        Raises
-        ------
-        InvalidInputError : a list is shorter than k.
-        """
+        """The (dim, keep) pairs of the funnel that it is; InvalidInputError where a list is shorter than k."""
         check_count("k", k)
         if not self.allows(k):
             raise InvalidInputError(
@@ -145,10 +135,7 @@ class Plan(Result):
 
 
 class PlannedIndex:
-    """A plan built over a corpus.
-
-    `plan` : how it searches; `nbytes` : bytes in memory that it needs; build it with `build_plan`.
-    """
+    """A plan built over a corpus by `build_plan`. `plan` : how it searches."""
 
     def __init__(self, plan: Plan, first: PrefixIndex | QuantizedIndex | AnnIndex, wide: PrefixIndex | None) -> None:
         self.plan, self._first, self._wide = plan, first, wide

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from mrl_viz.errors import ShapeError
 from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.topk import Scores
 from mrl_viz.truncation import FloatMatrix
 
 
@@ -25,9 +23,7 @@ class Columns(Protocol):
 
 
 class ProgressiveIndex(PrefixIndex):
-    """A `PrefixIndex` whose blocks are read when a search first needs them, each once.
-
-    It searches, reranks and widens as a `PrefixIndex` does and returns the same. `nbytes` is what was read so far.
+    """A `PrefixIndex` whose blocks are read when a search first needs them; `nbytes` is what was read so far.
 
     Parameters
     ----------
@@ -37,9 +33,7 @@ class ProgressiveIndex(PrefixIndex):
 
     Raises
     ------
-    DimensionError : unusable widths.
-
-    Searching raises what `PrefixIndex` does, and StoreError when the columns cannot be read.
+    DimensionError : unusable widths. StoreError : a search whose columns cannot be read.
     """
 
     def __init__(self, columns: Columns, dims: Iterable[int] | None = None) -> None:
@@ -57,7 +51,7 @@ class ProgressiveIndex(PrefixIndex):
         self._load(level)
         return level
 
-    def _block_dots(self, rows: FloatMatrix, level: int) -> npt.NDArray[np.float32]:
+    def _block_dots(self, rows: FloatMatrix, level: int) -> Scores:
         self._load(level)
         return super()._block_dots(rows, level)
 

@@ -83,12 +83,16 @@ class SearchResult(Result):
     @property
     def multiply_adds(self) -> int | None:
         """Per query, all stages; None where a stage does not say."""
-        return _sum_or_none([stage.multiply_adds for stage in self.stages])
+        return self._total("multiply_adds")
 
     @property
     def bytes_read(self) -> int | None:
         """Per query, all stages; None where a stage does not say."""
-        return _sum_or_none([stage.bytes_read for stage in self.stages])
+        return self._total("bytes_read")
+
+    def _total(self, name: str) -> int | None:
+        counts = [getattr(stage, name) for stage in self.stages]
+        return None if None in counts else sum(counts)
 
     def without(self, own: npt.NDArray[np.int64]) -> SearchResult:
         """The same lists, one entry shorter, without each query's `own` item, (n_queries,); see `without_own`."""
@@ -101,10 +105,6 @@ class SearchResult(Result):
         """One sentence: the stages and the measured time."""
         path = ", then ".join(f"{stage.n_scored:,} items at {stage.dim} dims" for stage in self.stages)
         return f"Scored {path}: {self.milliseconds:.2f} ms per query."
-
-
-def _sum_or_none(counts: list[int | None]) -> int | None:
-    return None if None in counts else sum(count for count in counts if count)
 
 
 @dataclass(frozen=True)

@@ -130,12 +130,7 @@ def rerank(
 def laid_out_stages(
     index: PrefixIndex, stages: Iterable[tuple[int, int]], *, n_left_out: int = 0
 ) -> tuple[tuple[int, int], ...]:
-    """The checked (dim, keep) pairs of a funnel over this index, or over all but `n_left_out` of its items.
-
-    Raises
-    ------
-    DimensionError, InvalidInputError, EmptyInputError : unusable stages, or a width that the index does not hold.
-    """
+    """The (dim, keep) pairs of a funnel, as in `check_stages`, over all but `n_left_out` items and at widths held."""
     stages = check_stages(stages, index.n_items - n_left_out, index.full_dim)
     for dim, _ in stages:
         index.level(dim)
@@ -163,12 +158,7 @@ class ShortlistCurve(Result):
         return records(shortlist_size=self.sizes, overlap=self.overlap)
 
     def smallest_size(self, target: float) -> int:
-        """The smallest shortlist whose mean overlap reaches `target`, a share in (0, 1].
-
-        Raises
-        ------
-        InvalidInputError : `target` outside (0, 1].
-        """
+        """The smallest shortlist whose mean overlap reaches `target`; InvalidInputError outside (0, 1]."""
         check_share("target", target)
         ranks = np.sort(self.ranks, axis=None)
         # A little less than a whole count must not ask for one more because of rounding in the product.
@@ -224,10 +214,4 @@ def shortlist_curve(
         [index.rank(row, items, shortlist_dim, own=item) for row, items, item in zip(rows, neighbors, left_out)]
     )
     per_query = np.array([(ranks <= size).mean(axis=1) for size in sizes])
-    return ShortlistCurve(
-        shortlist_dim=shortlist_dim,
-        k=k,
-        sizes=sizes,
-        overlap=bootstrap(per_query, seed=seed),
-        ranks=ranks,
-    )
+    return ShortlistCurve(shortlist_dim, k, sizes, bootstrap(per_query, seed=seed), ranks)

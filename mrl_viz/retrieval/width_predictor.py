@@ -63,12 +63,7 @@ class WidthPredictor:
 
 
 def smallest_sufficient_widths(sweep: Sweep, target: float) -> npt.NDArray[np.int64]:
-    """The smallest swept width whose overlap@k with full width reaches `target`, for every query; shape (n_queries,).
-
-    Raises
-    ------
-    InvalidInputError : `target` outside (0, 1].
-    """
+    """The smallest swept width whose overlap@k with full width reaches `target`, in (0, 1], for every query."""
     check_share("target", target)
     # A mean of k shares may fall just short of the target it equals.
     enough = shared_share(sweep.indices, sweep.indices[-1]) >= target - 1e-9
@@ -203,9 +198,9 @@ def compare_widths(
     fixed = (1 - share) * overlaps[lower] + share * overlaps[upper]
     (gain,) = bootstrap(predicted - fixed, seed=seed)
     return WidthComparison(
-        dims=sweep.dims,
-        k=predictor.k,
-        target=predictor.target,
+        sweep.dims,
+        predictor.k,
+        predictor.target,
         n_queries=len(rows),
         predicted_dim=mean_dim,
         predicted_overlap=float(predicted.mean()),
