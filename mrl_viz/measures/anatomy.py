@@ -52,7 +52,7 @@ class VectorAnatomy(Result):
     norm_after: tuple[float, ...]
 
     def cut(self, dim: int) -> FloatVector:
-        """The first `dim` coordinates of the unit vector, not renormalised, (dim,); DimensionError outside 1..full_dim."""
+        """The unit vector's first `dim` coordinates, not renormalised, (dim,); DimensionError outside 1..full_dim."""
         (dim,) = check_dims([dim], self.full_dim)
         return self.coordinates[:dim].copy()
 

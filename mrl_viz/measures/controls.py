@@ -22,7 +22,7 @@ from mrl_viz.arrangements import (
 )
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm
-from mrl_viz.measures.lists import shared_share
+from mrl_viz.measures.lists import nearest_level, shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import check_embeddings
@@ -197,37 +197,43 @@ def compare_arrangements(
     curves: dict[str, ArrangementOverlap] = {}
     per_query: dict[str, Floats] = {}
     draw_means = np.empty((n_draws, len(dims)))
+
+    def add(name: str, found: Sweep, values: Floats, **spread: Floats) -> None:
+        per_query[name] = values
+        curves[name] = ArrangementOverlap(
+            name, dims, found.n_queries, found.n_items, draws=n_draws if name == "random" else 1,
+            overlap=bootstrap(values, seed=seed),
+            **{field: tuple(numbers.tolist()) for field, numbers in spread.items()},
+        )  # fmt: skip
+
     for name in names:
-        sd = prefix = None
         if name == "random":
             total = np.zeros((len(dims), n_queries))
             for draw, arrangement in enumerate(draws):
                 found, values = measure(arrangement)
                 draw_means[draw] = values.mean(axis=1)
                 total += values
-            per_query[name], sd = total / n_draws, draw_means.std(axis=0, ddof=1)
+            add(name, found, total / n_draws, sd=draw_means.std(axis=0, ddof=1))
         elif name == "svd" and held_out is not None:
             fit, measured = held_out
             prefix = measure(prefix_map, measured)[1].mean(axis=1)
-            found, per_query[name] = measure(svd_arrangement(corpus[fit]), measured)
+            add(name, *measure(svd_arrangement(corpus[fit]), measured), prefix_overlap=prefix)
             notes.append(
                 f"SVD is fitted on {len(fit)} texts and measured on the other {len(measured)}; "
                 "the prefix on those is given beside it."
             )
         else:
-            found, per_query[name] = measure(suffix_arrangement(full_dim) if name == "suffix" else prefix_map)
-        curves[name] = _curve(name, found, per_query[name], n_draws if name == "random" else 1, seed, sd, prefix)
+            add(name, *measure(suffix_arrangement(full_dim) if name == "suffix" else prefix_map))
     for arrangement in learned:
         rows, note = _unseen_rows(arrangement, corpus, k, is_self)
         # Neighbors are those of the original full vectors: a map may change even what its own full width finds.
         truth, values = measure(prefix_map, rows)
         found, _ = measure(arrangement, rows)
-        learned_values = shared_share(found.indices, truth.indices[-1])
-        prefix = values.mean(axis=1)
-        curves[arrangement.name] = _curve(arrangement.name, found, learned_values, 1, seed, None, prefix)
+        kept = shared_share(found.indices, truth.indices[-1])
+        add(arrangement.name, found, kept, prefix_overlap=values.mean(axis=1))
         notes.append(note)
     nested = None
-    if "prefix" in per_query and "random" in per_query:
+    if "prefix" in names and "random" in names:
         nested = nestedness(per_query["prefix"], per_query["random"], draw_means, dims=dims, seed=seed)
     return ControlComparison(k=k, chance=sweep.chance, curves=curves, nestedness=nested, notes=tuple(notes))
 
@@ -273,9 +279,8 @@ def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iter
     has_spread = sd > 1e-12
     z = np.where(has_spread, gap / np.where(has_spread, sd, 1), 0.0)
     p_values = np.where(has_spread, t.sf(z / np.sqrt(1 + 1 / n_draws), n_draws - 1), 1.0)
-    full_dim = dims[-1]
-    nearest = {int(np.argmin(np.abs(np.log(np.asarray(dims) / (full_dim * share))))) for share in DECISIVE_SHARES}
-    decisive = sorted(level for level in nearest if dims[level] < full_dim)
+    nearest = {nearest_level(dims, dims[-1] * share) for share in DECISIVE_SHARES}
+    decisive = sorted(nearest - {len(dims) - 1})
     return Nestedness(
         dims=dims,
         gap=tuple(map(Estimate, gap.tolist(), np.minimum(low, gap).tolist(), np.maximum(high, gap).tolist())),
@@ -324,19 +329,4 @@ def _unseen_rows(
     return unseen, (
         f"{name} was fitted on {n_seen} of these {len(corpus)} texts and is measured on the other {len(unseen)}; "
         "the prefix on those is given beside it."
-    )
-
-
-def _curve(
-    name: str, sweep: Sweep, values: Floats, draws: int, seed: int, sd: Floats | None, prefix: Floats | None
-) -> ArrangementOverlap:
-    return ArrangementOverlap(
-        name=name,
-        dims=sweep.dims,
-        n_queries=sweep.n_queries,
-        n_items=sweep.n_items,
-        draws=draws,
-        overlap=bootstrap(values, seed=seed),
-        sd=None if sd is None else tuple(sd.tolist()),
-        prefix_overlap=None if prefix is None else tuple(prefix.tolist()),
     )

@@ -53,11 +53,11 @@ def similarity_drift(sample: PairSample) -> SimilarityDrift:
         size = np.abs(change)
         per_text = rank_correlations(here, full, is_pair).mean()
         overall = rank_correlations(here[is_pair], full[is_pair])
-        return tuple(
-            map(float, (change.mean(), size.mean(), np.sqrt((change**2).mean()), size.max(), per_text, overall))
-        )
+        found = (change.mean(), size.mean(), np.sqrt((change**2).mean()), size.max(), per_text, overall)
+        return tuple(map(float, found))
 
-    return SimilarityDrift(sample.dims, *full.shape, *zip(*map(stats, sample.cosines)))
+    n_rows, n_columns = full.shape
+    return SimilarityDrift(sample.dims, n_rows, n_columns, *zip(*map(stats, sample.cosines)))
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def similarity_band(sample: PairSample, pairs: Sequence[tuple[int, int]] = ()) -
             if not 0 <= item < len(side):
                 last = len(side) - 1
                 raise InvalidInputError(f"`pairs` names item {item} but there are {last + 1}; choose 0 to {last}.")
-    band = np.percentile(sample.pair_cosines, BAND, axis=1)
+    low, median, high = (tuple(line.tolist()) for line in np.percentile(sample.pair_cosines, BAND, axis=1))
     chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     cosines = np.empty((0, len(sample.dims)), dtype=np.float32)
     if len(chosen):
@@ -198,7 +198,7 @@ def similarity_band(sample: PairSample, pairs: Sequence[tuple[int, int]] = ()) -
         both = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
         percentiles[:, level] = both / 2 / len(others)
     return SimilarityBand(
-        sample.dims, sample.pair_cosines.shape[1], *(tuple(line.tolist()) for line in band),
+        sample.dims, sample.pair_cosines.shape[1], low, median, high,
         pairs=tuple((int(left), int(right)) for left, right in chosen), pair_cosines=cosines,
         pair_percentiles=percentiles,
     )  # fmt: skip

@@ -90,7 +90,7 @@ def space_agreement(embeddings: npt.ArrayLike, *, dims: Iterable[int], seed: int
 
 
 def sample_rows(embeddings: npt.ArrayLike, n_rows: int, seed: int) -> npt.NDArray[np.floating[Any]]:
-    """At most `n_rows` rows in seeded random order; EmptyInputError for fewer than two, ShapeError for unusable ones."""
+    """At most `n_rows` rows in seeded random order; EmptyInputError for fewer than two, ShapeError as usual."""
     array = check_embeddings(embeddings)
     if len(array) < 2:
         raise EmptyInputError(f"`embeddings` has {len(array)} row; a space needs at least two.")
