@@ -154,12 +154,11 @@ def pca_maps(
     Source: Pearson 1901, principal axes; one basis for all widths: own definition.
     """
     rows, items, dims = _prepare(embeddings, dims, most_items, seed, 2)
-    is_sample = len(items) < len(rows)
-    shown = rows[items] if is_sample else rows
-    if sweep is not None and not is_sample:
-        _check_sweep(sweep, len(rows), dims, k)
-    else:
+    shown = rows[items]
+    if sweep is None or len(items) < len(rows):
         sweep = nested_sweep(shown, dims=dims, k=k)
+    else:
+        _check_sweep(sweep, len(rows), dims, k)
     positions, explained = _pca_positions(shown, dims)
     return _assemble("pca", shown, dims, k, seed, len(rows), items, positions, sweep, explained=explained)
 
@@ -241,10 +240,14 @@ def _prepare(
         )
     check_count("most_items", most_items, fewest)
     check_count("seed", seed, 0, 2**32 - 1)
-    items = np.arange(len(rows))
-    if len(rows) > most_items:
-        items = np.sort(np.random.default_rng(seed).choice(len(rows), size=most_items, replace=False))
-    return rows, items, dims
+    return rows, _sampled(len(rows), most_items, seed), dims
+
+
+def _sampled(n_items: int, most: int, seed: int) -> npt.NDArray[np.int64]:
+    """All positions, or a seeded sample of so many, ascending."""
+    if n_items <= most:
+        return np.arange(n_items)
+    return np.sort(np.random.default_rng(seed).choice(n_items, size=most, replace=False))
 
 
 def _check_sweep(sweep: Sweep, n_items: int, dims: tuple[int, ...], k: int) -> None:
@@ -326,9 +329,7 @@ def _assemble(
     restart_disparity: float | None = None,
 ) -> WidthMaps:  # fmt: skip
     """The result, with everything that is measured on the maps."""
-    judged = np.arange(len(rows))
-    if len(rows) > QUALITY_ITEMS:
-        judged = np.sort(np.random.default_rng(seed).choice(len(rows), size=QUALITY_ITEMS, replace=False))
+    judged = _sampled(len(rows), QUALITY_ITEMS, seed)
     neighbors = np.stack([sweep.indices[sweep.at(dim), :, :k] for dim in dims])
     quality = [
         map_quality(truncate_and_normalize(rows, dim), positions[level], neighbors[level], judged=judged)
@@ -343,9 +344,8 @@ def _assemble(
     lost = 1 - shared_share(neighbors, neighbors[-1])
     return WidthMaps(
         method=method, dims=dims, k=int(k), seed=int(seed), n_items=n_items, n_judged=len(judged), items=items,
-        positions=positions,
-        trustworthiness=tuple(q.trustworthiness for q in quality), continuity=tuple(q.continuity for q in quality),
-        kept_in_map=tuple(q.kept_in_map for q in quality),
+        positions=positions, trustworthiness=tuple(q.trustworthiness for q in quality),
+        continuity=tuple(q.continuity for q in quality), kept_in_map=tuple(q.kept_in_map for q in quality),
         disparity=(*(procrustes_disparity(full, other) for other in wide[:-1]), 0.0), movement=(*steps.tolist(), 0.0),
         explained=explained, seed_disparity=seed_disparity, restart_disparity=restart_disparity,
         overlap_lost=lost.astype(np.float32),
@@ -391,11 +391,8 @@ def load_map(folder: Path, key: str) -> WidthMaps | None:
             header = json.loads(str(file["header"]))
             arrays = {name: file[name] for name in _ARRAYS}
         os.utime(path)
-        if header.pop("schema") != SCHEMA or arrays["positions"].shape != (
-            len(header["dims"]),
-            len(arrays["items"]),
-            2,
-        ):
+        expected = (len(header["dims"]), len(arrays["items"]), 2)
+        if header.pop("schema") != SCHEMA or arrays["positions"].shape != expected:
             return None
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in header.items()}
         return WidthMaps(**values, **arrays)

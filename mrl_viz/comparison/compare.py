@@ -22,7 +22,7 @@ from mrl_viz.measures.lists import Indices, neighbor_lists, shared_share
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
 from mrl_viz.sweep import check_k
-from mrl_viz.tasks.task import Task, available_tasks, check_queries, find_task
+from mrl_viz.tasks.task import Task, available_tasks, check_queries, find_task, sample_rows
 from mrl_viz.truncation import check_dims, default_dims
 
 Progress = Callable[[int, int], None]
@@ -90,7 +90,7 @@ def compare_models(
     judge = _judge(embedded, names, task, binary_qrels, seed, notes)
 
     n_queries = n_items if is_self else len(embedded[0].queries)  # type: ignore[arg-type]  # all have queries then
-    rows = _sample(n_queries, MOST_MEASURED, seed)
+    rows = sample_rows(n_queries, MOST_MEASURED, seed)
     if len(rows) < n_queries:
         notes.append(f"Overlap and N2O are measured on a seeded sample of {len(rows):,} of {n_queries:,}.")
     calibration = calibration_rows(n_items, seed)
@@ -106,15 +106,12 @@ def compare_models(
         if progress is not None:
             progress(n_done, n_steps)
 
-    lists, kept, values = [], [], []
-    for one, own in zip(embedded, widths):
-        found, shares, judged = _measure_model(one, own, k, rows if is_self else None, rows, calibration, judge, step)
-        lists.append(found)
-        kept.append(shares)
-        values.append(judged)
+    own = rows if is_self else None
+    measured = [_measure_model(one, of, k, own, rows, calibration, judge, step) for one, of in zip(embedded, widths)]
+    lists, kept, values = zip(*measured)
     points = _points(names, widths, kept, values if judge else (), seed)
     # The widest float32 vectors are each model's best-known quality: what the models are told apart by.
-    in_full = np.stack([of[len(own) - 1] for of, own in zip(values, widths)]) if judge else None
+    in_full = np.stack([of[len(dims) - 1] for of, dims in zip(values, widths)]) if judge else None
     return ModelComparison(
         models=_models(embedded, names, in_full, points, texts_per_second or {}, seed),
         points=points,
@@ -158,7 +155,7 @@ def encode_speed(encode: Callable[[Sequence[str]], Any], texts: Sequence[str], *
 
 def calibration_rows(n_items: int, seed: int = 0) -> Rows:
     """Positions of the texts that int8 ranges are taken from: a seeded half, ascending, at most CALIBRATION_ROWS."""
-    return _sample(n_items, min(CALIBRATION_ROWS, -(-n_items // 2)), seed)
+    return sample_rows(n_items, min(CALIBRATION_ROWS, -(-n_items // 2)), seed)
 
 
 def _check_models(embedded: Sequence[Embedded]) -> tuple[str, ...]:
@@ -198,12 +195,6 @@ def _widths(embedded: Sequence[Embedded], dims: Iterable[int] | None) -> list[tu
         return [default_dims(one.full_dim, one.matryoshka_dims) for one in embedded]
     chosen = check_dims(dims, max(one.full_dim for one in embedded))
     return [(*(dim for dim in chosen if dim < one.full_dim), one.full_dim) for one in embedded]
-
-
-def _sample(n_items: int, most: int, seed: int) -> Rows:
-    if n_items <= most:
-        return np.arange(n_items)
-    return np.sort(np.random.default_rng(seed).choice(n_items, most, replace=False))
 
 
 def _judge(
@@ -294,24 +285,21 @@ def _models(
     behind: Sequence[PairedEstimate | None] = (None,) * len(names)
     if in_full is not None:
         behind = paired_bootstrap(in_full, baseline=int(in_full.mean(axis=1).argmax()), seed=seed)
-    models = []
-    for name, one, distance in zip(names, embedded, behind):
+    full = {point.model: point for point in points if point.dtype == DTYPES[0]}  # the widest of a model comes last
+
+    def model(name: str, one: Embedded, distance: PairedEstimate | None) -> ComparedModel:
         is_ready = one.corpus.embeddings is not None
         card = None if is_ready else find_card(name)
-        full = next(p for p in points if (p.model, p.dim, p.dtype) == (name, one.full_dim, DTYPES[0]))
-        models.append(
-            ComparedModel(
-                name=name,
-                full_dim=one.full_dim,
-                matryoshka_dims=one.matryoshka_dims,
-                size_mb=card.size_mb if card else None,
-                embed_seconds=None if is_ready else one.seconds,
-                texts_per_second=speeds.get(name),
-                quality=full.quality,
-                behind=distance.difference if distance else None,
-            )
-        )
-    return tuple(models)
+        return ComparedModel(
+            name, one.full_dim, one.matryoshka_dims,
+            size_mb=card.size_mb if card else None,
+            embed_seconds=None if is_ready else one.seconds,
+            texts_per_second=speeds.get(name),
+            quality=full[name].quality,
+            behind=distance.difference if distance else None,
+        )  # fmt: skip
+
+    return tuple(map(model, names, embedded, behind))
 
 
 def _agreement(lists: Sequence[Indices], widths: Sequence[tuple[int, ...]], seed: int) -> tuple[ModelAgreement, ...]:

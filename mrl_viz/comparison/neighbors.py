@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrl_viz.comparison.results import ModelComparison
-from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.lists import NeighborChanges, neighbor_changes, neighbor_lists
+from mrl_viz.measures.lists import NeighborChanges, check_item, neighbor_changes, neighbor_lists
 from mrl_viz.result import Result
 from mrl_viz.truncation import check_dims
 
@@ -80,24 +79,14 @@ def neighbors_side_by_side(comparison: ModelComparison, item: int, dim: int) -> 
     embedded = comparison.embedded
     (dim,) = check_dims([dim], max(one.full_dim for one in embedded))
     asked = [one.matrix if comparison.is_self or one.queries is None else one.queries for one in embedded]
-    n_queries = len(asked[0])
-    if not 0 <= item < n_queries:
-        what = "texts" if comparison.is_self else "queries"
-        raise InvalidInputError(f"`item` is {item} but there are {n_queries} {what}; choose 0 to {n_queries - 1}.")
+    check_item(item, len(asked[0]), "texts" if comparison.is_self else "queries")
     own = np.array([item]) if comparison.is_self else None
-    found, here, full = [], [], []
+    found, ends = [], []
     for model, one, queries in zip(comparison.models, embedded, asked):
         dims = tuple(sorted({min(dim, one.full_dim), one.full_dim}))
         lists = neighbor_lists(one.matrix, queries[item : item + 1], dims, comparison.k, own=own)
         changes = replace(neighbor_changes(lists, dims, 0, dims[0]), item=item)
         found.append(ModelNeighbors(model.name, dims[0], one.full_dim, changes))
-        here.append(set(lists[0, 0].tolist()))
-        full.append(set(lists[-1, 0].tolist()))
-    return SideBySide(
-        item=item,
-        k=comparison.k,
-        is_self=comparison.is_self,
-        models=tuple(found),
-        shared=tuple(sorted(set.intersection(*here))),
-        shared_full=tuple(sorted(set.intersection(*full))),
-    )
+        ends.append((set(lists[0, 0].tolist()), set(lists[-1, 0].tolist())))
+    shared, shared_full = (tuple(sorted(set.intersection(*of_models))) for of_models in zip(*ends))
+    return SideBySide(item, comparison.k, comparison.is_self, tuple(found), shared, shared_full)

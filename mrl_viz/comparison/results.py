@@ -16,8 +16,19 @@ from mrl_viz.result import Result, flat
 MOST_KEPT = 0.9
 
 
+class _Judged(Result):
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data, with every key, also both ends of estimates that are not known."""
+        filled: dict[str, Any] = {}
+        for name, value in super().to_dict().items():
+            filled[name] = value
+            if name in ("quality", "behind") and value is None:
+                filled |= {f"{name}_low": None, f"{name}_high": None}
+        return filled
+
+
 @dataclass(frozen=True)
-class ComparedModel(Result):
+class ComparedModel(_Judged):
     """One of the models, in full; what is not known is None.
 
     `size_mb` : weights in megabytes, from the catalogue. `embed_seconds` : what getting the vectors took, from the
@@ -34,13 +45,9 @@ class ComparedModel(Result):
     quality: Estimate | None = None
     behind: Estimate | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data, with every key whether known or not."""
-        return _with_ends(super().to_dict())
-
 
 @dataclass(frozen=True)
-class ComparedPoint(Result):
+class ComparedPoint(_Judged):
     """One model at one width and dtype.
 
     `overlap` : share of its own full-width float32 neighbors kept; says nothing of other models. `quality` : of the
@@ -55,20 +62,6 @@ class ComparedPoint(Result):
     overlap: Estimate
     quality: Estimate | None = None
     is_on_front: bool | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data, with every key whether known or not."""
-        return _with_ends(super().to_dict())
-
-
-def _with_ends(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with keys for both ends of estimates that are not known."""
-    filled: dict[str, Any] = {}
-    for name, value in record.items():
-        filled[name] = value
-        if name in ("quality", "behind") and value is None:
-            filled |= {f"{name}_low": None, f"{name}_high": None}
-    return filled
 
 
 @dataclass(frozen=True)
@@ -175,11 +168,8 @@ class ModelComparison(Result):
         for model in self.models:
             enough = [p for p in self.points if p.model == model.name and p.overlap.low >= MOST_KEPT]
             least = min(enough, key=lambda point: point.bytes_per_vector, default=None)
-            needs.append(
-                f"{model.name} {least.bytes_per_vector:,} ({least.dim} x {least.dtype})"
-                if least
-                else f"{model.name} more than measured"
-            )
+            size = f"{least.bytes_per_vector:,} ({least.dim} x {least.dtype})" if least else "more than measured"
+            needs.append(f"{model.name} {size}")
         return (
             f"Bytes per vector to keep {MOST_KEPT:.0%} of one's own {self.k} nearest neighbors, by the lower bound: "
             f"{', '.join(needs)}."

@@ -14,6 +14,7 @@ from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.sweep import check_k
+from mrl_viz.tasks.task import sample_rows
 from mrl_viz.truncation import check_count, check_dims, check_embeddings, check_share
 
 # Enough for an interval of about ±0.02.
@@ -108,23 +109,13 @@ def check_deployed_plan(
     check_dims([deployed.dim, deployed.widest], full_dim)
     if seed is None:
         seed = int(np.random.default_rng().integers(2**31))
-    among_themselves = queries is None
     rows = corpus if queries is None else check_embeddings(queries, "queries")
-    check_k(k, len(corpus) - among_themselves)
-    sample = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_queries]).astype(np.int64)
-    own = sample if among_themselves else None
+    check_k(k, len(corpus) - (queries is None))
+    sample = sample_rows(len(rows), n_queries, seed)
+    own = sample if queries is None else None
     found, full = (
         build_plan(each, corpus, seed=seed).search(rows[sample], k, own=own).indices
         for each in (deployed, Plan(full_dim))
     )
     (overlap,) = bootstrap(shared_share(found, full), seed=seed)
-    return MonitorResult(
-        plan=deployed,
-        full_dim=full_dim,
-        k=k,
-        target=target,
-        n_queries=len(sample),
-        n_items=len(corpus),
-        overlap=overlap,
-        seed=seed,
-    )
+    return MonitorResult(deployed, full_dim, k, target, len(sample), len(corpus), overlap, seed)

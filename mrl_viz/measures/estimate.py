@@ -78,7 +78,9 @@ def bootstrap(
     Source: Efron 1979, "Bootstrap methods: another look at the jackknife"; percentile interval.
     """
     values = _check_values(values)
-    _check_resampling(n_resamples, confidence)
+    check_count("n_resamples", n_resamples)
+    if not 0 < confidence < 1:
+        raise InvalidInputError(f"`confidence` is {confidence}; choose a share above 0 and below 1, such as 0.95.")
     return _estimates(values.mean(axis=1), _resampled_means(values, seed, n_resamples), confidence)
 
 
@@ -101,7 +103,6 @@ def paired_bootstrap(
     baseline: int = -1,
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> tuple[PairedEstimate, ...]:
     """Each row's mean, its difference from and its share of the baseline row, from common resamples.
 
@@ -109,7 +110,7 @@ def paired_bootstrap(
     ----------
     values : ndarray of shape (n_rows, n_items)
     baseline : row compared with, the last (full width) by default
-    seed, n_resamples, confidence : as in `bootstrap`
+    seed, n_resamples : as in `bootstrap`
 
     Raises
     ------
@@ -119,48 +120,44 @@ def paired_bootstrap(
     values.
     """
     values = _check_values(values)
-    _check_resampling(n_resamples, confidence)
-    baseline = _check_baseline(baseline, len(values))
+    check_count("n_resamples", n_resamples)
+    if not -len(values) <= baseline < len(values):
+        raise InvalidInputError(
+            f"`baseline` is {baseline} but there are {len(values)} rows; choose 0 to {len(values) - 1}."
+        )
     resampled = _resampled_means(values, seed, n_resamples)
-    return paired_from_resamples(values.mean(axis=1), resampled, baseline=baseline, confidence=confidence)
+    return paired_from_resamples(values.mean(axis=1), resampled, baseline=baseline)
 
 
-def paired_from_resamples(
-    observed: Floats, resampled: Floats, *, baseline: int = -1, confidence: float = CONFIDENCE
-) -> tuple[PairedEstimate, ...]:
+def paired_from_resamples(observed: Floats, resampled: Floats, *, baseline: int = -1) -> tuple[PairedEstimate, ...]:
     """`paired_bootstrap` of any statistic, from its observed (n_rows,) and resampled values (n_resamples, n_rows)."""
     base = resampled[:, [baseline]]
     positive = base[:, 0] > 0
     retention: tuple[Estimate | None, ...] = (None,) * len(observed)
     if observed[baseline] > 0 and positive.any():
-        retention = _estimates(observed / observed[baseline], resampled[positive] / base[positive], confidence)
-    means = _estimates(observed, resampled, confidence)
-    differences = _estimates(observed - observed[baseline], resampled - base, confidence)
+        retention = _estimates(observed / observed[baseline], resampled[positive] / base[positive])
+    means = _estimates(observed, resampled)
+    differences = _estimates(observed - observed[baseline], resampled - base)
     return tuple(map(PairedEstimate, means, differences, retention))
 
 
-def paired_tests(values: npt.NDArray[np.floating[Any]], *, baseline: int = -1) -> Floats:
-    """Two-sided p-values of a paired t-test of each row against the baseline row, Holm-adjusted over the other rows.
+def paired_tests(values: npt.NDArray[np.floating[Any]]) -> Floats:
+    """Two-sided p-values of a paired t-test of each row against the last, Holm-adjusted; 1 for the last itself.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_items)
-    baseline : row compared with
 
     Returns
     -------
-    ndarray of shape (n_rows,), in [0, 1]; 1 for the baseline
+    ndarray of shape (n_rows,), in [0, 1]
 
     Raises
     ------
-    EmptyInputError : no items. InvalidInputError : `baseline` is no row.
+    EmptyInputError : no items.
     """
     values = _check_values(values)
-    baseline = _check_baseline(baseline, len(values))
-    others = np.arange(len(values)) != baseline
-    result = np.ones(len(values))
-    result[others] = difference_tests(values[others] - values[baseline])
-    return result
+    return np.append(difference_tests(values[:-1] - values[-1]), 1.0)
 
 
 def difference_tests(differences: npt.NDArray[np.floating[Any]]) -> Floats:
@@ -239,7 +236,7 @@ def _resampled_means(values: Floats, seed: int, n_resamples: int) -> Floats:
     return np.asarray(np.concatenate([counts.astype(np.float64) @ values.T for counts in slabs]) / n_items)
 
 
-def _estimates(observed: Floats, resampled: Floats, confidence: float) -> tuple[Estimate, ...]:
+def _estimates(observed: Floats, resampled: Floats, confidence: float = CONFIDENCE) -> tuple[Estimate, ...]:
     """Observed values (n_rows,) with the percentiles of resampled ones (n_resamples, n_rows)."""
     tail = 50 * (1 - confidence)
     low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
@@ -253,15 +250,3 @@ def _check_values(values: npt.NDArray[np.floating[Any]]) -> Floats:
     if checked.shape[1] == 0:
         raise EmptyInputError("`values` has no items; an interval needs at least one.")
     return checked
-
-
-def _check_resampling(n_resamples: int, confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise InvalidInputError(f"`confidence` is {confidence}; choose a share above 0 and below 1, such as 0.95.")
-    check_count("n_resamples", n_resamples)
-
-
-def _check_baseline(baseline: int, n_rows: int) -> int:
-    if not -n_rows <= baseline < n_rows:
-        raise InvalidInputError(f"`baseline` is {baseline} but there are {n_rows} rows; choose 0 to {n_rows - 1}.")
-    return baseline % n_rows

@@ -240,13 +240,12 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
         moved = np.abs(ranks - np.arange(k))[ranks >= 0]
         jaccard, rbo = overlap / (2 - overlap), agreement @ weights + overlap * RBO_PERSISTENCE**k
         displacement = moved.mean() if len(moved) else 0.0
-        corrected = (overlap.mean() - chance) / (1 - chance) if chance < 1 else 0.0
-        means.append((corrected, jaccard.mean(), rbo.mean(), by_k[level, 0], displacement))
-    names = ("corrected", "jaccard", "rbo", "top1_agreement", "rank_displacement")
-    curves: dict[str, Any] = {name: tuple(map(float, column)) for name, column in zip(names, zip(*means))}
+        beyond_chance = (overlap.mean() - chance) / (1 - chance) if chance < 1 else 0.0
+        means.append((beyond_chance, jaccard.mean(), rbo.mean(), by_k[level, 0], displacement))
+    corrected, jaccards, rbos, top1, displacements = (tuple(map(float, column)) for column in zip(*means))
     return NeighborOverlap(
-        sweep.dims, k, n_queries, sweep.n_items, chance, bootstrap(per_item, seed=seed), **curves,
-        by_k=by_k, per_item=per_item.astype(np.float32),
+        sweep.dims, k, n_queries, sweep.n_items, chance, bootstrap(per_item, seed=seed), corrected, jaccards, rbos,
+        top1, displacements, by_k, per_item.astype(np.float32),
     )  # fmt: skip
 
 
@@ -261,7 +260,7 @@ def neighbor_changes(indices: Indices, dims: tuple[int, ...], item: int, dim: in
     ------
     InvalidInputError : `item` is not a query, or `dim` not among `dims`.
     """
-    _check_item(item, indices.shape[1])
+    check_item(item, indices.shape[1])
     here, full = (
         {int(j): rank for rank, j in enumerate(lists[item], start=1)}
         for lists in (indices[level_of(dim, dims)], indices[-1])
@@ -300,27 +299,17 @@ class NeighborRanks(Result):
         return f"At {self.dims[0]} dims the worst placed of the {n} full-width neighbors has rank {worst}."
 
 
-def neighbor_ranks(
-    corpus: npt.NDArray[np.floating[Any]],
-    item: int,
-    sweep: Sweep,
-    queries: npt.NDArray[np.floating[Any]] | None = None,
-) -> NeighborRanks:
-    """Where one query's full-width neighbors stand at every swept width, beyond the top k too.
+def neighbor_ranks(corpus: FloatMatrix, item: int, sweep: Sweep) -> NeighborRanks:
+    """Where one text's full-width neighbors stand at every swept width, beyond the top k too.
 
-    Parameters
-    ----------
-    corpus, queries : the embeddings that were swept, (n_items, full_dim) and (n_queries, full_dim)
-    item : row of the query
-    sweep : their sweep
+    `corpus` : the embeddings that were swept against themselves, (n_items, full_dim).
 
     Raises
     ------
-    InvalidInputError : `item` is not a query.
+    InvalidInputError : `item` is not one of them.
     """
-    _check_item(item, sweep.n_queries)
-    query = (corpus if queries is None else queries)[item : item + 1]
-    cosines = cosine_matrices(query, corpus, sweep.dims)[:, 0]
+    check_item(item, sweep.n_queries)
+    cosines = cosine_matrices(corpus[item : item + 1], corpus, sweep.dims)[:, 0]
     if sweep.is_self:
         cosines[:, item] = -np.inf
     neighbors = sweep.indices[-1, item]
@@ -331,6 +320,7 @@ def neighbor_ranks(
     return NeighborRanks(sweep.dims, tuple(int(j) for j in neighbors), better + ties + 1)
 
 
-def _check_item(item: int, n_queries: int) -> None:
-    if not 0 <= item < n_queries:
-        raise InvalidInputError(f"`item` is {item} but there are {n_queries} texts; choose 0 to {n_queries - 1}.")
+def check_item(item: int, n_items: int, what: str = "texts") -> None:
+    """Raise InvalidInputError unless `item` is the position of one of so many."""
+    if not 0 <= item < n_items:
+        raise InvalidInputError(f"`item` is {item} but there are {n_items} {what}; choose 0 to {n_items - 1}.")

@@ -56,10 +56,10 @@ def classes_from_labels(labels: Sequence[str | None], name: str = "labels") -> C
     ------
     InvalidInputError : fewer than two classes have two members.
     """
-    labelled = [row for row, label in enumerate(labels) if label is not None]
+    labelled = np.array([row for row, label in enumerate(labels) if label is not None], dtype=np.int64)
     values = np.array([str(labels[row]) for row in labelled], dtype=str)
     names, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    is_kept = counts[codes] >= 2 if len(labelled) else np.zeros(0, dtype=bool)
+    is_kept = counts[codes] >= 2
     kept_names = names[counts >= 2]
     if len(kept_names) < 2:
         raise InvalidInputError(
@@ -68,7 +68,7 @@ def classes_from_labels(labels: Sequence[str | None], name: str = "labels") -> C
         )
     return Classes(
         names=tuple(str(value) for value in kept_names),
-        rows=np.asarray(labelled, dtype=np.int64)[is_kept],
+        rows=labelled[is_kept],
         codes=np.searchsorted(kept_names, values[is_kept]).astype(np.int64),
         n_unlabelled=len(labels) - len(labelled),
         n_single=int((~is_kept).sum()),

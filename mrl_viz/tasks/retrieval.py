@@ -97,9 +97,8 @@ def read_judgements(
     rows = [row for row in sorted(judged) if max(judged[row].values()) > 0]
     if not rows:
         raise EmptyInputError(
-            f"`qrels` mark no item here as relevant to any of {len(query_ids)} queries "
-            f"({n_unknown} judgements name unknown ids); "
-            "check that their ids are those of the queries and texts."
+            f"`qrels` mark no item here as relevant to any of {len(query_ids)} queries ({n_unknown} judgements name "
+            "unknown ids); check that their ids are those of the queries and texts."
         )
     notes = []
     if n_without := len(query_ids) - len(rows):

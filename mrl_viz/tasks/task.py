@@ -109,8 +109,7 @@ class Task:
             raise InvalidInputError("`indices` cannot be scored by pairs; use `measure`.")
         if self.kind == "retrieval":
             return self.scores(indices, (self.metric,))[self.metric]
-        codes = self.codes if self.items is None else self.codes[self.items]
-        return knn_correct(indices, codes, self.codes[self.rows])
+        return knn_correct(indices, self.codes if self.items is None else self.codes[self.items], self.codes[self.rows])
 
     def scores(self, indices: Lists, metrics: Sequence[str] = METRICS) -> dict[str, Floats]:
         """Several metrics of retrieval by name, from lists as in `score`; see `ranking_scores`."""
@@ -132,8 +131,7 @@ class Task:
 
 def available_tasks(corpus: Corpus) -> tuple[str, ...]:
     """The tasks that a corpus has labels for, in the order of TASKS."""
-    has = (bool(corpus.qrels), bool(corpus.pairs), bool(corpus.labels))
-    return tuple(task for task, present in zip(TASKS, has) if present)
+    return tuple(task for task, labels in zip(TASKS, (corpus.qrels, corpus.pairs, corpus.labels)) if labels)
 
 
 def find_task(
@@ -185,12 +183,7 @@ def find_task(
 
 
 def check_queries(embedded: Embedded, source: Corpus, name: str = "queries") -> None:
-    """Refuse query vectors that are not those of the corpus' judged queries.
-
-    Raises
-    ------
-    InvalidInputError : another number of them.
-    """
+    """Raise InvalidInputError for another number of query vectors than the corpus has judged queries."""
     n_queries = 0 if embedded.queries is None else len(embedded.queries)
     if n_queries != len(source.query_ids):
         raise InvalidInputError(
