@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.truncation import FloatMatrix, check_count, check_embeddings, normalize
+from mrl_viz.truncation import Flags, FloatMatrix, Ints, check_count, check_embeddings, normalize
 
 ARRANGEMENTS = ("prefix", "random", "suffix", "svd")
 # Fewer draws give no usable spread: the standard deviation of 10 is itself known to about a quarter.
@@ -37,16 +37,16 @@ class Arrangement:
 
     name: str
     full_dim: int
-    order: npt.NDArray[np.int64] | None = None
+    order: Ints | None = None
     rotation: npt.NDArray[np.float32] | None = None
     learned: Callable[[FloatMatrix], FloatMatrix] | None = None
-    fitted_rows: npt.NDArray[np.int64] | None = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    fitted_rows: Ints | None = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError unless there is a coordinate."""
         check_count("full_dim", self.full_dim)
 
-    def has_seen(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    def has_seen(self, embeddings: npt.ArrayLike) -> Flags:
         """Which rows it was learnt from, shape (n_items,); measured on those, it looks better than it is.
 
         All of them count as seen where it does not know its rows.
@@ -148,7 +148,7 @@ def svd_rotation(embeddings: npt.ArrayLike) -> FloatMatrix:
     return np.ascontiguousarray(vectors * signs[:, None], dtype=np.float32)
 
 
-def held_out_rows(n_items: int, full_dim: int, *, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def held_out_rows(n_items: int, full_dim: int, *, seed: int = 0) -> tuple[Ints, Ints]:
     """Rows to fit on and others to measure, ascending: four rows per coordinate or a tenth, at most half.
 
     Measuring on rows of the fit flatters the SVD by up to 0.1 overlap where rows are few, so neither the queries nor
@@ -167,7 +167,7 @@ def held_out_rows(n_items: int, full_dim: int, *, seed: int = 0) -> tuple[npt.ND
     return np.sort(order[:n_fit]), np.sort(order[n_fit:])
 
 
-def row_keys(embeddings: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def row_keys(embeddings: npt.ArrayLike) -> Ints:
     """A number per row by which to know it again, the same for the same direction up to rounding, shape (n_items,).
 
     Raises

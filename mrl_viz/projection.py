@@ -26,9 +26,18 @@ from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError
 from mrl_viz.files import disk_errors, replaced_file
 from mrl_viz.measures.lists import Indices, shared_share
 from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
+from mrl_viz.measures.sample import chosen_rows
 from mrl_viz.result import ByWidth
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
-from mrl_viz.truncation import FloatMatrix, check_count, check_dims, check_embeddings, normalize, truncate_and_normalize
+from mrl_viz.truncation import (
+    FloatMatrix,
+    Ints,
+    check_count,
+    check_dims,
+    check_embeddings,
+    normalize,
+    truncate_and_normalize,
+)
 
 Progress = Callable[[int, int], None]
 
@@ -95,7 +104,7 @@ class WidthMaps(ByWidth):
     explained: tuple[float, float] | None
     seed_disparity: float | None
     restart_disparity: float | None
-    items: npt.NDArray[np.int64]
+    items: Ints
     positions: npt.NDArray[np.float32]
     overlap_lost: npt.NDArray[np.float32]
     relative_displacement: npt.NDArray[np.float32]
@@ -111,7 +120,6 @@ class WidthMaps(ByWidth):
         return len(self.items)
 
     def takeaway(self) -> str:
-        """One sentence: the true neighbors that are shown and, for UMAP, whether a map changes more than by a seed."""
         name, n_shown = self.method.upper(), self.n_shown
         sample = f" of {n_shown:,} sampled from {self.n_items:,} texts" if self.is_sample else f" of {n_shown:,} texts"
         low, full = self.kept_in_map[0], self.kept_in_map[-1]
@@ -189,7 +197,8 @@ def umap_maps(
     Source: McInnes, Healy & Melville 2018, arXiv:1802.03426; started from PCA after Kobak & Linderman 2021,
     doi:10.1038/s41587-020-00809-z; the shared warm start and its noise: own definition.
     """
-    check_count("n_neighbors", n_neighbors, 2, 200)
+    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, (int, np.integer)) or not 2 <= n_neighbors <= 200:
+        raise InvalidInputError(f"`n_neighbors` is {n_neighbors!r}; choose 2 to 200.")
     rows, items, dims = _prepare(embeddings, dims, most_items, seed, FEWEST_UMAP_ITEMS)
     rows_shown = rows[items]
     n_shown = len(items)
@@ -226,7 +235,7 @@ def umap_maps(
 
 def _prepare(
     embeddings: npt.ArrayLike, dims: Iterable[int], most_items: int, seed: int, fewest: int
-) -> tuple[FloatMatrix, npt.NDArray[np.int64], tuple[int, ...]]:
+) -> tuple[FloatMatrix, Ints, tuple[int, ...]]:
     """Checked rows, the items to show, and the widths with the full one."""
     rows = check_embeddings(embeddings)
     dims = check_dims((*dims, rows.shape[1]), rows.shape[1])
@@ -240,14 +249,7 @@ def _prepare(
         )
     check_count("most_items", most_items, fewest)
     check_count("seed", seed, 0, 2**32 - 1)
-    return rows, _sampled(len(rows), most_items, seed), dims
-
-
-def _sampled(n_items: int, most: int, seed: int) -> npt.NDArray[np.int64]:
-    """All positions, or a seeded sample of so many, ascending."""
-    if n_items <= most:
-        return np.arange(n_items)
-    return np.sort(np.random.default_rng(seed).choice(n_items, size=most, replace=False))
+    return rows, chosen_rows(len(rows), most_items, seed), dims
 
 
 def _check_sweep(sweep: Sweep, n_items: int, dims: tuple[int, ...], k: int) -> None:
@@ -324,12 +326,12 @@ def _umap_positions(
 
 def _assemble(
     method: str, rows: FloatMatrix, dims: tuple[int, ...], k: int, seed: int, n_items: int,
-    items: npt.NDArray[np.int64], positions: npt.NDArray[np.float32], sweep: Sweep, *,
+    items: Ints, positions: npt.NDArray[np.float32], sweep: Sweep, *,
     explained: tuple[float, float] | None = None, seed_disparity: float | None = None,
     restart_disparity: float | None = None,
 ) -> WidthMaps:  # fmt: skip
     """The result, with everything that is measured on the maps."""
-    judged = _sampled(len(rows), QUALITY_ITEMS, seed)
+    judged = chosen_rows(len(rows), QUALITY_ITEMS, seed)
     neighbors = np.stack([sweep.indices[sweep.at(dim), :, :k] for dim in dims])
     quality = [
         map_quality(truncate_and_normalize(rows, dim), positions[level], neighbors[level], judged=judged)

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Result:
-    """A frozen dataclass that can be written down: the base of every result.
+    """A frozen dataclass that can be written down: the base of every result. Its `takeaway` is one sentence.
 
     `_also` : properties that `to_dict` adds to the fields. `_without` : fields it leaves out, such as large arrays.
     `_is_flat` : as a field it becomes one entry per field of its own: an `Estimate` is `name`, `name`_low, `name`_high.

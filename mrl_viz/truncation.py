@@ -13,6 +13,9 @@ from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, S
 from mrl_viz.result import Result
 
 FloatMatrix = npt.NDArray[np.floating[Any]]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 # Below this share of its own energy a prefix is rounding noise: its direction means nothing.
 ZERO_PREFIX_ENERGY = 1e-12

@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mrl_viz.comparison.results import ComparedModel, ComparedPoint, ModelAgreement, ModelComparison
 from mrl_viz.data.corpus import same_items
@@ -19,15 +18,14 @@ from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.estimate import Estimate, PairedEstimate, bootstrap, paired_bootstrap
 from mrl_viz.measures.front import pareto_front
 from mrl_viz.measures.lists import Indices, neighbor_lists, shared_share
+from mrl_viz.measures.sample import chosen_rows
 from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
 from mrl_viz.sweep import check_k
-from mrl_viz.tasks.task import Task, available_tasks, check_queries, find_task, sample_rows
-from mrl_viz.truncation import check_dims, default_dims
+from mrl_viz.tasks.task import Task, available_tasks, check_queries, find_task
+from mrl_viz.truncation import Floats, Ints, check_dims, default_dims
 
 Progress = Callable[[int, int], None]
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 DTYPES = tuple(BITS)
 FEWEST_MODELS, MOST_MODELS = 2, 4
@@ -90,7 +88,7 @@ def compare_models(
     judge = _judge(embedded, names, task, binary_qrels, seed, notes)
 
     n_queries = n_items if is_self else len(embedded[0].queries)  # type: ignore[arg-type]  # all have queries then
-    rows = sample_rows(n_queries, MOST_MEASURED, seed)
+    rows = chosen_rows(n_queries, MOST_MEASURED, seed)
     if len(rows) < n_queries:
         notes.append(f"Overlap and N2O are measured on a seeded sample of {len(rows):,} of {n_queries:,}.")
     calibration = calibration_rows(n_items, seed)
@@ -153,9 +151,9 @@ def encode_speed(encode: Callable[[Sequence[str]], Any], texts: Sequence[str], *
             return n_encoded / took
 
 
-def calibration_rows(n_items: int, seed: int = 0) -> Rows:
+def calibration_rows(n_items: int, seed: int = 0) -> Ints:
     """Positions of the texts that int8 ranges are taken from: a seeded half, ascending, at most CALIBRATION_ROWS."""
-    return sample_rows(n_items, min(CALIBRATION_ROWS, -(-n_items // 2)), seed)
+    return chosen_rows(n_items, min(CALIBRATION_ROWS, -(-n_items // 2)), seed)
 
 
 def _check_models(embedded: Sequence[Embedded]) -> tuple[str, ...]:
@@ -230,9 +228,9 @@ def _measure_model(
     one: Embedded,
     dims: tuple[int, ...],
     k: int,
-    own: Rows | None,
-    rows: Rows,
-    calibration: Rows,
+    own: Ints | None,
+    rows: Ints,
+    calibration: Ints,
     judge: Task | None,
     step: Callable[[], None],
 ) -> tuple[Indices, Floats, Floats]:

@@ -54,7 +54,6 @@ class SideBySide(Result):
         ]
 
     def takeaway(self) -> str:
-        """One sentence: how much each model keeps of its own neighbors, and how many all models agree on."""
         kept = ", ".join(f"{model.model} keeps {len(model.changes.kept)} at {model.dim} dims" for model in self.models)
         what = "text" if self.is_self else "query"
         return (

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import CONFIDENCE, SLAB
+from mrl_viz.truncation import Floats
 
-Floats = npt.NDArray[np.float64]
 # The simultaneous bound lies far in the tail of the draws: 10,000 leave dozens of them below it.
 N_DRAWS = 10_000
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrl_viz.decide.bounds import Floats, quality, simultaneous_lower_bounds
-from mrl_viz.decide.metrics import Rows, find_target, parse_metric
+from mrl_viz.decide.bounds import quality, simultaneous_lower_bounds
+from mrl_viz.decide.metrics import find_target, parse_metric
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import mean_ranks
 from mrl_viz.result import Result
@@ -19,7 +19,7 @@ from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
 from mrl_viz.sweep import check_k, pair_similarities
-from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_dims, default_dims
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
@@ -117,7 +117,6 @@ class Candidates(Result):
         return self._at_every_k(partial(simultaneous_lower_bounds, seed=self.seed, copies=MORE), [level])[:, 0]
 
     def takeaway(self) -> str:
-        """One sentence: how many plans were measured on how much."""
         return (
             f"{len(self.candidates)} plans were measured by {self.metric} of {self.n_queries} queries on "
             f"{self.n_items:,} texts."
@@ -275,7 +274,7 @@ def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:
     return measure_latency(lambda row: built.search(row), rows[:n_runs], n_runs=n_runs).p95_ms / n_items
 
 
-def _pair_ranks(plan: Plan, corpus: FloatMatrix, pairs: tuple[Rows, Rows, Floats]) -> Floats:
+def _pair_ranks(plan: Plan, corpus: FloatMatrix, pairs: tuple[Ints, Ints, Floats]) -> Floats:
     """Ranks of the pairs' cosines when both sides are stored in the plan's dtype."""
     quantizer = fit_quantizer(corpus, plan.dim, plan.dtype)
     left, right = (quantizer.decode(quantizer.encode(corpus[side])) for side in pairs[:2])

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from mrl_viz.decide.bounds import Floats
 from mrl_viz.decide.metrics import Target, find_target, parse_metric
 from mrl_viz.decide.storage import whole_count
 from mrl_viz.errors import EmptyInputError
@@ -17,7 +15,7 @@ from mrl_viz.measures.estimate import N_RESAMPLES, Estimate, bootstrap, resample
 from mrl_viz.measures.lists import shared_share, without_own
 from mrl_viz.result import Result
 from mrl_viz.retrieval.plan import Plan, build_plan
-from mrl_viz.truncation import check_count
+from mrl_viz.truncation import Floats, Ints, check_count
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
@@ -69,7 +67,6 @@ class CorpusSizeEffect(Result):
         ]
 
     def takeaway(self) -> str:
-        """One sentence: measured change, and the extrapolation with how far it reaches."""
         first, last = self.overlap[0].value, self.overlap[-1].value
         text = (
             f"{self.plan.label} keeps {first:.1%} of the {self.k} neighbors among {self.sizes[0]:,} texts and "
@@ -141,7 +138,7 @@ def corpus_size_effect(
     return CorpusSizeEffect(plan, k, len(target.queries), tuple(sizes), bootstrap(values, seed=seed), asked, beyond)
 
 
-def extrapolate(sizes: npt.NDArray[np.int64], values: Floats, n_vectors: int, *, k: int, seed: int = 0) -> Estimate:
+def extrapolate(sizes: Ints, values: Floats, n_vectors: int, *, k: int, seed: int = 0) -> Estimate:
     """Overlap at another size with its 95 % interval, in [0, 1].
 
     Parameters
@@ -181,7 +178,7 @@ def _line(position: Floats, means: Floats, at: float, n_judged: int) -> Floats:
     return np.asarray((1 + np.tanh(at_size / 2)) / 2)
 
 
-def _overlap(plan: Plan, target: Target, rows: npt.NDArray[np.int64], k: int) -> Floats:
+def _overlap(plan: Plan, target: Target, rows: Ints, k: int) -> Floats:
     """Each query's overlap@k among some of the texts, its own text left out."""
     part = target.corpus[rows]
     fitting = Plan(plan.dim, plan.dtype, plan.kind, tuple((min(size, len(rows)), dim) for size, dim in plan.rerank))

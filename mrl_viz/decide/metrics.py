@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.decide.bounds import Floats
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.lists import shares_by_length
 from mrl_viz.tasks.task import Task, available_tasks, find_task, sample_rows
-from mrl_viz.truncation import FloatMatrix
+from mrl_viz.truncation import FloatMatrix, Floats, Ints
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
@@ -25,7 +24,6 @@ MOST_QUERIES = 1000
 NEEDS = {"accuracy": ("classification", "label column"), "spearman": ("pairs", "scored pairs")}
 
 Lists = npt.NDArray[np.integer[Any]]
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,12 @@ class Target:
     metric: Metric
     corpus: FloatMatrix
     queries: FloatMatrix
-    own: Rows | None = None
+    own: Ints | None = None
     task: Task | None = None
     notes: tuple[str, ...] = ()
 
     @property
-    def pairs(self) -> tuple[Rows, Rows, Floats] | None:
+    def pairs(self) -> tuple[Ints, Ints, Floats] | None:
         """Rows of both sides of the scored pairs, and their scores; None for other metrics."""
         return None if self.task is None else self.task.pairs
 

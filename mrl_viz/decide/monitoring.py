@@ -57,7 +57,6 @@ class MonitorResult(Result):
         return {"schema": 1, **super().to_dict(), **found, "confidence": CONFIDENCE}
 
     def takeaway(self) -> str:
-        """One sentence: what was measured, against the target."""
         verdict = "below" if self.is_below_target else "not below"
         doubt = "" if self.is_certain else "; the interval reaches across it, so sample more queries to be sure"
         return (

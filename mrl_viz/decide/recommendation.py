@@ -83,7 +83,6 @@ class Sensitivity(Result):
         return super().to_dict() | {"rows": self.rows()}
 
     def takeaway(self) -> str:
-        """One sentence: the range of bytes over all cells."""
         sizes = [size for row in self.bytes_per_vector for size in row if size is not None]
         if not sizes:
             return "No plan meets any of these targets within the budgets."

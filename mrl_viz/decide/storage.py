@@ -33,7 +33,6 @@ class DeploymentStorage(Result):
     monthly_price: float | None
 
     def takeaway(self) -> str:
-        """One sentence: gigabytes, against full-width float32, and the price."""
         price = "" if self.monthly_price is None else f" and cost {self.monthly_price:,.2f} a month"
         return (
             f"{self.n_vectors:,} vectors take {_gigabytes(self.total_gb)}{price}; float32 at full width takes "

@@ -15,6 +15,8 @@ from mrl_viz.result import Result
 from mrl_viz.sweep import pair_similarities
 from mrl_viz.truncation import (
     ZERO_PREFIX_ENERGY,
+    FloatMatrix,
+    Floats,
     check_count,
     check_dims,
     check_embeddings,
@@ -69,7 +71,6 @@ class VectorAnatomy(Result):
         )  # fmt: skip
 
     def takeaway(self) -> str:
-        """One sentence: energy and norm at about a quarter of the width."""
         level = nearest_level(self.dims, self.full_dim / 4)
         dim = self.dims[level]
         if self.norm_after[level] == 0:
@@ -81,14 +82,12 @@ class VectorAnatomy(Result):
         )
 
     def dolls_takeaway(self) -> str:
-        """One sentence: the smallest doll beside the whole."""
         return (
             f"The smallest doll has {self.dims[0]} of {self.full_dim} dims and {self.n_bytes[0]:,} of "
             f"{self.n_bytes[-1]:,} bytes, and holds {self.energy[0]:.1%} of the energy."
         )
 
     def norms_takeaway(self) -> str:
-        """One sentence: how far the norm falls without renormalising."""
         return (
             f"Only cut, the norm falls from 1 to {self.norm_before[0]:.2f} at {self.dims[0]} dims; renormalised it is "
             f"{self.norm_after[0]:.0f} again."
@@ -118,7 +117,6 @@ class PairByWidth(Result):
         return self.records("cosine", "dot_product", "norm_product", error=error)
 
     def takeaway(self) -> str:
-        """One sentence: both readings at about a quarter of the width."""
         level = nearest_level(self.dims, self.full_dim / 4)
         empty = self.n_without_direction
         flagged = f" Up to {empty} dims one of the two has nothing left." if empty else ""
@@ -149,8 +147,8 @@ class ShortVectorAgreement(Result):
     api_norm: float
     local_norm: float
     dead: tuple[int, ...]
-    api: npt.NDArray[np.float64]
-    local: npt.NDArray[np.float64]
+    api: Floats
+    local: Floats
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per coordinate."""
@@ -161,7 +159,6 @@ class ShortVectorAgreement(Result):
         ]
 
     def takeaway(self) -> str:
-        """One sentence: agreement, what was left out of it, and the likely mistake if there is one."""
         if self.api_norm == 0 or self.local_norm == 0:
             which = "API vector" if self.api_norm == 0 else "local vector"
             return f"The {which} is all zeros, so the two have no direction to compare."
@@ -268,7 +265,7 @@ def api_short_vs_local_short(api: npt.ArrayLike, local: npt.ArrayLike) -> ShortV
     return ShortVectorAgreement(len(a), mape, median, wmape, cosine, _norm(a), _norm(b), dead, a, b)
 
 
-def _as_row(vector: npt.ArrayLike, name: str) -> FloatVector:
+def _as_row(vector: npt.ArrayLike, name: str) -> FloatMatrix:
     """A vector as a checked matrix of one row."""
     try:
         array = np.asarray(vector)

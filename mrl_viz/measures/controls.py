@@ -25,7 +25,7 @@ from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm
 from mrl_viz.measures.lists import nearest_level, shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
-from mrl_viz.truncation import check_embeddings
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_embeddings
 
 # The verdict looks at the widths nearest these shares of the full width, whatever else was swept.
 DECISIVE_SHARES = (1 / 2, 1 / 4, 1 / 8)
@@ -39,8 +39,6 @@ UNTRAINED = "no sign of Matryoshka training"
 UNCLEAR = "not enough texts to tell"
 # Fewer unseen texts than this give an interval too long to tell anything.
 FEWEST_UNSEEN = 30
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ def compare_arrangements(
     n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names) + 2 * len(learned)
     n_done = 0
 
-    def measure(arrangement: Arrangement, rows: npt.NDArray[np.int64] | None = None) -> tuple[Sweep, Floats]:
+    def measure(arrangement: Arrangement, rows: Ints | None = None) -> tuple[Sweep, Floats]:
         nonlocal n_done
         found = sweep
         if arrangement is not prefix_map or rows is not None:
@@ -300,7 +298,7 @@ def _verdict(p_values: Floats, low: Floats, high: Floats) -> str:
 
 def _held_out(
     n_items: int, full_dim: int, k: int, is_self: bool, seed: int, notes: list[str]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+) -> tuple[Ints, Ints] | None:
     """Rows to fit the SVD on and rows to measure; None, and a note, where there are too few."""
     try:
         fit, measured = held_out_rows(n_items, full_dim, seed=seed)
@@ -313,9 +311,7 @@ def _held_out(
     return fit, measured
 
 
-def _unseen_rows(
-    learned: Arrangement, corpus: npt.NDArray[np.floating[Any]], k: int, is_self: bool
-) -> tuple[npt.NDArray[np.int64] | None, str]:
+def _unseen_rows(learned: Arrangement, corpus: FloatMatrix, k: int, is_self: bool) -> tuple[Ints | None, str]:
     """The rows to measure a learnt map on, None for all of them, and what to say about it."""
     name, seen = learned.name, learned.has_seen(corpus)
     n_seen, unseen = int(seen.sum()), np.flatnonzero(~seen)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from mrl_viz.truncation import Flags, Floats
 
 # Below this product of root sums of squares a side is constant up to rounding.
 SMALLEST_SPREAD = 1e-12
@@ -42,7 +42,7 @@ def mean_ranks(values: npt.NDArray[Any]) -> Floats:
     return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
 
 
-def rank_correlations(a: npt.NDArray[Any], b: npt.NDArray[Any], is_kept: npt.NDArray[np.bool_] | None = None) -> Floats:
+def rank_correlations(a: npt.NDArray[Any], b: npt.NDArray[Any], is_kept: Flags | None = None) -> Floats:
     """Spearman correlation along the last axis, ties at mean ranks, 1 where both sides are constant, 0 where one is.
 
     `is_kept` : entries that count, of the same shape; None keeps all.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
-from mrl_viz.truncation import check_count
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_count
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -20,8 +19,6 @@ CONFIDENCE = 0.95
 SLAB = 1_000_000
 # The widths people choose between differ by a few hundredths: an interval longer than this cannot tell them apart.
 TOO_WIDE = 0.1
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def columns(estimates: Sequence[Estimate]) -> tuple[Floats, Floats, Floats]:
 
 
 def bootstrap(
-    values: npt.NDArray[np.floating[Any]],
+    values: FloatMatrix,
     *,
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
@@ -98,7 +95,7 @@ class PairedEstimate(Result):
 
 
 def paired_bootstrap(
-    values: npt.NDArray[np.floating[Any]],
+    values: FloatMatrix,
     *,
     baseline: int = -1,
     seed: int = 0,
@@ -141,7 +138,7 @@ def paired_from_resamples(observed: Floats, resampled: Floats, *, baseline: int 
     return tuple(map(PairedEstimate, means, differences, retention))
 
 
-def paired_tests(values: npt.NDArray[np.floating[Any]]) -> Floats:
+def paired_tests(values: FloatMatrix) -> Floats:
     """Two-sided p-values of a paired t-test of each row against the last, Holm-adjusted; 1 for the last itself.
 
     Parameters
@@ -160,7 +157,7 @@ def paired_tests(values: npt.NDArray[np.floating[Any]]) -> Floats:
     return np.append(difference_tests(values[:-1] - values[-1]), 1.0)
 
 
-def difference_tests(differences: npt.NDArray[np.floating[Any]]) -> Floats:
+def difference_tests(differences: FloatMatrix) -> Floats:
     """Two-sided p-values of a paired t-test per row of differences, Holm-adjusted over the rows.
 
     Parameters
@@ -218,7 +215,7 @@ def holm(p_values: npt.ArrayLike) -> Floats:
     return adjusted
 
 
-def resample_counts(n_items: int, *, seed: int, n_resamples: int) -> Iterator[npt.NDArray[np.int64]]:
+def resample_counts(n_items: int, *, seed: int, n_resamples: int) -> Iterator[Ints]:
     """How often each item is drawn in each resample, in slabs of shape (n, n_items) that make up `n_resamples`."""
     rng = np.random.default_rng(seed)
     slab = max(1, SLAB // n_items)
@@ -245,7 +242,7 @@ def _estimates(observed: Floats, resampled: Floats, confidence: float = CONFIDEN
     return tuple(map(Estimate, *(end.tolist() for end in ends)))
 
 
-def _check_values(values: npt.NDArray[np.floating[Any]]) -> Floats:
+def _check_values(values: FloatMatrix) -> Floats:
     checked = np.atleast_2d(np.asarray(values, dtype=np.float64))
     if checked.shape[1] == 0:
         raise EmptyInputError("`values` has no items; an interval needs at least one.")

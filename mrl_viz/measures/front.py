@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import ShapeError
+from mrl_viz.truncation import Flags
 
 
-def pareto_front(cost: npt.ArrayLike, quality: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def pareto_front(cost: npt.ArrayLike, quality: npt.ArrayLike) -> Flags:
     """Which points no other point beats: none costs no more and is better, or costs less and is as good.
 
     Parameters

@@ -17,7 +17,7 @@ from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import Sweep, cosine_matrices, level_of, nested_sweep
-from mrl_viz.truncation import FloatMatrix
+from mrl_viz.truncation import FloatMatrix, Floats, Ints
 
 # RBO weight of the next rank: 0.9 puts about 86 % of the weight on the first ten.
 RBO_PERSISTENCE = 0.9
@@ -25,7 +25,6 @@ RBO_PERSISTENCE = 0.9
 MOST_KEPT = 0.8
 
 Indices = npt.NDArray[np.integer[Any]]
-Floats = npt.NDArray[np.float64]
 
 
 def ranks_in(lists: Indices, others: Indices) -> npt.NDArray[np.int32]:
@@ -60,7 +59,7 @@ def shares_by_length(lists: Indices, others: Indices) -> Floats:
     return np.asarray(counts[:, :k].cumsum(axis=1).reshape(ranks.shape) / lengths)
 
 
-def without_own(lists: Indices, own: npt.NDArray[np.int64]) -> Indices:
+def without_own(lists: Indices, own: Ints) -> Indices:
     """Lists (..., n_queries, k + 1) without each query's `own` item (n_queries,), shape (..., n_queries, k).
 
     An item that exact duplicates or coarse codes pushed out of its own list loses the last entry instead.
@@ -76,7 +75,7 @@ def neighbor_lists(
     dims: Sequence[int],
     k: int,
     *,
-    own: npt.NDArray[np.int64] | None = None,
+    own: Ints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Indices:
     """The k nearest stored vectors of each query at each of `dims`, (n_dims, n_queries, k), without its `own` row."""
@@ -85,7 +84,7 @@ def neighbor_lists(
     return lists if own is None else without_own(lists, own)
 
 
-def knn_correct(lists: Indices, codes: npt.NDArray[np.int64], own: npt.NDArray[np.int64]) -> Floats:
+def knn_correct(lists: Indices, codes: Ints, own: Ints) -> Floats:
     """Whether the class that most of a list's items have is the query's own: 0 or 1, shape (..., n_queries).
 
     Parameters
@@ -137,7 +136,7 @@ class NeighborOverlap(ByWidth):
     rbo: tuple[float, ...]
     top1_agreement: tuple[float, ...]
     rank_displacement: tuple[float, ...]
-    by_k: npt.NDArray[np.float64]
+    by_k: Floats
     per_item: npt.NDArray[np.float32]
 
     def k_rows(self) -> list[dict[str, float]]:
@@ -149,7 +148,6 @@ class NeighborOverlap(ByWidth):
         ]
 
     def k_takeaway(self, dim: int) -> str:
-        """One sentence: how the share kept depends on the length of the list at one width."""
         level = self.dims.index(dim)
         first, last = self.by_k[level, 0], self.by_k[level, -1]
         if self.k == 1:
@@ -160,7 +158,6 @@ class NeighborOverlap(ByWidth):
         )
 
     def item_takeaway(self, dim: int) -> str:
-        """One sentence: how many texts keep all and none of their neighbors at one width."""
         values = self.per_item[self.dims.index(dim)]
         return (
             f"At {dim} dims {int((values == 1).sum())} of {self.n_queries} texts keep all their {self.k} neighbors and "
@@ -185,7 +182,6 @@ class NeighborOverlap(ByWidth):
         )
 
     def takeaway(self) -> str:
-        """One sentence: what survives at half, a quarter and an eighth of the width, or the nearest widths."""
         full_dim = self.dims[-1]
         levels = sorted({nearest_level(self.dims, full_dim / part) for part in (2, 4, 8)}, reverse=True)
         shown = [level for level in levels if self.dims[level] < full_dim]
@@ -212,7 +208,6 @@ class NeighborChanges(Result):
     gained: tuple[tuple[int, None, int], ...]
 
     def takeaway(self) -> str:
-        """One sentence: how many stay, leave and enter."""
         return f"At {self.dim} dims this text keeps {len(self.kept)} of its neighbors and swaps {len(self.lost)}."
 
 
@@ -283,7 +278,7 @@ class NeighborRanks(Result):
 
     dims: tuple[int, ...]
     neighbors: tuple[int, ...]
-    ranks: npt.NDArray[np.int64]
+    ranks: Ints
 
     def rows(self) -> list[dict[str, int]]:
         """One record per width and neighbor."""
@@ -294,7 +289,6 @@ class NeighborRanks(Result):
         ]
 
     def takeaway(self) -> str:
-        """One sentence: how far the farthest of them falls at the smallest width."""
         n, worst = len(self.neighbors), self.ranks[0].max()
         return f"At {self.dims[0]} dims the worst placed of the {n} full-width neighbors has rank {worst}."
 

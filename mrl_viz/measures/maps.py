@@ -11,7 +11,7 @@ from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.lists import Indices, ranks_in, shared_share, without_own
 from mrl_viz.result import Result
 from mrl_viz.sweep import check_k
-from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, Ints, check_embeddings, normalize
 
 # Entries of a block of all-pairs comparisons: 4 MB of float64.
 BLOCK = 500_000
@@ -87,7 +87,7 @@ def map_quality(
     return MapQuality(max(0.0, 1 - scale * false_ranks), max(0.0, 1 - scale * missed_ranks), kept, len(judged))
 
 
-def picture_neighbors(positions: npt.ArrayLike, k: int) -> npt.NDArray[np.int64]:
+def picture_neighbors(positions: npt.ArrayLike, k: int) -> Ints:
     """The k nearest points of each point on a map, shape (n_items, k), without itself, ties to the lower index.
 
     Raises
@@ -120,7 +120,7 @@ def picture_neighbors(positions: npt.ArrayLike, k: int) -> npt.NDArray[np.int64]
     return result
 
 
-def _ranks(closeness: FloatMatrix, own: Indices, members: Indices) -> npt.NDArray[np.int64]:
+def _ranks(closeness: FloatMatrix, own: Indices, members: Indices) -> Ints:
     """Rank from 1 of each member (n, k) by closeness (n, n_items), the row's own item left out (its entry is lost)."""
     row = np.arange(len(own))
     closeness[row, own] = -np.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.sample import DECIMALS
 from mrl_viz.result import Result
 from mrl_viz.sweep import cosine_matrices
-from mrl_viz.truncation import check_count, check_dims, check_embeddings
+from mrl_viz.truncation import FloatMatrix, Ints, check_count, check_dims, check_embeddings
 
 # A heat map of more texts than this has cells below a pixel.
 MAX_MATRIX_ITEMS = 256
@@ -63,7 +63,6 @@ class SimilarityMatrices(Result):
         ]  # fmt: skip
 
     def takeaway(self) -> str:
-        """One sentence: the mean difference and how uneven it is; with labels, the contrast between and within them."""
         above = np.triu_indices(len(self.items), 1)
         change = self.difference[above].astype(np.float64)
         move = f"{change.mean():+.2f} ± {change.std():.2f}"
@@ -82,7 +81,7 @@ class SimilarityMatrices(Result):
 
 
 def similarity_matrices(
-    embeddings: npt.NDArray[np.floating[Any]],
+    embeddings: FloatMatrix,
     *,
     dim: int,
     order: Order = "cluster",
@@ -138,7 +137,7 @@ def similarity_matrices(
     )
 
 
-def _by_label(labels: list[str]) -> tuple[npt.NDArray[np.int64], tuple[tuple[str, int, int], ...]]:
+def _by_label(labels: list[str]) -> tuple[Ints, tuple[tuple[str, int, int], ...]]:
     """Positions sorted by label, ties as given, and where each label begins and ends."""
     arranged = np.array(sorted(range(len(labels)), key=labels.__getitem__))
     groups: list[tuple[str, int, int]] = []
@@ -150,7 +149,7 @@ def _by_label(labels: list[str]) -> tuple[npt.NDArray[np.int64], tuple[tuple[str
     return arranged, tuple(groups)
 
 
-def _by_cluster(cosines: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def _by_cluster(cosines: npt.NDArray[np.float32]) -> Ints:
     """Leaves of the average linkage on 1 - cosine, from left to right."""
     from scipy.cluster.hierarchy import leaves_list, linkage
 

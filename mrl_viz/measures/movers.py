@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mrl_viz.measures.sample import DECIMALS, PairSample
 from mrl_viz.result import Result
-from mrl_viz.truncation import check_count
+from mrl_viz.truncation import Flags, Floats, Ints, check_count
 
 # A pair is compared with this many pairs of about its own similarity; odd, so that a median is one of them.
 WINDOW = 101
@@ -39,7 +38,6 @@ class RelativeMovers(Result):
         return [dict(zip(names, pair)) | {"drift": pair[3] - pair[2]} for pair in self.pairs]
 
     def takeaway(self) -> str:
-        """One sentence: the largest relative move beside an ordinary one."""
         _, _, full, here, around, move = self.pairs[0]
         return (
             f"At {self.dim} dims the biggest mover goes from {full:.2f} to {here:.2f} while pairs like it move by "
@@ -69,7 +67,6 @@ class FlippedTriples(Result):
         return [dict(zip(names, flip)) for flip in self.flips]
 
     def takeaway(self) -> str:
-        """One sentence: how often the nearer of two items changes, and the clearest case."""
         if self.n_triples == 0:
             return "A flip needs a text and two others; add texts to see any."
         text = (
@@ -146,7 +143,7 @@ def flipped_triples(sample: PairSample, dim: int, *, n_flips: int = 20, n_triple
     return FlippedTriples(dim, sample.dims[-1], len(text), share, tuple(zip(*(field.tolist() for field in fields))))
 
 
-def _local_median(values: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _local_median(values: Floats, positions: Floats) -> Floats:
     """Median of `values` over the WINDOW entries nearest in the order of `positions`; one-sided at the ends."""
     from scipy.ndimage import median_filter
 
@@ -162,9 +159,7 @@ def _local_median(values: npt.NDArray[np.float64], positions: npt.NDArray[np.flo
     return result
 
 
-def _triples(
-    is_pair: npt.NDArray[np.bool_], n_triples: int, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _triples(is_pair: Flags, n_triples: int, seed: int) -> tuple[Ints, Ints, Ints]:
     """Positions (row, a, b) with both (row, a) and (row, b) pairs: every one with a < b, or seeded draws of a, b."""
     n_rows, n_columns = is_pair.shape
     n_twos = n_columns * (n_columns - 1) // 2

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.sweep import cosine_matrices, level_of
-from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings
+from mrl_viz.truncation import Flags, FloatMatrix, Floats, Ints, check_dims, check_embeddings
 
 # A sample this large puts the sampling error of a mean cosine below 0.001 and the ranking of 9 widths under a second.
 MAX_ROWS, MAX_COLUMNS = 200, 1000
@@ -20,6 +19,13 @@ MAX_ROWS, MAX_COLUMNS = 200, 1000
 MOST_COSINES = 20_000_000
 # Cosines of equal texts differ in the last bits; rounded, they tie.
 DECIMALS = 6
+
+
+def chosen_rows(n_items: int, most: int, seed: int) -> Ints:
+    """All positions, or a seeded sample of so many, ascending."""
+    if n_items <= most:
+        return np.arange(n_items)
+    return np.sort(np.random.default_rng(seed).choice(n_items, most, replace=False))
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,10 @@ class PairSample:
     dims: tuple[int, ...]
     seed: int
     is_self: bool
-    rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
+    rows: Ints
+    columns: Ints
     cosines: npt.NDArray[np.float32]
-    is_pair: npt.NDArray[np.bool_]
+    is_pair: Flags
     texts: FloatMatrix = field(repr=False)
     corpus: FloatMatrix = field(repr=False)
 
@@ -48,7 +54,7 @@ class PairSample:
         return level_of(dim, self.dims)
 
     @cached_property
-    def _once(self) -> npt.NDArray[np.bool_]:
+    def _once(self) -> Flags:
         """The pairs without the second order of a pair of which both orders are in the sample."""
         if not self.is_self:
             return self.is_pair
@@ -57,7 +63,7 @@ class PairSample:
         return np.asarray(self.is_pair & ~(is_both & (rows > columns)))
 
     @cached_property
-    def pairs(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def pairs(self) -> tuple[Ints, Ints]:
         """Texts and items of the pairs, each pair once, two arrays of shape (n_pairs,)."""
         left, right = np.nonzero(self._once)
         return self.rows[left], self.columns[right]
@@ -67,15 +73,15 @@ class PairSample:
         """Their cosines, shape (n_dims, n_pairs)."""
         return self.cosines[:, self._once]
 
-    def against_full(self, dim: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def against_full(self, dim: int) -> tuple[Floats, Floats]:
         """Their cosines at a width and at full width."""
         level = self.at(dim)
         return self.pair_cosines[level].astype(np.float64), self.pair_cosines[-1].astype(np.float64)
 
 
 def pair_sample(
-    corpus: npt.NDArray[np.floating[Any]],
-    queries: npt.NDArray[np.floating[Any]] | None = None,
+    corpus: FloatMatrix,
+    queries: FloatMatrix | None = None,
     *,
     dims: Iterable[int],
     seed: int = 0,

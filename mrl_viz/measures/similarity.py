@@ -14,7 +14,7 @@ from mrl_viz.measures.correlation import rank_correlations
 from mrl_viz.measures.sample import DECIMALS, PairSample
 from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import pair_similarities
-from mrl_viz.truncation import check_count
+from mrl_viz.truncation import Floats, Ints, check_count
 
 N_BINS = 60
 BAND = (5, 50, 95)
@@ -78,7 +78,7 @@ class SimilarityBand(ByWidth):
     high: tuple[float, ...]
     pairs: tuple[tuple[int, int], ...]
     pair_cosines: npt.NDArray[np.float32]
-    pair_percentiles: npt.NDArray[np.float64]
+    pair_percentiles: Floats
 
     def pair_rows(self) -> list[dict[str, float]]:
         """One record per chosen pair and width."""
@@ -92,7 +92,6 @@ class SimilarityBand(ByWidth):
         ]  # fmt: skip
 
     def takeaway(self) -> str:
-        """One sentence: how middle and width of the band move down to the smallest width."""
         full, here = (f"{self.low[level]:.2f}…{self.high[level]:.2f}" for level in (-1, 0))
         return (
             f"From {self.dims[-1]} down to {self.dims[0]} dims the median cosine of {_pairs_text(self.n_pairs)} goes "
@@ -114,8 +113,8 @@ class SimilarityDensity(Result):
     dim: int
     full_dim: int
     n_pairs: int
-    counts: npt.NDArray[np.int64]
-    edges: npt.NDArray[np.float64]
+    counts: Ints
+    edges: Floats
     spearman: float
     bias: float
     spread: float
@@ -129,7 +128,6 @@ class SimilarityDensity(Result):
         return [{name: value for name, value in vars(self).items() if name not in ("full_dim", "counts", "edges")}]
 
     def takeaway(self) -> str:
-        """One sentence: the move, what a rescaling mends, and the rank agreement that is left."""
         return (
             f"At {self.dim} dims cosines move by {self.bias:+.3f} ± {self.spread:.3f}; the best rescaling "
             f"(× {self.slope:.2f} {self.intercept:+.2f}) explains {self.r2:.0%} of their variance and leaves "
@@ -157,7 +155,6 @@ class ThresholdMeaning(ByWidth):
     same_pairs: tuple[float | None, ...]
 
     def takeaway(self) -> str:
-        """One sentence: what the fixed threshold keeps at both ends, and the threshold to use instead."""
         text = (
             f"A threshold of {self.threshold:.2f} keeps {self.share_above[-1]:.2%} of {_pairs_text(self.n_pairs)} at "
             f"{self.dims[-1]} dims and {self.share_above[0]:.2%} at {self.dims[0]}"

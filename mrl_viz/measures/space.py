@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.correlation import rank_correlations
 from mrl_viz.result import ByWidth
 from mrl_viz.sweep import Sweep, cosine_matrices
-from mrl_viz.truncation import check_dims, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
 # CKA from this many rows is within a thousandth of that from all; RSA ranks every pair of its rows, 125,000 of them.
 CKA_ROWS, RSA_ROWS = 2000, 500
@@ -38,7 +37,6 @@ class SpaceAgreement(ByWidth):
     rsa: tuple[float, ...]
 
     def takeaway(self) -> str:
-        """One sentence: both at the smallest width."""
         return (
             f"At {self.dims[0]} dims the space agrees with the full width at CKA {self.cka[0]:.2f}, "
             f"and the order of similarities at {self.rsa[0]:.2f}."
@@ -89,7 +87,7 @@ def space_agreement(embeddings: npt.ArrayLike, *, dims: Iterable[int], seed: int
     return SpaceAgreement(dims, len(rows), len(few), tuple(cka), tuple(rsa))
 
 
-def sample_rows(embeddings: npt.ArrayLike, n_rows: int, seed: int) -> npt.NDArray[np.floating[Any]]:
+def sample_rows(embeddings: npt.ArrayLike, n_rows: int, seed: int) -> FloatMatrix:
     """At most `n_rows` rows in seeded random order; EmptyInputError for fewer than two, ShapeError as usual."""
     array = check_embeddings(embeddings)
     if len(array) < 2:
@@ -114,7 +112,6 @@ class Hubness(ByWidth):
     largest: tuple[int, ...]
 
     def takeaway(self) -> str:
-        """One sentence: anti-hubs and the greatest hub at the smallest and the full width."""
         return (
             f"At {self.dims[0]} dims {self.anti_hubs[0]:.0%} of the texts are nobody's neighbor "
             f"({self.anti_hubs[-1]:.0%} at {self.dims[-1]}) and one text is in {self.largest[0]} lists "
@@ -138,7 +135,6 @@ class Geometry(ByWidth):
     participation_ratio: tuple[float, ...]
 
     def takeaway(self) -> str:
-        """One sentence: directions in use and mean cosine at full width."""
         return (
             f"At {self.dims[-1]} dims the variance is shared by about {self.participation_ratio[-1]:.0f} directions "
             f"and two texts have cosine {self.anisotropy[-1]:.2f} on average."

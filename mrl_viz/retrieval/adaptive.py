@@ -39,7 +39,6 @@ class AdaptiveResult(Result):
     slowest_ms: float
 
     def takeaway(self) -> str:
-        """One sentence: the plan used, its time, and the budget."""
         return (
             f"Within {self.max_latency_ms:g} ms the best plan is {self.used.plan.label}: 95% of queries within "
             f"{self.used.latency.p95_ms:.2f} ms, {self.used.recall.share.value:.1%} of the full-width neighbors."

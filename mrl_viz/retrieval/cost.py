@@ -42,7 +42,6 @@ class RetrievalCost(Result):
         return self.exact_multiply_adds / self.multiply_adds
 
     def takeaway(self) -> str:
-        """One sentence: multiply-adds, and how many times fewer than exact search."""
         fewer = f"{self.speedup:.1f}x fewer than exact search at full width"
         return f"One query takes {self.multiply_adds:,} multiply-adds, {fewer}."
 
@@ -168,7 +167,6 @@ class StorageCost(Result):
         return self.code_bytes + self.rerank_bytes + self.graph_bytes
 
     def takeaway(self) -> str:
-        """One sentence: gigabytes in all, and bytes per vector."""
         each = self.total_bytes / self.n_items
         return f"{self.n_items:,} vectors take {self.total_bytes / 1e9:,.2f} GB, {each:,.0f} bytes each."
 

@@ -13,7 +13,7 @@ from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.topk import Items, Scores, best, exact_ranks, rounding_margin
 from mrl_viz.sweep import _as_float32, check_k
-from mrl_viz.truncation import FloatMatrix, check_dims, default_dims
+from mrl_viz.truncation import FloatMatrix, Ints, check_dims, default_dims
 
 # Scores held at once: queries are taken in tiles of this many numbers over n_items (64 MB of float32).
 SCORES_AT_ONCE = 1 << 24
@@ -133,9 +133,7 @@ class PrefixIndex:
             started, dim, self.n_items, indices, similarities, multiply_adds=work, bytes_read=4 * work
         )
 
-    def rank(
-        self, query: npt.ArrayLike, items: npt.ArrayLike, dim: int, *, own: int | None = None
-    ) -> npt.NDArray[np.int64]:
+    def rank(self, query: npt.ArrayLike, items: npt.ArrayLike, dim: int, *, own: int | None = None) -> Ints:
         """Where each item stands among all for one query at one width: ranks from 1, ties to the lower index.
 
         `own` : the query's row here, where it is an item itself; it then takes no rank from the others.

@@ -66,7 +66,6 @@ class PlanMeasurement(Result):
     multiply_adds: int | None
 
     def takeaway(self) -> str:
-        """One sentence: the share found, milliseconds and bytes."""
         return (
             f"{self.plan.label}: {self.recall.share.value:.1%} of the {self.recall.k} full-width neighbors in "
             f"{self.latency.p50_ms:.2f} ms, {self.bytes_per_vector:,} bytes per vector."

@@ -40,7 +40,6 @@ class MissExplanation(Result):
         return None if self.widened is None else max(self.stage_ranks[0], *(keep for _, keep in self.widened[1:]), 1)
 
     def takeaway(self) -> str:
-        """One sentence: found, or where it was lost and which shortlist finds it."""
         if self.dropped_at is None:
             return f"Found: rank {self.stage_ranks[-1]} at {self.stages[-1][0]} dims."
         dim, keep = self.stages[self.dropped_at]

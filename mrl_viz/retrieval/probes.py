@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.result import Result
-from mrl_viz.truncation import FloatMatrix, check_count, check_embeddings
+from mrl_viz.truncation import FloatMatrix, Ints, check_count, check_embeddings
 
 # Recall of so many queries is known to about two percentage points.
 MOST_PROBES = 200
@@ -23,13 +23,12 @@ class Probes(Result):
     """
 
     rows: FloatMatrix
-    own: npt.NDArray[np.int64] | None
+    own: Ints | None
     n_items: int
 
     _without = ("rows", "own")
 
     def takeaway(self) -> str:
-        """One sentence: which queries."""
         if self.own is None:
             return f"Measured with {len(self.rows):,} of your data's own queries."
         return f"Your data have no queries: measured with {len(self.rows):,} of the texts, none of which finds itself."

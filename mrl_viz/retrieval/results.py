@@ -13,6 +13,7 @@ from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import ranks_in, shared_share, without_own
 from mrl_viz.result import Result
+from mrl_viz.truncation import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class SearchResult(Result):
         counts = [getattr(stage, name) for stage in self.stages]
         return None if None in counts else sum(counts)
 
-    def without(self, own: npt.NDArray[np.int64]) -> SearchResult:
+    def without(self, own: Ints) -> SearchResult:
         """The same lists, one entry shorter, without each query's `own` item, (n_queries,); see `without_own`."""
         indices = without_own(self.indices, own).astype(np.int32)
         similarities = np.take_along_axis(self.similarities, ranks_in(indices, self.indices), axis=1)
@@ -102,7 +103,6 @@ class SearchResult(Result):
         return SearchResult(indices, similarities, (*self.stages[:-1], last))
 
     def takeaway(self) -> str:
-        """One sentence: the stages and the measured time."""
         path = ", then ".join(f"{stage.n_scored:,} items at {stage.dim} dims" for stage in self.stages)
         return f"Scored {path}: {self.milliseconds:.2f} ms per query."
 
@@ -120,7 +120,7 @@ class RecallVsFull(Result):
 
     k: int
     share: Estimate
-    per_query: npt.NDArray[np.float64]
+    per_query: Floats
 
     @property
     def n_queries(self) -> int:
@@ -128,7 +128,6 @@ class RecallVsFull(Result):
         return len(self.per_query)
 
     def takeaway(self) -> str:
-        """One sentence: the share found and its interval."""
         interval = f"95% interval {self.share.low:.1%} to {self.share.high:.1%}"
         return f"Finds {self.share.value:.1%} of the {self.k} full-width neighbors ({interval})."
 

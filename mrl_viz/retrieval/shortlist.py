@@ -17,7 +17,7 @@ from mrl_viz.retrieval.cost import check_stages
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k
-from mrl_viz.truncation import check_count, check_share
+from mrl_viz.truncation import Ints, check_count, check_share
 
 
 def shortlist_search(
@@ -151,7 +151,7 @@ class ShortlistCurve(Result):
     k: int
     sizes: tuple[int, ...]
     overlap: tuple[Estimate, ...]
-    ranks: npt.NDArray[np.int64]
+    ranks: Ints
 
     def rows(self) -> list[dict[str, float]]:
         """One record per shortlist size."""
@@ -165,7 +165,6 @@ class ShortlistCurve(Result):
         return max(self.k, int(ranks[ceil(target * ranks.size - 1e-9) - 1]))
 
     def takeaway(self) -> str:
-        """One sentence: the shortlist that keeps 99 % of the neighbors."""
         size = self.smallest_size(0.99)
         return f"A shortlist of {size:,} at {self.shortlist_dim} dims keeps 99% of the {self.k} full-width neighbors."
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Items = npt.NDArray[np.int64]
+from mrl_viz.truncation import Ints
+
+Items = Ints
 Scores = npt.NDArray[np.float32]
 # The maximum of a group says whether anything in it can be among the best; strided groups make it an elementwise one.
 GROUP_LENGTH = 16
@@ -56,9 +58,7 @@ def _nominate(scores: Scores, size: int, margin: float) -> Items:
     return items[values >= threshold - margin]
 
 
-def exact_ranks(
-    scores: Scores, items: Items, margin: float, decide: Callable[[Items], Scores]
-) -> npt.NDArray[np.int64]:
+def exact_ranks(scores: Scores, items: Items, margin: float, decide: Callable[[Items], Scores]) -> Ints:
     """Rank of each item among all, from 1, by deciding score, equal scores to the lower index."""
     own = decide(items)
     near = np.flatnonzero(scores >= own.min() - margin)

@@ -14,7 +14,7 @@ from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
-from mrl_viz.truncation import FloatMatrix, check_embeddings, check_share, normalize
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_embeddings, check_share, normalize
 
 # Fewer queries cannot tell a rule from an accident.
 MIN_TRAINING_QUERIES = 20
@@ -37,7 +37,7 @@ class WidthPredictor:
     n_training_queries: int
     models: tuple[Any, ...]
 
-    def predict(self, corpus: npt.ArrayLike, queries: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def predict(self, corpus: npt.ArrayLike, queries: npt.ArrayLike) -> Ints:
         """The width for each query, shape (n_queries,); it reads only a search at the smallest width.
 
         Raises
@@ -53,7 +53,7 @@ class WidthPredictor:
         sweep = nested_sweep(smallest, rows[:, : self.dims[0]], dims=self.dims[:1], k=self.k)
         return self._choose(_features(sweep, rows, self.dims))
 
-    def _choose(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    def _choose(self, features: Floats) -> Ints:
         """The first width that is likely enough to suffice, else the last."""
         chosen = np.full(len(features), self.dims[-1])
         for dim, model in reversed(list(zip(self.dims, self.models))):
@@ -62,7 +62,7 @@ class WidthPredictor:
         return chosen
 
 
-def smallest_sufficient_widths(sweep: Sweep, target: float) -> npt.NDArray[np.int64]:
+def smallest_sufficient_widths(sweep: Sweep, target: float) -> Ints:
     """The smallest swept width whose overlap@k with full width reaches `target`, in (0, 1], for every query."""
     check_share("target", target)
     # A mean of k shares may fall just short of the target it equals.
@@ -144,7 +144,7 @@ class WidthComparison(Result):
     oracle_dim: float
     oracle_overlap: float
     share_sufficient: float
-    chosen: npt.NDArray[np.int64]
+    chosen: Ints
 
     @property
     def beats_fixed(self) -> bool:
@@ -152,7 +152,6 @@ class WidthComparison(Result):
         return self.gain.low > 0
 
     def takeaway(self) -> str:
-        """One sentence: whether predicting a width per query is better than a fixed one of the same cost."""
         found = (
             f"{self.predicted_overlap:.1%} against {self.fixed_overlap:.1%} at a mean of {self.predicted_dim:.0f} dims"
         )
@@ -213,7 +212,7 @@ def compare_widths(
     )
 
 
-def _features(sweep: Sweep, rows: FloatMatrix, dims: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def _features(sweep: Sweep, rows: FloatMatrix, dims: tuple[int, ...]) -> Floats:
     """What is known after the search at the smallest width, shape (n_queries, n_features).
 
     The best similarity, the gaps from it to the second and to the last of the list, the gap at the end of the list and

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.truncation import FloatMatrix, check_count, check_dims, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_count, check_dims, check_embeddings, normalize
 
 # As many as sklearn's KNeighborsClassifier votes with; small classes still have that many members.
 N_NEIGHBORS = 5
@@ -25,9 +25,6 @@ FOLDS = 5
 # Enough for vectors of unit length under sklearn's default penalty; what does not converge is noted.
 LOGISTIC_ITERATIONS = 500
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -38,8 +35,8 @@ class Classes:
     """
 
     names: tuple[str, ...]
-    rows: Rows
-    codes: Rows
+    rows: Ints
+    codes: Ints
     n_unlabelled: int
     n_single: int
 
@@ -75,7 +72,7 @@ def classes_from_labels(labels: Sequence[str | None], name: str = "labels") -> C
     )
 
 
-def sample_of_classes(codes: Rows, most: int, seed: int = 0) -> Rows:
+def sample_of_classes(codes: Ints, most: int, seed: int = 0) -> Ints:
     """Positions of a seeded sample of at most `most` items, ascending, without those left alone in their class."""
     drawn = np.sort(np.random.default_rng(seed).permutation(len(codes))[:most])
     return np.asarray(drawn[np.bincount(codes[drawn])[codes[drawn]] >= 2])
@@ -83,7 +80,7 @@ def sample_of_classes(codes: Rows, most: int, seed: int = 0) -> Rows:
 
 def few_shot_correct(
     embeddings: npt.ArrayLike,
-    codes: Rows,
+    codes: Ints,
     *,
     dims: Sequence[int],
     n_shots: int,
@@ -139,7 +136,7 @@ def few_shot_correct(
     return np.asarray(correct[:, times > 0] / times[times > 0])
 
 
-def logistic_correct(embeddings: FloatMatrix, codes: Rows, *, dims: Sequence[int], seed: int = 0) -> tuple[Floats, int]:
+def logistic_correct(embeddings: FloatMatrix, codes: Ints, *, dims: Sequence[int], seed: int = 0) -> tuple[Floats, int]:
     """Whether logistic regression, fitted on the other folds, gives each item its class, at every width.
 
     Parameters
@@ -182,7 +179,7 @@ def logistic_correct(embeddings: FloatMatrix, codes: Rows, *, dims: Sequence[int
     return correct, n_unconverged
 
 
-def silhouette(embeddings: npt.ArrayLike, codes: Rows, *, dims: Sequence[int]) -> Floats:
+def silhouette(embeddings: npt.ArrayLike, codes: Ints, *, dims: Sequence[int]) -> Floats:
     """Silhouette of every item under cosine distance at every width.
 
     Parameters
@@ -229,10 +226,10 @@ def silhouette(embeddings: npt.ArrayLike, codes: Rows, *, dims: Sequence[int]) -
     return result
 
 
-def _nearest(unit: FloatMatrix, means: FloatMatrix) -> Rows:
+def _nearest(unit: FloatMatrix, means: FloatMatrix) -> Ints:
     return np.concatenate([(unit[i : i + CHUNK] @ means.T).argmax(axis=1) for i in range(0, len(unit), CHUNK)])
 
 
-def _check_codes(codes: Rows, n_items: int) -> None:
+def _check_codes(codes: Ints, n_items: int) -> None:
     if len(codes) != n_items:
         raise ShapeError(f"`codes` has {len(codes)} labels for {n_items} items; give one each.")

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mrl_viz.measures.estimate import Estimate, Floats, PairedEstimate, paired_bootstrap, paired_tests
+from mrl_viz.measures.estimate import Estimate, PairedEstimate, paired_bootstrap, paired_tests
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.result import Result
+from mrl_viz.truncation import Floats
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,6 @@ class MetricCurve(Result):
         ]
 
     def takeaway(self) -> str:
-        """One sentence: what is kept at the width nearest a quarter of the full one, and whether the data suffice."""
         full_dim = self.dims[-1]
         level = nearest_level(self.dims, full_dim / 4)
         kept = self.retention[level]

@@ -11,8 +11,6 @@ import numpy as np
 from mrl_viz.result import Result
 from mrl_viz.tasks.classes import (
     MOST_LOGISTIC_ITEMS,
-    Floats,
-    Rows,
     few_shot_correct,
     logistic_correct,
     sample_of_classes,
@@ -22,7 +20,7 @@ from mrl_viz.tasks.curves import MetricCurve, mean_curve
 from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.tasks.retrieval import DEPTH
 from mrl_viz.tasks.task import class_tasks, find_task
-from mrl_viz.truncation import FloatMatrix, check_dims
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_dims
 
 if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
@@ -137,7 +135,7 @@ def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progre
 
 
 def _logistic(
-    column: str, rows: FloatMatrix, codes: Rows, dims: tuple[int, ...], seed: int, notes: list[str]
+    column: str, rows: FloatMatrix, codes: Ints, dims: tuple[int, ...], seed: int, notes: list[str]
 ) -> Floats | None:
     if len(rows) > MOST_LOGISTIC_ITEMS:
         sample = sample_of_classes(codes, MOST_LOGISTIC_ITEMS, seed)

@@ -12,10 +12,10 @@ from mrl_viz.measures.correlation import correlations, mean_ranks
 from mrl_viz.measures.estimate import N_RESAMPLES, holm, paired_from_resamples, resample_counts
 from mrl_viz.sweep import pair_similarities
 from mrl_viz.tasks.curves import MetricCurve, curve_of
+from mrl_viz.truncation import Floats
 
 # With two pairs every correlation is -1 or 1.
 FEWEST_PAIRS = 3
-Floats = npt.NDArray[np.float64]
 
 
 def pair_correlations(

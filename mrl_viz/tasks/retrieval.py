@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.truncation import Floats, Ints
 
 # One list this long per query serves every metric.
 DEPTH = 100
 METRICS = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map@100")
 
-Floats = npt.NDArray[np.float64]
 Qrels = Mapping[str, Mapping[str, int]]
 # One query's judgements: position of an item to its whole-number grade, above 0 is relevant.
 Grades = Mapping[int, int]
@@ -64,7 +64,7 @@ def ranking_scores(
 
 def read_judgements(
     qrels: Qrels, document_ids: Sequence[str], query_ids: Sequence[str], *, binary: bool = False
-) -> tuple[npt.NDArray[np.int64], tuple[dict[int, int], ...], tuple[str, ...]]:
+) -> tuple[Ints, tuple[dict[int, int], ...], tuple[str, ...]]:
     """The queries with a relevant item here, each one's grades by the item's position, and notes on what is left out.
 
     Parameters

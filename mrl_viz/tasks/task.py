@@ -15,7 +15,7 @@ from mrl_viz.sweep import pair_similarities
 from mrl_viz.tasks.classes import N_NEIGHBORS, Classes, classes_from_labels, sample_of_classes
 from mrl_viz.tasks.pairs import check_scores, spearman_values
 from mrl_viz.tasks.retrieval import METRICS, Grades, ranking_scores, read_judgements
-from mrl_viz.truncation import FloatMatrix
+from mrl_viz.truncation import FloatMatrix, Floats, Ints
 
 if TYPE_CHECKING:
     from mrl_viz.data.corpus import Corpus
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 TASKS = ("retrieval", "pairs", "classification")
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Lists = npt.NDArray[np.integer[Any]]
 
 
@@ -43,12 +41,12 @@ class Task:
 
     kind: str
     metric: str
-    rows: Rows
-    items: Rows | None = None
-    own: Rows | None = None
+    rows: Ints
+    items: Ints | None = None
+    own: Ints | None = None
     grades: tuple[Grades, ...] = ()
-    codes: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    pairs: tuple[Rows, Rows, Floats] | None = None
+    codes: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    pairs: tuple[Ints, Ints, Floats] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -267,7 +265,7 @@ def _sampled(task: Task, most: int | None, seed: int) -> Task:
     )
 
 
-def sample_rows(n_items: int, most: int | None, seed: int) -> Rows:
+def sample_rows(n_items: int, most: int | None, seed: int) -> Ints:
     """All positions, or a seeded sample of `most` of them, ascending."""
     if most is None or n_items <= most:
         return np.arange(n_items, dtype=np.int64)
