@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 NOISE_START, NOISE_END = 0.5, 0.1
 START_SCALE = 0.5
 N_BISECTIONS = 40
-# Temperature of the neighbor distributions, and how fast the narrow spaces' own temperatures are learnt.
-TEMPERATURE, TEMPERATURE_RATE = 0.05, 0.02
+# Temperature of the neighbor distributions, and how fast the narrow spaces' own temperatures and the scores are learnt.
+TEMPERATURE, TEMPERATURE_RATE, LEARNING_RATE = 0.05, 0.02, 0.05
 MEASURED_ROWS = 2000
 N_RANDOM = 5
-
-Progress = Callable[[int, int, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +88,7 @@ def learn_importance(
     held_out: float = 0.25,
     epochs: int = 20,
     batch_size: int = 256,
-    learning_rate: float = 0.05,
     seed: int = 0,
-    progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ImportanceOrder:
     """An order of the coordinates whose prefixes keep the neighbors of the full vectors, learnt by gradient descent.
@@ -106,9 +102,9 @@ def learn_importance(
     dims : widths below full_dim to be good at; the full width is measured too
     k : of the reported overlap
     held_out : share of rows, in (0, 1), that is only measured
-    epochs, batch_size, learning_rate : of Adam; an epoch is at least 20 batches
+    epochs, batch_size : of Adam; an epoch is at least 20 batches
     seed : of split and batches
-    progress : called with (epochs done, epochs in all, {"loss"}); `cancelled` : asked after each epoch
+    cancelled : asked after each epoch
 
     Raises
     ------
@@ -134,7 +130,7 @@ def learn_importance(
             f"`embeddings` has {len(unit)} rows: {len(train)} to train on, where a batch is {batch_size}, and {n_test} "
             f"held out, where {k} neighbors need {k + 2}; give more rows or a smaller batch."
         )
-    scores, losses, stopped = _learn_scores(train, narrow, epochs, batch_size, learning_rate, seed, progress, cancelled)
+    scores, losses, stopped = _learn_scores(train, narrow, epochs, batch_size, seed, cancelled)
     order = np.argsort(-scores, kind="stable")
     variance = np.argsort(-np.einsum("ij,ij->j", train, train), kind="stable")
     rotation = svd_rotation(train)
@@ -170,14 +166,13 @@ def _learn_scores(
     dims: tuple[int, ...],
     epochs: int,
     batch_size: int,
-    learning_rate: float,
     seed: int,
-    progress: Progress | None,
     cancelled: Callable[[], bool] | None,
 ) -> tuple[npt.NDArray[np.float32], tuple[float, ...], str]:
     """The kernel: scores of the last finite epoch, losses, why it ended."""
     import torch
 
+    from mrl_viz.adaptor.network import N_STEPS_PER_EPOCH, epoch_losses
     from mrl_viz.training.losses import cosines, neighbor_divergence, neighbor_targets
 
     generator = torch.Generator().manual_seed(seed)
@@ -187,44 +182,39 @@ def _learn_scores(
     start = (spread - spread.mean()) / spread.std().clamp_min(1e-12)
     scores = start.clamp(-2, 2).mul(START_SCALE).requires_grad_(True)
     temperatures = torch.full((len(dims),), float(np.log(TEMPERATURE)), requires_grad=True)
-    optimizer = torch.optim.Adam(
-        [{"params": [scores], "lr": learning_rate}, {"params": [temperatures], "lr": TEMPERATURE_RATE}]
-    )
-    per_epoch = max(len(rows) // batch_size, 20)
-    n_steps, step = epochs * per_epoch, 0
+    n_steps = max(len(rows) // batch_size, N_STEPS_PER_EPOCH)
+    shares = iter(np.linspace(0, 1, epochs * n_steps).tolist())
     kept, first = scores.detach().clone(), None
     losses: list[float] = []
-    for epoch in range(1, epochs + 1):
-        total = 0.0
-        for _ in range(per_epoch):
-            noise = NOISE_START * (NOISE_END / NOISE_START) ** (step / max(n_steps - 1, 1))
-            step += 1
-            uniform = torch.rand(len(scores), generator=generator).clamp(1e-6, 1 - 1e-6)
-            noisy = scores - noise * (-uniform.log()).log()
-            batch = rows[torch.randperm(len(rows), generator=generator)[:batch_size]]
-            targets = neighbor_targets(cosines(batch), temperature=TEMPERATURE)
-            scale = TEMPERATURE / temperatures.exp()
-            terms = []
-            for level, dim in enumerate(dims):
-                image = gated_cosines(batch, hard_gates(noisy, dim, noise)) * scale[level]
-                terms.append(neighbor_divergence(targets, image, temperature=TEMPERATURE))
-            found = torch.stack(terms)
-            first = found.detach().clamp_min(1e-6) if first is None else first
-            loss = (found / first).mean()
-            if not torch.isfinite(loss):
-                why = f"the loss was not finite in epoch {epoch}; the epoch before it was kept"
-                return kept.numpy(), tuple(losses), why
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
-        losses.append(total / per_epoch)
+
+    def loss() -> torch.Tensor:
+        nonlocal first
+        noise = NOISE_START * (NOISE_END / NOISE_START) ** next(shares)
+        uniform = torch.rand(len(scores), generator=generator).clamp(1e-6, 1 - 1e-6)
+        noisy = scores - noise * (-uniform.log()).log()
+        batch = rows[torch.randperm(len(rows), generator=generator)[:batch_size]]
+        targets = neighbor_targets(cosines(batch), temperature=TEMPERATURE)
+        scale = TEMPERATURE / temperatures.exp()
+        terms = []
+        for level, dim in enumerate(dims):
+            image = gated_cosines(batch, hard_gates(noisy, dim, noise)) * scale[level]
+            terms.append(neighbor_divergence(targets, image, temperature=TEMPERATURE))
+        found = torch.stack(terms)
+        first = found.detach().clamp_min(1e-6) if first is None else first
+        return (found / first).mean()
+
+    groups = [{"params": [scores], "lr": LEARNING_RATE}, {"params": [temperatures], "lr": TEMPERATURE_RATE}]
+    stopped = "epochs"
+    for epoch, mean in enumerate(epoch_losses(loss, groups, epochs, n_steps, is_falling=False), 1):
+        if np.isnan(mean):
+            stopped = f"the loss was not finite in epoch {epoch}; the epoch before it was kept"
+            break
+        losses.append(mean)
         kept = scores.detach().clone()
-        if progress is not None:
-            progress(epoch, epochs, {"loss": losses[-1]})
         if cancelled is not None and cancelled():
-            return kept.numpy(), tuple(losses), "cancelled"
-    return kept.numpy(), tuple(losses), "epochs"
+            stopped = "cancelled"
+            break
+    return kept.numpy(), tuple(losses), stopped
 
 
 def gated_cosines(rows: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.adaptor.adaptor import Adaptor
-from mrl_viz.errors import InvalidInputError, OptionalDependencyError, ShapeError
+from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.files import ADVICE
 from mrl_viz.training.checkpoints import save_model
 from mrl_viz.truncation import FloatMatrix
@@ -32,8 +32,7 @@ def save_sentence_transformer(
 
     Only stock modules follow the model's own: LayerNorm where the model asks for it before truncation, Normalize, and
     Dense layers. A Dense layer has no input from two layers back, so the vector itself is carried through the hidden
-    layers as relu(x) − relu(−x) = x (silu likewise) and the last layer multiplies it with the rotation. No code of ours
-    is needed.
+    layers as relu(x) − relu(−x) = x (silu likewise) and the last layer multiplies it with the rotation.
 
     Parameters
     ----------
@@ -51,15 +50,11 @@ def save_sentence_transformer(
     Raises
     ------
     ShapeError : the model has another width. InvalidInputError : an unknown `pre_truncation`.
-    OptionalDependencyError : sentence-transformers is not installed. StoreError : the folder cannot be written.
+    StoreError : the folder cannot be written.
     """
-    try:
-        from sentence_transformers import SentenceTransformer
-        from sentence_transformers.sentence_transformer.modules import LayerNorm, Normalize
-    except ImportError as error:
-        raise OptionalDependencyError(
-            "`sentence_transformers` is not installed; run `pip install sentence-transformers`."
-        ) from error
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import LayerNorm, Normalize
+
     width = model.get_embedding_dimension()
     if width != adaptor.full_dim:
         raise ShapeError(
@@ -76,7 +71,6 @@ def save_sentence_transformer(
         default_prompt_name=model.default_prompt_name,
         similarity_fn_name="cosine",
     )
-
     dims = (*adaptor.dims, adaptor.full_dim)
     return save_model(whole, folder, dims=dims, card=card or adaptor.card(), advice=ADVICE)
 
@@ -97,23 +91,17 @@ def _dense_modules(adaptor: Adaptor) -> list[Any]:
     rotation = eye if adaptor.rotation is None else adaptor.rotation
     if not adaptor.layers:
         return [dense(rotation, None, none)]
-    carried = np.vstack([eye, -eye])
     activation = torch.nn.ReLU if adaptor.activation == "relu" else torch.nn.SiLU
-    modules, first = [], True
+    modules: list[Any] = []
+    # What arrives at a layer is the hidden units of the one before, then the vector; at the first, the vector alone.
+    carried = eye
     for weight, bias in adaptor.layers[:-1]:
-        # What arrives: hidden units, then +x and −x through the activation; before the first layer, x alone.
-        left = weight if first else np.hstack([weight, np.zeros((len(weight), 2 * full_dim), dtype=np.float32)])
-        keep = (
-            carried
-            if first
-            else np.hstack([np.zeros((2 * full_dim, weight.shape[1]), dtype=np.float32), carried @ carried.T])
-        )
-        modules.append(
-            dense(
-                np.vstack([left, keep]), np.concatenate([bias, np.zeros(2 * full_dim, dtype=np.float32)]), activation()
-            )
-        )
-        first = False
+        hidden = weight.shape[1] if modules else 0
+        vector = np.hstack([np.zeros((full_dim, hidden), dtype=np.float32), carried])
+        unit = weight if not modules else np.hstack([weight, np.zeros((len(weight), 2 * full_dim), dtype=np.float32)])
+        stacked = np.concatenate([bias, np.zeros(2 * full_dim, dtype=np.float32)])
+        modules.append(dense(np.vstack([unit, vector, -vector]), stacked, activation()))
+        carried = np.hstack([eye, -eye])
     weight, bias = adaptor.layers[-1]
     skip = rotation if adaptor.is_residual else np.zeros_like(rotation)
     modules.append(dense(np.hstack([weight, skip, -skip]), bias, none))

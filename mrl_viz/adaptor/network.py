@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mrl_viz.adaptor.adaptor import AdaptorSettings
 from mrl_viz.truncation import FloatMatrix
 
 Progress = Callable[[int, int, dict[str, Any]], None]
@@ -31,28 +33,28 @@ class AdaptorNetwork(nn.Module):
         full_dim: int,
         rotation: FloatMatrix | None,
         pivot: int,
-        hidden_dim: int,
-        depth: int,
-        activation: str,
-        is_residual: bool,
+        settings: AdaptorSettings,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.pivot, self.is_residual = pivot, is_residual
-        self.has_network = True
+        self.pivot, self.is_residual, self.has_network = pivot, settings.is_residual, True
         self.rotation = None if rotation is None else torch.tensor(rotation)
         self.skew = nn.Parameter(torch.zeros(pivot, pivot))
-        widths = [full_dim, *[hidden_dim] * depth, full_dim]
-        linear = [nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)]
-        self.layers = nn.ModuleList(linear)
-        self.act = functional.relu if activation == "relu" else functional.silu
+        widths = [full_dim, *[settings.hidden_dim] * settings.depth, full_dim]
+        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths))
+        self.act = functional.relu if settings.activation == "relu" else functional.silu
         with torch.no_grad():
-            for width, layer in zip(widths, linear):
+            for width, (weight, bias) in zip(widths, self._matrices()):
                 bound = (3.0 / width) ** 0.5  # keeps the size of what comes in
-                layer.weight.copy_((torch.rand(layer.weight.shape, generator=generator) * 2 - 1) * bound)
-                layer.bias.zero_()
-            if is_residual:  # the map starts as the rotation alone
-                linear[-1].weight.zero_()
+                weight.copy_((torch.rand(weight.shape, generator=generator) * 2 - 1) * bound)
+                bias.zero_()
+            if self.is_residual:  # the map starts as the rotation alone
+                weight.zero_()
+
+    def _matrices(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """Weight and bias of each layer."""
+        numbers = list(self.layers.parameters())
+        return list(zip(numbers[::2], numbers[1::2]))
 
     def rotate(self, unit: Tensor) -> Tensor:
         """Rotation only; orthogonal, so every width from `pivot` up keeps exactly the cosines of the fixed rotation."""
@@ -83,13 +85,12 @@ class AdaptorNetwork(nn.Module):
             matrix = None
             if self.rotation is not None:
                 matrix = self.rotate(torch.eye(len(self.rotation))).T.contiguous().numpy()
-            numbers = [parameter.numpy().copy() for parameter in self.layers.parameters()]
-            return matrix, list(zip(numbers[::2], numbers[1::2]))
+            return matrix, [(weight.numpy().copy(), bias.numpy().copy()) for weight, bias in self._matrices()]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One stage: the loss of a batch from unit rows and their images, and the optimiser's groups.
+    """One stage: the loss of unit rows and their images, and the optimiser's groups.
 
     `extra` : trainable tensors that belong to the loss. `rank`, `rank_validation` : what ranking adds to the loss of a
     batch and to that of the validation rows, if anything.
@@ -99,8 +100,33 @@ class Objective:
     loss: Callable[[Tensor, Tensor], Tensor]
     parameters: list[dict[str, Any]]
     extra: tuple[Tensor, ...] = ()
-    rank: Callable[[AdaptorNetwork], Tensor] | None = None
-    rank_validation: Callable[[AdaptorNetwork], Tensor] | None = None
+    rank: Callable[[], Tensor] | None = None
+    rank_validation: Callable[[], Tensor] | None = None
+
+
+def epoch_losses(
+    loss: Callable[[], Tensor], groups: list[dict[str, Any]], n_epochs: int, n_steps: int, *, is_falling: bool = True
+) -> Iterator[float]:
+    """The mean of each epoch of `n_steps` batches of Adam, NaN for one with a loss that is not finite, the last.
+
+    `loss` : of the next batch. `is_falling` : whether the rates fall along a cosine.
+    """
+    optimizer = torch.optim.Adam(groups)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs * n_steps)
+    for _ in range(n_epochs):
+        total = 0.0
+        for _ in range(n_steps):
+            value = loss()
+            if not torch.isfinite(value):
+                yield math.nan
+                return
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            if is_falling:
+                schedule.step()
+            total += value.item()
+        yield total / n_steps
 
 
 @dataclass
@@ -114,9 +140,8 @@ class Training:
     network: AdaptorNetwork
     rows: Tensor
     validation: Tensor
+    settings: AdaptorSettings
     batch_size: int
-    epochs: int
-    patience: int
     generator: torch.Generator
     n_stages: int
     progress: Progress | None
@@ -127,47 +152,38 @@ class Training:
     stopped: str = "epochs"
 
     def run(self, objective: Objective) -> None:
-        """Adam, its rate falling along a cosine; ends at the best epoch on the validation rows, also after a NaN."""
-        optimizer = torch.optim.Adam(objective.parameters)
-        per_epoch = max(len(self.rows) // self.batch_size, N_STEPS_PER_EPOCH)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs * per_epoch, 1))
+        """Train to the best epoch on the validation rows, also after a NaN."""
         trained = [*self.network.parameters(), *objective.extra]
+        batches = self._batches()
         best, waited = self._validate(objective), 0
         kept = [tensor.detach().clone() for tensor in trained]
-        batches = self._batches()
-        for epoch in range(1, self.epochs + 1):
-            total = 0.0
-            for _ in range(per_epoch):
-                unit = self.rows[next(batches)]
-                loss = objective.loss(unit, self.network(unit))
-                if objective.rank is not None:
-                    loss = loss + objective.rank(self.network)
-                if not torch.isfinite(loss):
-                    where = f"in epoch {epoch} of stage {objective.name}"
-                    self.stopped = f"the loss was not finite {where}; the best epoch was kept"
-                    break
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                total += loss.item()
-            if self.stopped not in ("epochs", "converged"):
+
+        def loss() -> Tensor:
+            unit = self.rows[next(batches)]
+            value = objective.loss(unit, self.network(unit))
+            return value if objective.rank is None else value + objective.rank()
+
+        n_epochs, n_steps = self.settings.epochs, max(len(self.rows) // self.batch_size, N_STEPS_PER_EPOCH)
+        for epoch, mean in enumerate(epoch_losses(loss, objective.parameters, n_epochs, n_steps), 1):
+            if math.isnan(mean):
+                where = f"in epoch {epoch} of stage {objective.name}"
+                self.stopped = f"the loss was not finite {where}; the best epoch was kept"
                 break
             score = self._validate(objective)
             self.stages.append(objective.name)
-            self.train_losses.append(total / per_epoch)
+            self.train_losses.append(mean)
             self.validation_losses.append(score)
             waited += 1
             if score < best:
                 best, waited, kept = score, 0, [tensor.detach().clone() for tensor in trained]
             if self.progress is not None:
-                about = {"stage": objective.name, "train": self.train_losses[-1], "validation": score}
-                self.progress(len(self.stages), self.epochs * self.n_stages, about)
+                about = {"stage": objective.name, "train": mean, "validation": score}
+                self.progress(len(self.stages), n_epochs * self.n_stages, about)
             if self.cancelled is not None and self.cancelled():
                 self.stopped = "cancelled"
-            elif waited >= self.patience:
+                break
+            if waited >= self.settings.patience:
                 self.stopped = "converged"
-            if self.stopped == "cancelled" or waited >= self.patience:
                 break
         with torch.no_grad():
             for tensor, value in zip(trained, kept):
@@ -185,5 +201,5 @@ class Training:
             parts = torch.tensor_split(self.validation, -(-len(self.validation) // VALIDATION_BATCH))
             score = torch.stack([objective.loss(unit, self.network(unit)) for unit in parts]).mean()
             if objective.rank_validation is not None:
-                score = score + objective.rank_validation(self.network)
+                score = score + objective.rank_validation()
         return float(score)

@@ -43,16 +43,7 @@ def train_network(
     full_dim, is_own = train.shape[1], method == "neighbors"
     rows, check_rows = torch.tensor(train), torch.tensor(check)
     pivot = min(settings.pivot, full_dim) if is_own else 0
-    network = AdaptorNetwork(
-        full_dim,
-        rotation if is_own else None,
-        pivot,
-        settings.hidden_dim,
-        settings.depth,
-        settings.activation,
-        settings.is_residual,
-        generator,
-    )
+    network = AdaptorNetwork(full_dim, rotation if is_own else None, pivot, settings, generator)
     widths = (*dims, full_dim)
     body = list(network.layers.parameters())
     start = rows[:START_ROWS]
@@ -65,7 +56,7 @@ def train_network(
     def unsupervised() -> Objective:
         network.has_network = True
         if not is_own:
-            return paper_objective("unsupervised", widths, body, settings)
+            return paper_objective(widths, body, settings)
         network.skew.requires_grad_(False)
         return neighbor_objective("residual", network, widths, start, body, settings, settings.learning_rate)
 
@@ -74,18 +65,16 @@ def train_network(
         base = search_objective(body, settings) if method == "search" else unsupervised()
         (queries, grades), (check_queries, check_grades) = judged
         left, right = torch.tensor(queries), torch.tensor(check_queries)
-
-        def rank(net: AdaptorNetwork) -> Tensor:
-            chosen = torch.randperm(len(left), generator=generator)[:batch_size].tolist()
-            others = torch.randperm(len(rows), generator=generator)[:batch_size].tolist()
-            return settings.gamma * rank_term(
-                net, left[chosen], [grades[query] for query in chosen], rows, others, ranked
-            )
-
         fixed = np.random.default_rng(seed).permutation(len(rows))[:START_ROWS].tolist()
 
-        def rank_validation(net: AdaptorNetwork) -> Tensor:
-            return settings.gamma * rank_term(net, right, check_grades, rows, fixed, ranked)
+        def rank() -> Tensor:
+            chosen = torch.randperm(len(left), generator=generator)[:batch_size].tolist()
+            others = torch.randperm(len(rows), generator=generator)[:batch_size].tolist()
+            asked = [grades[query] for query in chosen]
+            return settings.gamma * rank_term(network, left[chosen], asked, rows, others, ranked)
+
+        def rank_validation() -> Tensor:
+            return settings.gamma * rank_term(network, right, check_grades, rows, fixed, ranked)
 
         return replace(base, name="supervised", rank=rank, rank_validation=rank_validation)
 
@@ -98,18 +87,7 @@ def train_network(
     if judged is not None:
         stages.append(partial(supervised, judged))
     network.has_network = not is_own
-    training = Training(
-        network,
-        rows,
-        check_rows,
-        batch_size,
-        settings.epochs,
-        settings.patience,
-        generator,
-        len(stages),
-        progress,
-        cancelled,
-    )
+    training = Training(network, rows, check_rows, settings, batch_size, generator, len(stages), progress, cancelled)
     if not stages:
         training.stopped = "no width below `pivot` to learn for"
     for stage in stages:
@@ -155,9 +133,7 @@ def neighbor_objective(
     return Objective(name, lambda unit, mapped: (terms(unit, mapped) / first).mean(), groups, extra=(logs,))
 
 
-def paper_objective(
-    name: str, dims: Sequence[int], parameters: list[nn.Parameter], settings: AdaptorSettings
-) -> Objective:
+def paper_objective(dims: Sequence[int], parameters: list[nn.Parameter], settings: AdaptorSettings) -> Objective:
     """L_topk + α L_pair + β L_rec over the widths, the mean or the sum over them."""
     scale = len(dims) if settings.reduction == "sum" else 1
 
@@ -168,7 +144,7 @@ def paper_objective(
         pair = torch.stack([pair_loss(original, image) for image in images]).mean()
         return scale * (topk + settings.alpha * pair) + settings.beta * (mapped - unit).abs().mean()
 
-    return Objective(name, loss, [{"params": parameters, "lr": settings.learning_rate}])
+    return Objective("unsupervised", loss, [{"params": parameters, "lr": settings.learning_rate}])
 
 
 def search_objective(parameters: list[nn.Parameter], settings: AdaptorSettings) -> Objective:

@@ -104,7 +104,8 @@ def test_same_seed_same_bytes(method, judged, tmp_path):
 def network(depth, activation, *, is_residual=True):
     """A network with random numbers everywhere, and the adaptor of its arrays."""
     generator = torch.Generator().manual_seed(0)
-    made = AdaptorNetwork(24, svd_rotation(ROWS), 8, 16, depth, activation, is_residual, generator)
+    settings = AdaptorSettings(hidden_dim=16, depth=depth, activation=activation, is_residual=is_residual)
+    made = AdaptorNetwork(24, svd_rotation(ROWS), 8, settings, generator)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
