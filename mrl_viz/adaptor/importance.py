@@ -14,6 +14,7 @@ from mrl_viz.adaptor.report import Map, MapScores, check_narrow, measure_maps
 from mrl_viz.arrangements import Arrangement, row_keys, svd_rotation
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
+from mrl_viz.training.data import check_share
 from mrl_viz.truncation import FloatMatrix, check_embeddings, normalize
 
 if TYPE_CHECKING:
@@ -116,8 +117,7 @@ def learn_importance(
     unit = normalize(check_embeddings(embeddings)).astype(np.float32)
     full_dim = unit.shape[1]
     narrow = check_narrow(dims, full_dim)
-    if not 0 < held_out < 1:
-        raise InvalidInputError(f"`held_out` is {held_out}; choose a share above 0 and below 1, such as 0.25.")
+    check_share("held_out", held_out, 0.25)
     for name, value in (("epochs", epochs), ("k", k), ("batch_size", batch_size)):
         if value < 1:
             raise InvalidInputError(f"`{name}` is {value}; choose 1 or more.")

@@ -21,6 +21,8 @@ from mrl_viz.truncation import check_dims, check_embeddings
 PROMISED_SAVING = 14
 # Up to this factor, either way, the expected width counts as the same.
 NO_SMALLER = 1.05
+# Of the rows, as in `train_heads`.
+HELD_OUT = 0.3
 # Half of the held-out rows learn thresholds, half are measured; with fewer both halves say nothing.
 FEWEST_HELD_OUT = 8
 
@@ -149,7 +151,6 @@ def classify_adaptively(
     labels: Mapping[str, Sequence[Hashable]],
     dims: Iterable[int],
     *,
-    held_out: float = 0.3,
     training: HeadTraining | None = None,
     n_splits: int = N_SPLITS,
     seed: int = 0,
@@ -158,12 +159,13 @@ def classify_adaptively(
 ) -> tuple[AdaptiveClassification, ...]:
     """Heads and cascades for each label column, coarsest first, all on the same held-out rows.
 
+    Three rows in ten are held out, drawn within the classes of the column that has most of them.
+
     Parameters
     ----------
     embeddings : array_like of shape (n_items, full_dim)
     labels : column name to one label per row; rows where any column has None or "" are left out
     dims : widths in 1..full_dim, two or more; the full width is added
-    held_out : share of rows in (0, 1), drawn within the classes of the column that has most of them
     training : see `HeadTraining`
     n_splits : into rows that thresholds are learnt on and rows that are measured
     seed : of the splits, the initial weights and the batches
@@ -187,39 +189,32 @@ def classify_adaptively(
     for name, values in labels.items():
         if len(values) != len(rows):
             raise ShapeError(f"`{name}` has {len(values)} labels for {len(rows)} rows; give one each.")
-    kept = np.array(
-        [row for row in range(len(rows)) if all(values[row] not in (None, "") for values in labels.values())],
-        dtype=np.int64,
-    )
-    coded = {}
-    for name, values in labels.items():
-        found = {values[row] for row in kept}
-        if len(found) < 2:
-            raise EmptyInputError(
-                f"`{name}` has {len(found)} class in {len(kept)} labelled rows; classification needs 2."
-            )
-        coded[name] = encode_labels([values[row] for row in kept], len(kept))
+    kept = np.flatnonzero([not {None, ""} & set(row) for row in zip(*labels.values())])
+    given = {name: [values[row] for row in kept.tolist()] for name, values in labels.items()}
+    for name, values in given.items():
+        if (n_found := len(set(values))) < 2:
+            raise EmptyInputError(f"`{name}` has {n_found} class in {len(kept)} labelled rows; classification needs 2.")
+    coded = {name: encode_labels(values, len(kept)) for name, values in given.items()}
     order = sorted(coded, key=lambda name: len(coded[name][0]))
-    test = split_rows(coded[order[-1]][1], held_out, seed=seed)
+    test = split_rows(coded[order[-1]][1], HELD_OUT, seed=seed)
     if len(test) < FEWEST_HELD_OUT:
         raise EmptyInputError(
             f"`{order[-1]}` leaves {len(test)} texts to measure on; give at least {FEWEST_HELD_OUT}, several of "
             "each class."
         )
-    n_steps, done = len(order) * len(KINDS), 0
+    n_steps = len(order) * len(KINDS)
     results = []
-    for name in order:
+    for column, name in enumerate(order):
         heads: dict[HeadKind, TrainedHeads] = {}
-        for kind in KINDS:
+        for done, kind in enumerate(KINDS, column * len(KINDS)):
             heads[kind] = train_heads(
-                rows[kept], [labels[name][row] for row in kept], widths, kind=kind, held_out=test, training=training,
+                rows[kept], given[name], widths, kind=kind, held_out=test, training=training,
                 seed=seed, cancelled=cancelled,
             )  # fmt: skip
             if heads[kind].stopped == "cancelled":
                 raise CancelledError(f"The training of heads was stopped; {done} of {n_steps} were trained.")
-            done += 1
             if progress is not None:
-                progress(done, n_steps)
+                progress(done + 1, n_steps)
         results.append(_measure(name, heads, rows[kept[test]], coded[name][1][test], kept[test], n_splits, seed))
     return tuple(results)
 

@@ -73,16 +73,11 @@ class Cascade(Result):
 
     def easy(self, n: int = 5) -> tuple[int, ...]:
         """Rows that were always right and exit earliest, ties to the lower row."""
-        return self._ordered(self.mean_exit_dim, self.mean_correct == 1)[:n]
+        return _ordered(self.mean_exit_dim, self.mean_correct == 1)[:n]
 
     def hard(self, n: int = 5) -> tuple[int, ...]:
         """Rows that exit last, those answered wrongly first among equals, then the lower row."""
-        return self._ordered(-self.mean_exit_dim + self.mean_correct * 1e-6, ~np.isnan(self.mean_exit_dim))[:n]
-
-    @staticmethod
-    def _ordered(key: npt.NDArray[np.float64], wanted: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-        rows = np.flatnonzero(wanted)
-        return tuple(int(row) for row in rows[np.argsort(key[rows], kind="stable")])
+        return _ordered(-self.mean_exit_dim + self.mean_correct * 1e-6, ~np.isnan(self.mean_exit_dim))[:n]
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per width: the share that exits there, and the accuracy of that width alone."""
@@ -151,10 +146,9 @@ def adaptive_classification(
     dims: Iterable[int],
     *,
     n_splits: int = N_SPLITS,
-    validation: float = 0.5,
     seed: int = 0,
 ) -> Cascade:
-    """Thresholds learnt on random validation splits, and what the cascade does on the rest of the rows.
+    """Thresholds learnt on random halves of the rows, and what the cascade does on the other halves.
 
     Parameters
     ----------
@@ -162,7 +156,6 @@ def adaptive_classification(
     targets : array_like of shape (n_items,), the column of the right class
     dims : the ascending widths of the first axis, at least two
     n_splits : random splits, because one is noisy
-    validation : share of the rows that the thresholds are learnt on, in (0, 1)
     seed : of the splits
 
     Raises
@@ -187,25 +180,18 @@ def adaptive_classification(
         raise EmptyInputError(
             f"`probabilities` has {n_items} rows; learning and measuring thresholds needs at least 4."
         )
-    if not 0 < validation < 1 or n_splits < 1:
-        raise InvalidInputError(
-            f"`validation` is {validation} and `n_splits` {n_splits}; choose a share in (0, 1), and 1 split or more."
-        )
+    if n_splits < 1:
+        raise InvalidInputError(f"`n_splits` is {n_splits}; choose 1 or more.")
     correct = np.equal(scores.argmax(axis=2), answers)
-    return _measure_cascade(scores.max(axis=2), correct, widths, n_splits, validation, seed)
+    return _measure_cascade(scores.max(axis=2), correct, widths, n_splits, seed)
 
 
 def _measure_cascade(
-    confidence: Floats,
-    correct: npt.NDArray[np.bool_],
-    widths: npt.NDArray[Any],
-    n_splits: int,
-    validation: float,
-    seed: int,
+    confidence: Floats, correct: npt.NDArray[np.bool_], widths: npt.NDArray[Any], n_splits: int, seed: int
 ) -> Cascade:
     """The kernel: split, learn, measure, and add up over splits."""
     n_dims, n_items = confidence.shape
-    n_learn = min(max(1, round(validation * n_items)), n_items - 1)
+    n_learn = round(n_items / 2)
     rng = np.random.default_rng(seed)
     thresholds = np.empty((n_splits, n_dims - 1))
     shares, fixed = np.empty((n_splits, n_dims)), np.empty((n_splits, n_dims))
@@ -227,14 +213,14 @@ def _measure_cascade(
         right_sum[measure] += right
     measured = np.where(times > 0, times, np.nan)
     return Cascade(
-        dims=tuple(int(width) for width in widths),
+        dims=tuple(widths.tolist()),
         n_items=n_items,
         n_splits=n_splits,
         expected_dim=_spread(shares @ widths),
         cumulative_dim=_spread(shares @ widths.cumsum()),
         accuracy=_spread(accuracy),
-        fixed_accuracy=tuple(_spread(column) for column in fixed.T),
-        exit_share=tuple(_spread(column) for column in shares.T),
+        fixed_accuracy=tuple(map(_spread, fixed.T)),
+        exit_share=tuple(map(_spread, shares.T)),
         oracle_dim=_spread(oracle[:, 0]),
         oracle_accuracy=_spread(oracle[:, 1]),
         thresholds=thresholds,
@@ -247,3 +233,8 @@ def _measure_cascade(
 def _spread(values: Floats) -> Spread:
     """Mean and sample standard deviation, 0 for one value."""
     return Spread(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0)
+
+
+def _ordered(key: npt.NDArray[np.float64], wanted: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    rows = np.flatnonzero(wanted)
+    return tuple(rows[np.argsort(key[rows], kind="stable")].tolist())

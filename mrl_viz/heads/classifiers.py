@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.heads.training import HeadTraining, Linear, Reporter, train_classifier
+from mrl_viz.heads.training import HeadTraining, Linear, train_classifier
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import Result
-from mrl_viz.training.config import Weights, loss_weights
+from mrl_viz.training.data import check_share, drawn_per_class
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
 
 HeadKind = Literal["mrl", "mrl-e", "separate"]
@@ -85,11 +85,9 @@ def train_heads(
     dims: Iterable[int],
     *,
     kind: HeadKind = "mrl",
-    weights: Weights = "uniform",
     held_out: float | Sequence[int] | npt.NDArray[np.int64] = 0.3,
     training: HeadTraining | None = None,
     seed: int = 0,
-    progress: Callable[[int, int, dict[str, Any]], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> TrainedHeads:
     """Linear classifiers at every width on frozen embeddings, measured on held-out rows.
@@ -101,11 +99,9 @@ def train_heads(
     dims : widths in 1..full_dim
     kind : "mrl" one head per width, trained together; "mrl-e" one head, columns shared; "separate" each width on its
         own, with its own map: the fixed-feature baseline
-    weights : of the widths, ascending, in the nested loss, see `loss_weights`; no effect on "separate"
     held_out : share of rows in (0, 1), drawn within each class, or the row numbers themselves
     training : see `HeadTraining`
     seed : of the initial weights, the split and the batches
-    progress : called with (epochs done, epochs in all, {"losses": per width}) after each epoch
     cancelled : asked after each epoch; the heads so far are returned, `stopped` says so
 
     Raises
@@ -116,7 +112,6 @@ def train_heads(
     """
     rows = _scaled(embeddings)
     widths = check_dims(dims, rows.shape[1])
-    factors = loss_weights(widths, weights)
     classes, targets = encode_labels(labels, len(rows))
     if kind not in KINDS:
         raise InvalidInputError(f"`kind` is {kind!r}; choose one of {list(KINDS)}.")
@@ -126,19 +121,18 @@ def train_heads(
     train = np.setdiff1d(np.arange(len(rows)), test)
     if len(np.unique(targets[train])) < 2:
         raise EmptyInputError("`labels` leave fewer than 2 classes to train on; give more rows per class.")
-    report = Reporter(training.epochs * (len(widths) if kind == "separate" else 1), progress, cancelled)
-    groups = [((dim,), (1.0,)) for dim in widths] if kind == "separate" else [(widths, factors)]
-    parts = [
-        train_classifier(
-            group, kind == "mrl-e", rows[train], targets[train], len(classes), each, training, seed, report
+    stopped, matrices, curves = "epochs", [], []
+    for group in [(dim,) for dim in widths] if kind == "separate" else [widths]:
+        # After one that did not end as it should the others stay untrained.
+        n_epochs = training.epochs if stopped == "epochs" else 0
+        part, curve, ended = train_classifier(
+            group, kind == "mrl-e", rows[train], targets[train], len(classes), training, n_epochs, seed, cancelled
         )
-        for group, each in groups
-    ]
-    matrices = tuple(pair for part, _ in parts for pair in part)
-    longest = max(len(curve) for _, curve in parts)
-    losses = np.hstack(
-        [np.vstack([curve, np.full((longest - len(curve), curve.shape[1]), np.nan)]) for _, curve in parts]
-    )
+        stopped = ended if stopped == "epochs" else stopped
+        matrices += part
+        curves.append(curve)
+    longest = max(map(len, curves))
+    losses = np.hstack([np.pad(curve, [(0, longest - len(curve)), (0, 0)], constant_values=np.nan) for curve in curves])
     hits = np.stack([(rows[:, : w.shape[1]] @ w.T + b).argmax(axis=1) == targets for w, b in matrices])
     correct = hits[:, test]
     return TrainedHeads(
@@ -148,11 +142,11 @@ def train_heads(
         n_train=len(train),
         accuracy=bootstrap(correct, seed=seed),
         accuracy_train=tuple(hits[:, train].mean(axis=1).tolist()),
-        stopped=report.stopped,
+        stopped=stopped,
         held_out=test,
         correct=correct,
         losses=losses,
-        weights=matrices,
+        weights=tuple(matrices),
     )
 
 
@@ -197,14 +191,8 @@ def split_rows(
         if chosen[0] < 0 or chosen[-1] >= len(targets) or len(chosen) == len(targets):
             raise InvalidInputError(f"`held_out` must name some of the rows 0 to {len(targets) - 1}, not all of them.")
         return chosen
-    if not 0 < held_out < 1:
-        raise InvalidInputError(f"`held_out` is {held_out}; choose a share above 0 and below 1, such as 0.3.")
-    rng = np.random.default_rng(seed)
-    parts = []
-    for label in np.unique(targets):
-        members = rng.permutation(np.flatnonzero(targets == label))
-        parts.append(members[: min(max(1, round(held_out * len(members))), len(members) - 1)])
-    chosen = np.sort(np.concatenate(parts))
+    check_share("held_out", held_out, 0.3)
+    chosen = drawn_per_class(targets, held_out, fewest_left=1, seed=seed)
     if len(chosen) == 0:
         raise EmptyInputError(
             "`labels` has one row per class, so none can be held out; give at least 2 rows of a class."

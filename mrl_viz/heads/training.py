@@ -90,43 +90,19 @@ class HeadTraining:
             raise InvalidInputError(f"`learning_rate` is {self.learning_rate}; choose a number above 0, such as 0.01.")
 
 
-class Reporter:
-    """Counts epochs over all parts of a training and remembers why it ended."""
-
-    def __init__(
-        self,
-        n_epochs: int,
-        progress: Callable[[int, int, dict[str, Any]], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> None:
-        self.n_epochs, self.progress, self.cancelled = n_epochs, progress, cancelled
-        self.done, self.stopped = 0, "epochs"
-
-    def goes_on(self, losses: npt.NDArray[np.float64]) -> bool:
-        """Report one epoch; False when training has to end."""
-        self.done += 1
-        if not np.isfinite(losses).all():
-            self.stopped = "loss is not finite"
-            return False
-        if self.progress is not None:
-            self.progress(self.done, self.n_epochs, {"losses": losses.tolist()})
-        if self.cancelled is not None and self.cancelled():
-            self.stopped = "cancelled"
-        return self.stopped == "epochs"
-
-
 def train_classifier(
     dims: tuple[int, ...],
     efficient: bool,
     rows: FloatMatrix,
     targets: npt.NDArray[np.int64],
     n_classes: int,
-    weights: tuple[float, ...],
     training: HeadTraining,
+    n_epochs: int,
     seed: int,
-    report: Reporter,
-) -> tuple[list[Linear], npt.NDArray[np.float64]]:
-    """One training run: per width the matrix and bias, map included, of the last finite epoch, and the loss curve."""
+    cancelled: Callable[[], bool] | None,
+) -> tuple[list[Linear], npt.NDArray[np.float64], str]:
+    """One training run: per width the matrix and bias, map included, of the last finite epoch; the loss curve; why it
+    ended."""
     generator = torch.Generator().manual_seed(seed)
     full_dim = rows.shape[1]
     # Modules draw initial weights from the global generator, which stays as it was.
@@ -140,7 +116,7 @@ def train_classifier(
         nn.init.eye_(project.weight)  # type: ignore[arg-type]
     parameters = [*head.parameters(), *project.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(training.epochs, 1))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.epochs)
     inputs, labels = torch.tensor(rows), torch.from_numpy(targets)
 
     def merged() -> list[Linear]:
@@ -154,19 +130,22 @@ def train_classifier(
         return result
 
     curve: list[npt.NDArray[np.float64]] = []
-    good = merged()
-    while len(curve) < training.epochs and report.stopped == "epochs":
+    good, stopped = merged(), "epochs"
+    while len(curve) < n_epochs and stopped == "epochs":
         sums = torch.zeros(len(dims))
         order = torch.randperm(len(inputs), generator=generator)
         for batch in order.split(training.batch_size):
             terms = [nn.functional.cross_entropy(logits, labels[batch]) for logits in head(project(inputs[batch]))]
             optimizer.zero_grad()
-            torch.stack([weight * term for weight, term in zip(weights, terms)]).sum().backward()
+            torch.stack(terms).sum().backward()
             optimizer.step()
             sums += torch.stack(terms).detach() * len(batch)
         schedule.step()
         curve.append((sums / len(inputs)).double().numpy())
-        if not report.goes_on(curve[-1]) and report.stopped == "loss is not finite":
+        if not np.isfinite(curve[-1]).all():
+            stopped = "loss is not finite"
             break
         good = merged()
-    return good, np.array(curve).reshape(-1, len(dims))
+        if cancelled is not None and cancelled():
+            stopped = "cancelled"
+    return good, np.array(curve).reshape(-1, len(dims)), stopped

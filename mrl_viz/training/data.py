@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -121,7 +121,7 @@ def labelled_data(
     """
     if len(labels) != len(texts):
         raise ShapeError(f"`labels` has {len(labels)} values for {len(texts)} texts; give one each.")
-    _check_share(held_out_share)
+    check_share("held_out_share", held_out_share, HELD_OUT_SHARE)
     if split not in ("texts", "classes"):
         raise InvalidInputError(f"`split` is {split!r}; choose 'texts' or 'classes'.")
     first = {text: str(label) for text, label in reversed(list(zip(texts, labels))) if label is not None}
@@ -136,17 +136,15 @@ def labelled_data(
             f"`labels` has {len(counts)} classes, {len(classes)} of them with {FEWEST_OF_CLASS} different texts or "
             f"more; training needs {fewest} such classes, so add texts of others or choose another column."
         )
-    rng = np.random.default_rng(seed)
     numbers = {label: number for number, label in enumerate(classes)}
     codes = np.array([numbers[label] for label in kept.values()])
-    is_held_out = np.zeros(len(codes), dtype=bool)
     if split == "classes":
         n_held_out = min(max(round(len(classes) * held_out_share), 2), len(classes) - 2)
-        is_held_out = np.isin(codes, rng.permutation(len(classes))[:n_held_out])
+        chosen = np.random.default_rng(seed).permutation(len(classes))[:n_held_out]
+        held_out = np.flatnonzero(np.isin(codes, chosen))
     else:
-        for code in range(len(classes)):
-            members = rng.permutation(np.flatnonzero(codes == code))
-            is_held_out[members[: min(max(round(len(members) * held_out_share), 1), len(members) - 2)]] = True
+        held_out = drawn_per_class(codes, held_out_share, fewest_left=FEWEST_OF_CLASS - 1, seed=seed)
+    train = np.setdiff1d(np.arange(len(codes)), held_out)
     n_left_out = len(texts) - len(kept)
     notes = (f"{n_left_out} texts repeat another, have no label, or are one of too few with it; they are left out.",)
     return TrainingData(
@@ -155,8 +153,8 @@ def labelled_data(
         texts=tuple(kept),
         labels=tuple(kept.values()),
         has_unseen_classes=split == "classes",
-        train=tuple((int(row),) for row in np.flatnonzero(~is_held_out)),
-        held_out=tuple((int(row),) for row in np.flatnonzero(is_held_out)),
+        train=tuple((row,) for row in train.tolist()),
+        held_out=tuple((row,) for row in held_out.tolist()),
         notes=notes if n_left_out else (),
     )
 
@@ -179,8 +177,11 @@ def paired_data(
     EmptyInputError : no pairs. ShapeError : columns of different lengths.
     InvalidInputError : the texts hang together so that nothing can be held out, or a share outside (0, 1).
     """
-    _check_share(held_out_share)
-    columns = [anchors, positives, *([] if negatives is None else [negatives])]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    check_share("held_out_share", held_out_share, HELD_OUT_SHARE)
+    columns = [anchors, positives] if negatives is None else [anchors, positives, negatives]
     if len({len(column) for column in columns}) > 1:
         raise ShapeError(
             f"`anchors`, `positives` and `negatives` have {[len(c) for c in columns]} texts; give equally many."
@@ -190,19 +191,12 @@ def paired_data(
         raise EmptyInputError(f"`{name}` has no pairs of two different texts; give at least two.")
     rows = {text: number for number, text in enumerate(dict.fromkeys(text for row in whole for text in row))}
     examples = list(dict.fromkeys(tuple(rows[text] for text in row) for row in whole))
-    root = list(range(len(rows)))
-
-    def find(row: int) -> int:
-        while root[row] != row:
-            root[row] = row = root[root[row]]
-        return row
-
+    links = np.array([(example[0], other) for example in examples for other in example[1:]]).T
+    shared = coo_array((np.ones(links.shape[1]), tuple(links)), shape=(len(rows), len(rows)))
+    group_of = connected_components(shared, directed=False)[1]
+    groups: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
     for example in examples:
-        for other in example[1:]:
-            root[find(other)] = find(example[0])
-    groups: dict[int, list[tuple[int, ...]]] = {}
-    for example in examples:
-        groups.setdefault(find(example[0]), []).append(example)
+        groups[group_of[example[0]]].append(example)
     members = list(groups.values())
     held_out: list[tuple[int, ...]] = []
     most = math.ceil(len(examples) * held_out_share)
@@ -319,9 +313,9 @@ def epoch_batches(data: TrainingData, batch_size: int, *, seed: int, epoch: int)
     """
     rng = np.random.default_rng((seed, epoch))
     if data.kind == "labels":
-        members: dict[str, list[int]] = {}
+        members: defaultdict[str, list[int]] = defaultdict(list)
         for (row,) in data.train:
-            members.setdefault(data.labels[row], []).append(row)
+            members[data.labels[row]].append(row)
         groups = [np.array(rows) for rows in members.values()]
         size = data.batch_examples(batch_size)
         for _ in range(math.ceil(len(data.train) / size)):
@@ -345,8 +339,17 @@ def epoch_batches(data: TrainingData, batch_size: int, *, seed: int, epoch: int)
             yield tuple(np.array(batch).T)
 
 
-def _check_share(share: float) -> None:
+def check_share(name: str, share: float, usual: float) -> None:
+    """Raise InvalidInputError unless the share is in (0, 1)."""
     if not 0 < share < 1:
-        raise InvalidInputError(
-            f"`held_out_share` is {share}; choose a share above 0 and below 1, such as {HELD_OUT_SHARE}."
-        )
+        raise InvalidInputError(f"`{name}` is {share}; choose a share above 0 and below 1, such as {usual}.")
+
+
+def drawn_per_class(codes: Rows, share: float, *, fewest_left: int, seed: int) -> Rows:
+    """Ascending rows: a seeded share of every class, at least one, but never so many that fewer than some are left."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for code in np.unique(codes):
+        members = rng.permutation(np.flatnonzero(codes == code))
+        drawn.append(members[: min(max(round(len(members) * share), 1), len(members) - fewest_left)])
+    return np.sort(np.concatenate(drawn))

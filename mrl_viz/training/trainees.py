@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,7 @@ def prepare(model: TextModel, data: TrainingData, config: TrainingConfig) -> Tra
     ------
     InvalidInputError : base "static" and a model that is no static table.
     """
-    build = {"projection": _projection, "static": _static, "whole": _whole}[config.base]
-    return build(model, data, config)
+    return {"projection": _projection, "static": _static, "whole": _whole}[config.base](model, data, config)
 
 
 def _prompts(model: TextModel, data: TrainingData) -> tuple[str, ...]:
@@ -65,8 +64,6 @@ def _head(model: TextModel) -> list[nn.Module]:
 def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
     used = np.unique([row for example in data.train for row in example])
     texts = [data.texts[row] for row in used]
-    place = np.zeros(len(data.texts), dtype=np.int64)
-    place[used] = np.arange(len(used))
     device = model.model.device
 
     def encode(kind: Any) -> torch.Tensor:
@@ -84,7 +81,7 @@ def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) ->
     module = SentenceTransformer(modules=[dense], device=str(device))
 
     def features(batch: tuple[Rows, ...]) -> list[dict[str, torch.Tensor]]:
-        rows = [source[torch.from_numpy(place[column])] for source, column in zip(columns, batch)]
+        rows = [source[torch.from_numpy(np.searchsorted(used, column))] for source, column in zip(columns, batch)]
         return [{"sentence_embedding": nn.functional.dropout(row, config.dropout)} for row in rows]
 
     return Trainee(
@@ -104,7 +101,8 @@ def _static(model: TextModel, data: TrainingData, config: TrainingConfig) -> Tra
         )
     prompts = _prompts(model, data)
     tokens: list[dict[int, Rows]] = []
-    for prompt, column in zip(prompts, _columns(data)):
+    columns = list(zip(*data.train))
+    for prompt, column in zip(prompts, columns if data.kind == "pairs" else columns * 2):
         rows = sorted(set(column))
         encodings = table.tokenizer.encode_batch([prompt + data.texts[row] for row in rows], add_special_tokens=False)
         tokens.append({row: np.asarray(encoding.ids, dtype=np.int64) for row, encoding in zip(rows, encodings)})
@@ -122,7 +120,7 @@ def _static(model: TextModel, data: TrainingData, config: TrainingConfig) -> Tra
             ids = [np.searchsorted(known, column[int(row)]) for row in rows]
             offsets = np.cumsum([0, *map(len, ids[:-1])])
             result.append({"input_ids": torch.from_numpy(np.concatenate(ids)), "offsets": torch.from_numpy(offsets)})
-        return [{name: tensor.to(module.device) for name, tensor in feature.items()} for feature in result]
+        return _moved(result, module)
 
     def finished() -> SentenceTransformer:
         whole = weight.clone()
@@ -139,19 +137,15 @@ def _whole(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trai
     prompts = _prompts(model, data)
 
     def features(batch: tuple[Rows, ...]) -> list[dict[str, torch.Tensor]]:
-        inputs = [
-            module.preprocess([prompt + data.texts[int(row)] for row in rows]) for prompt, rows in zip(prompts, batch)
-        ]
-        return [
-            {name: value.to(module.device) for name, value in row.items() if isinstance(value, torch.Tensor)}
-            for row in inputs
-        ]
+        texts = [[prompt + data.texts[row] for row in rows.tolist()] for prompt, rows in zip(prompts, batch)]
+        return _moved(map(module.preprocess, texts), module)
 
     return Trainee(module, [p for p in module.parameters() if p.requires_grad], features, lambda: module.eval())
 
 
-def _columns(data: TrainingData) -> list[list[int]]:
-    """The rows that occur in each column of a training example."""
-    if data.kind == "labels":
-        return [[row for (row,) in data.train]] * 2
-    return [list(column) for column in zip(*data.train)]
+def _moved(inputs: Iterable[Mapping[str, Any]], module: SentenceTransformer) -> list[dict[str, torch.Tensor]]:
+    """The tensors of each input where the module is."""
+    return [
+        {name: value.to(module.device) for name, value in row.items() if isinstance(value, torch.Tensor)}
+        for row in inputs
+    ]
