@@ -1,15 +1,15 @@
 """Every error a user of this library can meet.
 
     MrlVizError
-    ├── InvalidInputError (ValueError)      an argument or an array that cannot be used
-    │   ├── DimensionError                  a width outside 1..full_dim
-    │   ├── ShapeError                      an array of the wrong shape, or with NaN or infinities
-    │   └── EmptyInputError                 nothing, or too little, to work on
-    ├── DataFormatError                     a file that is not what its name promises
-    ├── ModelUnavailableError               a model that cannot be loaded on this machine
-    ├── ApiError                            a remote model that refuses, answers wrongly or not at all
-    ├── StoreError                          the embedding store cannot be used
-    ├── CancelledError              the user stopped an encoding; finished work is kept
+    ├── InvalidInputError (ValueError)
+    │   ├── DimensionError
+    │   ├── ShapeError
+    │   └── EmptyInputError
+    ├── DataFormatError
+    ├── ModelUnavailableError
+    ├── ApiError
+    ├── StoreError
+    ├── CancelledError
     └── OptionalDependencyError (ImportError)
 
 A message names the thing in backticks, the value got, the allowed range, and what to do.
@@ -21,7 +21,7 @@ class MrlVizError(Exception):
 
 
 class InvalidInputError(MrlVizError, ValueError):
-    """An argument has a value that cannot be used."""
+    """An argument or an array cannot be used."""
 
 
 class DimensionError(InvalidInputError):
@@ -29,11 +29,11 @@ class DimensionError(InvalidInputError):
 
 
 class ShapeError(InvalidInputError):
-    """An array has the wrong shape, type or contents."""
+    """An array has the wrong shape or type, or holds NaN or infinities."""
 
 
 class EmptyInputError(InvalidInputError):
-    """There is nothing, or too little, to measure."""
+    """There is nothing, or too little, to work on."""
 
 
 class DataFormatError(MrlVizError):
@@ -41,7 +41,7 @@ class DataFormatError(MrlVizError):
 
 
 class ModelUnavailableError(MrlVizError):
-    """A model cannot be loaded here."""
+    """A model cannot be loaded on this machine."""
 
 
 class ApiError(MrlVizError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mrl_viz.cli.printing import progress
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mrl_viz.data.corpus import Corpus
     from mrl_viz.embedding.embedded import Embedded
 
-DIMS_HELP = "widths such as 8,16,32, or `all` (default: powers of two and trained widths)"
+DIMS = "widths such as 8,16,32, or `all` (default: powers of two and trained widths)"
 
 
 def add_verb(
@@ -25,8 +25,14 @@ def add_verb(
     *,
     has_model: bool = True,
     has_queries: bool = True,
+    dims: str = "",
+    k: str = "",
+    seed: str = "",
 ) -> argparse.ArgumentParser:
-    """A verb that reads a source, with the arguments of that; `run` gets what was typed and returns the exit code."""
+    """A verb that reads a source, with the arguments of that; `run` gets what was typed and returns the exit code.
+
+    `dims`, `k`, `seed` : what the help says of these options; a verb without them has "".
+    """
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary)
     parser.set_defaults(run=run)
     parser.add_argument("source", metavar="SOURCE", help="a file of texts or vectors, a BEIR folder, or `sample`")
@@ -35,15 +41,10 @@ def add_verb(
             "--model", default="wordllama", help="a catalogue name, a Hub name or a local folder (default wordllama)"
         )
     if has_queries:
+        own = "(default: the data's own)"
+        parser.add_argument("--queries", metavar="F", help=f"what is searched for: texts, or vectors for vectors {own}")
         parser.add_argument(
-            "--queries",
-            metavar="F",
-            help="what is searched for: texts, or vectors for vectors (default: the data's own)",
-        )
-        parser.add_argument(
-            "--qrels",
-            metavar="F",
-            help="which texts answer which queries: BEIR's .tsv or TREC's (default: the data's own)",
+            "--qrels", metavar="F", help=f"which texts answer which queries: BEIR's .tsv or TREC's {own}"
         )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N texts of the file")
     parser.add_argument("--text-column", metavar="C", help="the column of texts in a table (default: guessed)")
@@ -57,6 +58,12 @@ def add_verb(
         "--price-per-million", type=float, default=0.0, metavar="P",
         help="of tokens, for the estimate printed before an API model is called",
     )  # fmt: skip
+    if dims:
+        parser.add_argument("--dims", default="", help=dims)
+    if k:
+        parser.add_argument("--k", type=int, default=10, help=f"{k} (default 10)")
+    if seed:
+        parser.add_argument("--seed", type=int, default=0, help=f"of {seed} (default 0)")
     return parser
 
 
@@ -94,25 +101,14 @@ def embed_source(
     As `embed`.
     """
     from mrl_viz.embedding.embedded import embed
-
-    model = model or args.model
-    queries = corpus.query_texts if with_queries else ()
-    _announce_cost(model, (*corpus.texts, *queries, typed), args.price_per_million)
-    with progress(f"embedding with {model}") as show:
-        return embed(
-            corpus,
-            model,
-            queries=None if with_queries else (),
-            trust_remote_code=args.trust_remote_code,
-            progress=show,
-        )
-
-
-def _announce_cost(model: str, texts: Sequence[str], price_per_million: float) -> None:
     from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
 
-    if not is_paid(model):
-        return
-    estimate = estimate_cost(texts, price_per_million)
-    price = f", about {estimate.cost:.4f} (at most {estimate.cost_at_most:.4f})" if price_per_million else ""
-    print(f"{model}: up to {estimate.n_texts} texts, about {estimate.tokens:,} tokens{price}", file=sys.stderr)
+    model = model or args.model
+    if is_paid(model):
+        queries = corpus.query_texts if with_queries else ()
+        cost = estimate_cost((*corpus.texts, *queries, typed), args.price_per_million)
+        price = f", about {cost.cost:.4f} (at most {cost.cost_at_most:.4f})" if args.price_per_million else ""
+        print(f"{model}: up to {cost.n_texts} texts, about {cost.tokens:,} tokens{price}", file=sys.stderr)
+    with progress(f"embedding with {model}") as show:
+        asked = None if with_queries else ()
+        return embed(corpus, model, queries=asked, trust_remote_code=args.trust_remote_code, progress=show)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mrl_viz.cli.arguments import DIMS_HELP, add_verb, embed_source, read_source
+from mrl_viz.cli.arguments import DIMS, add_verb, embed_source, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError
 
@@ -17,18 +17,21 @@ PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,20
 
 def add_verbs(verbs: Any) -> None:
     """Add the four verbs to the parser's."""
-    compare = add_verb(verbs, "compare", _compare, "two to four models of the same texts, per byte", has_model=False)
+    compare = add_verb(
+        verbs, "compare", _compare, "two to four models of the same texts, per byte", has_model=False,
+        dims=DIMS, k="neighbors per list", seed="bootstrap and samples",
+    )  # fmt: skip
     compare.add_argument("--model", action="append", default=[], help="a model; once for each")
     compare.add_argument(
         "--vectors", action="append", default=[], metavar="F",
         help="vectors of another model for the same texts, in their order; once for each (SOURCE may be such a file)",
     )  # fmt: skip
-    compare.add_argument("--dims", default="", help=DIMS_HELP)
-    compare.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
-    compare.add_argument("--seed", type=int, default=0, help="of bootstrap and samples (default 0)")
     compare.add_argument("--html", metavar="OUT", help="also write a report that any browser opens")
 
-    recommend = add_verb(verbs, "recommend", _recommend, "the smallest plan that meets a target, with its record")
+    recommend = add_verb(
+        verbs, "recommend", _recommend, "the smallest plan that meets a target, with its record",
+        dims=DIMS, seed="samples and bounds",
+    )  # fmt: skip
     recommend.add_argument(
         "--target", type=float, default=0.95, help="share to keep, above 0 and up to 1 (default 0.95)"
     )
@@ -42,7 +45,6 @@ def add_verbs(verbs: Any) -> None:
     recommend.add_argument(
         "--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine"
     )
-    recommend.add_argument("--dims", default="", help=DIMS_HELP)
     recommend.add_argument("--dtypes", default="float32,float16,int8,binary", help="of the searched vectors")
     recommend.add_argument(
         "--no-rerank", action="store_true", help="without a float32 copy that a shortlist is reranked from"
@@ -52,22 +54,20 @@ def add_verbs(verbs: Any) -> None:
         "--no-corpus-size", action="store_true", help="do not measure how more vectors change the overlap"
     )
     recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
-    recommend.add_argument("--seed", type=int, default=0, help="of samples and bounds (default 0)")
 
-    search = add_verb(verbs, "search", _search, "the texts that a plan finds for a query", has_queries=False)
+    search = add_verb(
+        verbs, "search", _search, "the texts that a plan finds for a query", has_queries=False, k="how many"
+    )
     search.add_argument("--query", required=True, help="what to search for")
     search.add_argument("--plan", metavar="PLAN", help=f"{PLAN_HELP} (default: exact full width)")
-    search.add_argument("--k", type=int, default=10, help="how many (default 10)")
 
     monitor = add_verb(
-        verbs,
-        "monitor",
-        _monitor,
+        verbs, "monitor", _monitor,
         "does the deployed plan still answer fresh --queries as the full width? code 1 if not",
-    )
+        k="neighbors compared",
+    )  # fmt: skip
     monitor.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
     monitor.add_argument("--target", type=float, help="overlap to stay above (default: the record's, else 0.95)")
-    monitor.add_argument("--k", type=int, default=10, help="neighbors compared (default 10)")
     monitor.add_argument("--sample", type=int, default=500, metavar="N", help="queries sampled from them (default 500)")
     monitor.add_argument("--seed", type=int, help="of the sample (default: another one every time)")
 
@@ -113,12 +113,8 @@ def _compare(args: argparse.Namespace) -> int:
             "front": "{front}",
         },
         (
-            {
-                "p": point,
-                "quality": "-" if point.quality is None else f"{point.quality.value:.4f}",
-                "front": "*" if point.is_on_front else "",
-            }
-            for point in result.points
+            {"p": p, "quality": f"{p.quality.value:.4f}" if p.quality else "-", "front": "*" if p.is_on_front else ""}
+            for p in result.points
         ),
     )
     say(result.takeaway(), notes=result.notes)
@@ -249,12 +245,13 @@ def _read_record(plan: str | None) -> dict[str, Any] | None:
     """
     if not plan or not plan.lower().endswith(".json"):
         return None
+    advice = "give the file that `recommend --record` wrote."
     try:
         data = json.loads(Path(plan).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataFormatError(f"`{plan}` is no JSON; give the file that `recommend --record` wrote.") from error
+        raise DataFormatError(f"`{plan}` is no JSON; {advice}") from error
     if not isinstance(data, dict):
-        raise DataFormatError(f"`{plan}` is no decision record; give the file that `recommend --record` wrote.")
+        raise DataFormatError(f"`{plan}` is no decision record; {advice}")
     record = data.get("record", data)
     return record if isinstance(record, dict) else data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mrl_viz.cli.arguments import DIMS_HELP, add_verb, embed_source, read_source
+from mrl_viz.cli.arguments import DIMS, add_verb, embed_source, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import InvalidInputError
 
@@ -20,23 +20,24 @@ ADAPTOR_PREFIX, IMPORTANCE = "adaptor:", "importance"
 
 def add_verbs(verbs: Any) -> None:
     """Add the four verbs to the parser's."""
-    sweep = add_verb(verbs, "sweep", _sweep, "neighbor overlap and similarity drift at every width")
-    sweep.add_argument("--dims", default="", help=DIMS_HELP)
-    sweep.add_argument("--k", type=int, default=10, help="neighbors per list (default 10)")
-    sweep.add_argument("--seed", type=int, default=0, help="of the bootstrap and the drift sample (default 0)")
+    sweep = add_verb(
+        verbs, "sweep", _sweep, "neighbor overlap and similarity drift at every width",
+        dims=DIMS, k="neighbors per list", seed="the bootstrap and the drift sample",
+    )  # fmt: skip
     sweep.add_argument(
         "--arrangements",
         default="prefix",
         help="prefix,random,suffix,svd,importance,adaptor:FOLDER: also measure these (default prefix)",
     )
 
-    evaluate = add_verb(verbs, "evaluate", _evaluate, "task quality at every width, where the data have labels")
-    evaluate.add_argument("--dims", default="", help=DIMS_HELP)
+    evaluate = add_verb(
+        verbs, "evaluate", _evaluate, "task quality at every width, where the data have labels",
+        dims=DIMS, seed="bootstrap, folds and examples",
+    )  # fmt: skip
     evaluate.add_argument(
         "--task", choices=("retrieval", "pairs", "classification"), help="default: the first the data have labels for"
     )
     evaluate.add_argument("--binary-qrels", action="store_true", help="count every positive relevance grade as 1")
-    evaluate.add_argument("--seed", type=int, default=0, help="of bootstrap, folds and examples (default 0)")
 
     embed = add_verb(verbs, "embed", _embed, "write the embeddings of a source as .npy", has_queries=False)
     embed.add_argument("--out", required=True, metavar="FILE.npy", help="where the float32 matrix goes")

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the parser's."""
-    adapt = add_verb(verbs, "adapt", _adapt, "learn a map that makes a frozen model's vectors truncatable")
-    adapt.add_argument("--dims", default="", help="widths below the full one, such as 8,16,32 (default: powers of two)")
+    adapt = add_verb(
+        verbs, "adapt", _adapt, "learn a map that makes a frozen model's vectors truncatable",
+        dims="widths below the full one, such as 8,16,32 (default: powers of two)",
+        seed="the split, the weights and the batches",
+    )  # fmt: skip
     adapt.add_argument(
         "--method", default="neighbors", choices=("neighbors", "paper", "search", "svd"),
         help="neighbors (default), paper (Matryoshka-Adaptor), search (Search-Adaptor, needs judgements), svd",
@@ -32,7 +35,6 @@ def add_verbs(verbs: Any) -> None:
     adapt.add_argument(
         "--model-out", metavar="FOLDER", help="also save the sentence-transformers model with the adaptor inside"
     )
-    adapt.add_argument("--seed", type=int, default=0, help="of the split, the weights and the batches (default 0)")
 
 
 def _adapt(args: argparse.Namespace) -> int:
@@ -89,24 +91,18 @@ def _print_fit(fit: AdaptorFit, embedded: Embedded) -> None:
         f"in {fit.seconds:.1f} s (ended: {fit.stopped}); {fit.measure} on {held_out} held out"
     )
     own = fit.quality("adaptor")
-    rows = fit.records(
-        raw=fit.measured("prefix"),
-        svd=fit.measured("svd"),
-        own=fit.measured("adaptor"),
-        training=own.ndcg_train if fit.n_held_out_queries else own.overlap_train,
-        gain=fit.gain_over_svd,
-        verdict=fit.verdicts(),
-    )
+    maps = {name: fit.measured(name) for name in ("prefix", "svd", "adaptor")}
+    training = own.ndcg_train if fit.n_held_out_queries else own.overlap_train
     table(
         {
             "dim": "{dim}",
-            "raw prefix": "{raw:.4f}",
+            "raw prefix": "{prefix:.4f}",
             "SVD": "{svd:.4f}",
-            "adaptor": "{own:.4f}",
-            "95 % interval": "[{own_low:.4f}, {own_high:.4f}]",
+            "adaptor": "{adaptor:.4f}",
+            "95 % interval": "[{adaptor_low:.4f}, {adaptor_high:.4f}]",
             "training": "{training:.4f}",
-            "against SVD": "{gain:+.4f} {verdict}",
+            "against SVD": "{gain_over_svd:+.4f} {verdict}",
         },
-        rows,
+        fit.records("gain_over_svd", **maps, training=training, verdict=fit.verdicts()),
     )
     say(fit.takeaway())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from mrl_viz.data.content import Members, Options, cell, decode, json_lines, not_used, unpack, zip_members
+from mrl_viz.data.content import Members, Options, cell, decode, json_lines, not_used, zip_members
 from mrl_viz.data.corpus import Corpus, clean, corpus_from_texts, with_retrieval
 from mrl_viz.data.tables import MOST_LABEL_VALUES
 from mrl_viz.data.vectors import QUERY_VECTORS, SUFFIXES, read_arrays, read_parts
@@ -24,19 +23,16 @@ QRELS_FILES = ("qrels/test.tsv", "qrels.tsv")
 def read_zip(filename: str, content: bytes, options: Options) -> Corpus:
     """The collection in a zip, wherever in it the folder is."""
     members = zip_members(filename, content)
-    paths = [PurePosixPath(member.filename) for member in members]
-    roots = [path.parent for path in paths if path.name == CORPUS or path.name in VECTOR_FILES]
+    roots = [path.parent for path in map(PurePosixPath, members) if path.name in (CORPUS, *VECTOR_FILES)]
     if not roots:
         raise DataFormatError(f"`{filename}` has no corpus.jsonl; zip a BEIR folder (with queries.jsonl and qrels/).")
     root = min(roots, key=lambda path: len(path.parts))
-    by_name = {member.filename: member for member in members}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
 
-        def read(member: str) -> bytes | None:
-            info = by_name.get(str(root / member))
-            return None if info is None else unpack(archive, info, filename)
+    def read(member: str) -> bytes | None:
+        unpack = members.get(str(root / member))
+        return None if unpack is None else unpack()
 
-        return read_collection(read, filename, options)
+    return read_collection(read, filename, options)
 
 
 def read_collection(read: Members, name: str, options: Options) -> Corpus:
@@ -106,8 +102,7 @@ def _first(read: Members, names: Sequence[str]) -> tuple[str, bytes] | None:
 
 
 def _rows(read: Members, member: str) -> list[dict[str, Any]] | None:
-    content = read(member)
-    if content is None:
+    if (content := read(member)) is None:
         return None
     rows = json_lines(member, content)
     for number, row in enumerate(rows, start=1):
@@ -142,7 +137,7 @@ def read_qrels(name: str, content: bytes) -> dict[str, dict[str, int]]:
     ------
     DataFormatError : a line that is neither.
     """
-    qrels: dict[str, dict[str, int]] = {}
+    qrels: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for number, line in enumerate(decode(name, content).splitlines(), start=1):
         cells = line.split("\t")
         if (number == 1 and cells[0] == "query-id") or not line.strip():
@@ -154,5 +149,5 @@ def read_qrels(name: str, content: bytes) -> dict[str, dict[str, int]]:
         except (IndexError, ValueError) as error:
             what = f"`{name}` line {number} is not query-id, corpus-id, whole-number score"
             raise DataFormatError(f"{what}; separate the three by tabs.") from error
-        qrels.setdefault(query, {})[document] = grade
-    return qrels
+        qrels[query][document] = grade
+    return dict(qrels)

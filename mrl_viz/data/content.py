@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -97,23 +98,23 @@ def not_used(what: str, names: list[str]) -> list[str]:
     return [f"{what} not used: {', '.join(names[:8])}{more}."] if names else []
 
 
-def zip_members(filename: str, content: bytes) -> list[zipfile.ZipInfo]:
-    """The members of a zip, after its promised size was compared with the limits."""
+def zip_members(filename: str, content: bytes) -> dict[str, Callable[[], bytes]]:
+    """What unpacks each member of a zip, by its name, after its promised size was compared with the limits."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
+        archive = zipfile.ZipFile(io.BytesIO(content))
     except DAMAGE as error:
         raise DataFormatError(f"`{filename}` is no zip archive; zip the folder again.") from error
+    members = archive.infolist()
     total = sum(member.file_size for member in members)
     if total > MOST_UNZIPPED_BYTES or total > MOST_ZIP_RATIO * len(content):
         raise DataFormatError(
             f"`{filename}` would unpack to {total / MEGABYTE:,.0f} MB from {len(content) / MEGABYTE:,.1f} MB; "
             f"the limits are {MOST_UNZIPPED_BYTES // MEGABYTE} MB and {MOST_ZIP_RATIO} times its size, so split it."
         )
-    return members
+    return {member.filename: partial(_unpack, archive, member, filename) for member in members}
 
 
-def unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, filename: str) -> bytes:
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, filename: str) -> bytes:
     """The member's bytes, never more than its promised size."""
     try:
         with archive.open(member) as file:

@@ -112,12 +112,9 @@ def clean(text: str) -> str:
     return "".join(" " if unicodedata.category(c) == "Cc" and c not in "\t\n" else c for c in text).strip()
 
 
-def _check_limit(limit: int | None) -> None:
+def _check(n_rows: int, limit: int | None, columns: Mapping[str, Sequence[Any] | None]) -> None:
     if limit is not None and limit < 1:
         raise InvalidInputError(f"`limit` is {limit}; choose 1 or more.")
-
-
-def _check_lengths(columns: Mapping[str, Sequence[Any] | None], n_rows: int) -> None:
     for what, values in columns.items():
         if values is not None and len(values) != n_rows:
             raise ShapeError(f"`{what}` has {len(values)} values for {n_rows} rows; give one each.")
@@ -141,13 +138,10 @@ def corpus_from_texts(
     ShapeError : lengths differ.
     """
     n_rows = len(texts)
-    _check_limit(limit)
-    _check_lengths({"ids": ids, **(labels or {})}, n_rows)
+    _check(n_rows, limit, {"ids": ids, **(labels or {})})
     texts = [clean(text) for text in texts[:limit]]
     filled = [row for row, text in enumerate(texts) if text]
-    first: dict[str, int] = {}
-    for row in filled:
-        first.setdefault(texts[row], row)
+    first = {texts[row]: row for row in reversed(filled)}
     kept = filled if keep_duplicates else sorted(first.values())
     if not kept:
         raise EmptyInputError(f"`{name}` has {n_rows} rows and no text in them; give at least two texts.")
@@ -198,10 +192,9 @@ def corpus_from_vectors(
     ShapeError, EmptyInputError : unusable vectors, or another number of texts, ids or labels than vectors.
     InvalidInputError : `limit` is below 1.
     """
-    _check_limit(limit)
     array = check_embeddings(embeddings, name)
     n_rows = len(array)
-    _check_lengths({"ids": ids, **(labels or {})}, n_rows)
+    _check(n_rows, limit, {"ids": ids, **(labels or {})})
     if array.dtype != np.float32:
         largest = np.abs(array).max(axis=1)
         if largest.max() > np.finfo(np.float32).max:
@@ -292,17 +285,13 @@ def with_queries(corpus: Corpus, queries: Corpus) -> Corpus:
             "give both as texts, or both as vectors of one model."
         )
     if corpus.embeddings is not None and queries.embeddings is not None:
-        widths = queries.embeddings.shape[1], corpus.embeddings.shape[1]
-        if widths[0] != widths[1]:
-            raise ShapeError(
-                f"`{queries.name}` has vectors of {widths[0]} coordinates and `{corpus.name}` of {widths[1]}; "
-                "use one model for both."
-            )
+        width, own = queries.embeddings.shape[1], corpus.embeddings.shape[1]
+        if width != own:
+            what = f"`{queries.name}` has vectors of {width} coordinates and `{corpus.name}` of {own}"
+            raise ShapeError(f"{what}; use one model for both.")
     notes = [f"Queries: {note}" for note in queries.check.notes]
-    if corpus.query_ids:
-        notes.append(
-            f"The {len(corpus.query_ids)} queries that came with the data, and their judgements, are replaced."
-        )
+    if n_own := len(corpus.query_ids):
+        notes.append(f"The {n_own} queries that came with the data, and their judgements, are replaced.")
     return replace(
         with_notes(corpus, notes),
         query_ids=queries.ids, query_texts=queries.texts, query_embeddings=queries.embeddings, qrels={},

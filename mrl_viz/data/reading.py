@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +74,15 @@ def read_upload(filename: str, content: bytes, *, fewest: int = 2, **options: An
 
 
 def _read(source: str | Path, options: Options) -> Corpus:
-    try:
-        folder = sample_folder(str(source))
-        path = folder or Path(os.path.expanduser(source))
+    folder = sample_folder(str(source))
+    path = folder or Path(os.path.expanduser(source))
+    with _opening(source):
         if path.is_dir():
             name = str(source) if folder else path.resolve().name
             return beir.read_collection(folder_members(path), name, options)
         if path.is_file():
             is_vectors = path.suffix.lower() in (*vectors.SUFFIXES, ".parquet")
             return _read_content(path.name, _bytes(path, MOST_VECTOR_BYTES if is_vectors else MOST_BYTES), options)
-    except OSError as error:
-        raise DataFormatError(f"`{source}` cannot be opened ({error}); check its name and permissions.") from error
     samples = ", ".join(f"`{word}`" for word in SAMPLES)
     raise DataFormatError(f"`{source}` is no file here; give a path to {KINDS}, a BEIR folder, or {samples}.")
 
@@ -90,11 +90,17 @@ def _read(source: str | Path, options: Options) -> Corpus:
 def _bytes(path: str | Path, most: int) -> bytes:
     """The content of a file of at most so many bytes."""
     path = Path(path)
-    try:
+    with _opening(path):
         check_size(path.name, path.stat().st_size, most)
         return path.read_bytes()
+
+
+@contextmanager
+def _opening(source: str | Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise DataFormatError(f"`{path}` cannot be opened ({error}); check its name and permissions.") from error
+        raise DataFormatError(f"`{source}` cannot be opened ({error}); check its name and permissions.") from error
 
 
 def _read_content(filename: str, content: bytes, options: Options) -> Corpus:

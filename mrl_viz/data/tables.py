@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,28 +72,27 @@ def _table(filename: str, content: bytes) -> pd.DataFrame:
     return frame
 
 
+def _named(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The columns that have one of these names, whatever their case, in the order of the names."""
+    by_name = {column.lower(): str(column) for column in frame.columns}
+    return [by_name[name] for name in names if name in by_name]
+
+
 def _guess_text(frame: pd.DataFrame) -> str:
-    by_name = {column.lower(): column for column in frame.columns}
-    named = [by_name[name] for name in TEXT_COLUMNS if name in by_name]
-    if named:
-        return str(named[0])
+    if named := _named(frame, TEXT_COLUMNS):
+        return named[0]
     lengths = {column: frame[column].head(200).map(cell).map(len).mean() for column in frame.columns}
     return str(max(lengths, key=lambda column: lengths[column]))
 
 
 def _guess_labels(frame: pd.DataFrame) -> tuple[str, ...]:
-    by_name = {column.lower(): column for column in frame.columns}
-    found = [by_name[name] for name in LABELS if name in by_name]
-    return tuple(c for c in found if frame[c].map(cell).nunique() <= MOST_LABEL_VALUES)
+    return tuple(c for c in _named(frame, LABELS) if frame[c].map(cell).nunique() <= MOST_LABEL_VALUES)
 
 
 def _pair_columns(frame: pd.DataFrame) -> tuple[str, str, str] | None:
-    by_name = {column.lower(): column for column in frame.columns}
-    for left, right in PAIR_COLUMNS:
-        score = next((by_name[name] for name in SCORE_COLUMNS if name in by_name), None)
-        if left in by_name and right in by_name and score is not None:
-            return by_name[left], by_name[right], score
-    return None
+    scores = _named(frame, SCORE_COLUMNS)
+    pairs = (_named(frame, names) for names in PAIR_COLUMNS)
+    return next(((pair[0], pair[1], scores[0]) for pair in pairs if len(pair) == 2 and scores), None)
 
 
 def _vector_column(frame: pd.DataFrame) -> str | None:
@@ -121,7 +121,7 @@ def read_table(filename: str, content: bytes, options: Options) -> Corpus:
     id_column = next((column for column in ("_id", "id") if column in frame.columns), None)
     text_column: str | None = options.text_column or _guess_text(frame)
     is_guess, vectors, pairs = options.text_column is None, _vector_column(frame), _pair_columns(frame)
-    if is_guess and vectors is not None and not any(column.lower() in TEXT_COLUMNS for column in frame.columns):
+    if is_guess and vectors is not None and not _named(frame, TEXT_COLUMNS):
         text_column = None
     is_pairs = is_guess and vectors is None and pairs is not None
     used = [*(pairs or ())] if is_pairs else [text_column, id_column, *label_columns, vectors if is_guess else None]
@@ -144,11 +144,9 @@ def _from_pairs(
     name: str, frame: pd.DataFrame, columns: tuple[str, str, str], limit: int | None, notes: list[str]
 ) -> Corpus:
     """Sentence pairs: the corpus is the distinct sentences in order, the pairs point into it."""
-    left, right, score = columns
     position: dict[str, int] = {}
-    pairs = []
-    n_bad = 0
-    for a, b, value in zip(frame[left][:limit], frame[right][:limit], frame[score][:limit]):
+    pairs, n_bad = [], 0
+    for a, b, value in zip(*(frame[column][:limit] for column in columns)):
         a, b = clean(cell(a)), clean(cell(b))
         try:
             number = float(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import zipfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mrl_viz.data.content import DAMAGE, Options, not_used, unpack, zip_members
+from mrl_viz.data.content import DAMAGE, Options, not_used, zip_members
 from mrl_viz.data.corpus import Corpus, corpus_from_vectors, with_notes, with_qrels, with_queries
 from mrl_viz.errors import DataFormatError, ShapeError
 
@@ -37,9 +37,8 @@ def read_arrays(filename: str, content: bytes) -> dict[str, Any]:
     try:
         if suffix == ".npy":
             return {"": _load_npy(content)}
-        members = [member for member in zip_members(filename, content) if member.filename.endswith(".npy")]
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return {member.filename[:-4]: _load_npy(unpack(archive, member, filename)) for member in members}
+        members = zip_members(filename, content).items()
+        return {name[:-4]: _load_npy(unpack()) for name, unpack in members if name.endswith(".npy")}
     except DAMAGE as error:
         what = f"`{filename}` is no plain {suffix[1:]} of numbers (objects and pickles are refused)"
         raise DataFormatError(f"{what}; save a float matrix, and texts as a unicode array.") from error
@@ -81,8 +80,7 @@ class Parts:
             queries = corpus_from_vectors(
                 self.queries, texts=self.query_texts, ids=self.query_ids, name=f"{name}: queries", unnamed="query"
             )
-            corpus = with_queries(corpus, queries)
-            corpus = with_qrels(corpus, self.qrels) if self.qrels else corpus
+            corpus = with_qrels(with_queries(corpus, queries), self.qrels)
         elif self.query_texts or self.query_ids or self.qrels:
             self.notes.append("Queries and judgements are left out: their vectors are missing; add `queries`.")
         return with_notes(corpus, self.notes)
@@ -136,12 +134,12 @@ def _strings(filename: str, left: dict[str, Any], key: str, kinds: str = "Uiub")
 
 
 def _qrels(filename: str, array: Any) -> dict[str, dict[str, int]]:
-    qrels: dict[str, dict[str, int]] = {}
+    qrels: defaultdict[str, dict[str, int]] = defaultdict(dict)
     try:
         if array.ndim != 2 or array.shape[1] != 3:
             raise ValueError
         for query, document, grade in array.tolist():
-            qrels.setdefault(str(query), {})[str(document)] = int(grade)
+            qrels[str(query)][str(document)] = int(grade)
     except ValueError as error:
         raise ShapeError(
             f"`qrels` in `{filename}` is {array.dtype}, shape {array.shape}; "

@@ -59,10 +59,6 @@ class Embedded:
         vectors = None if self.identity else (self.matrix, self.queries)
         return fingerprint(self.corpus.fingerprint, self.model, self.identity, self.queries is not None, vectors)
 
-    def without_queries(self) -> Embedded:
-        """The same without query vectors: its texts search for each other."""
-        return self if self.queries is None else replace(self, queries=None)
-
     def arranged(self, arrangement: Arrangement) -> Embedded:
         """The same in an arrangement, texts and queries alike, which every measure, Choose too, then takes as a model.
 
@@ -133,34 +129,29 @@ def embed(
 def with_queries(
     embedded: Embedded,
     model: Model | None = None,
-    *,
-    device: str | None = None,
-    trust_remote_code: bool = False,
-    cancelled: Callable[[], bool] | None = None,
 ) -> Embedded:
     """The same with vectors of the corpus' own queries, from the store where it has them.
 
     Parameters
     ----------
     model : the one that embedded the texts, where it is loaded already; None takes the object given then, or its name
-    device, trust_remote_code, cancelled : as in `embed`
 
     Raises
     ------
-    InvalidInputError : another model. ModelUnavailableError, StoreError, CancelledError : as in `embed`.
+    InvalidInputError : another model. ModelUnavailableError, StoreError : as in `embed`.
     """
     corpus = embedded.corpus
     if embedded.queries is not None or not corpus.query_texts:
         return embedded
     if corpus.embeddings is not None:
         return replace(embedded, queries=corpus.query_embeddings)
-    encoder = _encoder(model or embedded.encoder or embedded.model, corpus.query_texts, device, trust_remote_code)
+    encoder = _encoder(model or embedded.encoder or embedded.model, corpus.query_texts)
     if embedded.identity and model_identity(encoder) != embedded.identity:
         raise InvalidInputError(
             f"`model` is {encoder.name} but the texts were embedded by {embedded.model}, or by another revision of it; "
             "embed the texts again."
         )
-    return replace(embedded, queries=embed_texts(corpus.query_texts, encoder, kind="query", cancelled=cancelled))
+    return replace(embedded, queries=embed_texts(corpus.query_texts, encoder, kind="query"))
 
 
 def embed_texts(
@@ -168,7 +159,6 @@ def embed_texts(
     model: Model = "wordllama",
     *,
     kind: Kind = "document",
-    device: str | None = None,
     trust_remote_code: bool = False,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -183,13 +173,13 @@ def embed_texts(
     texts : any number
     model : as in `embed`
     kind : which of the model's prompts
-    device, trust_remote_code, progress, cancelled : as in `embed`
+    trust_remote_code, progress, cancelled : as in `embed`
 
     Raises
     ------
     ModelUnavailableError, StoreError, CancelledError : as in `embed`.
     """
-    encoder = _encoder(model, texts, device, trust_remote_code)
+    encoder = _encoder(model, texts, trust_remote_code=trust_remote_code)
     if isinstance(encoder, PrecomputedEncoder) or not encoder.revision:
         return encoder.encode(texts, kind=kind, progress=progress, cancelled=cancelled)
     from mrl_viz.embedding.store import EmbeddingStore
@@ -197,7 +187,7 @@ def embed_texts(
     return EmbeddingStore().embed(encoder, texts, kind=kind, progress=progress, cancelled=cancelled)
 
 
-def _encoder(model: Model, texts: Sequence[str], device: str | None, trust_remote_code: bool) -> Encoder:
+def _encoder(model: Model, texts: Sequence[str], device: str | None = None, trust_remote_code: bool = False) -> Encoder:
     """The loaded model; for texts of the sample, its shipped vectors do as well."""
     shipped = shipped_encoder(model, texts) if isinstance(model, str) else None
     return shipped or as_encoder(model, device=device, trust_remote_code=trust_remote_code)

@@ -116,4 +116,4 @@ def test_embedded_fingerprint_changes_with_model_and_queries():
     ]
     assert len({known.fingerprint, *(other.fingerprint for other in others)}) == 7
     assert replace(known, seconds=2.0).fingerprint == known.fingerprint
-    assert replace(known, queries=VECTORS).without_queries().fingerprint == known.fingerprint
+    assert replace(replace(known, queries=VECTORS), queries=None).fingerprint == known.fingerprint
