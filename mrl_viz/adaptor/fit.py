@@ -124,7 +124,7 @@ def fit_adaptor(
     svd = adaptor = Adaptor("svd", full_dim, narrow, model, rotation)
     strength, learnt_share = 0.0, 1.0
     shown = unit[check[:MEASURED_ROWS]]
-    stages, train_losses, validation_losses, stopped = [], [], [], "closed form"
+    training = None
     if method != "svd":
         from mrl_viz.adaptor.objectives import train_network
 
@@ -132,8 +132,6 @@ def fit_adaptor(
             method, unit[train], shown, narrow, rotation, settings, batch_size,
             ranking.judgements(train) if ranking else None, seed, progress, cancelled,
         )  # fmt: skip
-        stages, stopped = training.stages, training.stopped
-        train_losses, validation_losses = training.train_losses, training.validation_losses
         adaptor = Adaptor(
             method, full_dim, narrow, model, matrix, tuple(layers), settings.activation, settings.is_residual
         )
@@ -171,10 +169,10 @@ def fit_adaptor(
         gain_over_prefix=bootstrap(values["adaptor"] - values["prefix"], seed=seed),
         strength=strength,
         learnt_share=learnt_share,
-        stages=tuple(stages),
-        train_losses=tuple(train_losses),
-        validation_losses=tuple(validation_losses),
-        stopped=stopped,
+        stages=tuple(training.stages) if training else (),
+        train_losses=tuple(training.train_losses) if training else (),
+        validation_losses=tuple(training.validation_losses) if training else (),
+        stopped=training.stopped if training else "closed form",
         seconds=time.perf_counter() - started,
     )
 
@@ -303,20 +301,18 @@ def _choose_strength(
     """
     dims = (*adaptor.dims, adaptor.full_dim)
     if ranking is not None:
-        scores = [
-            ranking.ndcg(_with_strength(adaptor, s).apply, unit, ranking.validation, dims).mean() for s in STRENGTHS
-        ]
+        maps = (_with_strength(adaptor, strength).apply for strength in STRENGTHS)
+        scores = [ranking.ndcg(apply, unit, ranking.validation, dims).mean() for apply in maps]
         return STRENGTHS[int(np.argmax(scores))]
     truth = nested_sweep(check, dims=[adaptor.full_dim], k=settings.k).indices[-1]
     wide = [level for level, dim in enumerate(dims) if dim >= settings.pivot or dim == adaptor.full_dim]
     baseline = overlap_with(truth, svd.apply(check), dims, settings.k).mean(axis=1)
-    chosen, best = 0.0, -1.0
+    allowed = {}
     for strength in STRENGTHS:
         overlap = overlap_with(truth, _with_strength(adaptor, strength).apply(check), dims, settings.k).mean(axis=1)
-        allowed = strength == 0 or bool((overlap[wide] >= baseline[wide] - settings.tolerance).all())
-        if allowed and overlap.mean() > best:
-            chosen, best = strength, float(overlap.mean())
-    return chosen
+        if strength == 0 or (overlap[wide] >= baseline[wide] - settings.tolerance).all():
+            allowed[strength] = overlap.mean()
+    return max(allowed, key=allowed.__getitem__)
 
 
 def _split(n: int, held_out: float, validation: float, rng: np.random.Generator) -> tuple[Rows, Rows, Rows]:

@@ -13,7 +13,7 @@ from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.errors import DimensionError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share
-from mrl_viz.result import Result
+from mrl_viz.result import Result, records
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.truncation import FloatMatrix, check_dims
 
@@ -99,11 +99,9 @@ class AdaptorFit(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per map and width; the adaptor's say how it compares with SVD and the raw prefix."""
-        gains = {
-            "gain_over_svd": [gain.value for gain in self.gain_over_svd],
-            "gain_over_prefix": [gain.value for gain in self.gain_over_prefix],
-            "against_svd": self.verdicts(),
-        }
+        measured = {"gain_over_svd": self.gain_over_svd, "gain_over_prefix": self.gain_over_prefix}
+        gains: dict[str, Any] = {name: [gain.value for gain in found] for name, found in measured.items()}
+        gains["against_svd"] = self.verdicts()
         return [record for row in self.qualities for record in row.rows(**gains if row.name == "adaptor" else {})]
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,12 +119,9 @@ class AdaptorFit(Result):
             f"| dims | raw prefix | SVD | adaptor | adaptor, training rows | {self.measure} against SVD |",
             "|---|---|---|---|---|---|",
         ]
-        overlaps = [
-            [estimate.value for estimate in self.quality(name).overlap] for name in ("prefix", "svd", "adaptor")
-        ]
-        for dim, *values, found in zip(
-            self.dims, *overlaps, self.quality("adaptor").overlap_train, self.verdicts(), strict=True
-        ):
+        columns = [[estimate.value for estimate in row.overlap] for row in self.qualities]
+        columns.append([*self.quality("adaptor").overlap_train])
+        for dim, *values, found in zip(self.dims, *columns, self.verdicts(), strict=True):
             lines.append(f"| {dim} | {' | '.join(f'{value:.3f}' for value in values)} | {found} |")
         lines += ["", f"Columns two to five are overlap@{self.k} with the neighbors at full width.", ""]
         return "\n".join([self.adaptor.card(), *lines])
@@ -134,11 +129,8 @@ class AdaptorFit(Result):
     def takeaway(self) -> str:
         """One sentence: where it beats SVD, where it does not."""
         parts = []
-        for wanted, phrase in (
-            ("better", "beats SVD at"),
-            ("equal", "is no different from SVD at"),
-            ("worse", "is worse than SVD at"),
-        ):
+        phrases = {"better": "beats SVD at", "equal": "is no different from SVD at", "worse": "is worse than SVD at"}
+        for wanted, phrase in phrases.items():
             narrow = zip(self.dims[:-1], self.verdicts())
             if found := [str(dim) for dim, what in narrow if what == wanted]:
                 parts.append(f"{phrase} {', '.join(found)}")
@@ -170,11 +162,8 @@ class AdaptorFit(Result):
 
     def loss_rows(self) -> list[dict[str, Any]]:
         """One record per epoch."""
-        columns = zip(self.stages, self.train_losses, self.validation_losses)
-        return [
-            {"epoch": number, "stage": stage, "training_loss": train, "validation_loss": check}
-            for number, (stage, train, check) in enumerate(columns, 1)
-        ]
+        losses = {"training_loss": self.train_losses, "validation_loss": self.validation_losses}
+        return records(epoch=range(1, len(self.stages) + 1), stage=self.stages, **losses)
 
 
 def verdict(gain: Estimate) -> str:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,61 +19,12 @@ Kind = Literal["document", "query"]
 CALL_BATCH = 256
 
 
-class Encoder(Protocol):
-    """A model that turns texts into vectors.
+@dataclass(frozen=True, kw_only=True)
+class Encoder(ABC):
+    """A model that turns texts into vectors: in batches, with progress after each, and a stop between two.
 
     `revision` changes whenever the same text could give another vector. `matryoshka_dims` are the widths it was trained
     at, None when unknown or none. `pre_truncation` ("none" or "layer_norm") is already applied by `encode`.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def revision(self) -> str: ...
-    @property
-    def full_dim(self) -> int: ...
-    @property
-    def matryoshka_dims(self) -> tuple[int, ...] | None: ...
-    @property
-    def query_prompt(self) -> str: ...
-    @property
-    def document_prompt(self) -> str: ...
-    @property
-    def pre_truncation(self) -> str: ...
-    @property
-    def max_tokens(self) -> int | None: ...
-
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: Kind = "document",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> FloatMatrix:
-        """Vectors of shape (n_texts, full_dim), float32, not truncated; `cancelled` is asked between batches."""
-        ...
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text as the model reads it, before any cut."""
-        ...
-
-
-def model_identity(encoder: Encoder) -> str:
-    """A fingerprint of all that makes a model's vectors: name, revision, prompts and the step before truncation.
-
-    It is "" for a function without a revision.
-    """
-    if not encoder.revision:
-        return ""
-    prompts = encoder.query_prompt, encoder.document_prompt
-    return fingerprint(encoder.name, encoder.revision, *prompts, encoder.pre_truncation)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchEncoder(ABC):
-    """What encoders share: batches, progress after each, and a stop between two.
-
     A subclass has `name`, `revision` and `full_dim`, and says in `_vectors` how a batch is encoded.
     """
 
@@ -88,6 +39,8 @@ class BatchEncoder(ABC):
 
         @property
         def name(self) -> str: ...
+        @property
+        def revision(self) -> str: ...
         @property
         def full_dim(self) -> int: ...
 
@@ -143,12 +96,23 @@ class BatchEncoder(ABC):
         return np.zeros((len(texts), self.full_dim), dtype=np.float32) if rows is None else rows
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Words of each text, where there is no tokenizer."""
+        """Tokens of each text before any cut; its words, where there is no tokenizer."""
         return [len(text.split()) for text in texts]
 
 
+def model_identity(encoder: Encoder) -> str:
+    """A fingerprint of all that makes a model's vectors: name, revision, prompts and the step before truncation.
+
+    It is "" for a function without a revision.
+    """
+    if not encoder.revision:
+        return ""
+    prompts = encoder.query_prompt, encoder.document_prompt
+    return fingerprint(encoder.name, encoder.revision, *prompts, encoder.pre_truncation)
+
+
 @dataclass(frozen=True)
-class CallableEncoder(BatchEncoder):
+class CallableEncoder(Encoder):
     """Any function from texts to vectors as an `Encoder`.
 
     `call` : from a list of texts to an array of shape (n_texts, full_dim). `name` : what results call it. Prompts are

@@ -192,41 +192,36 @@ def _measure_cascade(
     """The kernel: split, learn, measure, and add up over splits."""
     n_dims, n_items = confidence.shape
     n_learn = round(n_items / 2)
+    n_measured = n_items - n_learn
     rng = np.random.default_rng(seed)
     thresholds = np.empty((n_splits, n_dims - 1))
-    shares, fixed = np.empty((n_splits, n_dims)), np.empty((n_splits, n_dims))
-    accuracy, oracle = np.empty(n_splits), np.empty((n_splits, 2))
-    times, width_sum, right_sum = np.zeros(n_items), np.zeros(n_items), np.zeros(n_items)
-    any_right: npt.NDArray[np.bool_] = np.asarray(correct.any(axis=0))
-    first_right = np.where(any_right, correct.argmax(axis=0), n_dims - 1)
+    exits = np.full((n_splits, n_items), -1)
     for split in range(n_splits):
-        order = rng.permutation(n_items)
-        learn, measure = order[:n_learn], order[n_learn:]
+        learn, measure = np.split(rng.permutation(n_items), [n_learn])
         thresholds[split] = learn_thresholds(confidence[:, learn], correct[:, learn])
-        level = exit_levels(confidence[:, measure], thresholds[split])
-        right = correct[level, measure]
-        shares[split] = np.bincount(level, minlength=n_dims) / len(measure)
-        accuracy[split], fixed[split] = right.mean(), correct[:, measure].mean(axis=1)
-        oracle[split] = widths[first_right[measure]].mean(), any_right[measure].mean()
-        times[measure] += 1
-        width_sum[measure] += widths[level]
-        right_sum[measure] += right
-    measured = np.where(times > 0, times, np.nan)
+        exits[split, measure] = exit_levels(confidence[:, measure], thresholds[split])
+    is_measured = (exits >= 0).astype(np.float64)
+    times = is_measured.sum(axis=0)
+    times[times == 0] = np.nan
+    right = correct[exits, np.arange(n_items)] * is_measured
+    shares = np.stack([(exits == level).sum(axis=1) for level in range(n_dims)], axis=1) / n_measured
+    any_right: npt.NDArray[np.bool_] = np.asarray(correct.any(axis=0))
+    first_right = widths[np.where(any_right, correct.argmax(axis=0), n_dims - 1)]
     return Cascade(
         dims=tuple(widths.tolist()),
         n_items=n_items,
         n_splits=n_splits,
         expected_dim=_spread(shares @ widths),
         cumulative_dim=_spread(shares @ widths.cumsum()),
-        accuracy=_spread(accuracy),
-        fixed_accuracy=tuple(map(_spread, fixed.T)),
+        accuracy=_spread(right.sum(axis=1) / n_measured),
+        fixed_accuracy=tuple(map(_spread, (is_measured @ correct.T / n_measured).T)),
         exit_share=tuple(map(_spread, shares.T)),
-        oracle_dim=_spread(oracle[:, 0]),
-        oracle_accuracy=_spread(oracle[:, 1]),
+        oracle_dim=_spread(is_measured @ first_right / n_measured),
+        oracle_accuracy=_spread(is_measured @ any_right / n_measured),
         thresholds=thresholds,
-        mean_exit_dim=width_sum / measured,
-        mean_correct=right_sum / measured,
-        smallest_right_dim=np.where(any_right, widths[first_right], 0),
+        mean_exit_dim=(widths[exits] * is_measured).sum(axis=0) / times,
+        mean_correct=right.sum(axis=0) / times,
+        smallest_right_dim=np.where(any_right, first_right, 0),
     )
 
 

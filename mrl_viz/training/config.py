@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
-from mrl_viz.embedding.encoder import Encoder
 from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.truncation import check_dims, default_dims
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 Base = Literal["projection", "static", "whole"]
 Schedule = Literal["all", "progressive", "large-first", "sampled"]
@@ -28,13 +24,6 @@ LEARNING_RATES: Mapping[str, float] = {"projection": 1e-2, "static": 1e-2, "whol
 MOST_RATE = 1000.0
 # Of the importance weights α^i: the second smallest width counts 0.8 of the smallest, the third 0.64.
 IMPORTANCE_ALPHA = 0.8
-
-
-class TextModel(Encoder, Protocol):
-    """An encoder whose model is on this machine, as `load_encoder` gives for local models."""
-
-    @property
-    def model(self) -> SentenceTransformer: ...
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from typing import Any, ClassVar, Literal
 from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, MrlVizError
 from mrl_viz.files import disk_errors, write_json
 from mrl_viz.result import Result
-from mrl_viz.training.config import RUNS, TextModel, TrainingConfig, check_config
+from mrl_viz.training.config import RUNS, TrainingConfig, check_config
 from mrl_viz.training.data import TrainingData, check_batch
 from mrl_viz.training.loop import EpochLosses
 from mrl_viz.training.twins import TwinRun, load_twin_run, train_twins
@@ -167,13 +167,8 @@ def start_job(
         root.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
         write_json(folder / "data.json", data.to_dict())
-        job = {
-            "schema": 1,
-            "name": name or f"{config.model} on {data.name}",
-            "created": created.isoformat(timespec="seconds"),
-            "config": config.to_dict(),
-            "data_code": data_code,
-        }
+        about = {"name": name or f"{config.model} on {data.name}", "created": created.isoformat(timespec="seconds")}
+        job = {"schema": 1, **about, "config": config.to_dict(), "data_code": data_code}
         write_json(folder / "job.json", job)
     _launch(folder)
     return job_status(folder)
@@ -256,7 +251,7 @@ def job_status(folder: str | Path) -> JobStatus:
     folder = Path(folder)
     _reap()
     job = _read(folder / "job.json")
-    if job is None or not {"config", "name", "created"} <= set(job):
+    if not {"config", "name", "created"} <= set(job):
         raise DataFormatError(f"`{folder}` holds no job; choose one that `list_jobs` names.")
     # In this order: a job that ends in between has written its outcome before it lets go of the lock.
     is_locked = _is_locked(folder)
@@ -264,12 +259,12 @@ def job_status(folder: str | Path) -> JobStatus:
     epochs, config = _progress(folder), TrainingConfig.from_dict(job["config"])
     state: State = "interrupted"
     message = ""
-    if outcome is not None:
+    if outcome:
         state, message = outcome["state"], str(outcome["message"])
     elif is_locked:
         state = "running"
     else:
-        attempt, running = _read(folder / "attempt.json") or {}, _read(folder / "running.json") or {}
+        attempt, running = _read(folder / "attempt.json"), _read(folder / "running.json")
         if running.get("attempt") != attempt.get("id") and time.time() - float(attempt.get("launched", 0)) < STARTING_S:
             state = "starting"
         else:
@@ -292,16 +287,15 @@ def run_job(folder: Path) -> None:
     """Do the work of a job in this process; what goes wrong on purpose becomes its outcome."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / "lock")
     try:
-        lock.acquire(timeout=LOCK_WAIT_S)
+        held = FileLock(folder / "lock").acquire(timeout=LOCK_WAIT_S)
     except Timeout:
         return  # another process is at work already, as after two clicks
-    try:
+    with held:
         outcome = {"state": "done", "message": ""}
         try:
             with disk_errors(folder, "free some space, then resume"):
-                attempt = (_read(folder / "attempt.json") or {}).get("id")
+                attempt = _read(folder / "attempt.json").get("id")
                 write_json(folder / "running.json", {"attempt": attempt, "pid": os.getpid()})
                 # Random, so that no file system stores it in less.
                 (folder / "reserve").write_bytes(secrets.token_bytes(RESERVE_BYTES))
@@ -312,37 +306,31 @@ def run_job(folder: Path) -> None:
             outcome = {"state": "failed", "message": str(error)}
         (folder / "reserve").unlink(missing_ok=True)
         write_json(folder / "outcome.json", outcome)
-    finally:
-        lock.release()
 
 
 def _train(folder: Path) -> None:
-    job = _read(folder / "job.json") or {}
-    config, data = TrainingConfig.from_dict(job["config"]), TrainingData.from_dict(_read(folder / "data.json") or {})
+    config = TrainingConfig.from_dict(_read(folder / "job.json")["config"])
+    data = TrainingData.from_dict(_read(folder / "data.json"))
     if config.base in SMALL_BASES:
         import torch
 
         torch.set_num_threads(1)
-    stop = folder / "cancel"
+    from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+
+    model = load_encoder(config.model)
+    if not isinstance(model, SentenceTransformerEncoder):
+        raise InvalidInputError(
+            f"`model` is {config.model}, which runs elsewhere and cannot be trained; choose a model on this machine."
+        )
 
     def report(epoch: EpochLosses) -> None:
         with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
             # Its own line even after a line that a kill cut short.
             file.write(f"\n{json.dumps(epoch.to_dict())}\n")
 
-    train_twins(_text_model(config.model), data, config, folder / "result", progress=report, cancelled=stop.exists)
-
-
-def _text_model(name: str) -> TextModel:
-    from mrl_viz.embedding.encoders import load_encoder
-    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
-
-    encoder = load_encoder(name)
-    if not isinstance(encoder, SentenceTransformerEncoder):
-        raise InvalidInputError(
-            f"`model` is {name}, which runs elsewhere and cannot be trained; choose a model on this machine."
-        )
-    return encoder
+    stop = folder / "cancel"
+    train_twins(model, data, config, folder / "result", progress=report, cancelled=stop.exists)
 
 
 def _check_room(root: Path) -> None:
@@ -356,8 +344,7 @@ def _check_room(root: Path) -> None:
 
 def _launch(folder: Path) -> None:
     """Start the process: its own session, so that stopping the app leaves it alone."""
-    home = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "mrl_viz.training.jobs", str(folder.resolve())]
     with disk_errors(folder), (folder / "log.txt").open("ab") as log:
         write_json(
@@ -404,22 +391,19 @@ def _progress(folder: Path) -> tuple[EpochLosses, ...]:
         return ()
     found: dict[tuple[int, int], EpochLosses] = {}
     for line in filter(None, lines):
-        try:
+        with suppress(ValueError, TypeError, KeyError):
             row: dict[str, Any] = json.loads(line)
-            row |= {"dims": tuple(row["dims"]), "losses": tuple(row["losses"])}
-            epoch = EpochLosses(**row)
+            epoch = EpochLosses(**row | {"dims": tuple(row["dims"]), "losses": tuple(row["losses"])})
             found[RUNS.index(epoch.run), epoch.epoch] = epoch
-        except (ValueError, TypeError, KeyError):
-            continue
     return tuple(epoch for _, epoch in sorted(found.items()))
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
+def _read(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one where there is none."""
+    with suppress(OSError, ValueError):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+        return content if isinstance(content, dict) else {}
+    return {}
 
 
 def main() -> None:

@@ -23,13 +23,13 @@ from mrl_viz.embedding.encoder import model_identity
 from mrl_viz.errors import CancelledError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.training.checkpoints import TrainingState, run_fingerprint
-from mrl_viz.training.config import RUNS, Run, TextModel, TrainingConfig, check_config, loss_weights
+from mrl_viz.training.config import RUNS, Run, TrainingConfig, check_config, loss_weights
 from mrl_viz.training.data import TrainingData, check_batch, epoch_batches
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from mrl_viz.training.trainees import Trainee
+    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 
 WARMUP_SHARE = 0.1
 # Widths that join one after another are all there by the middle of training, so that the last one still has half of it.
@@ -97,7 +97,7 @@ class TrainedModel(Result):
 
 
 def train_contrastive(
-    model: TextModel,
+    model: SentenceTransformerEncoder,
     data: TrainingData,
     config: TrainingConfig,
     *,
@@ -130,6 +130,9 @@ def train_contrastive(
     Source: Kusupati et al. 2022, arXiv:2205.13147, section 3; Henderson et al. 2017, arXiv:1705.00652, for in-batch
     negatives.
     """
+    import torch
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+
     from mrl_viz.training.trainees import prepare
 
     if run not in RUNS:
@@ -138,30 +141,12 @@ def train_contrastive(
     check_batch(data, config.batch_size)
     with _own_generator(config.seed, 0):  # fresh layers draw numbers even where they are replaced at once
         trainee = prepare(model, data, config)
-    widths = dims if run == "matryoshka" else dims[-1:]
+    dims, weights = (dims, loss_weights(dims, config.weights)) if run == "matryoshka" else (dims[-1:], (1.0,))
     key = run_fingerprint(run, config, data, model_identity(model))
-    return _train(trainee, data, config, widths, run, key, checkpoint, progress, cancelled or (lambda: False))
-
-
-def _train(
-    trainee: Trainee,
-    data: TrainingData,
-    config: TrainingConfig,
-    dims: tuple[int, ...],
-    run: Run,
-    key: str,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    cancelled: Callable[[], bool],
-) -> TrainedModel:
-    """The loop. `state` is always the end of a whole epoch, and finite."""
-    import torch
-    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
-
-    weights = loss_weights(dims, config.weights) if run == "matryoshka" else (1.0,)
     inner = _recorder(MultipleNegativesRankingLoss(trainee.module, scale=config.scale))
     loss = MatryoshkaLoss(trainee.module, inner, list(dims), list(weights))
     optimizer = torch.optim.Adam(trainee.parameters, lr=config.step_size)
+    # Always the end of a whole epoch, and finite.
     state = TrainingState.load(checkpoint, key) if checkpoint is not None and checkpoint.is_file() else TrainingState()
     state.restore(trainee.parameters, optimizer)
     started = written = time.perf_counter()
@@ -173,7 +158,7 @@ def _train(
         with _own_generator(config.seed, epoch):
             rng = np.random.default_rng((config.seed, epoch, 1))
             for number, batch in enumerate(batches):
-                if cancelled():
+                if cancelled is not None and cancelled():
                     if checkpoint is not None and state.epoch:
                         state.save(checkpoint, key)
                     raise CancelledError(

@@ -13,8 +13,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Normalize, StaticEmbedding
 from torch import nn
 
+from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.training.config import TextModel, TrainingConfig
+from mrl_viz.training.config import TrainingConfig
 from mrl_viz.training.data import Rows, TrainingData
 
 Features = Callable[[tuple[Rows, ...]], list[dict[str, torch.Tensor]]]
@@ -30,7 +31,7 @@ class Trainee:
     finished: Callable[[], SentenceTransformer]
 
 
-def prepare(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+def prepare(model: SentenceTransformerEncoder, data: TrainingData, config: TrainingConfig) -> Trainee:
     """A fresh trainee; the same arguments give the same start.
 
     Raises
@@ -40,13 +41,13 @@ def prepare(model: TextModel, data: TrainingData, config: TrainingConfig) -> Tra
     return {"projection": _projection, "static": _static, "whole": _whole}[config.base](model, data, config)
 
 
-def _prompts(model: TextModel, data: TrainingData) -> tuple[str, ...]:
+def _prompts(model: SentenceTransformerEncoder, data: TrainingData) -> tuple[str, ...]:
     """The prompt of each column: labels pair documents, pairs have a query in front."""
     first = model.document_prompt if data.kind == "labels" else model.query_prompt
     return (first, *[model.document_prompt] * (data.n_columns - 1))
 
 
-def _assemble(model: TextModel, modules: Sequence[nn.Module]) -> SentenceTransformer:
+def _assemble(model: SentenceTransformerEncoder, modules: Sequence[nn.Module]) -> SentenceTransformer:
     """A model of these modules with the prompts that training used."""
     return SentenceTransformer(
         modules=list(modules),
@@ -56,12 +57,12 @@ def _assemble(model: TextModel, modules: Sequence[nn.Module]) -> SentenceTransfo
     )
 
 
-def _head(model: TextModel) -> list[nn.Module]:
+def _head(model: SentenceTransformerEncoder) -> list[nn.Module]:
     """What the model asks for before truncation, as a module."""
     return [LayerNorm(model.full_dim)] if model.pre_truncation == "layer_norm" else []
 
 
-def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+def _projection(model: SentenceTransformerEncoder, data: TrainingData, config: TrainingConfig) -> Trainee:
     used = np.unique([row for example in data.train for row in example])
     texts = [data.texts[row] for row in used]
     device = model.model.device
@@ -92,7 +93,7 @@ def _projection(model: TextModel, data: TrainingData, config: TrainingConfig) ->
     )
 
 
-def _static(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+def _static(model: SentenceTransformerEncoder, data: TrainingData, config: TrainingConfig) -> Trainee:
     """Only the rows whose tokens occur are trained, as a small table of their own: others get no gradient."""
     table = model.model[0]
     if not isinstance(table, StaticEmbedding):
@@ -130,7 +131,7 @@ def _static(model: TextModel, data: TrainingData, config: TrainingConfig) -> Tra
     return Trainee(module, list(small.embedding.parameters()), features, finished)
 
 
-def _whole(model: TextModel, data: TrainingData, config: TrainingConfig) -> Trainee:
+def _whole(model: SentenceTransformerEncoder, data: TrainingData, config: TrainingConfig) -> Trainee:
     # What a module reads at most is its own setting, so it is copied with it.
     module = _assemble(model, [*copy.deepcopy(list(model.model)), *_head(model)])
     module.train()

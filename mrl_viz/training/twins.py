@@ -19,13 +19,15 @@ from mrl_viz.result import Result
 from mrl_viz.tasks.task import Task
 from mrl_viz.training.card import model_card
 from mrl_viz.training.checkpoints import ADVICE, save_model
-from mrl_viz.training.config import RUNS, Run, TextModel, TrainingConfig, check_config
+from mrl_viz.training.config import RUNS, Run, TrainingConfig, check_config
 from mrl_viz.training.data import TrainingData
 from mrl_viz.training.loop import Progress, TrainedModel, train_contrastive
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 
 # The share of the size at which the best-known Matryoshka text model was reported to keep 98 % of its quality.
 SMALL_SHARE = 0.083
@@ -267,7 +269,7 @@ class TwinRun(Result):
 
 
 def train_twins(
-    model: TextModel,
+    model: SentenceTransformerEncoder,
     data: TrainingData,
     config: TrainingConfig,
     folder: str | Path,
@@ -339,7 +341,7 @@ def load_twin_run(folder: str | Path) -> TwinRun:
 Encode = Callable[[Sequence[str], Literal["document", "query"]], FloatMatrix]
 
 
-def _encoder(trained: SentenceTransformer, start: TextModel) -> Encode:
+def _encoder(trained: SentenceTransformer, start: SentenceTransformerEncoder) -> Encode:
     """The trained model with the prompts of the one it started from."""
 
     def encode(texts: Sequence[str], kind: Literal["document", "query"]) -> FloatMatrix:

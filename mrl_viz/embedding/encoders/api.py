@@ -22,7 +22,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from mrl_viz.embedding.encoder import BatchEncoder
+from mrl_viz.embedding.encoder import Encoder
 from mrl_viz.errors import ApiError, CancelledError, InvalidInputError
 from mrl_viz.truncation import FloatMatrix
 
@@ -176,11 +176,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 @dataclass(frozen=True)
-class ApiEncoder(BatchEncoder):
+class ApiEncoder(Encoder):
     """A model behind an API, as far as all are alike; a blank text is never sent, its vector is 0.
 
-    `host` : where it is. `batch_size` : texts asked for between two reports. The client holds key or credentials and is
-    not represented.
+    `host` : where it is. The client holds key or credentials and is not represented. Encoding raises ApiError where the
+    server refuses, answers wrongly or not at all, after the attempts `backoff` allows, and ModelUnavailableError where
+    it refuses the key, the credentials or the model.
     """
 
     name: str

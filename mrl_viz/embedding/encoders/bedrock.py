@@ -44,8 +44,6 @@ class TitanEncoder(api.ApiEncoder):
     """Titan Text Embeddings V2.
 
     `full_dim` : the width asked for. `normalize` : unit vectors from the server. `concurrency` : requests at a time.
-    Encoding raises ApiError where the service refuses, answers wrongly or not at all, after the attempts `backoff`
-    allows, and ModelUnavailableError where it refuses credentials or model.
     """
 
     full_dim: int

@@ -44,11 +44,7 @@ class _TooLargeError(ApiError):
 
 @dataclass(frozen=True)
 class OpenAICompatibleEncoder(api.ApiEncoder):
-    """A model behind an OpenAI-compatible endpoint. `dimensions` : the width asked for, None for the model's own.
-
-    Encoding raises ApiError where the server refuses, answers wrongly or not at all, after the attempts `backoff`
-    allows, and ModelUnavailableError where it refuses the key or the model.
-    """
+    """A model behind an OpenAI-compatible endpoint. `dimensions` : the width asked for, None for the model's own."""
 
     model: str
     dimensions: int | None

@@ -10,7 +10,7 @@ import numpy as np
 
 from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.catalogue import find_card
-from mrl_viz.embedding.encoder import BatchEncoder
+from mrl_viz.embedding.encoder import Encoder
 from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.fingerprint import fingerprint
@@ -21,7 +21,7 @@ SAMPLE_VECTORS = "wordllama.safetensors"
 
 
 @dataclass(frozen=True)
-class PrecomputedEncoder(BatchEncoder):
+class PrecomputedEncoder(Encoder):
     """An `Encoder` that looks vectors up; a text it does not know is an error, never a guess.
 
     `texts` : the known texts; `embeddings` : their vectors, (n_texts, full_dim), of equal texts the first.

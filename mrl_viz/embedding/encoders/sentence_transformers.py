@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrl_viz.embedding.catalogue import ModelCard, find_card, hub_folder, package_folder
-from mrl_viz.embedding.encoder import BatchEncoder
+from mrl_viz.embedding.encoder import Encoder
 from mrl_viz.errors import ModelUnavailableError
 from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix
@@ -33,7 +33,7 @@ MODEL_FILES = ("modules.json", "config.json")
 
 
 @dataclass(frozen=True)
-class SentenceTransformerEncoder(BatchEncoder):
+class SentenceTransformerEncoder(Encoder):
     """A sentence-transformers model as an `Encoder`; encoding is serialised by a lock."""
 
     name: str
