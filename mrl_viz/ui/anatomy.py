@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from mrl_viz import figures
@@ -12,35 +10,22 @@ from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.measures.anatomy import ShortVectorAgreement, api_short_vs_local_short, pair_by_width, vector_anatomy
-from mrl_viz.truncation import FloatMatrix, truncate_and_normalize
+from mrl_viz.truncation import truncate_and_normalize
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import encode_one
-from mrl_viz.ui.selection import current_item, find_text, selection, shortened
+from mrl_viz.ui.selection import Subject, current_item, find_text, selected_subject, selection, shortened, typed_subject
 from mrl_viz.ui.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The text to take apart and its vector; `item` is None for a typed sentence."""
-
-    text: str
-    vector: FloatMatrix
-    item: int | None
 
 
 def subject_of(workspace: Workspace) -> Subject:
     """The text to take apart: typed, selected, or the first."""
     if workspace.is_ready:
         st.caption("Ready vectors come without a model, so no sentence can be typed here.")
-    elif text := (
-        st.text_input(
-            "Type a sentence to take it apart", key="typed_sentence", placeholder="or look at a text of the data"
-        )
-        or ""
-    ).strip():
-        return Subject(text, encode_one(workspace.model, text), None)
-    item = current_item(workspace)
-    return Subject(workspace.corpus.texts[item], workspace.embedded.matrix[item], item)
+    elif typed := typed_subject(
+        workspace, "Type a sentence to take it apart", key="typed_sentence", placeholder="or look at a text of the data"
+    ):
+        return typed
+    return selected_subject(workspace)
 
 
 def other_item(workspace: Workspace, result: Analysis | None) -> int:

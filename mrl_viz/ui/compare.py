@@ -22,7 +22,7 @@ from mrl_viz.ui.charts import download, small_print, stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
 from mrl_viz.ui.results import measured, with_queries
-from mrl_viz.ui.selection import current_item, shortened
+from mrl_viz.ui.selection import choose_own_query, current_item, shortened
 from mrl_viz.ui.sources import VECTOR_TYPES
 from mrl_viz.ui.workspace import Workspace
 
@@ -119,10 +119,7 @@ def _comparison(key: tuple[Any, ...], _chosen: Compared, _workspace: Workspace) 
 
 def side_by_side(workspace: Workspace, result: ModelComparison) -> SideBySide:
     """The neighbors of the selected text, or of a query where queries were compared, by each model at focus width."""
-    texts = workspace.corpus.query_texts
-    item = current_item(workspace) if result.is_self else st.selectbox(
-        "One of the data's queries", range(len(texts)), format_func=lambda row: shortened(texts[row]), key="side_query"
-    )  # fmt: skip
+    item = current_item(workspace) if result.is_self else choose_own_query(workspace, "side_query")
     return neighbors_side_by_side(result, item, workspace.focus_dim)
 
 

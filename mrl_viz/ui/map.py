@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import streamlit as st
 
@@ -13,27 +13,19 @@ from mrl_viz.projection import MOST_UMAP_ITEMS, MOST_WIDTHS, WidthMaps, load_map
 from mrl_viz.ui.charts import hint
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import measured, shown
-from mrl_viz.ui.selection import selection
+from mrl_viz.ui.selection import choose_column, selection
 from mrl_viz.ui.workspace import Workspace
 
 UMAP_SEED = 0
 
-ColorBy = Literal["none", "label", "overlap lost", "displacement"]
 
-
-def choose_colors(workspace: Workspace) -> tuple[ColorBy, str | None]:
+def choose_colors(workspace: Workspace) -> tuple[str, str | None]:
     """What the points' colour means: a label column, overlap lost, or displacement beyond the neighbors'."""
-    columns = list(workspace.corpus.labels)
-    chosen = st.segmented_control(
-        "Colour", [*columns, "overlap lost", "displacement"], default=(columns or ["overlap lost"])[0],
-        key="map_color", required=True,
-    )  # fmt: skip
-    if chosen in columns:
-        return "label", chosen
-    return ("displacement", None) if chosen == "displacement" else ("overlap lost", None)
+    options = [*workspace.corpus.labels, "overlap lost", "displacement"]
+    return choose_column(workspace, "Colour", options, options[0], key="map_color")
 
 
-def figure_options(workspace: Workspace, color_by: ColorBy, column: str | None) -> dict[str, Any]:
+def figure_options(workspace: Workspace, color_by: str, column: str | None) -> dict[str, Any]:
     """Colours and selected texts of both pictures."""
     labels = workspace.corpus.labels[column] if column else None
     return {"color_by": color_by, "labels": labels, "selected": selection(workspace)}
@@ -78,7 +70,7 @@ def umap(workspace: Workspace) -> WidthMaps:
     st.rerun()
 
 
-def map_code(workspace: Workspace, method: str, color_by: ColorBy, column: str | None) -> Script:
+def map_code(workspace: Workspace, method: str, color_by: str, column: str | None) -> Script:
     """Both pictures again."""
     script, dims = Script(workspace), map_dims(workspace)
     make, seed = (umap_maps, {"seed": UMAP_SEED}) if method == "UMAP" else (pca_maps, {})

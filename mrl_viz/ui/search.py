@@ -11,18 +11,16 @@ from mrl_viz import figures
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_plans
-from mrl_viz.retrieval.cost import funnel_cost, funnel_presets
+from mrl_viz.retrieval.cost import RetrievalCost, funnel_cost, funnel_presets
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import MissExplanation, explain_miss
 from mrl_viz.retrieval.probes import Probes, probes
 from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
-from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import small_print
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.models import encode_one
 from mrl_viz.ui.results import measured, with_queries
-from mrl_viz.ui.selection import current_item, shortened
+from mrl_viz.ui.selection import Subject, choose_own_query, selected_subject, shortened, typed_subject
 from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 80
@@ -36,20 +34,6 @@ PRESET_NAMES = {
 
 
 @dataclass(frozen=True)
-class Query:
-    """A text to search with and its vector; `item` where it is a text of the data, which does not find itself."""
-
-    text: str
-    vector: FloatMatrix
-    item: int | None = None
-
-    @property
-    def own(self) -> list[int] | None:
-        """The item as a search leaves it out."""
-        return None if self.item is None else [self.item]
-
-
-@dataclass(frozen=True)
 class Design:
     """A schedule of (dim, keep) stages, what it finds, and what it costs."""
 
@@ -57,15 +41,13 @@ class Design:
     result: SearchResult
     recall: RecallVsFull
     exact_ms: float
-    n_items: int
-    full_dim: int
+    cost: RetrievalCost
 
     def takeaway(self) -> str:
         """One sentence: recall, multiply-adds and measured time."""
-        cost = funnel_cost(self.n_items, self.stages, self.full_dim)
         return (
-            f"{self.recall.takeaway()} {cost.speedup:.1f}x fewer multiply-adds, {cost.bytes_read:,} bytes read; "
-            f"{self.result.milliseconds:.3f} ms a query here against {self.exact_ms:.3f} ms exact at full width."
+            f"{self.recall.takeaway()} {self.cost.speedup:.1f}x fewer multiply-adds, {self.cost.bytes_read:,} bytes "
+            f"read; {self.result.milliseconds:.3f} ms a query here against {self.exact_ms:.3f} ms exact at full width."
         )
 
     def rows(self) -> list[dict[str, Any]]:
@@ -77,22 +59,18 @@ class Design:
         ]  # fmt: skip
 
 
-def choose_query(workspace: Workspace) -> Query:
+def choose_query(workspace: Workspace) -> Subject:
     """A typed query, one of the data's own queries, or the selected text."""
-    corpus, vectors = workspace.corpus, with_queries(workspace)
     if not workspace.is_ready:
-        typed = st.text_input("Search", key="query", placeholder="Type a question or a few words")
-        if typed and typed.strip():
-            return Query(typed, encode_one(workspace.model, typed.strip(), "query"))
-    if vectors.queries is not None:
-        chosen = st.selectbox(
-            "One of the data's queries", range(len(corpus.query_texts)), key="own_query",
-            format_func=lambda row: shortened(corpus.query_texts[row]),
-        )  # fmt: skip
-        return Query(corpus.query_texts[chosen], vectors.queries[chosen])
-    item = current_item(workspace)
+        hint = "Type a question or a few words"
+        if typed := typed_subject(workspace, "Search", key="query", placeholder=hint, kind="query"):
+            return typed
+    queries, texts = with_queries(workspace).queries, workspace.corpus.query_texts
+    if queries is not None:
+        chosen = choose_own_query(workspace, "own_query")
+        return Subject(queries[chosen], texts[chosen])
     st.caption("Searching with the selected text; choose another by Find a text.")
-    return Query(corpus.texts[item], workspace.embedded.matrix[item], item)
+    return selected_subject(workspace)
 
 
 def index_of(workspace: Workspace) -> PrefixIndex:
@@ -107,7 +85,7 @@ def _index(vectors: Embedded, dims: tuple[int, ...]) -> PrefixIndex:
     return PrefixIndex(vectors.matrix, dims)
 
 
-def results_by_width(workspace: Workspace, query: Query) -> dict[int, list[int]]:
+def results_by_width(workspace: Workspace, query: Subject) -> dict[int, list[int]]:
     """The items found at a few widths, the focus width and the full one among them, best first."""
     index, dims = index_of(workspace), workspace.dims
     wanted = {dims[nearest_level(dims, dims[-1] / part)] for part in (8, 4, 2)}
@@ -153,21 +131,20 @@ def probes_of(workspace: Workspace) -> Probes:
 def design(workspace: Workspace, measured_with: Probes) -> Design:
     """Controls of a shortlist + rerank or a funnel, and what it finds and costs."""
     full, k, n_items = workspace.dims[-1], workspace.k, measured_with.n_items
-    presets = funnel_presets(full, k=k, n_items=n_items)
-    kinds = ["Shortlist + rerank", *(PRESET_NAMES[name] for name in presets)]
+    presets = {PRESET_NAMES[name]: stages for name, stages in funnel_presets(full, k=k, n_items=n_items).items()}
+    kinds = ["Shortlist + rerank", *presets]
     kind = st.segmented_control("Plan", kinds, default=kinds[0], key="plan", required=True)
     if kind == kinds[0]:
         left, right = st.columns(2)
         smaller = tuple(dim for dim in workspace.dims if dim < full) or (full,)
-        dim = left.select_slider(
-            "Shortlist width, dims", smaller, smaller[nearest_level(smaller, full / 4)], key="shortlist_dim"
-        )
+        start = smaller[nearest_level(smaller, full / 4)]
+        dim = left.select_slider("Shortlist width, dims", smaller, start, key="shortlist_dim")
         sizes = sorted({k, *(size for power in range(20) if k < (size := 2**power) < n_items), n_items})
-        size = right.select_slider("Shortlist size", sizes, sizes[min(len(sizes) - 1, 3)], key="shortlist_size")
+        start = sizes[min(len(sizes) - 1, 3)]
+        size = right.select_slider("Shortlist size", sizes, start, key="shortlist_size")
         stages: tuple[tuple[int, int], ...] = ((int(dim), int(size)), (full, k))
     else:
-        name = next(name for name, shown in PRESET_NAMES.items() if shown == kind)
-        stages = tuple(presets[name])
+        stages = tuple(presets[str(kind)])
     small_print(" → ".join(f"{keep:,} kept at {dim} dims" for dim, keep in stages))
     return _measured(workspace.embedded, stages, k, measured_with, index_of(workspace))
 
@@ -179,7 +156,7 @@ def _measured(
     exact = _index.search(_probes.rows, k, own=_probes.own)
     found = funnel_search(_index, _probes.rows, stages, own=_probes.own)
     recall = recall_vs_full(found.indices, exact.indices)
-    return Design(stages, found, recall, exact.milliseconds, _probes.n_items, _index.full_dim)
+    return Design(stages, found, recall, exact.milliseconds, funnel_cost(_probes.n_items, stages, _index.full_dim))
 
 
 def curve_of(workspace: Workspace, plan: Design, measured_with: Probes) -> ShortlistCurve:
@@ -192,7 +169,7 @@ def _curve(vectors: Embedded, dim: int, k: int, _probes: Probes, _index: PrefixI
     return shortlist_curve(_index, _probes.rows, shortlist_dim=dim, k=k, own=_probes.own)
 
 
-def miss_of(workspace: Workspace, query: Query, plan: Design) -> MissExplanation | None:
+def miss_of(workspace: Workspace, query: Subject, plan: Design) -> MissExplanation | None:
     """Why the plan loses the best full-width result that it loses; None when it loses none."""
     index, most = index_of(workspace), workspace.corpus.n_items - (query.item is not None)
     stages = tuple((dim, min(keep, most)) for dim, keep in plan.stages)
@@ -208,7 +185,7 @@ def _adaptive(vectors: Embedded, dims: tuple[int, ...], k: int, _probes: Probes,
     return AdaptiveIndex(_index, _probes.rows, own=_probes.own, plans=plans, k=k)
 
 
-def latency_dial(workspace: Workspace, query: Query, measured_with: Probes) -> AdaptiveResult | None:
+def latency_dial(workspace: Workspace, query: Subject, measured_with: Probes) -> AdaptiveResult | None:
     """A budget in milliseconds and what the adaptive index answers within it; None until it was asked for."""
     if not st.toggle(
         "Measure every plan on this machine", key="adaptive", help="Takes some seconds, once per data set."

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
+from mrl_viz.embedding.encoders import Kind
 from mrl_viz.measures.lists import neighbor_changes
+from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import plain, small_print
+from mrl_viz.ui.models import encode_one
 from mrl_viz.ui.workspace import Workspace
 
 SELECTION_KEY, URL_KEY, FIND_KEY, BOX_KEY = "selection", "text", "find", "find_box"
@@ -21,6 +25,20 @@ MOST_MATCHES = 100
 OPTION_CHARACTERS = 90
 PANEL_CHARACTERS = 110
 FULL_TEXT_CHARACTERS = 1500
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A text and its vector; `item` where it is one of the data, which does not find itself."""
+
+    vector: FloatMatrix
+    text: str
+    item: int | None = None
+
+    @property
+    def own(self) -> list[int] | None:
+        """The item as a search leaves it out."""
+        return None if self.item is None else [self.item]
 
 
 def select(*items: int) -> None:
@@ -45,6 +63,38 @@ def current_item(workspace: Workspace, fallback: int = 0) -> int:
     """The first selected text, or `fallback` when none is."""
     chosen = selection(workspace)
     return chosen[0] if chosen else fallback
+
+
+def typed_subject(
+    workspace: Workspace, label: str, *, key: str, placeholder: str, kind: Kind = "document"
+) -> Subject | None:
+    """A text typed into a box; None while it is empty."""
+    text = (st.text_input(label, key=key, placeholder=placeholder) or "").strip()
+    return Subject(encode_one(workspace.model, text, kind), text) if text else None
+
+
+def selected_subject(workspace: Workspace) -> Subject:
+    """The first selected text, or the first of all."""
+    item = current_item(workspace)
+    return Subject(workspace.embedded.matrix[item], workspace.corpus.texts[item], item)
+
+
+def choose_own_query(workspace: Workspace, key: str) -> int:
+    """Which of the data's own queries."""
+    texts = workspace.corpus.query_texts
+    rows = range(len(texts))
+    chosen: int = st.selectbox(
+        "One of the data's queries", rows, format_func=lambda row: shortened(texts[row]), key=key
+    )
+    return chosen
+
+
+def choose_column(
+    workspace: Workspace, label: str, options: Sequence[str], default: str, *, key: str
+) -> tuple[str, str | None]:
+    """One of several words, or "label" and one of the label columns, which are among the options."""
+    chosen = st.segmented_control(label, options, default=default, key=key, required=True)
+    return ("label", chosen) if chosen in workspace.corpus.labels else (chosen or default, None)
 
 
 def shortened(text: str, most: int = OPTION_CHARACTERS) -> str:

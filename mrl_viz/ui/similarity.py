@@ -23,7 +23,7 @@ from mrl_viz.measures.similarity import (
 )
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import measured
-from mrl_viz.ui.selection import current_item, selection, shortened
+from mrl_viz.ui.selection import choose_column, current_item, selection, shortened
 from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 120
@@ -42,13 +42,10 @@ def chosen_pairs(workspace: Workspace, result: Analysis) -> tuple[tuple[int, int
 
 def choose_order(workspace: Workspace) -> tuple[Order, str | None]:
     """How the heat maps are ordered: by cluster, by a label column, or as given."""
-    columns = list(workspace.corpus.labels)
-    chosen = st.segmented_control(
-        "Order", ["cluster", *columns, "as given"], default="cluster", key="matrix_order", required=True
-    )
-    if chosen in columns:
-        return "label", chosen
-    return ("given", None) if chosen == "as given" else ("cluster", None)
+    options = ["cluster", *workspace.corpus.labels, "as given"]
+    chosen, column = choose_column(workspace, "Order", options, "cluster", key="matrix_order")
+    orders: dict[str, Order] = {"label": "label", "as given": "given"}
+    return orders.get(chosen, "cluster"), column
 
 
 def _sample(result: Analysis) -> PairSample:
