@@ -83,7 +83,6 @@ def _train(workspace: Workspace, heads: Heads, report: Report, stopped: Stopped)
 
 
 def adaptive_code(workspace: Workspace, heads: Heads) -> Script:
-    """The classification and its figures again."""
     script = Script(workspace)
     labels = Code(f"{{name: {script.corpus}.labels[name] for name in {list(heads.columns)!r}}}")
     training = script.call(HeadTraining, projection=heads.learns_projection)

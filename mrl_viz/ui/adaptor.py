@@ -208,15 +208,13 @@ def _file_name(workspace: Workspace, fit: AdaptorFit) -> str:
 
 
 def adaptor_code(workspace: Workspace, choice: Choice) -> Script:
-    """The fit and its figures again, and how to use it elsewhere."""
     script = Script(workspace, queries=None if choice.judged else ())
     given: dict[str, object] = {"method": choice.method}
     if choice.judged:
-        given |= {"queries": Code("vectors.queries"), "qrels": Code("vectors.corpus.judgements_by_row()")}
-    model = None if workspace.is_ready else Code("vectors.model")
+        given |= {"queries": script.vectors.queries, "qrels": Code("vectors.corpus.judgements_by_row()")}
+    model = None if workspace.is_ready else script.vectors.model
     settings = script.call(suggested_settings, Code("len(vectors.matrix)"), choice.method)
-    script.let("fit", fit_adaptor, script.matrix, choice.dims, **given, settings=settings, model=model)
-    again = Code("fit")
+    again = script.let("fit", fit_adaptor, script.matrix, choice.dims, **given, settings=settings, model=model)
     script.say(again)
     if choice.judged:
         script.show(figures.adaptor_curves, again, "ndcg", workspace.focus_dim)

@@ -60,11 +60,10 @@ def _subject_code(workspace: Workspace, subject: Subject) -> tuple[Script, Code]
         return script, Code(f"{script.matrix}[{subject.item}]")
     script.add("# sentence.txt: save the sentence there")
     sentence = script.call(read_corpus, "sentence.txt", fewest=1)
-    return script, Code(f"{script.let('sentence', embed, sentence, model=workspace.model)}.matrix[0]")
+    return script, Code(f"{script.let('sentence', embed, sentence, model=workspace.model).matrix}[0]")
 
 
 def anatomy_code(workspace: Workspace, subject: Subject) -> Script:
-    """The figures of one vector again."""
     script, vector = _subject_code(workspace, subject)
     anatomy = script.let("anatomy", vector_anatomy, vector, dims=workspace.dims)
     for figure in (figures.coordinate_strip, figures.nested_dolls, figures.prefix_norms):
@@ -73,7 +72,6 @@ def anatomy_code(workspace: Workspace, subject: Subject) -> Script:
 
 
 def pair_code(workspace: Workspace, subject: Subject, other: int) -> Script:
-    """The figure of two vectors again."""
     script, vector = _subject_code(workspace, subject)
     pair = script.let("pair", pair_by_width, vector, Code(f"{script.matrix}[{other}]"))
     return script.show(figures.pair_curve, pair, workspace.focus_dim)

@@ -32,7 +32,6 @@ def errors_shown() -> Iterator[None]:
 
 
 def failure(text: str) -> None:
-    """What went wrong."""
     st.error(plain(text), icon=":material/error:")
 
 
@@ -53,7 +52,6 @@ def headline(text: str) -> None:
 
 
 def small_print(*texts: str) -> None:
-    """Sentences under what they explain."""
     for text in texts:
         st.caption(plain(text))
 

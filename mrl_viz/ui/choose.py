@@ -153,7 +153,6 @@ def storage_of(decision: Recommendation) -> DeploymentStorage | None:
 
 
 def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
-    """One record per part."""
     parts = (
         ("float32 at full width, for comparison", storage.raw_gb), ("searched vectors", storage.code_gb),
         ("HNSW graph", storage.graph_gb), ("float32 copy to rerank from", storage.rerank_gb),
@@ -243,15 +242,14 @@ def _readable(number: int) -> str:
 
 
 def decision_code(workspace: Workspace, metric: str, options: dict[str, Any], grown: CorpusSizeEffect | None) -> Script:
-    """The measurement, the choice and its figures again."""
     script = Script(workspace, queries=None if _is_of_queries(metric) else ())
     measured = script.let("measured", measure_candidates, script.vectors, metric=metric)
     decision = script.let("decision", choose, measured, **options)
     script.say(decision).show(figures.pareto, decision)
-    script.show(figures.sensitivity_heatmap, Code("decision.sensitivity"))
+    script.show(figures.sensitivity_heatmap, decision.sensitivity)
     if grown is not None:
-        plan, n_vectors = Code("decision.plan"), Code("decision.n_vectors")
-        again = script.let("grown", corpus_size_effect, script.vectors, plan, k=grown.k, n_vectors=n_vectors)
+        options = {"k": grown.k, "n_vectors": decision.n_vectors}
+        again = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **options)
         script.show(figures.corpus_size_curve, again)
     record = script.call(decision_record, decision, corpus_size=None if grown is None else Code("grown"))
     script.add(f"print({record}.markdown)")

@@ -1,4 +1,7 @@
-"""The lines of library code that make what a page shows, written from the workspace and the widgets' current values."""
+"""The lines of library code that make what a page shows, written from the workspace and the widgets' current values.
+
+Each part of a page has a function `…_code` that draws or says the same again.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,14 @@ LINE_CHARACTERS = 100
 
 
 class Code(str):
-    """An expression, written as it stands; every other value is written as Python would."""
+    """An expression, written as it stands, as are its attributes; other values are written as Python would."""
 
     __slots__ = ()
+
+    def __getattr__(self, name: str) -> Code:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Code(f"{self}.{name}")
 
     def __repr__(self) -> str:
         return str(self)
@@ -37,9 +45,10 @@ class Script:
         self._lines: list[str] = []
         self.workspace = workspace
         self.corpus = self._read()
-        self.vectors, self.matrix = Code("vectors"), Code("vectors.matrix")
+        self.vectors = Code("vectors")
+        self.matrix = self.vectors.matrix
         if embeds:
-            model = {} if workspace.corpus.embeddings is not None else {"model": workspace.model, "queries": queries}
+            model = {} if workspace.is_ready else {"model": workspace.model, "queries": queries}
             self.let(self.vectors, embed, self.corpus, **model)
 
     def _read(self) -> Code:
@@ -50,7 +59,7 @@ class Script:
         if source.texts_file is None:
             return corpus
         texts = self.call(read_corpus, source.texts_file, keep_duplicates=True, fewest=1)
-        return self.let("corpus", with_texts, corpus, Code(f"{texts}.texts"))
+        return self.let("corpus", with_texts, corpus, texts.texts)
 
     def reading(self) -> Code:
         """The call that reads the texts."""
@@ -83,13 +92,11 @@ class Script:
         return self.let("result", analyse, self.vectors, dims=self.workspace.dims, k=self.workspace.k)
 
     def show(self, figure: Callable[..., Figure], *args: object, **options: object) -> Script:
-        """Draw a figure."""
         self._imports.setdefault("mrl_viz", set()).add("figures")
         self.add(_broken(f"figures.{figure.__name__}(", _arguments(figure, args, options), ").show()"))
         return self
 
     def say(self, *results: object) -> Script:
-        """Print what results say."""
         for result in results:
             self.add(f"print({result}.takeaway())")
         return self
@@ -100,7 +107,7 @@ class Script:
 
     def __str__(self) -> str:
         imports = [
-            f"from {module} import {', '.join(sorted(self._imports[module]))}" for module in sorted(self._imports)
+            f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(self._imports.items())
         ]
         return "\n".join([*imports, "", *self._lines])
 

@@ -19,7 +19,7 @@ from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.export import comparison_report
 from mrl_viz.ui.charts import download, small_print, stop_with
-from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
 from mrl_viz.ui.results import measured, with_queries
 from mrl_viz.ui.selection import choose_own_query, current_item, shortened
@@ -124,7 +124,6 @@ def side_by_side(workspace: Workspace, result: ModelComparison) -> SideBySide:
 
 
 def side_rows(workspace: Workspace, side: SideBySide) -> list[dict[str, Any]]:
-    """The neighbors of each model with their texts."""
     return list(side.rows([shortened(text, CELL_CHARACTERS) for text in workspace.corpus.texts]))
 
 
@@ -134,14 +133,13 @@ def report_button(result: ModelComparison) -> None:
 
 
 def comparison_code(workspace: Workspace, chosen: Compared, result: ModelComparison) -> Script:
-    """The comparison and its figures again."""
     script = Script(workspace, embeds=False)
     embedded = [script.call(embed, script.corpus)] if workspace.is_ready else []
     embedded += [script.call(embed, script.corpus, model) for model in chosen.models]
     for file in chosen.files:
         vectors = script.call(read_corpus, file.name, keep_duplicates=True)
         if file.texts == workspace.corpus.texts:
-            vectors = script.call(with_texts, vectors, Code(f"{script.corpus}.texts"))
+            vectors = script.call(with_texts, vectors, script.corpus.texts)
         embedded.append(script.call(embed, vectors))
     again = script.let("comparison", compare_models, embedded, k=workspace.k)
     script.say(again)

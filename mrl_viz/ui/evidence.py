@@ -83,11 +83,10 @@ def controls_code(workspace: Workspace, nested: bool) -> Script:
     beside = script.let("beside", measure_controls, script.analysis(), **given)
     script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.trained)
     script.say(beside)
-    return script.show(figures.nestedness_bars, Code(f"{beside}.nestedness")) if nested else script
+    return script.show(figures.nestedness_bars, beside.nestedness) if nested else script
 
 
 def quality_code(workspace: Workspace, quality: Quality, metrics: Sequence[str]) -> Script:
-    """The task's curves again."""
     script = Script(workspace, queries=None if quality.task == "retrieval" else ())
     again = script.let("quality", evaluate, script.vectors, dims=workspace.dims, task=quality.task, seed=0)
     return script.say(again).show(figures.quality_curves, again, list(metrics), workspace.focus_dim)

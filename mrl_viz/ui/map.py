@@ -71,13 +71,12 @@ def umap(workspace: Workspace) -> WidthMaps:
 
 
 def map_code(workspace: Workspace, method: str, color_by: str, column: str | None) -> Script:
-    """Both pictures again."""
     script, dims = Script(workspace), map_dims(workspace)
     make, seed = (umap_maps, {"seed": UMAP_SEED}) if method == "UMAP" else (pca_maps, {})
     maps = script.let("maps", make, script.matrix, dims, k=workspace.k, **seed)
     options = figure_options(workspace, color_by, column) | {
         "labels": Code(f"corpus.labels[{column!r}]") if column else None
     }
-    texts = Code("corpus.texts")
+    texts = script.corpus.texts
     script.show(figures.map_animation, maps, texts, **options, focus_dim=workspace.focus_dim)
     return script.show(figures.map_panels, maps, texts, **options)

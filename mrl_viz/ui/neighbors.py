@@ -10,7 +10,6 @@ from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.measures.lists import (
     NeighborOverlap,
-    NeighborRanks,
     nearest_level,
     neighbor_changes,
     neighbor_overlap,
@@ -38,11 +37,6 @@ def big_numbers(overlap: NeighborOverlap) -> None:
     whole = f"{full_dim * BYTES_PER_FLOAT32:,}"
     metrics(*cells, ("Bytes per vector, full width", whole, f"{full_dim} float32 coordinates"), framed=True)
     headline(overlap.meaning())
-
-
-def every_width_wanted() -> bool:
-    """Whether the curve should show every integer width."""
-    return st.toggle("Every integer width", key="every_width", help="Measures 1, 2, 3, … up to the full width.")
 
 
 def item_rows(workspace: Workspace, result: Analysis) -> list[dict[str, Any]]:
@@ -88,11 +82,6 @@ def change_cards(workspace: Workspace, result: Analysis, item: int) -> None:
                 st.text(shortened(workspace.corpus.texts[neighbor], CARD_CHARACTERS))
 
 
-def ranks_of(result: Analysis, item: int) -> NeighborRanks:
-    """Ranks of one text's full-width neighbors at every swept width."""
-    return neighbor_ranks(result.embedded.matrix, item, result.sweep)
-
-
 def _rank_change(before: int | None, after: int | None) -> str:
     if before is None:
         return f"enters at rank {after}"
@@ -102,33 +91,28 @@ def _rank_change(before: int | None, after: int | None) -> str:
 
 
 def overlap_code(workspace: Workspace, every_width: bool = False) -> Script:
-    """The curve again."""
     script = Script(workspace)
     if every_width:
         widths = Code(f"range(1, {workspace.embedded.full_dim + 1})")
         sweep = script.let("sweep", nested_sweep, script.matrix, dims=widths, k=workspace.k)
         overlap = script.call(neighbor_overlap, sweep)
     else:
-        overlap = Code(f"{script.analysis()}.overlap")
+        overlap = script.analysis().overlap
     return script.show(figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained)
 
 
 def by_k_code(workspace: Workspace) -> Script:
-    """Overlap at every list length again."""
     script = Script(workspace)
-    return script.show(figures.overlap_by_k, Code(f"{script.analysis()}.overlap"))
+    return script.show(figures.overlap_by_k, script.analysis().overlap)
 
 
 def per_item_code(workspace: Workspace, item: int) -> Script:
-    """Each text's overlap again."""
     script = Script(workspace)
-    overlap = Code(f"{script.analysis()}.overlap")
-    return script.show(figures.per_item_strip, overlap, workspace.focus_dim, Code("corpus.texts"), item)
+    overlap = script.analysis().overlap
+    return script.show(figures.per_item_strip, overlap, workspace.focus_dim, script.corpus.texts, item)
 
 
 def bump_code(workspace: Workspace, item: int) -> Script:
-    """Where one text's neighbors go again."""
     script = Script(workspace)
-    sweep = Code(f"{script.analysis()}.sweep")
-    ranks = script.let("ranks", neighbor_ranks, script.matrix, item, sweep)
+    ranks = script.let("ranks", neighbor_ranks, script.matrix, item, script.analysis().sweep)
     return script.show(figures.neighbor_bump, ranks, Code("[corpus.texts[j] for j in ranks.neighbors]"), workspace.k)

@@ -18,7 +18,7 @@ from mrl_viz.retrieval.probes import Probes, probes
 from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
 from mrl_viz.ui.charts import small_print
-from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.code import Script
 from mrl_viz.ui.results import measured, with_queries
 from mrl_viz.ui.selection import Subject, choose_own_query, selected_subject, shortened, typed_subject
 from mrl_viz.ui.workspace import Workspace
@@ -123,7 +123,6 @@ def _arrow(full_rank: int | None, rank: int) -> str:
 
 
 def probes_of(workspace: Workspace) -> Probes:
-    """The queries to measure plans with."""
     vectors = with_queries(workspace)
     return probes(vectors.matrix, vectors.queries)
 
@@ -201,7 +200,6 @@ def latency_dial(workspace: Workspace, query: Subject, measured_with: Probes) ->
 
 
 def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str, Any]]:
-    """The answer's texts."""
     return [
         {"rank": rank, "text": shortened(workspace.corpus.texts[int(item)], 2 * CELL_CHARACTERS)}
         for rank, item in enumerate(answer.result.indices[0], start=1)
@@ -209,14 +207,13 @@ def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str
 
 
 def search_code(workspace: Workspace, plan: Design, curve: ShortlistCurve) -> Script:
-    """The plan's measurement and the figure of the shortlist again."""
     script, k = Script(workspace, queries=None), workspace.k
     dims = sorted({*workspace.dims, *(dim for dim, _ in plan.stages)})
     index = script.let("index", PrefixIndex, script.matrix, dims)
-    asked = script.let("asked", probes, script.matrix, Code(f"{script.vectors}.queries"))
-    rows, own = Code(f"{asked}.rows"), Code(f"{asked}.own")
+    asked = script.let("asked", probes, script.matrix, script.vectors.queries)
+    rows, own = asked.rows, asked.own
     found = script.let("found", funnel_search, index, rows, plan.stages, own=own)
     exact = script.assign("exact", f"{index}.search({rows}, {k}, own={own})")
-    script.say(asked, script.call(recall_vs_full, Code(f"{found}.indices"), Code(f"{exact}.indices")))
+    script.say(asked, script.call(recall_vs_full, found.indices, exact.indices))
     again = script.call(shortlist_curve, index, rows, shortlist_dim=curve.shortlist_dim, k=k, own=own)
     return script.show(figures.shortlist_overlap, again, plan.stages[0][1])

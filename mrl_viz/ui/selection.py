@@ -80,7 +80,6 @@ def selected_subject(workspace: Workspace) -> Subject:
 
 
 def choose_own_query(workspace: Workspace, key: str) -> int:
-    """Which of the data's own queries."""
     texts = workspace.corpus.query_texts
     rows = range(len(texts))
     chosen: int = st.selectbox(
@@ -104,7 +103,6 @@ def shortened(text: str, most: int = OPTION_CHARACTERS) -> str:
 
 
 def texts_of(workspace: Workspace, items: Iterable[int]) -> list[str]:
-    """The texts of some items."""
     return [workspace.corpus.texts[item] for item in items]
 
 

@@ -89,30 +89,24 @@ def _threshold(result: Analysis, threshold: float) -> ThresholdMeaning:
     return threshold_meaning(_sample(result), threshold)
 
 
-def mover_rows(workspace: Workspace, movers: RelativeMovers) -> list[dict[str, Any]]:
-    """The biggest movers with their texts."""
-    return [_with_texts(workspace, row, ("left", "right")) for row in movers.rows()]
-
-
-def flip_rows(workspace: Workspace, flips: FlippedTriples) -> list[dict[str, Any]]:
-    """The clearest rank flips with their texts."""
-    return [_with_texts(workspace, row, ("text", "a", "b")) for row in flips.rows()]
-
-
-def _with_texts(workspace: Workspace, row: dict[str, float], names: Sequence[str]) -> dict[str, Any]:
-    texts = {name: shortened(workspace.corpus.texts[int(row[name])], CELL_CHARACTERS) for name in names}
-    return texts | {name: round(value, 4) for name, value in row.items() if name not in names}
+def with_texts(workspace: Workspace, result: RelativeMovers | FlippedTriples, *names: str) -> list[dict[str, Any]]:
+    """The records of a result, with texts in place of their numbers in the columns of those names."""
+    texts = workspace.corpus.texts
+    return [
+        {name: shortened(texts[int(row[name])], CELL_CHARACTERS) for name in names}
+        | {name: round(value, 4) for name, value in row.items() if name not in names}
+        for row in result.rows()
+    ]
 
 
 def _sample_code(workspace: Workspace) -> tuple[Script, Code]:
     script = Script(workspace)
     if workspace.embedded.queries is None:
-        return script, Code(f"{script.analysis()}.sample")
+        return script, script.analysis().sample
     return script, script.let("sample", pair_sample, script.matrix, dims=workspace.dims)
 
 
 def band_code(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> Script:
-    """The curves of chosen pairs again."""
     script, sample = _sample_code(workspace)
     band = script.let("band", similarity_band, sample, list(pairs))
     texts = Code(f"[(corpus.texts[a], corpus.texts[b]) for a, b in {list(pairs)}]")
@@ -120,13 +114,11 @@ def band_code(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> Script:
 
 
 def density_code(workspace: Workspace) -> Script:
-    """The density of all pairs again."""
     script, sample = _sample_code(workspace)
     return script.show(figures.density_heatmap, script.call(similarity_density, sample, workspace.focus_dim))
 
 
 def matrices_code(workspace: Workspace, order: Order, column: str | None) -> Script:
-    """The heat maps again."""
     script = Script(workspace)
     labels = Code(f'[value or "(none)" for value in corpus.labels[{column!r}]]') if column else None
     dim = workspace.focus_dim
@@ -136,14 +128,12 @@ def matrices_code(workspace: Workspace, order: Order, column: str | None) -> Scr
 
 
 def movers_code(workspace: Workspace) -> Script:
-    """What the tables of movers and of flips say."""
     script, sample = _sample_code(workspace)
     both = (script.call(measure, sample, workspace.focus_dim) for measure in (relative_movers, flipped_triples))
     return script.say(*both)
 
 
 def threshold_code(workspace: Workspace, meaning: ThresholdMeaning) -> Script:
-    """The figure of the threshold again."""
     script, sample = _sample_code(workspace)
     again = script.call(threshold_meaning, sample, meaning.threshold)
     return script.show(figures.threshold_shift, again, workspace.focus_dim)

@@ -138,7 +138,6 @@ def data_check(workspace: Workspace) -> None:
 
 
 def check_shown(corpus: Corpus) -> None:
-    """Counts of what was read."""
     check = corpus.check
     twice = "Exact ones; dropped unless you keep them: they inflate overlap."
     metrics(

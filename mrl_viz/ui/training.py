@@ -253,7 +253,6 @@ def _do(what: str, folder: str) -> None:
 
 
 def twin_run(status: JobStatus) -> TwinRun | None:
-    """The comparison of a finished run; None before."""
     return job_result(status.folder) if status.state == "done" else None
 
 
@@ -286,7 +285,6 @@ def take_away(run: TwinRun) -> None:
 
 
 def training_code(status: JobStatus, run: TwinRun) -> str:
-    """Python that makes the same run outside the app."""
     repeated = repeat_code(run.config, status.data_code)
     shown = [f"figures.{figure.__name__}(run.comparison).show()" for figure in (figures.twin_curves, figures.twin_gain)]
     return "\n".join(["from mrl_viz import figures", repeated, *shown])

@@ -74,7 +74,6 @@ def use_corpus(corpus: Corpus, source: Source) -> None:
 
 
 def current_workspace() -> Workspace:
-    """The current workspace."""
     current: Workspace = st.session_state[WORKSPACE_KEY]
     return current
 

@@ -14,7 +14,7 @@ st.title("Do neighbors survive?")
 workspace = require_workspace()
 focus, trained = workspace.focus_dim, workspace.trained
 result = analysis(workspace)
-every = page.every_width_wanted()
+every = st.toggle("Every integer width", key="every_width", help="Measures 1, 2, 3, … up to the full width.")
 overlap = every_width(workspace.embedded, workspace.k) if every else result.overlap
 draw("overlap_curve", figures.overlap_curve, overlap, focus, trained)
 code_shown(page.overlap_code(workspace, every))
@@ -45,6 +45,6 @@ code_shown(page.per_item_code(workspace, item))
 page.change_cards(workspace, result, item)
 
 st.subheader("Where this text's neighbors go")
-ranks = page.ranks_of(result, item)
+ranks = page.neighbor_ranks(result.embedded.matrix, item, result.sweep)
 draw("bump", figures.neighbor_bump, ranks, texts_of(workspace, ranks.neighbors), workspace.k)
 code_shown(page.bump_code(workspace, item))
