@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, add_estimates, add_line, by_width, finish
+from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_estimates, add_line, by_width, finish
 from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def adaptor_losses(fit: AdaptorFit) -> go.Figure:
         )  # fmt: skip
     for position, (before, after) in enumerate(zip(fit.stages, fit.stages[1:]), 1):
         if before != after:
-            figure.add_vline(x=position + 0.5, line={"color": GREY, "dash": "dash"})
+            figure.add_vline(x=position + 0.5, line=DASHED)
     figure.update_xaxes(title="epoch", dtick=1 if len(epochs) <= 15 else None)
     return finish(figure, 320, title="loss", rangemode="tozero")

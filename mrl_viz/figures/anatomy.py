@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, add_line, by_width, finish
+from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_line, by_width, finish
 
 if TYPE_CHECKING:
     from mrl_viz.measures.anatomy import PairByWidth, ShortVectorAgreement, VectorAnatomy
@@ -98,9 +98,7 @@ def short_vectors(agreement: ShortVectorAgreement) -> go.Figure:
     figure = go.Figure()
     low = float(min(agreement.api.min(), agreement.local.min()))
     high = float(max(agreement.api.max(), agreement.local.max()))
-    figure.add_scatter(
-        x=[low, high], y=[low, high], mode="lines", name="equal", line={"color": GREY, "dash": "dash"}, hoverinfo="skip"
-    )
+    figure.add_scatter(x=[low, high], y=[low, high], mode="lines", name="equal", line=DASHED, hoverinfo="skip")
     kinds = ((~is_dead, "coordinate", BLUE, "circle"), (is_dead, "dead coordinate", ORANGE, "x"))
     for chosen, name, color, symbol in kinds:
         if chosen.any():

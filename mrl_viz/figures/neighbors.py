@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from mrl_viz.figures.style import (
     BLUE,
-    GREY,
+    DASHED,
     KEPT,
     MOST_MARKERS,
     add_band,
@@ -93,6 +93,6 @@ def neighbor_bump(ranks: NeighborRanks, labels: Sequence[str], k: int) -> go.Fig
             figure, ranks.dims, ranks.ranks[:, position], f"{position + 1}. {short[:28]}", None, symbol=symbol, width=2,
             size=8, text=np.full(len(ranks.dims), short), hovertemplate=hover,
         )  # fmt: skip
-    figure.add_hline(y=k + 0.5, line={"color": GREY, "dash": "dash"})
+    figure.add_hline(y=k + 0.5, line=DASHED)
     dtick = 1 if ranks.ranks.max() > 100 else None
     return by_width(figure, ranks.dims, title="rank among all texts", type="log", autorange="reversed", dtick=dtick)

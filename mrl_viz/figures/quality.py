@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mrl_viz.figures.style import BLUE, GREEN, GREY, PURPLE, add_estimates, by_width
+from mrl_viz.figures.style import BLUE, DASHED, GREEN, PURPLE, add_estimates, by_width
 from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
@@ -46,6 +46,6 @@ def quality_curves(quality: Quality, metrics: Sequence[str] | None = None, focus
                 marker={"line_width": 2}, text=[f"{p:.3f}" for p in curve.p_holm],
                 hover="<br>p against full width %{text}", legendgroup=name, showlegend=column == 1, row=1, col=column,
             )  # fmt: skip
-    figure.add_hline(y=1, line={"color": GREY, "dash": "dash"}, row=1, col=2)
+    figure.add_hline(y=1, line=DASHED, row=1, col=2)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
     return by_width(figure, quality.dims, focus_dim)

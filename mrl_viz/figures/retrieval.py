@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREY, KEPT, ORANGE, add_band, add_line, finish, log_axis
+from mrl_viz.figures.style import BLUE, DASHED, KEPT, ORANGE, add_band, add_line, finish, log_axis
 from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def shortlist_overlap(curve: ShortlistCurve, chosen_size: int | None = None) -> 
     figure, (value, low, high) = go.Figure(), columns(curve.overlap)
     add_band(figure, curve.sizes, low, high)
     add_line(figure, curve.sizes, value, f"overlap@{curve.k}", BLUE, hover="shortlist of %{x}: %{y:.3f}")
-    figure.add_hline(y=0.99, line={"color": GREY, "dash": "dash"})
+    figure.add_hline(y=0.99, line=DASHED)
     if chosen_size is not None:
         figure.add_vline(x=chosen_size, line={"color": ORANGE, "dash": "dot", "width": 2})
     log_axis(figure, f"shortlist size at {curve.shortlist_dim} dims", curve.sizes)

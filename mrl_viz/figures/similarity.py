@@ -9,18 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mrl_viz.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    add_band,
-    add_line,
-    by_width,
-    finish,
-    shorten,
-)
+from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, add_band, add_line, by_width, finish, shorten
 
 if TYPE_CHECKING:
     from mrl_viz.measures.matrices import SimilarityMatrices

@@ -14,6 +14,8 @@ import plotly.graph_objects as go
 BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#CC79A7"
 BAND = "rgba(0, 114, 178, 0.20)"
 DTYPE_SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "binary": "triangle-up"}
+# A line that something is compared with.
+DASHED = {"color": GREY, "dash": "dash"}
 HEIGHT = 420
 # The vertical axis of shares that are kept.
 KEPT: dict[str, Any] = {"range": [0, 1.03], "tickformat": ".0%"}

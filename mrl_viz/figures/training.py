@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, add_estimates, add_line, by_width, finish
+from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_estimates, add_line, by_width, finish
 from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def twin_gain(comparison: TwinComparison) -> go.Figure:
     figure = go.Figure()
     differs = [verdict != "equal" for verdict in comparison.verdicts()]
     _with_intervals(figure, comparison, comparison.gain, "Matryoshka − plain", BLUE, "solid", "circle", differs)
-    figure.add_hline(y=0, line={"color": GREY, "dash": "dash"})
+    figure.add_hline(y=0, line=DASHED)
     figure.update_layout(showlegend=False)
     return _finished(figure, comparison, title=f"gain in {comparison.measure}", tickformat="+.2f")
 

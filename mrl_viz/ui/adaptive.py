@@ -95,7 +95,6 @@ def adaptive_code(workspace: Workspace, heads: Heads) -> Script:
 
 
 def choose_label(results: tuple[AdaptiveClassification, ...]) -> AdaptiveClassification:
-    """Which label column the details are of."""
     names = [result.label for result in results]
     if len(names) == 1:
         return results[0]

@@ -76,15 +76,15 @@ class Task(Generic[Result]):
         return self.thread is not None and self.thread.is_alive()
 
 
-def task(key: str) -> Task[Any] | None:
-    """The session's task of that name, running or finished."""
-    found: Task[Any] | None = st.session_state.setdefault(TASKS_KEY, {}).get(key)
-    return found
-
-
-def begin(key: str, work: Work[Any]) -> None:
-    """Start a task under that name, in place of an earlier one."""
+def _tasks() -> dict[str, Task[Any]]:
+    """The session's tasks by name, running or finished."""
     tasks: dict[str, Task[Any]] = st.session_state.setdefault(TASKS_KEY, {})
+    return tasks
+
+
+def _begin(key: str, work: Work[Any]) -> None:
+    """Start a task under that name, in place of an earlier one."""
+    tasks = _tasks()
     tasks.pop(key, None)
     tasks[key] = Task(work)
     tasks[key].start()
@@ -101,10 +101,10 @@ def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result],
     ------
     MrlVizError : what the work raised. RuntimeError : it ended with an error that is not ours; the server's log has it.
     """
-    found = task(key)
+    found = _tasks().get(key)
     if (found is None or not found.is_running) and st.button(words[found is None], key=button, type="primary"):
-        begin(key, work)
-        found = task(key)
+        _begin(key, work)
+        found = _tasks()[key]
     if found is None:
         hint(about)
         return None
@@ -121,7 +121,7 @@ def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result],
 
 @st.fragment(run_every=POLL_S)
 def _watch(key: str) -> None:
-    found = task(key)
+    found = _tasks().get(key)
     if found is None or not found.is_running:
         st.rerun()
     with st.container(border=True):

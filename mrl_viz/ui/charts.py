@@ -47,7 +47,6 @@ def stop_with(text: str) -> NoReturn:
 
 
 def headline(text: str) -> None:
-    """The answer of a page or a part of it."""
     st.markdown(f"**{plain(text)}**")
 
 

@@ -82,7 +82,6 @@ def _measure(workspace: Workspace, metric: str, area: DeltaGenerator) -> Candida
 
 
 def vectors_for(workspace: Workspace, metric: str) -> Embedded:
-    """The data's vectors, with their own queries where the metric is about queries."""
     return with_queries(workspace) if _is_of_queries(metric) else workspace.embedded
 
 
@@ -189,7 +188,6 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
 
 
 def record_buttons(decision: Recommendation, grown: CorpusSizeEffect | None, storage: DeploymentStorage | None) -> None:
-    """A note of one's own and the record's downloads."""
     note = st.text_input("A note for the record", key="choose_note", placeholder="Who decided, and why this target")
     price = storage.price_per_gb if storage else None
     left, right = st.columns(2)

@@ -128,7 +128,6 @@ def side_rows(workspace: Workspace, side: SideBySide) -> list[dict[str, Any]]:
 
 
 def report_button(result: ModelComparison) -> None:
-    """The comparison as one HTML file that asks nothing from anywhere."""
     download("Download the report (HTML)", lambda: comparison_report(result), "comparison.html", "report_html")
 
 

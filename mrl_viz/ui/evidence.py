@@ -42,7 +42,6 @@ def _controls(result: Analysis, adaptor: str, _learned: tuple[Arrangement, ...])
 
 
 def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:
-    """One record per arrangement and width."""
     return [{"arrangement": name} | row for name, curve in comparison.curves.items() for row in curve.rows()]
 
 

@@ -54,7 +54,6 @@ def model_names() -> list[str]:
 
 
 def remember_model(model: str) -> None:
-    """Offer a model by this name, path or API from now on in this session."""
     used: list[str] = st.session_state.setdefault(USED_KEY, [])
     if model not in used:
         used.append(model)

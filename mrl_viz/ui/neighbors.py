@@ -8,13 +8,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.analysis import Analysis
-from mrl_viz.measures.lists import (
-    NeighborOverlap,
-    nearest_level,
-    neighbor_changes,
-    neighbor_overlap,
-    neighbor_ranks,
-)
+from mrl_viz.measures.lists import NeighborOverlap, nearest_level, neighbor_changes, neighbor_overlap, neighbor_ranks
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui.charts import headline, metrics, plain, small_print
 from mrl_viz.ui.code import Code, Script
@@ -68,7 +62,6 @@ def extremes(workspace: Workspace, result: Analysis) -> int:
 
 
 def change_cards(workspace: Workspace, result: Analysis, item: int) -> None:
-    """The chosen text, and its neighbors in three parts: kept, lost, gained."""
     changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
     st.markdown("**The text** (choose another above, in the picture, or by Find a text)")
     st.text(shortened(workspace.corpus.texts[item], 4 * CARD_CHARACTERS))

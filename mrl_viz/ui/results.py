@@ -144,7 +144,6 @@ def _for_this_session(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analy
 
 
 def result_or_none(workspace: Workspace) -> Analysis | None:
-    """The analysis of the current workspace, None when there is one text only."""
     return None if workspace.corpus.n_items < 2 else analysis(workspace)
 
 

@@ -44,14 +44,12 @@ class Design:
     cost: RetrievalCost
 
     def takeaway(self) -> str:
-        """One sentence: recall, multiply-adds and measured time."""
         return (
             f"{self.recall.takeaway()} {self.cost.speedup:.1f}x fewer multiply-adds, {self.cost.bytes_read:,} bytes "
             f"read; {self.result.milliseconds:.3f} ms a query here against {self.exact_ms:.3f} ms exact at full width."
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One record per stage."""
         return [
             {"dim": stage.dim, "scored": stage.n_scored, "kept": stage.n_kept, "multiply-adds": stage.multiply_adds,
              "bytes read": stage.bytes_read, "ms": round(stage.milliseconds, 4)}

@@ -74,7 +74,6 @@ def typed_subject(
 
 
 def selected_subject(workspace: Workspace) -> Subject:
-    """The first selected text, or the first of all."""
     item = current_item(workspace)
     return Subject(workspace.embedded.matrix[item], workspace.corpus.texts[item], item)
 

@@ -52,14 +52,12 @@ def sidebar() -> None:
             )  # fmt: skip
         dims = parse_dims(text or "", vectors.full_dim, vectors.matryoshka_dims)
         dims = tuple(sorted({*dims, vectors.full_dim}))
-        most_k = max(1, min(MOST_K, corpus.n_items - 1))
-        k = _slider_k(most_k)
+        k = _slider_k(max(1, min(MOST_K, corpus.n_items - 1)))
         with first:
             focus = _focus(dims, vectors.matryoshka_dims or ())
         st.session_state[DRAWN_KEY] = True
         source = own_source() if corpus is own else Source(data)
-        workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
-        st.session_state[WORKSPACE_KEY] = workspace
+        st.session_state[WORKSPACE_KEY] = workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
         selection_panel(workspace, result_or_none(workspace))
 
 

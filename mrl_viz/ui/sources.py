@@ -26,7 +26,6 @@ MOST_TABLE_ROWS = 2000
 
 
 def choose_data() -> None:
-    """Tabs to paste, edit or upload; what is read becomes the session's own corpus."""
     paste, edit, upload = st.tabs(["Paste texts", "Edit in a table", "Upload texts or vectors"])
     for tab, show in ((paste, _paste), (edit, _edit), (upload, _upload)):
         with tab, errors_shown():
@@ -127,7 +126,6 @@ def _with_files(corpus: Corpus, source: Source) -> tuple[Corpus, Source]:
 
 
 def data_check(workspace: Workspace) -> None:
-    """What was read, dropped and found, and what the model does not read of it."""
     check_shown(workspace.corpus)
     vectors = workspace.embedded
     if vectors.n_overlong:
@@ -154,7 +152,6 @@ def check_shown(corpus: Corpus) -> None:
 
 
 def model_card(workspace: Workspace) -> None:
-    """What is known of the current model."""
     card = find_card(workspace.embedded.model)
     trained = ", ".join(map(str, workspace.trained))
     lines = [

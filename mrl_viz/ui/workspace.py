@@ -56,13 +56,11 @@ class Workspace:
 
 
 def own_corpus() -> Corpus | None:
-    """The corpus this session pasted or uploaded, if any."""
     corpus: Corpus | None = st.session_state.get(CORPUS_KEY)
     return corpus
 
 
 def own_source() -> Source:
-    """Where that corpus came from."""
     source: Source = st.session_state.get(SOURCE_KEY, Source(is_saved=False))
     return source
 
