@@ -9,15 +9,14 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz import figures
-from mrl_viz.heads.adaptive import AdaptiveClassification, classify_adaptively, coarse_against_fine
+from mrl_viz.heads.adaptive import AdaptiveClassification, classify_adaptively
+from mrl_viz.heads.adaptive import coarse_against_fine as coarse_against_fine
 from mrl_viz.heads.training import HeadTraining
 from mrl_viz.ui.background import Report, Stopped, asked_for
 from mrl_viz.ui.charts import metrics, stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.selection import shortened
 from mrl_viz.ui.workspace import Workspace
-
-__all__ = ["coarse_against_fine"]
 
 CELL_CHARACTERS = 160
 MOST_COLUMNS = 3
@@ -40,12 +39,11 @@ def choose_heads(workspace: Workspace) -> Heads:
         key=lambda name: len(set(labels[name])),
     )
     if not usable:
-        nothing, useless = (
-            "Your data have no label column.",
-            "Its label columns have one class, or no text twice in a class.",
-        )
+        what = "Your data have no label column."
+        if labels:
+            what = "Its label columns have one class, or no text twice in a class."
         stop_with(
-            f"{useless if labels else nothing} Adaptive classification needs texts with labels, such as a topic, with "
+            f"{what} Adaptive classification needs texts with labels, such as a topic, with "
             "several texts in each class."
         )
     left, right = st.columns(2)
@@ -106,15 +104,12 @@ def cost_metrics(result: AdaptiveClassification) -> None:
     """What the cascade reads, what it costs when every head up to the exit is run, and what an oracle would read."""
     cascade = result.cascade
     (width, width_sd), (accuracy, accuracy_sd) = cascade.expected_dim, cascade.accuracy
+    every = "each head up to the exit reads its own prefix"
     oracle = f"knows the smallest right one; {cascade.oracle_accuracy[0]:.1%} right"
     metrics(
         ("Expected width", f"{width:.1f}", f"± {width_sd:.1f} over {cascade.n_splits} splits"),
         ("Accuracy", f"{accuracy:.1%}", f"± {accuracy_sd:.1%}"),
-        (
-            "Coordinates read, all heads",
-            f"{cascade.cumulative_dim[0]:.1f}",
-            "each head up to the exit reads its own prefix",
-        ),
+        ("Coordinates read, all heads", f"{cascade.cumulative_dim[0]:.1f}", every),
         ("Oracle's width", f"{cascade.oracle_dim[0]:.1f}", oracle),
         framed=True,
     )

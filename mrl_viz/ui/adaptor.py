@@ -49,7 +49,7 @@ class Choice:
 def choose_adaptor(workspace: Workspace) -> Choice:
     """The method and what it learns from; a sentence ends the page where nothing can be fitted."""
     n_items = workspace.corpus.n_items
-    dims = tuple(dim for dim in workspace.dims if dim < workspace.embedded.full_dim)
+    dims = workspace.dims[:-1]
     if n_items < FEWEST_ROWS:
         stop_with(
             f"There are {n_items:,} texts here. An adaptor needs at least {FEWEST_ROWS}: most of them to learn from, "
@@ -88,9 +88,8 @@ def _fit(embedded: Embedded, judged: Embedded | None, choice: Choice, report: Re
     queries, qrels = (None, None) if judged is None else (judged.queries, judged.corpus.judgements_by_row())
 
     def progress(done: int, total: int, info: dict[str, Any]) -> None:
-        report(
-            done, total, f"{info['stage']}: epoch {done} of at most {total}, validation loss {info['validation']:.4f}"
-        )
+        words = f"{info['stage']}: epoch {done} of at most {total}, validation loss {info['validation']:.4f}"
+        report(done, total, words)
 
     return fit_adaptor(
         embedded.matrix, choice.dims, method=choice.method, queries=queries, qrels=qrels,
@@ -121,9 +120,8 @@ def fit_facts(fit: AdaptorFit) -> None:
         "cancelled": "stopped by you; the best so far is kept",
     }
     if fit.learnt_share < 1:
-        split += (
-            f"; of what it learnt beyond SVD {fit.learnt_share:.0%} was kept, as much as helped the texts to stop by"
-        )
+        share = f"{fit.learnt_share:.0%} was kept, as much as helped the texts to stop by"
+        split += f"; of what it learnt beyond SVD {share}"
     small_print(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}.")
     dims = fit.dims[:-1]  # the last is the full one, where nothing is to gain
     not_better = [str(dim) for dim, what in zip(dims, fit.verdicts()) if what != "better"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -10,20 +11,11 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.errors import InvalidInputError, MrlVizError
+from mrl_viz.training import jobs
 from mrl_viz.training.card import repeat_code
 from mrl_viz.training.config import BASES, SCHEDULES, Base, Schedule, TrainingConfig, check_config
 from mrl_viz.training.data import SOURCES, Source, Split, TrainingData, check_batch, training_data
-from mrl_viz.training.jobs import (
-    JobStatus,
-    cancel_job,
-    delete_job,
-    job_result,
-    job_status,
-    jobs_folder,
-    list_jobs,
-    resume_job,
-    start_job,
-)
+from mrl_viz.training.jobs import JobStatus
 from mrl_viz.training.twins import TwinRun
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import draw, failure, hint, metrics, plain, small_print, stop_with
@@ -139,7 +131,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _start_button(workspace: Workspace, data: TrainingData, config: TrainingConfig, data_code: str) -> None:
     """The button that starts a run in a process of its own; `data_code` makes the same data outside the app."""
     small_print(
-        f"The run goes on when you leave the page. It keeps these texts on the app's machine, in {jobs_folder()}, "
+        f"The run goes on when you leave the page. It keeps these texts on the app's machine, in {jobs.jobs_folder()}, "
         "until you delete it. Only someone with the run's address sees it: keep this page's address to come back "
         "after closing the browser."
     )
@@ -147,19 +139,14 @@ def _start_button(workspace: Workspace, data: TrainingData, config: TrainingConf
         return
     model = f"a model trained here ({config.base})" if Path(config.model).is_dir() else config.model
     name = f"{model} on {data.name}, {config.base}, {config.schedule}"
-    status = start_job(data, config, full_dim=workspace.embedded.full_dim, data_code=data_code, name=name)
-    _know(status.id)
-    show_run(status.id)
-
-
-def _know(run: str) -> set[str]:
-    known: set[str] = st.session_state.setdefault(RUNS_KEY, set())
-    known.add(run)
-    return known
+    full_dim = workspace.embedded.full_dim
+    show_run(jobs.start_job(data, config, full_dim=full_dim, data_code=data_code, name=name).id)
 
 
 def show_run(run: str | None) -> None:
-    """Show that run from here on; None shows the newest."""
+    """Show that run from here on, and have it among the visitor's; None shows the newest."""
+    if run is not None:
+        st.session_state.setdefault(RUNS_KEY, set()).add(run)
     st.session_state[SHOWN_KEY] = run
 
 
@@ -167,11 +154,10 @@ def choose_run() -> JobStatus:
     """The run to show: the one chosen, else the newest of this visitor; the page ends where there is none."""
     from_address = st.query_params.get(URL_KEY)
     if from_address and SHOWN_KEY not in st.session_state:
-        _know(from_address)
         show_run(from_address)
     # Sees all: the owner of the machine, who says so in its environment; addresses and proxies prove nothing.
     ids = None if os.environ.get(ALL_JOBS) == "1" else st.session_state.setdefault(RUNS_KEY, set())
-    runs = {status.id: status for status in list_jobs(ids=ids)}
+    runs = {status.id: status for status in jobs.list_jobs(ids=ids)}
     if not runs:
         st.query_params.pop(URL_KEY, None)
         stop_with("No run yet: start one above.")
@@ -204,11 +190,11 @@ def watch(status: JobStatus) -> None:
 
 @st.fragment(run_every=POLL_S)
 def _live(folder: str) -> None:
-    status = job_status(folder)
+    status = jobs.job_status(folder)
     if not status.is_active:
         st.rerun()
     _shown(status)
-    st.button("Cancel", key="train_cancel", on_click=_do, args=("cancel", folder))
+    st.button("Cancel", key="train_cancel", on_click=_do, args=(jobs.cancel_job, folder))
 
 
 def _shown(status: JobStatus) -> None:
@@ -233,27 +219,27 @@ def _buttons(status: JobStatus) -> None:
     folder = str(status.folder)
     with st.container(horizontal=True):
         if status.can_resume:
-            st.button("Resume", key="train_resume", type="primary", on_click=_do, args=("resume", folder))
+            st.button("Resume", key="train_resume", type="primary", on_click=_do, args=(jobs.resume_job, folder))
         with st.popover("Delete this run"):
             st.write("Its texts, losses and models are removed from the app's machine.")
-            st.button("Delete it for good", key="train_delete", on_click=_do, args=("delete", folder))
+            st.button("Delete it for good", key="train_delete", on_click=_do, args=(jobs.delete_job, folder))
 
 
-def _do(what: str, folder: str) -> None:
+def _do(work: Callable[[str], object], folder: str) -> None:
     """A click's work, before the page is drawn again; what goes wrong is said there."""
     try:
-        {"cancel": cancel_job, "resume": resume_job, "delete": delete_job}[what](folder)
+        work(folder)
     except MrlVizError as error:
         st.session_state[NOTE_KEY] = str(error)
         return
-    if what == "delete":
+    if work is jobs.delete_job:
         show_run(None)
         if str(st.session_state.get("model", "")).startswith(folder):
             use_model(DEFAULT_MODEL)
 
 
 def twin_run(status: JobStatus) -> TwinRun | None:
-    return job_result(status.folder) if status.state == "done" else None
+    return jobs.job_result(status.folder) if status.state == "done" else None
 
 
 def twin_numbers(run: TwinRun) -> None:
