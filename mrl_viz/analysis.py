@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,7 @@ from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.measures.sample import PairSample, pair_sample
 from mrl_viz.measures.similarity import SimilarityDrift, similarity_drift
 from mrl_viz.sweep import Sweep, nested_sweep
-from mrl_viz.truncation import PrefixEnergy, prefix_energy
-
-Progress = Callable[[int, int], None]
+from mrl_viz.truncation import PrefixEnergy, Progress, prefix_energy
 
 
 @dataclass(frozen=True)

@@ -32,14 +32,13 @@ from mrl_viz.sweep import Sweep, check_k, nested_sweep
 from mrl_viz.truncation import (
     FloatMatrix,
     Ints,
+    Progress,
     check_count,
     check_dims,
     check_embeddings,
     normalize,
     truncate_and_normalize,
 )
-
-Progress = Callable[[int, int], None]
 
 # More points than these are neither readable nor fluid; a seeded sample is drawn and said so.
 MOST_PCA_ITEMS, MOST_UMAP_ITEMS = 10_000, 5_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ FloatMatrix = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+# Called with (steps done, steps in all).
+Progress = Callable[[int, int], None]
 
 # Below this share of its own energy a prefix is rounding noise: its direction means nothing.
 ZERO_PREFIX_ENERGY = 1e-12

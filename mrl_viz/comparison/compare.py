@@ -23,9 +23,7 @@ from mrl_viz.retrieval.cost import BITS, bytes_per_vector
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
 from mrl_viz.sweep import check_k
 from mrl_viz.tasks.task import Task, available_tasks, check_queries, find_task
-from mrl_viz.truncation import Floats, Ints, check_dims, default_dims
-
-Progress = Callable[[int, int], None]
+from mrl_viz.truncation import Floats, Ints, Progress, check_dims, default_dims
 
 DTYPES = tuple(BITS)
 FEWEST_MODELS, MOST_MODELS = 2, 4
@@ -289,13 +287,15 @@ def _models(
         is_ready = one.corpus.embeddings is not None
         card = None if is_ready else find_card(name)
         return ComparedModel(
-            name, one.full_dim, one.matryoshka_dims,
+            name,
+            one.full_dim,
+            one.matryoshka_dims,
             size_mb=card.size_mb if card else None,
             embed_seconds=None if is_ready else one.seconds,
             texts_per_second=speeds.get(name),
             quality=full[name].quality,
             behind=distance.difference if distance else None,
-        )  # fmt: skip
+        )
 
     return tuple(map(model, names, embedded, behind))
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.measures.estimate import CONFIDENCE, SLAB
+from mrl_viz.measures.estimate import CONFIDENCE, slabs
 from mrl_viz.truncation import Floats
 
 # The simultaneous bound lies far in the tail of the draws: 10,000 leave dozens of them below it.
@@ -28,8 +28,8 @@ def simultaneous_lower_bounds(
 ) -> Floats:
     """One-sided lower bounds of every plan's quality, all true together with the given confidence.
 
-    Quality is the mean of `values`; with `full`, the share of the mean of `full` that it is; with `gold` as well, the
-    share of full's correlation with `gold` that the plan's correlation is.
+    Quality is the mean of `values`; with `full`, its share of the mean of `full`; with `gold` as well, the share of
+    full's correlation with `gold` that the plan's correlation is.
 
     Each draw weighs the queries like a Bayesian bootstrap, with one more query that no plan answers (value 0) and the
     full width does (value 1). So a plan that lost nothing in 50 queries is not promised to lose nothing: its bound is
@@ -78,12 +78,7 @@ def simultaneous_lower_bounds(
 
 
 def quality(values: npt.ArrayLike, full: npt.ArrayLike | None = None, gold: npt.ArrayLike | None = None) -> Floats:
-    """The quality that `simultaneous_lower_bounds` bounds, shape (n_plans,).
-
-    Raises
-    ------
-    EmptyInputError, ShapeError, InvalidInputError : as there.
-    """
+    """The quality that `simultaneous_lower_bounds` bounds, shape (n_plans,); raises as that does."""
     rows, base, judged = _checked(values, full, gold)
     return np.asarray(_weighted_quality(_even(rows.shape[1]), rows, base, judged)[0])
 
@@ -98,17 +93,16 @@ def drawn_quality(
         full = None if full is None else np.append(full, 1.0)
         # However many queries there are, one is added.
         shape = np.append(shape, 1.0)
-    slabs = _weights(shape, seed, n_draws)
-    return np.concatenate([_weighted_quality(weights, values, full, gold) for weights in slabs])
+    drawn = [_weighted_quality(weights, values, full, gold) for weights in _weights(shape, seed, n_draws)]
+    return np.concatenate(drawn)
 
 
 def _weights(shape: Floats, seed: int, n_draws: int) -> Iterator[Floats]:
     """Dirichlet weights, slab by slab: uniform where every shape is 1; the shape of a query is how often it came."""
     rng = np.random.default_rng(seed)
-    slab = max(1, SLAB // len(shape))
     is_uniform = bool((shape == 1).all())
-    for start in range(0, n_draws, slab):
-        size = (min(slab, n_draws - start), len(shape))
+    for n in slabs(n_draws, len(shape)):
+        size = (n, len(shape))
         # A gamma of shape 1 is an exponential, which is drawn several times as fast.
         weights = rng.standard_exponential(size) if is_uniform else rng.standard_gamma(shape, size)
         yield weights / weights.sum(axis=1, keepdims=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrl_viz.decide.bounds import quality, simultaneous_lower_bounds
 from mrl_viz.decide.metrics import find_target, parse_metric
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import mean_ranks
 from mrl_viz.result import Result
@@ -19,10 +19,7 @@ from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
 from mrl_viz.sweep import check_k, pair_similarities
-from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_dims, default_dims
-
-if TYPE_CHECKING:
-    from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims
 
 DTYPES = ("float32", "float16", "int8", "binary")
 # A graph over more vectors than this takes minutes to build at every width.
@@ -35,8 +32,6 @@ MORE = 4.0
 
 # A scan is timed on this much, more than the corpora people try things on: there, what does not grow takes longest.
 SCANNED_COORDINATES, MOST_SCANNED_ITEMS, MOST_SCAN_RUNS = 4_000_000, 100_000, 5
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, sqrt
-from typing import TYPE_CHECKING
 
-from mrl_viz.decide.candidates import DTYPES, MORE, Candidates, Progress, measure_candidates
+from mrl_viz.decide.candidates import DTYPES, MORE, Candidate, Candidates, measure_candidates
 from mrl_viz.decide.corpus_size import MOST_ON_SHORTLIST
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity, size_order
 from mrl_viz.decide.storage import GB, whole_count
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.estimate import CONFIDENCE
 from mrl_viz.measures.front import pareto_front
 from mrl_viz.retrieval.latency import TIMED_RUNS
 from mrl_viz.retrieval.plan import Plan
-from mrl_viz.truncation import check_share
-
-if TYPE_CHECKING:
-    from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.truncation import Progress, check_share
 
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 MOST_RUNNERS_UP = 5
@@ -121,6 +118,11 @@ def choose(
     if chosen and undecided and chosen.plan == Plan(candidates.full_dim):
         status = "not_enough_texts"
     columns = tuple(sorted({*targets, target}))
+
+    def excess(row: PlanEvidence) -> tuple[float, float]:
+        shares = _shares(row.total_gb, row.expected_ms, budgets)
+        return max(shares.values(), default=0.0), row.bytes_per_vector
+
     return Recommendation(
         status=status,
         metric=candidates.metric,
@@ -138,10 +140,8 @@ def choose(
         runners_up=tuple(within[1 : MOST_RUNNERS_UP + 1]),
         undecided=undecided,
         binding=_binding(passing, chosen, budgets),
-        nearest=min(passing, key=lambda row: _excess(row, budgets)) if passing and not chosen else None,
-        best_within=None
-        if chosen
-        else max((row for row in evidence if row.fits), key=lambda row: row.low, default=None),
+        nearest=min(passing, key=excess) if passing and not chosen else None,
+        best_within=max((row for row in evidence if row.fits and not chosen), key=lambda row: row.low, default=None),
         evidence=evidence,
         sensitivity=Sensitivity(
             candidates.ks, columns, tuple(tuple(_smallest(table, column) for column in columns) for table in tables)
@@ -151,12 +151,7 @@ def choose(
 
 
 def check_limits(target: float, n_vectors: float | None, memory_gb: float | None, latency_ms: float | None) -> None:
-    """Refuse a target or budgets that cannot be.
-
-    Raises
-    ------
-    InvalidInputError : a target outside (0, 1], a budget not above 0, or `n_vectors` below 1.
-    """
+    """Raise InvalidInputError for a target outside (0, 1], a budget not above 0, or `n_vectors` below 1."""
     check_share("target", target)
     if n_vectors is not None:
         whole_count("n_vectors", n_vectors)
@@ -169,20 +164,18 @@ def _evidence(
     candidates: Candidates, kept: Sequence[int], level: int, target: float, n_vectors: int, budgets: Mapping[str, float]
 ) -> tuple[PlanEvidence, ...]:
     qualities, lows = candidates.qualities[kept, level], candidates.lower_bounds[kept, level]
-    chosen = [candidates.candidates[row] for row in kept]
-    front = pareto_front([(c.plan.bytes_per_vector, c.latency.p50_ms) for c in chosen], qualities)
-    rows = []
-    for candidate, own_quality, low, is_on_front in zip(chosen, qualities, lows, front):
-        size = candidate.plan.bytes_per_vector
-        needs = {"memory_gb": size * n_vectors / GB, "latency_ms": candidate.expected_ms(candidates.n_items, n_vectors)}
-        rows.append(
-            PlanEvidence(
-                candidate.plan, float(own_quality), float(low), candidate.latency, needs["latency_ms"], size,
-                needs["memory_gb"], fits=all(needs[name] <= limit for name, limit in budgets.items()),
-                meets_target=bool(low >= target), is_on_front=bool(is_on_front),
-            )
-        )  # fmt: skip
-    return tuple(rows)
+    measured = [candidates.candidates[row] for row in kept]
+    sizes = [one.plan.bytes_per_vector for one in measured]
+    front = pareto_front([(size, one.latency.p50_ms) for size, one in zip(sizes, measured)], qualities)
+
+    def evidence(one: Candidate, size: int, own_quality: float, low: float, is_on_front: bool) -> PlanEvidence:
+        expected_ms, total_gb = one.expected_ms(candidates.n_items, n_vectors), size * n_vectors / GB
+        fits = not _exceeded(total_gb, expected_ms, budgets)
+        return PlanEvidence(
+            one.plan, own_quality, low, one.latency, expected_ms, size, total_gb, fits, low >= target, is_on_front
+        )
+
+    return tuple(map(evidence, measured, sizes, qualities.tolist(), lows.tolist(), front.tolist()))
 
 
 def _smallest(rows: Iterable[PlanEvidence], target: float) -> Plan | None:
@@ -238,22 +231,21 @@ def _binding(
     passing: Sequence[PlanEvidence], chosen: PlanEvidence | None, budgets: Mapping[str, float]
 ) -> tuple[str, ...]:
     """Budgets that, dropped alone, allow a smaller plan; all exceeded ones where only dropping several would help."""
-    exceeded = [
-        {name for name, limit in budgets.items() if _needs(row)[name] > limit}
-        for row in passing
-        if chosen is None or row.bytes_per_vector < chosen.bytes_per_vector
-    ]
+    smaller = [row for row in passing if chosen is None or row.bytes_per_vector < chosen.bytes_per_vector]
+    exceeded = [_exceeded(row.total_gb, row.expected_ms, budgets) for row in smaller]
     alone = {name for names in exceeded if len(names) == 1 for name in names}
     every = set().union(*exceeded) if exceeded else set()
     return tuple(name for name in budgets if name in (alone or every))
 
 
-def _needs(row: PlanEvidence) -> dict[str, float]:
-    return {"memory_gb": row.total_gb, "latency_ms": row.expected_ms}
+def _shares(total_gb: float, expected_ms: float, budgets: Mapping[str, float]) -> dict[str, float]:
+    """The share of every budget that is needed."""
+    needs = {"memory_gb": total_gb, "latency_ms": expected_ms}
+    return {name: needs[name] / limit for name, limit in budgets.items()}
 
 
-def _excess(row: PlanEvidence, budgets: Mapping[str, float]) -> tuple[float, float]:
-    return max((_needs(row)[name] / limit for name, limit in budgets.items()), default=0.0), row.bytes_per_vector
+def _exceeded(total_gb: float, expected_ms: float, budgets: Mapping[str, float]) -> set[str]:
+    return {name for name, share in _shares(total_gb, expected_ms, budgets).items() if share > 1}
 
 
 def _notes(candidates: Candidates, plan: Plan | None, n_vectors: int) -> tuple[str, ...]:

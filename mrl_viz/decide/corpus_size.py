@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mrl_viz.decide.metrics import Target, find_target, parse_metric
 from mrl_viz.decide.storage import whole_count
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.measures.estimate import N_RESAMPLES, Estimate, bootstrap, resample_counts
 from mrl_viz.measures.lists import shared_share, without_own
 from mrl_viz.result import Result
 from mrl_viz.retrieval.plan import Plan, build_plan
-from mrl_viz.truncation import Floats, Ints, check_count
-
-if TYPE_CHECKING:
-    from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.truncation import Floats, Ints, Progress, check_count
 
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1)
 # Below this many texts a neighbor, chance alone keeps a tenth of the neighbors or more.
@@ -38,9 +35,8 @@ class CorpusSizeEffect(Result):
     """Overlap@k of a plan with full-width search as the corpus grows, and an extrapolation.
 
     `sizes` : texts searched; `overlap` : mean over queries at each, in [0, 1]. `n_vectors` : size asked about, None
-    unless larger than the corpus; `extrapolated` : what `extrapolate` says of it, which assumes that the trend goes on;
-    that cannot be seen from here. None where too few sizes show a trend: a shortlist that holds a quarter of the texts
-    finds nearly all.
+    unless larger than the corpus; `extrapolated` : what `extrapolate` says of it, if the trend goes on. None where too
+    few sizes show a trend: a shortlist that holds a quarter of the texts finds nearly all.
     """
 
     plan: Plan
@@ -88,7 +84,7 @@ def corpus_size_effect(
     k: int = 10,
     n_vectors: float | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CorpusSizeEffect:
     """Overlap@k of a plan on n/8, n/4, n/2 and all n texts, each part of the next, and at `n_vectors` by extrapolation.
 

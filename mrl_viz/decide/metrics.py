@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.lists import shares_by_length
 from mrl_viz.tasks.task import Task, available_tasks, find_task, sample_rows
 from mrl_viz.truncation import FloatMatrix, Floats, Ints
-
-if TYPE_CHECKING:
-    from mrl_viz.embedding.embedded import Embedded
 
 AT_K = ("overlap", "ndcg", "recall", "mrr")
 # More queries than this make no interval that matters shorter, and every plan searches for all of them.
@@ -78,8 +76,9 @@ class Target:
     @property
     def n_voters(self) -> int | None:
         """How many neighbors vote on a class; None for other metrics."""
-        is_vote = self.task is not None and self.task.kind == "classification"
-        return self.task.list_length(len(self.corpus)) if self.task is not None and is_vote else None
+        if self.task is None or self.task.kind != "classification":
+            return None
+        return self.task.list_length(len(self.corpus))
 
     def values(self, found: Lists, full: Lists, ks: Sequence[int]) -> Floats:
         """Each query's value at every list length, (n_ks, n_queries), from its results and those at full width."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.embedding.embedded import Embedded, embed_texts
+from mrl_viz.embedding.encoders import Model
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.retrieval.results import SearchResult
-
-if TYPE_CHECKING:
-    from mrl_viz.embedding.encoders import Model
 
 
 def search(

@@ -17,9 +17,9 @@ GB = 1e9
 class DeploymentStorage(Result):
     """Bytes for `n_vectors` vectors, in GB of 1e9 bytes.
 
-    `raw_gb` : all of them as float32 at full width, what the plan is compared with. `code_gb` : the searched vectors;
-    `graph_gb` : links of an HNSW graph; `rerank_gb` : the float32 copy that reranking reads. `total_gb` : the three.
-    `formula` : how `total_gb` comes about, in bytes. `monthly_price` : total times the price given, None without one.
+    `raw_gb` : as float32 at full width, what the plan is compared with. `code_gb`, `graph_gb`, `rerank_gb` : the parts
+    of `StorageCost`; `total_gb` : the three. `formula` : of `total_gb`, in bytes. `monthly_price` : total times the
+    price given, None without one.
     """
 
     n_vectors: int
@@ -77,12 +77,7 @@ def deployment_storage(
 
 
 def whole_count(name: str, value: float) -> int:
-    """A count as a whole number, 1 or more; 10e6 is how people write ten million.
-
-    Raises
-    ------
-    InvalidInputError : it is no such number.
-    """
+    """A count as a whole number, 1 or more, also written as 10e6; InvalidInputError where it is none."""
     count = int(value) if isinstance(value, float) and value.is_integer() else value
     check_count(name, count)
     return int(count)

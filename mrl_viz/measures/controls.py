@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm
 from mrl_viz.measures.lists import nearest_level, shared_share
 from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
-from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_embeddings
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_embeddings
 
 # The verdict looks at the widths nearest these shares of the full width, whatever else was swept.
 DECISIVE_SHARES = (1 / 2, 1 / 4, 1 / 8)
@@ -138,7 +138,7 @@ def compare_arrangements(
     arrangements: Iterable[str | Arrangement] = ARRANGEMENTS,
     n_draws: int = FEWEST_DRAWS,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ControlComparison:
     """Overlap@k with the full width under each arrangement at each swept width, all by the same nested sweep.
 
@@ -198,11 +198,9 @@ def compare_arrangements(
 
     def add(name: str, found: Sweep, values: Floats, **spread: Floats) -> None:
         per_query[name] = values
-        curves[name] = ArrangementOverlap(
-            name, dims, found.n_queries, found.n_items, draws=n_draws if name == "random" else 1,
-            overlap=bootstrap(values, seed=seed),
-            **{field: tuple(numbers.tolist()) for field, numbers in spread.items()},
-        )  # fmt: skip
+        overlap, n = bootstrap(values, seed=seed), n_draws if name == "random" else 1
+        lines = {field: tuple(numbers.tolist()) for field, numbers in spread.items()}
+        curves[name] = ArrangementOverlap(name, dims, found.n_queries, found.n_items, n, overlap, **lines)
 
     for name in names:
         if name == "random":

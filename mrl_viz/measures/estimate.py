@@ -64,8 +64,7 @@ def bootstrap(
     ----------
     values : ndarray of shape (n_rows, n_items), one value per item and width, or (n_items,) for one row; differences of
         two measurements of the same items give the paired interval of their difference
-    seed : of the resampling
-    n_resamples : how many
+    seed, n_resamples : of the resampling
     confidence : coverage in (0, 1)
 
     Raises
@@ -215,12 +214,16 @@ def holm(p_values: npt.ArrayLike) -> Floats:
     return adjusted
 
 
+def slabs(n_rows: int, n_columns: int) -> Iterator[int]:
+    """How many rows to draw at once, of so many columns each, until there are `n_rows`."""
+    slab = max(1, SLAB // n_columns)
+    return (min(slab, n_rows - start) for start in range(0, n_rows, slab))
+
+
 def resample_counts(n_items: int, *, seed: int, n_resamples: int) -> Iterator[Ints]:
     """How often each item is drawn in each resample, in slabs of shape (n, n_items) that make up `n_resamples`."""
     rng = np.random.default_rng(seed)
-    slab = max(1, SLAB // n_items)
-    for start in range(0, n_resamples, slab):
-        n = min(slab, n_resamples - start)
+    for n in slabs(n_resamples, n_items):
         draws = rng.integers(0, n_items, size=(n, n_items))
         draws += np.arange(n)[:, None] * n_items
         yield np.bincount(draws.ravel(), minlength=n * n_items).reshape(n, n_items)
@@ -229,8 +232,8 @@ def resample_counts(n_items: int, *, seed: int, n_resamples: int) -> Iterator[In
 def _resampled_means(values: Floats, seed: int, n_resamples: int) -> Floats:
     """Means of shape (n_resamples, n_rows)."""
     n_items = values.shape[1]
-    slabs = resample_counts(n_items, seed=seed, n_resamples=n_resamples)
-    return np.asarray(np.concatenate([counts.astype(np.float64) @ values.T for counts in slabs]) / n_items)
+    resamples = resample_counts(n_items, seed=seed, n_resamples=n_resamples)
+    return np.asarray(np.concatenate([counts.astype(np.float64) @ values.T for counts in resamples]) / n_items)
 
 
 def _estimates(observed: Floats, resampled: Floats, confidence: float = CONFIDENCE) -> tuple[Estimate, ...]:

@@ -6,7 +6,7 @@ for nothing found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import Sweep, cosine_matrices, level_of, nested_sweep
-from mrl_viz.truncation import FloatMatrix, Floats, Ints
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress
 
 # RBO weight of the next rank: 0.9 puts about 86 % of the weight on the first ten.
 RBO_PERSISTENCE = 0.9
@@ -76,7 +76,7 @@ def neighbor_lists(
     k: int,
     *,
     own: Ints | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Indices:
     """The k nearest stored vectors of each query at each of `dims`, (n_dims, n_queries, k), without its `own` row."""
     sweep = nested_sweep(stored, queries, dims=dims, k=k + (own is not None), progress=progress)

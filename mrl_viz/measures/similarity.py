@@ -194,11 +194,8 @@ def similarity_band(sample: PairSample, pairs: Sequence[tuple[int, int]] = ()) -
         own = np.round(cosines[:, level], DECIMALS)
         both = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
         percentiles[:, level] = both / 2 / len(others)
-    return SimilarityBand(
-        sample.dims, sample.pair_cosines.shape[1], low, median, high,
-        pairs=tuple((int(left), int(right)) for left, right in chosen), pair_cosines=cosines,
-        pair_percentiles=percentiles,
-    )  # fmt: skip
+    n_pairs, named = sample.pair_cosines.shape[1], tuple((int(left), int(right)) for left, right in chosen)
+    return SimilarityBand(sample.dims, n_pairs, low, median, high, named, cosines, percentiles)
 
 
 def similarity_density(sample: PairSample, dim: int, *, n_bins: int = N_BINS) -> SimilarityDensity:

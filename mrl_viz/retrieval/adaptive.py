@@ -27,10 +27,9 @@ WIDENING_SHORTLIST = 200
 
 @dataclass(frozen=True)
 class AdaptiveResult(Result):
-    """An answer within a budget.
+    """An answer within a budget of `max_latency_ms` per query.
 
-    `result` : the items found. `used` : the plan and what it measured when the index was built.
-    `max_latency_ms` : the budget per query; `slowest_ms` : the slowest of these queries.
+    `used` : the plan and what it measured when the index was built. `slowest_ms` : the slowest of these queries.
     """
 
     result: SearchResult
@@ -53,8 +52,7 @@ class AdaptiveIndex:
     corpus : array_like of shape (n_items, full_dim), or a PrefixIndex over it
     calibration_queries : array_like of shape (n_queries, full_dim), like the queries to come; quality and latency are
         measured on them, so a plan chosen for its quality does a little worse on others
-    own : each calibration query's row in the corpus, where they are items themselves: quality is then that of finding
-        the others
+    own : of the calibration queries, as in `PrefixIndex.search`
     plans : exact float32 plans to choose from; by default each width alone and with reranks of 50, 200 and 1,000
     k : list length that quality is measured at
     n_runs : timed queries per plan
@@ -107,7 +105,7 @@ class AdaptiveIndex:
         queries : array_like of shape (n_queries, full_dim)
         k : 1 to n_items
         max_latency_ms : budget per query, milliseconds
-        own : each query's row in the corpus, where queries are items themselves; it is then left out of its answer
+        own : as in `PrefixIndex.search`
 
         Raises
         ------
@@ -140,10 +138,10 @@ class AdaptiveIndex:
         return max(fitting, key=lambda measured: (measured.recall.share.value, -measured.latency.p95_ms))
 
     def refine(self, query: npt.ArrayLike, k: int = 10, *, max_latency_ms: float) -> Iterator[SearchResult]:
-        """Ever better answers while time is left: shortlists at growing widths, each reranked at full width.
+        """Ever better answers while time is left: shortlists of `PrefixIndex.widen`, each reranked at full width.
 
-        Each width continues the sums of the one before. The first answer always comes; another only if its measured
-        95th percentile fits in what is left of the budget, the caller's own time between answers included.
+        The first answer always comes; another only if its measured 95th percentile fits in what is left of the budget,
+        the caller's own time between answers included.
 
         Raises
         ------

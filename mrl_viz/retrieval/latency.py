@@ -53,9 +53,8 @@ def measure_latency(
 class PlanMeasurement(Result):
     """What one plan gives and takes on one corpus.
 
-    `recall` : overlap@k with exact full-width search. `latency` : of single queries.
-    `bytes_per_vector` : by the formula; `nbytes` : of the built index.
-    `multiply_adds` : per query; None for approximate kinds.
+    `bytes_per_vector` : by the formula; `nbytes` : of the built index. `multiply_adds` : per query; None for
+    approximate kinds.
     """
 
     plan: Plan
@@ -83,7 +82,7 @@ def measure_plan(
 ) -> PlanMeasurement:
     """One built plan against the indices of exact full-width search, shape (n_queries, k), and the clock.
 
-    `own` : each query's row in the corpus, where queries are items themselves, as in the search that gave `full`.
+    `own` : as in the search that gave `full`.
 
     Raises
     ------

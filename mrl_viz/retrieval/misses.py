@@ -68,7 +68,7 @@ def explain_miss(
     query : array_like of shape (full_dim,) or (1, full_dim)
     item : row of the corpus that was wanted
     stages : (dim, keep) pairs as in `funnel_search`
-    own : the query's row in the corpus, where it is one of its items; it is then left out of every list
+    own : the query's row, as in `PrefixIndex.rank`
 
     Raises
     ------

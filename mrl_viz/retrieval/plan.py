@@ -99,11 +99,10 @@ class Plan(Result):
 
     def storage(self, n_items: int) -> StorageCost:
         """What so many vectors take in memory; InvalidInputError below 1."""
-        return storage_cost(
-            n_items, self.dim, dtype="pq" if self.kind == "pq" else self.dtype,
-            rerank_dim=self.rerank[-1][1] if self.rerank else None,
-            hnsw_links=HNSW_LINKS if self.kind == "hnsw" else None,
-        )  # fmt: skip
+        dtype = "pq" if self.kind == "pq" else self.dtype
+        links = HNSW_LINKS if self.kind == "hnsw" else None
+        rerank_dim = self.rerank[-1][1] if self.rerank else None
+        return storage_cost(n_items, self.dim, dtype=dtype, rerank_dim=rerank_dim, hnsw_links=links)
 
     def allows(self, k: int) -> bool:
         """Whether every list is long enough for k results."""
@@ -150,8 +149,7 @@ class PlannedIndex:
     def search(self, queries: npt.ArrayLike, k: int = 10, *, own: npt.ArrayLike | None = None) -> SearchResult:
         """The k items that the plan finds for each query, with its trace.
 
-        `own` : each query's row in the corpus, of shape (n_queries,), where queries are items themselves: every list is
-        then one of the other items.
+        `own` : as in `PrefixIndex.search`.
 
         Raises
         ------

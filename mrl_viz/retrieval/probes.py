@@ -18,8 +18,8 @@ MOST_PROBES = 200
 class Probes(Result):
     """Queries to measure plans with.
 
-    `rows` : (n_queries, full_dim). `own` : where items search, each one's row in the corpus, (n_queries,), as searches
-    take it; None for queries. `n_items` : how many items each is searched among.
+    `rows` : (n_queries, full_dim). `own` : where items search, as searches take it, else None. `n_items` : how many
+    items each is searched among.
     """
 
     rows: FloatMatrix

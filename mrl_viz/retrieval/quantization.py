@@ -171,10 +171,10 @@ class QuantizedIndex:
         similarities = np.empty((len(rows), k), dtype=np.float32)
         for position, (scores, margin, decide) in enumerate(self._scored(rows, query)):
             indices[position], similarities[position] = best(scores, k, margin, decide)
+        work, n_bytes = self.n_items * self.dim, self.n_items * self.quantizer.bytes_per_vector
         return SearchResult.of_stage(
-            started, self.dim, self.n_items, indices, similarities, multiply_adds=self.n_items * self.dim,
-            bytes_read=self.n_items * self.quantizer.bytes_per_vector,
-        )  # fmt: skip
+            started, self.dim, self.n_items, indices, similarities, multiply_adds=work, bytes_read=n_bytes
+        )
 
     def _scored(self, rows: FloatMatrix, query: str) -> Iterator[Scored]:
         """For each query: fast scores of all items, their rounding margin, and what decides between close ones."""

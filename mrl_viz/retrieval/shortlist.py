@@ -38,8 +38,7 @@ def shortlist_search(
     shortlist_dim, rerank_dim : widths of the index, not falling; `rerank_dim` None is the full width
     shortlist_size : k to n_items
     k : items returned
-    own : each query's row in the index, of shape (n_queries,), where queries are items themselves: every list is then
-        one of the other items
+    own : as in `PrefixIndex.search`
 
     Raises
     ------
@@ -72,7 +71,7 @@ def funnel_search(
     ----------
     queries : array_like of shape (n_queries, full_dim)
     stages : (dim, keep) pairs, widths of the index that do not fall, keeps that do not grow; the last keep is k
-    own : as in `shortlist_search`
+    own : as in `PrefixIndex.search`
 
     Raises
     ------
@@ -189,7 +188,7 @@ def shortlist_curve(
     queries : array_like of shape (n_queries, full_dim)
     shortlist_dim : a width of the index
     sizes : shortlist sizes in k..n_items; k, then doubling, when None
-    own : as in `shortlist_search`; sizes then end at n_items - 1
+    own : as in `PrefixIndex.search`; sizes then end at n_items - 1
     seed : of the bootstrap
 
     Raises

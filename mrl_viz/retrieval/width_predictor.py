@@ -34,7 +34,6 @@ class WidthPredictor:
     k: int
     target: float
     confidence: float
-    n_training_queries: int
     models: tuple[Any, ...]
 
     def predict(self, corpus: npt.ArrayLike, queries: npt.ArrayLike) -> Ints:
@@ -111,11 +110,10 @@ def fit_width_predictor(
     models: list[Any] = []
     for dim in sweep.dims[:-1]:
         enough = needed <= dim
-        if enough.all() or not enough.any():
-            models.append(float(enough[0]))
-        else:
-            models.append(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features, enough))
-    return WidthPredictor(sweep.dims, sweep.full_dim, k, target, confidence, len(rows), tuple(models))
+        is_open = enough.any() and not enough.all()
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        models.append(model.fit(features, enough) if is_open else float(enough[0]))
+    return WidthPredictor(sweep.dims, sweep.full_dim, k, target, confidence, tuple(models))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.result import Result
 from mrl_viz.tasks.classes import (
     MOST_LOGISTIC_ITEMS,
@@ -20,12 +21,7 @@ from mrl_viz.tasks.curves import MetricCurve, mean_curve
 from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.tasks.retrieval import DEPTH
 from mrl_viz.tasks.task import class_tasks, find_task
-from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_dims
-
-if TYPE_CHECKING:
-    from mrl_viz.embedding.embedded import Embedded
-
-Progress = Callable[[int, int], None]
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims
 
 SHOTS = (1, 3, 5)
 

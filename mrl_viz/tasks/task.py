@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.data.corpus import Corpus
+from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.lists import knn_correct, neighbor_lists
 from mrl_viz.sweep import pair_similarities
 from mrl_viz.tasks.classes import N_NEIGHBORS, Classes, classes_from_labels, sample_of_classes
 from mrl_viz.tasks.pairs import check_scores, spearman_values
 from mrl_viz.tasks.retrieval import METRICS, Grades, ranking_scores, read_judgements
-from mrl_viz.truncation import FloatMatrix, Floats, Ints
-
-if TYPE_CHECKING:
-    from mrl_viz.data.corpus import Corpus
-    from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress
 
 TASKS = ("retrieval", "pairs", "classification")
 
@@ -75,7 +73,7 @@ class Task:
         dims: Sequence[int],
         *,
         k: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Lists:
         """The nearest items of everything judged, (n_dims, n_judged, k), one's own text left out.
 
