@@ -125,7 +125,7 @@ def _sweep(args: argparse.Namespace) -> int:
             beside = controls(result, seed=args.seed, arrangements=(*names, *maps), progress=show)
         extra = beside.to_dict()
         data["arrangements"] |= {name: rows for name, rows in extra["arrangements"].items() if name != "prefix"}
-        data |= {"nestedness": extra["nestedness"], "verdict": extra["verdict"], "notes": extra["notes"]}
+        data |= {name: extra[name] for name in ("nestedness", "verdict", "notes")}
         table(
             {"overlap": "{name}"} | {f"{dim}": f"{{at_{dim}:.3f}}" for dim in result.sweep.dims},
             [
@@ -179,19 +179,9 @@ def _embed(args: argparse.Namespace) -> int:
     np.save(args.out, matrix.astype(np.float32), allow_pickle=False)
     n_items, dim = matrix.shape
     say(f"{n_items} vectors of {dim} coordinates in {args.out} ({embedded.seconds:.2f} s)")
-    write_json(
-        args.json,
-        {
-            "schema": 1,
-            "file": args.out,
-            "n_items": n_items,
-            "dim": dim,
-            "model": embedded.model_dict(),
-            "corpus": corpus.check.to_dict() | {"fingerprint": corpus.fingerprint},
-            "ids": list(corpus.ids),
-            "seconds": {"embed": embedded.seconds},
-        },
-    )
+    about = {"model": embedded.model_dict(), "corpus": corpus.check.to_dict() | {"fingerprint": corpus.fingerprint}}
+    rest = {"ids": list(corpus.ids), "seconds": {"embed": embedded.seconds}}
+    write_json(args.json, {"schema": 1, "file": args.out, "n_items": n_items, "dim": dim, **about, **rest})
     return 0
 
 
@@ -211,11 +201,8 @@ def _models(args: argparse.Namespace) -> int:
             "here": "{here}",
         },
         (
-            card
-            | {
-                "trained": ", ".join(map(str, card["matryoshka_dims"] or ("not Matryoshka",))),
-                "here": "yes" if card["available"] else "no",
-            }
+            {**card, "trained": ", ".join(map(str, card["matryoshka_dims"] or ("not Matryoshka",)))}
+            | {"here": "yes" if card["available"] else "no"}
             for card in cards
         ),
     )

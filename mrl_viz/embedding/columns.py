@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +14,8 @@ from mrl_viz.embedding.store import (
     EmbeddingStore,
     cache_errors,
     digests,
-    find_rows,
     open_arrays,
-    stored_keys,
-)
+)  # fmt: skip
 from mrl_viz.errors import DimensionError, EmptyInputError, StoreError
 from mrl_viz.truncation import FloatMatrix
 
@@ -48,12 +45,9 @@ class StoredColumns:
         if not texts:
             raise EmptyInputError("`texts` is empty; give at least one.")
         self.n_items, self.full_dim = len(texts), encoder.full_dim
-        self._home = store._home(encoder, kind)
+        self._home = store.home(encoder, kind)
         distinct, place = np.unique(np.array(texts, dtype=object), return_inverse=True)
-        keys = digests(distinct.tolist())
-        rows = np.full(len(keys), -1)
-        with cache_errors(self._home), suppress(*UNREADABLE):
-            rows = find_rows(*stored_keys(self._home, open_arrays(self._home, self.full_dim)[1]), keys)
+        rows, keys = store.rows(encoder, distinct.tolist(), kind), digests(distinct.tolist())
         if n_missing := int((rows < 0).sum()):
             raise StoreError(
                 f"`texts` has {len(distinct)} distinct texts, {n_missing} of them not in the store; embed them first."

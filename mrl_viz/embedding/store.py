@@ -126,7 +126,7 @@ class EmbeddingStore:
             raise DimensionError(
                 f"`dim` is {dim} but {encoder.name} has {encoder.full_dim} coordinates; choose 1 to {encoder.full_dim}."
             )
-        home = self._home(encoder, kind)
+        home = self.home(encoder, kind)
         distinct = list(dict.fromkeys(texts))
         with cache_errors(home):
             held = FileLock(_lock_file(home)).acquire(timeout=LOCK_TIMEOUT_S)
@@ -139,17 +139,15 @@ class EmbeddingStore:
         position = {text: row for row, text in enumerate(distinct)}
         return result[[position[text] for text in texts]]
 
-    def count_missing(self, encoder: Encoder, texts: Sequence[str], kind: Kind = "document") -> int:
-        """How many distinct texts would have to be encoded."""
-        distinct = list(dict.fromkeys(texts))
-        home = self._home(encoder, kind)
-        # What cannot be read counts as missing: `embed` starts it anew, or says what keeps it from that.
+    def rows(self, encoder: Encoder, texts: Sequence[str], kind: Kind = "document") -> Rows:
+        """Row of each text, -1 where it is not stored, or cannot be read."""
+        home, keys = self.home(encoder, kind), digests(texts)
         with suppress(*UNREADABLE):
-            _, keys = open_arrays(home, encoder.full_dim)
-            return int((find_rows(*stored_keys(home, keys), digests(distinct)) < 0).sum())
-        return len(distinct)
+            return _find(*_stored(home, open_arrays(home, encoder.full_dim)[1]), keys)
+        return np.full(len(keys), -1)
 
-    def _home(self, encoder: Encoder, kind: Kind) -> Path:
+    def home(self, encoder: Encoder, kind: Kind) -> Path:
+        """The folder of a model, revision and prompt."""
         prompt = encoder.query_prompt if kind == "query" else encoder.document_prompt
         layout = f"{ROW_CHUNK}x{DIM_CHUNK}"
         parts = (encoder.name, encoder.revision, prompt, encoder.pre_truncation, str(encoder.full_dim), layout)
@@ -232,16 +230,16 @@ class _Shelf:
     def read_into(self, result: FloatMatrix, keys: Digests) -> Rows:
         """Fill the rows of `result` that are stored; returns where they are, -1 for what has to be encoded."""
         try:
-            first, stored = stored_keys(self.home, self.keys)
+            first, stored = _stored(self.home, self.keys)
         except ValueError:
             for chunk in _chunks(self.home):
                 try:
                     self.keys.blocks[chunk]
                 except ValueError:
                     self._forget(chunk)
-            first, stored = stored_keys(self.home, self.keys)
+            first, stored = _stored(self.home, self.keys)
         self.next_row = first + len(stored) - (int(stored[::-1].any(axis=1).argmax()) if len(stored) else 0)
-        rows = find_rows(first, stored, keys)
+        rows = _find(first, stored, keys)
         for chunk in np.unique(rows[rows >= 0] // ROW_CHUNK).tolist():
             here = np.flatnonzero(rows // ROW_CHUNK == chunk)
             try:
@@ -340,7 +338,7 @@ def _chunks(home: Path) -> list[int]:
     return [int(folder.name) for folder in _chunk_folders(home)[0].glob("[0-9]*")]
 
 
-def stored_keys(home: Path, keys: zarr.Array[Any]) -> tuple[int, Digests]:
+def _stored(home: Path, keys: zarr.Array[Any]) -> tuple[int, Digests]:
     """The first row there is, and the keys from there on; ValueError where a chunk is damaged."""
     chunks = _chunks(home) or [-1]
     first = max(min(chunks), 0) * ROW_CHUNK
@@ -353,7 +351,7 @@ def digests(texts: Sequence[str]) -> Digests:
     return np.frombuffer(joined, dtype=np.uint8).reshape(-1, KEY_BYTES)
 
 
-def find_rows(first: int, stored: Digests, keys: Digests) -> Rows:
+def _find(first: int, stored: Digests, keys: Digests) -> Rows:
     """Row of each key, -1 where it is not stored; `first` is the row of the first stored one."""
     if not len(stored) or not len(keys):
         return np.full(len(keys), -1, dtype=np.int64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import count
 from typing import Any
 
 import plotly.graph_objects as go
@@ -38,18 +39,16 @@ def comparison_report(comparison: ModelComparison) -> str:
     source = comparison.embedded[0].corpus
     parts = [
         "<h1>Models compared, per byte</h1>",
-        f"<p>{_text(source.name)}, {comparison.n_items:,} texts, fingerprint {_text(comparison.fingerprint)}</p>",
-        f'<p class="takeaway">{_text(comparison.takeaway())}</p>',
+        f"<p>{escape(source.name)}, {comparison.n_items:,} texts, fingerprint {escape(comparison.fingerprint)}</p>",
+        f'<p class="takeaway">{escape(comparison.takeaway())}</p>',
         "<h2>Models</h2>",
         _table(comparison.model_rows()),
         "<h2>Task quality per byte</h2>",
     ]
-    n_figures = 0
+    numbers = count()
 
     def add(figure: go.Figure, caption: str) -> None:
-        nonlocal n_figures
-        parts.append(_figure(figure, caption, f"figure-{n_figures}", is_first=n_figures == 0))
-        n_figures += 1
+        parts.append(_figure(figure, caption, next(numbers)))
 
     if comparison.metric is None:
         parts.append("<p>There is no task quality to rank the models by. Overlap with itself does not rank them.</p>")
@@ -66,14 +65,14 @@ def comparison_report(comparison: ModelComparison) -> str:
         "<h2>Every width and dtype</h2>",
         f"<details><summary>{len(comparison.points)} points</summary>{_table(comparison.rows())}</details>",
         "<h2>How it was measured</h2>",
-        f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in (*_method(comparison), *comparison.notes))}</ul>",
+        f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in (*_method(comparison), *comparison.notes))}</ul>",
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
-        f"<title>Models compared: {_text(source.name)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>Models compared: {escape(source.name)}</title><style>{STYLE}</style></head>\n<body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
@@ -91,25 +90,21 @@ def _method(comparison: ModelComparison) -> tuple[str, ...]:
         "Embed seconds: what getting the vectors took, from the store where it had them; not a speed.",
         "Intervals: 95 % bootstrap over lists or judged items, the same resamples for every model, width and dtype.",
     )
-    if comparison.task is None:
-        return method
-    return (
-        *method,
-        f"Quality: {comparison.metric}, task {comparison.task}. The Pareto front goes by the measured values.",
-    )
+    quality = f"Quality: {comparison.metric}, task {comparison.task}. The Pareto front goes by the measured values."
+    return method if comparison.task is None else (*method, quality)
 
 
-def _figure(figure: go.Figure, caption: str, identifier: str, *, is_first: bool) -> str:
-    drawn = figure.to_html(full_html=False, include_plotlyjs=is_first, config=PLOTLY_CONFIG, div_id=identifier)
-    return (
-        f'<figure role="group" aria-label="{_text(caption)}">{drawn}<figcaption>{_text(caption)}</figcaption></figure>'
-    )
+def _figure(figure: go.Figure, caption: str, number: int) -> str:
+    """The first one brings plotly.js."""
+    name, said = f"figure-{number}", escape(caption)
+    drawn = figure.to_html(full_html=False, include_plotlyjs=number == 0, config=PLOTLY_CONFIG, div_id=name)
+    return f'<figure role="group" aria-label="{said}">{drawn}<figcaption>{said}</figcaption></figure>'
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f"<th{_side(value)}>{_text(name.replace('_', ' '))}</th>" for name, value in rows[0].items())
+    head = "".join(f"<th{_side(value)}>{escape(name.replace('_', ' '))}</th>" for name, value in rows[0].items())
     body = "".join(
-        f"<tr>{''.join(f'<td{_side(value)}>{_text(_shown(value))}</td>' for value in row.values())}</tr>"
+        f"<tr>{''.join(f'<td{_side(value)}>{escape(_shown(value))}</td>' for value in row.values())}</tr>"
         for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -128,7 +123,3 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 10 else f"{value:,.0f}"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _text(value: str) -> str:
-    return html.escape(value)

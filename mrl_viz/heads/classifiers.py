@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.heads.training import HeadTraining, Linear, train_classifier
@@ -59,7 +60,8 @@ class TrainedHeads(Result):
             raise ShapeError(
                 f"`embeddings` have {rows.shape[1]} coordinates but the heads read {widest}; use their model."
             )
-        return np.stack([_softmax(rows[:, : weight.shape[1]] @ weight.T + bias) for weight, bias in self.weights])
+        logits = np.stack([rows[:, : weight.shape[1]] @ weight.T + bias for weight, bias in self.weights])
+        return np.asarray(softmax(logits, axis=2), dtype=np.float32)
 
     def rows(self, **columns: Any) -> list[dict[str, Any]]:
         """One record per width, other columns too."""
@@ -204,8 +206,3 @@ def _scaled(embeddings: npt.ArrayLike) -> FloatMatrix:
     """Unit rows times sqrt(full_dim), float32: coordinates of size 1, for which one learning rate fits every model."""
     rows = normalize(check_embeddings(embeddings))
     return np.asarray(rows * np.sqrt(rows.shape[1]), dtype=np.float32)
-
-
-def _softmax(logits: FloatMatrix) -> npt.NDArray[np.float32]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

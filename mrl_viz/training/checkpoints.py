@@ -46,11 +46,11 @@ class TrainingState:
         optimizer: torch.optim.Optimizer,
     ) -> TrainingState:
         """A copy of parameters and optimiser."""
-        tensors = {}
-        for number, parameter in enumerate(parameters):
-            tensors[f"{number}.value"] = parameter.detach().clone()
-            for name, value in optimizer.state[parameter].items():
-                tensors[f"{number}.{name}"] = value.detach().clone()
+        tensors = {
+            f"{number}.{name}": value.detach().clone()
+            for number, parameter in enumerate(parameters)
+            for name, value in {"value": parameter, **optimizer.state[parameter]}.items()
+        }
         return cls(epoch, tuple(tuple(row) for row in losses), seconds, tensors)
 
     def restore(self, parameters: Sequence[torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
@@ -61,10 +61,10 @@ class TrainingState:
             for number, parameter in enumerate(parameters if self.epoch else ()):
                 parameter.copy_(self.tensors[f"{number}.value"])
                 # A parameter that has had no gradient yet has no moments.
-                names = [name for name in (*MOMENTS, "step") if f"{number}.{name}" in self.tensors]
                 optimizer.state[parameter] = {
                     name: self.tensors[f"{number}.{name}"].clone().to(parameter.device if name != "step" else "cpu")
-                    for name in names
+                    for name in (*MOMENTS, "step")
+                    if f"{number}.{name}" in self.tensors
                 }
 
     def save(self, path: Path, fingerprint: str) -> None:

@@ -291,11 +291,10 @@ def check_batch(data: TrainingData, batch_size: int) -> None:
         raise InvalidInputError(
             f"`batch_size` is {batch_size}; the other examples of a batch are what to tell apart, so choose 2 or more."
         )
-    if len(data.train) < batch_size:
+    if (n_train := len(data.train)) < batch_size:
         what = "texts" if data.kind == "labels" else "pairs"
         raise EmptyInputError(
-            f"`batch_size` is {batch_size} but {len(data.train)} {what} are trained on; choose a smaller one or add "
-            f"{what}."
+            f"`batch_size` is {batch_size} but {n_train} {what} are trained on; choose a smaller one or add {what}."
         )
     if next(epoch_batches(data, batch_size, seed=0, epoch=0), None) is None:
         raise EmptyInputError(

@@ -143,7 +143,9 @@ def train_contrastive(
         trainee = prepare(model, data, config)
     dims, weights = (dims, loss_weights(dims, config.weights)) if run == "matryoshka" else (dims[-1:], (1.0,))
     key = run_fingerprint(run, config, data, model_identity(model))
-    inner = _recorder(MultipleNegativesRankingLoss(trainee.module, scale=config.scale))
+    inner = MultipleNegativesRankingLoss(trainee.module, scale=config.scale)
+    values: list[float] = []  # of the last step, one per width
+    inner.register_forward_hook(lambda module, inputs, value: values.append(value.item()))
     loss = MatryoshkaLoss(trainee.module, inner, list(dims), list(weights))
     optimizer = torch.optim.Adam(trainee.parameters, lr=config.step_size)
     # Always the end of a whole epoch, and finite.
@@ -168,17 +170,17 @@ def train_contrastive(
                 # MatryoshkaLoss goes from wide to narrow, slicing what it sliced before.
                 loss.matryoshka_dims = tuple(dims[level] for level in levels)
                 loss.matryoshka_weights = tuple(weights[level] for level in levels)
-                inner.values.clear()
+                values.clear()
                 for group in optimizer.param_groups:
                     group["lr"] = config.step_size * _rate((epoch + (number + 0.5) / len(batches)) / config.epochs)
-                value = loss(trainee.features(batch), None)
-                if not torch.isfinite(value):
+                total = loss(trainee.features(batch), None)
+                if not torch.isfinite(total):
                     is_finite = False
                     break
                 optimizer.zero_grad()
-                value.backward()
+                total.backward()
                 optimizer.step()
-                sums[levels] += inner.values
+                sums[levels] += values
                 counts[levels] += 1
         if not (is_finite and all(bool(torch.isfinite(parameter).all()) for parameter in trainee.parameters)):
             look = "or look for texts that the model has no finite vector for"
@@ -193,7 +195,7 @@ def train_contrastive(
             )
             state.restore(trainee.parameters, optimizer)
             break
-        losses = [float(total / count) if count else None for total, count in zip(sums, counts)]
+        losses = [float(each / count) if count else None for each, count in zip(sums, counts)]
         seconds = state.seconds + time.perf_counter() - started
         started = time.perf_counter()
         state = TrainingState.take(epoch + 1, [*state.losses, losses], seconds, trainee.parameters, optimizer)
@@ -236,24 +238,6 @@ def _levels(
 def _rate(share: float) -> float:
     """Factor of the learning rate when `share` of training is over."""
     return min(share / WARMUP_SHARE, 1.0) * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _recorder(loss: Any) -> Any:
-    """The same loss, which also remembers its values, one per width; made here because importing loads no torch."""
-    from torch import Tensor, nn
-
-    class Recorder(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.loss = loss
-            self.values: list[float] = []
-
-        def forward(self, features: Any, labels: Any) -> Tensor:
-            value: Tensor = self.loss(features, labels)
-            self.values.append(value.item())
-            return value
-
-    return Recorder()
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,10 @@ from mrl_viz.training.card import model_card
 from mrl_viz.training.checkpoints import ADVICE, save_model
 from mrl_viz.training.config import RUNS, Run, TrainingConfig, check_config
 from mrl_viz.training.data import TrainingData
-from mrl_viz.training.loop import Progress, TrainedModel, train_contrastive
+from mrl_viz.training.loop import Progress, train_contrastive
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
     from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 
 # The share of the size at which the best-known Matryoshka text model was reported to keep 98 % of its quality.
@@ -292,18 +290,17 @@ def train_twins(
     folder = Path(folder)
     dims = check_config(config, model.full_dim)
     checkpoints = {run: folder / f"{run}.checkpoint.safetensors" for run in RUNS}
-    trained: dict[str, TrainedModel] = {}
-    for run in RUNS:
-        trained[run] = train_contrastive(
+    trained = {
+        run: train_contrastive(
             model, data, config, run=run, checkpoint=checkpoints[run], progress=progress, cancelled=cancelled
         )
+        for run in RUNS
+    }
     compared = time.perf_counter()
-    embeddings = {run: _embed(data, _encoder(trained[run].model, model)) for run in RUNS}
-    before = _embed(data, lambda texts, kind: model.encode(texts, kind=kind))
-    task = held_out_task(data)
-    comparison = compare_twins(
-        embeddings["matryoshka"], embeddings["plain"], task, dims=dims, before=before, seed=config.seed
-    )
+    # A trained model holds the step before truncation itself.
+    encoders = {run: replace(model, model=trained[run].model, pre_truncation="none") for run in RUNS}
+    matryoshka, plain, before = (_embed(data, encoder) for encoder in (*encoders.values(), model))
+    comparison = compare_twins(matryoshka, plain, held_out_task(data), dims=dims, before=before, seed=config.seed)
     seconds = sum(about.seconds for about in trained.values()) + time.perf_counter() - compared
     about = {run: trained[run].to_dict() for run in RUNS}
     result = TwinRun(folder, config, data.takeaway(), about, comparison, seconds)
@@ -338,24 +335,11 @@ def load_twin_run(folder: str | Path) -> TwinRun:
         raise DataFormatError(f"`{path}` holds no finished training ({type(error).__name__}); train again.") from error
 
 
-Encode = Callable[[Sequence[str], Literal["document", "query"]], FloatMatrix]
-
-
-def _encoder(trained: SentenceTransformer, start: SentenceTransformerEncoder) -> Encode:
-    """The trained model with the prompts of the one it started from."""
-
-    def encode(texts: Sequence[str], kind: Literal["document", "query"]) -> FloatMatrix:
-        prompt = start.query_prompt if kind == "query" else start.document_prompt
-        return trained.encode(list(texts), prompt=prompt, show_progress_bar=False, convert_to_numpy=True)
-
-    return encode
-
-
-def _embed(data: TrainingData, encode: Encode) -> FloatMatrix:
+def _embed(data: TrainingData, model: SentenceTransformerEncoder) -> FloatMatrix:
     """Vectors of all texts, (n_texts, full_dim); the anchors of pairs are queries."""
-    embeddings = encode(data.texts, "document")
+    embeddings = model.encode(data.texts)
     anchors = sorted({example[0] for example in data.held_out}) if data.kind == "pairs" else []
     if anchors:
         # A text that is an anchor and a positive too is measured as an anchor.
-        embeddings[anchors] = encode([data.texts[row] for row in anchors], "query")
+        embeddings[anchors] = model.encode([data.texts[row] for row in anchors], kind="query")
     return embeddings

@@ -300,12 +300,12 @@ def test_embed_takes_a_sentence_transformer(folder, judged):
     np.testing.assert_array_equal(embedded.queries, named.queries)
     assert embed(judged, SentenceTransformer(folder, device="cpu")).fingerprint == embedded.fingerprint
     encoder = as_encoder(model)
-    assert EmbeddingStore().count_missing(encoder, TEXTS) == 0
+    assert (EmbeddingStore().rows(encoder, TEXTS) >= 0).all()
     with torch.no_grad():
         model[0].embedding.weight += 1
     trained = as_encoder(model)
     assert (trained.revision, trained.name) != (encoder.revision, encoder.name)
-    assert EmbeddingStore().count_missing(trained, TEXTS) == len(TEXTS)
+    assert (EmbeddingStore().rows(trained, TEXTS) < 0).all()
 
 
 def test_embed_takes_a_function(judged):

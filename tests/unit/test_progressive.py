@@ -155,7 +155,7 @@ def test_reading_waits_for_no_writer(own):
     from filelock import FileLock
 
     store, encoder = own
-    home = store._home(encoder, "document")
+    home = store.home(encoder, "document")
     with FileLock(home.with_suffix(".lock")):
         columns = StoredColumns(store, encoder, encoder.texts[:50])
         np.testing.assert_array_equal(columns.read(0, 200), encoder.embeddings[:50])
@@ -168,7 +168,7 @@ def test_rows_that_were_lost_are_an_error_never_other_rows(own, damage):
     texts = encoder.texts[LAST * ROW_CHUNK :]
     columns = StoredColumns(store, encoder, texts)
     columns.read(0, 64)
-    home = store._home(encoder, "document")
+    home = store.home(encoder, "document")
     chunk = home / "vectors.zarr" / "c" / str(LAST)
     if damage == "removed":
         shutil.rmtree(home)

@@ -6,7 +6,6 @@ flag), never from a page. MRL_VIZ_OPENAI_BASE_URL goes before OPENAI_BASE_URL, a
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import numpy as np
 
 from mrl_viz.embedding.encoders import api
 from mrl_viz.errors import ApiError, DimensionError, InvalidInputError, ModelUnavailableError, OptionalDependencyError
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix
 
 PIP_COMMAND = "pip install 'openai>=2,<3'"
@@ -216,7 +216,7 @@ def _base_url(flag: str | None) -> tuple[str, str, str]:
         raise InvalidInputError(
             f"`{source}` holds a user name, a query or a fragment; leave it out, the key goes into {KEY_VARIABLES[0]}."
         )
-    return url, str(host), hashlib.sha256(parts.path.encode()).hexdigest()[:8]
+    return url, str(host), fingerprint(parts.path)[:8]
 
 
 def _key(*, required: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import threading
@@ -211,12 +210,8 @@ def _find_source(name: str, card: ModelCard | None) -> tuple[str, Path | None, s
 
 def _folder_digest(path: Path) -> str:
     """Names, sizes and times of a folder's files: another training run into the same folder is another model."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            status = file.stat()
-            digest.update(f"{file.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+    files = [(file.relative_to(path), file.stat()) for file in sorted(path.rglob("*")) if file.is_file()]
+    return fingerprint([(str(name), status.st_size, status.st_mtime_ns) for name, status in files])
 
 
 def _wrap(
@@ -247,13 +242,11 @@ def _wrap(
 
 def _configured_dims(folder: Path | None, full_dim: int) -> tuple[int, ...] | None:
     """The `matryoshka_dims` of a model's own configuration, ascending; None where it names none that can be."""
-    path = folder / "config_sentence_transformers.json" if folder is not None else None
-    if path is None or not path.is_file():
+    if folder is None or not (path := folder / "config_sentence_transformers.json").is_file():
         return None
     dims = json.loads(path.read_text(encoding="utf-8")).get("matryoshka_dims")
-    if not isinstance(dims, list) or not dims or not all(type(dim) is int and 1 <= dim <= full_dim for dim in dims):
-        return None
-    return tuple(sorted(set(dims)))
+    is_list = isinstance(dims, list) and all(type(dim) is int and 1 <= dim <= full_dim for dim in dims)
+    return tuple(sorted(set(dims))) or None if is_list else None
 
 
 def _readable(texts: Sequence[str]) -> list[str]:
