@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 
 import numpy as np
@@ -94,13 +94,11 @@ def compare_models(
         notes.append(f"int8 ranges come from {len(calibration)} texts only, so int8 may look worse than it is.")
 
     n_steps = sum(len(own) for own in widths) * (len(DTYPES) - 1) + len(embedded)
-    n_done = 0
+    done = count(1)
 
     def step() -> None:
-        nonlocal n_done
-        n_done += 1
         if progress is not None:
-            progress(n_done, n_steps)
+            progress(next(done), n_steps)
 
     own = rows if is_self else None
     measured = [_measure_model(one, of, k, own, rows, calibration, judge, step) for one, of in zip(embedded, widths)]
@@ -254,19 +252,18 @@ def _points(
 ) -> tuple[ComparedPoint, ...]:
     """Every model, dtype and width; `values` is empty without labels."""
     keys = [(name, dim, dtype) for name, dims in zip(names, widths) for dtype in DTYPES for dim in dims]
-    sizes = [bytes_per_vector(dim, dtype) for _, dim, dtype in keys]
-    overlap = bootstrap(np.concatenate(kept), seed=seed)
+    points = [
+        ComparedPoint(*key, bytes_per_vector(*key[1:]), share)
+        for key, share in zip(keys, bootstrap(np.concatenate(kept), seed=seed))
+    ]
     if not values:
-        return tuple(ComparedPoint(*key, size, share) for key, size, share in zip(keys, sizes, overlap))
+        return tuple(points)
     # The shares of pairs in a correlation are not bounded by what the correlation is.
     judged = [
         Estimate(one.value, max(one.low, -1), min(one.high, 1)) for one in bootstrap(np.concatenate(values), seed=seed)
     ]
-    front = pareto_front(sizes, [one.value for one in judged])
-    return tuple(
-        ComparedPoint(*key, size, share, one, bool(first))
-        for key, size, share, one, first in zip(keys, sizes, overlap, judged, front)
-    )
+    front = pareto_front([point.bytes_per_vector for point in points], [one.value for one in judged]).tolist()
+    return tuple(replace(point, quality=one, is_on_front=first) for point, one, first in zip(points, judged, front))
 
 
 def _models(
@@ -302,16 +299,14 @@ def _models(
 
 def _agreement(lists: Sequence[Indices], widths: Sequence[tuple[int, ...]], seed: int) -> tuple[ModelAgreement, ...]:
     """N2O at the widths that all models have, and at full width."""
-    common = sorted(set.intersection(*map(set, widths)))
-    return tuple(
-        _agreement_of(dim, [own[-1] if dim is None else own[dims.index(dim)] for own, dims in zip(lists, widths)], seed)
-        for dim in (*common, None)
-    )
+    models, itself = range(len(lists)), Estimate(1.0, 1.0, 1.0)
+    pairs = list(combinations(models, 2))
 
+    def at(dim: int | None) -> ModelAgreement:
+        here = [own[-1] if dim is None else own[dims.index(dim)] for own, dims in zip(lists, widths)]
+        found = dict(zip(pairs, bootstrap(np.stack([shared_share(here[a], here[b]) for a, b in pairs]), seed=seed)))
+        return ModelAgreement(
+            dim, tuple(tuple(found.get((min(a, b), max(a, b)), itself) for b in models) for a in models)
+        )
 
-def _agreement_of(dim: int | None, lists: Sequence[Indices], seed: int) -> ModelAgreement:
-    pairs = list(combinations(range(len(lists)), 2))
-    found = dict(zip(pairs, bootstrap(np.stack([shared_share(lists[a], lists[b]) for a, b in pairs]), seed=seed)))
-    models = range(len(lists))
-    itself = Estimate(1.0, 1.0, 1.0)
-    return ModelAgreement(dim, tuple(tuple(found.get((min(a, b), max(a, b)), itself) for b in models) for a in models))
+    return tuple(map(at, (*sorted(set.intersection(*map(set, widths))), None)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -179,17 +180,15 @@ def compare_arrangements(
     held_out = _held_out(n_items, full_dim, k, is_self, seed, notes) if "svd" in names else None
     names = tuple(name for name in names if name != "svd" or held_out is not None)
     n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names) + 2 * len(learned)
-    n_done = 0
+    done = count(1)
 
     def measure(arrangement: Arrangement, rows: Ints | None = None) -> tuple[Sweep, Floats]:
-        nonlocal n_done
         found = sweep
         if arrangement is not prefix_map or rows is not None:
             asked = None if queries is None else arrangement.apply(queries)
             found = nested_sweep(arrangement.apply(corpus if rows is None else corpus[rows]), asked, dims=dims, k=k)
-        n_done += 1
         if progress is not None:
-            progress(n_done, n_sweeps)
+            progress(next(done), n_sweeps)
         return found, shared_share(found.indices, found.indices[-1])
 
     curves: dict[str, ArrangementOverlap] = {}

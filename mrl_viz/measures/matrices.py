@@ -139,14 +139,9 @@ def similarity_matrices(
 
 def _by_label(labels: list[str]) -> tuple[Ints, tuple[tuple[str, int, int], ...]]:
     """Positions sorted by label, ties as given, and where each label begins and ends."""
-    arranged = np.array(sorted(range(len(labels)), key=labels.__getitem__))
-    groups: list[tuple[str, int, int]] = []
-    for position, item in enumerate(arranged):
-        if groups and groups[-1][0] == labels[item]:
-            groups[-1] = (*groups[-1][:2], position + 1)
-        else:
-            groups.append((labels[item], position, position + 1))
-    return arranged, tuple(groups)
+    arranged = np.argsort(labels, kind="stable")
+    names, starts = np.unique(np.array(labels)[arranged], return_index=True)
+    return arranged, tuple(zip(names.tolist(), starts.tolist(), [*starts[1:].tolist(), len(labels)]))
 
 
 def _by_cluster(cosines: npt.NDArray[np.float32]) -> Ints:

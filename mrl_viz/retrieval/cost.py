@@ -137,7 +137,7 @@ def funnel_presets(full_dim: int, *, k: int = 10, n_items: int | None = None) ->
         "paper": [(16, 200), (32, 100), (64, 50), (128, 25), (256, 10)],
     }
     presets = {
-        name: _fitted([*((dim, keep) for dim, keep in stages if dim < full_dim), (full_dim, k)], k, n_items)
+        name: _fitted([*(stage for stage in stages if stage[0] < full_dim), (full_dim, k)], k, n_items)
         for name, stages in schedules.items()
     }
     doubled = double_and_halve(full_dim, start_dim=min(16, full_dim), shortlist_size=max(400, k), k=k, n_items=n_items)
@@ -172,12 +172,7 @@ class StorageCost(Result):
 
 
 def bytes_per_vector(dim: int, dtype: str = "float32") -> int:
-    """Bytes of one stored vector, dim·bits/8 rounded up.
-
-    Raises
-    ------
-    InvalidInputError : an unknown dtype.
-    """
+    """Bytes of one stored vector, dim·bits/8 rounded up; InvalidInputError for an unknown dtype."""
     return -(-dim * _check_dtype(dtype) // 8)
 
 

@@ -68,12 +68,7 @@ class Quantizer(Result):
         return rows.astype(self.dtype)
 
     def decode(self, codes: Codes) -> npt.NDArray[np.float32]:
-        """The float32 vectors that codes stand for, shape (n_items, dim); binary ones are ±1/sqrt(dim).
-
-        Raises
-        ------
-        ShapeError : codes of another width or type.
-        """
+        """The float32 vectors (n_items, dim) that codes stand for, binary ones ±1/sqrt(dim); ShapeError for others."""
         width = self.bytes_per_vector if self.dtype == "binary" else self.dim
         kind = "uint8" if self.dtype == "binary" else self.dtype
         if codes.ndim != 2 or codes.shape[1] != width or codes.dtype != kind:
@@ -167,10 +162,8 @@ class QuantizedIndex:
         rows = truncate_and_normalize(checked_queries(queries, self.full_dim), self.dim)
         if query == "code":
             rows = self.quantizer.decode(self.quantizer.encode(rows))
-        indices = np.empty((len(rows), k), dtype=np.int32)
-        similarities = np.empty((len(rows), k), dtype=np.float32)
-        for position, (scores, margin, decide) in enumerate(self._scored(rows, query)):
-            indices[position], similarities[position] = best(scores, k, margin, decide)
+        found = [best(scores, k, margin, decide) for scores, margin, decide in self._scored(rows, query)]
+        indices, similarities = np.array([items for items, _ in found], dtype=np.int32), np.stack([s for _, s in found])
         work, n_bytes = self.n_items * self.dim, self.n_items * self.quantizer.bytes_per_vector
         return SearchResult.of_stage(
             started, self.dim, self.n_items, indices, similarities, multiply_adds=work, bytes_read=n_bytes

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mrl_viz.measures.estimate import Estimate, PairedEstimate, paired_bootstrap, paired_tests
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.result import Result
@@ -64,11 +62,6 @@ def curve_of(
     name: str, dims: tuple[int, ...], n_items: int, estimates: tuple[PairedEstimate, ...], p_values: Floats
 ) -> MetricCurve:
     """The curve of any statistic, from its estimates at every width and their p-values against the last one."""
-    return MetricCurve(
-        name,
-        dims,
-        n_items,
-        tuple(estimate.mean for estimate in estimates),
-        tuple(estimate.retention for estimate in estimates),
-        tuple(np.asarray(p_values).tolist()),
-    )
+    means = tuple(estimate.mean for estimate in estimates)
+    retention = tuple(estimate.retention for estimate in estimates)
+    return MetricCurve(name, dims, n_items, means, retention, tuple(p_values.tolist()))

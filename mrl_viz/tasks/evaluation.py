@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -103,15 +104,13 @@ def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progre
     curves: dict[str, MetricCurve] = {}
     tasks = class_tasks(embedded.corpus)
     n_steps = len(tasks) * (3 + len(SHOTS))
-    n_done = 0
+    done = count(1)
 
     def add(name: str, values: Floats | None) -> None:
-        nonlocal n_done
-        n_done += 1
         if values is not None:
             curves[name] = mean_curve(name, dims, values, seed=seed)
         if progress is not None:
-            progress(n_done, n_steps)
+            progress(next(done), n_steps)
 
     for task in tasks:
         column = task.metric.split(":", 1)[1]

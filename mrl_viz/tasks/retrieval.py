@@ -37,10 +37,10 @@ def ranking_scores(
     import ir_measures
 
     families = {"ndcg": ir_measures.nDCG, "recall": ir_measures.R, "map": ir_measures.AP}
-    wanted = {}
-    for name in metrics:
-        kind, _, depth = name.partition("@")
-        wanted[name] = ir_measures.RR if kind == "mrr" else families[kind] @ int(depth)
+    parts = {name: name.split("@") for name in metrics}
+    wanted = {
+        name: ir_measures.RR if kind == "mrr" else families[kind] @ int(depth) for name, (kind, depth) in parts.items()
+    }
     labels = {str(q): {str(item): grade for item, grade in judged.items()} for q, judged in enumerate(grades)}
     evaluator = ir_measures.pytrec_eval.evaluator(list(set(wanted.values())), labels)
     # trec_eval breaks ties by id, descending, so it is given ranks instead of cosines: the order is then ours.
@@ -53,13 +53,9 @@ def ranking_scores(
         }
         for value in evaluator.iter_calc(run):
             found[value.measure][level, int(value.query_id)] = value.value
-    scores = {name: found[measure] for name, measure in wanted.items()}
-    for name in scores:
-        kind, _, depth = name.partition("@")
-        if kind == "mrr":
-            # The provider has no cut-off for the reciprocal rank; a first hit below it is one that was not found.
-            scores[name] = np.where(scores[name] < 1 / (int(depth) + 0.5), 0, scores[name])
-    return scores
+    # The provider has no cut-off for the reciprocal rank; a first hit below it is one that was not found.
+    floors = {name: 1 / (int(depth) + 0.5) if kind == "mrr" else 0.0 for name, (kind, depth) in parts.items()}
+    return {name: np.where(found[measure] < floors[name], 0, found[measure]) for name, measure in wanted.items()}
 
 
 def read_judgements(
