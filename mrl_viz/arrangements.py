@@ -75,12 +75,7 @@ class Arrangement:
 
 
 def check_arrangements(arrangements: Iterable[str | Arrangement]) -> tuple[tuple[str, ...], tuple[Arrangement, ...]]:
-    """The names, each once, in the order of ARRANGEMENTS; and the arrangements among them, such as learnt ones.
-
-    Raises
-    ------
-    InvalidInputError : a name that is not one of them, or none.
-    """
+    """The names, each once, in the order of ARRANGEMENTS, and the arrangements given; InvalidInputError for others."""
     given = tuple(arrangements)
     learned = tuple(entry for entry in given if isinstance(entry, Arrangement))
     wanted = {entry.strip().lower() for entry in given if isinstance(entry, str)}
@@ -111,9 +106,7 @@ def random_arrangements(full_dim: int, *, n_draws: int = FEWEST_DRAWS, seed: int
     if n_draws < FEWEST_DRAWS:
         raise InvalidInputError(f"`n_draws` is {n_draws}; choose {FEWEST_DRAWS} or more, or their spread means little.")
     rng = np.random.default_rng(seed)
-    return tuple(
-        Arrangement("random", full_dim, order=rng.permutation(full_dim).astype(np.int64)) for _ in range(n_draws)
-    )
+    return tuple(Arrangement("random", full_dim, order=rng.permutation(full_dim)) for _ in range(n_draws))
 
 
 def svd_arrangement(embeddings: npt.ArrayLike) -> Arrangement:

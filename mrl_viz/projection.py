@@ -1,9 +1,8 @@
 """Maps: where the texts lie in two dimensions at every width, and how far such a picture can be trusted.
 
-Two methods. PCA projects every width onto ONE basis fitted at full width, so that a point moves only because its vector
-did. UMAP starts every width from the same full-width map and stands beside its own noise: the same width drawn with
-another seed. A map illustrates; the neighbors it is judged by are the exact ones of the truncated, renormalised
-vectors.
+PCA projects every width onto ONE basis fitted at full width, so that a point moves only because its vector did. UMAP
+stands beside its own noise: the same width drawn with another seed. A map illustrates; the neighbors it is judged by
+are the exact ones of the truncated, renormalised vectors.
 """
 
 from __future__ import annotations
@@ -141,8 +140,7 @@ def pca_maps(
 ) -> WidthMaps:  # fmt: skip
     """Every width's renormalised vectors, as zero-padded prefixes, on the two main axes of the full-width vectors.
 
-    An axis points where its largest loading is positive; one without variance (rank-1 data) is 0 everywhere. At 1 dim
-    all texts stand on two places, which is what one coordinate tells.
+    An axis points where its largest loading is positive; one without variance (rank-1 data) is 0 everywhere.
 
     Parameters
     ----------
@@ -184,7 +182,7 @@ def umap_maps(
     embeddings, dims, k : as in `pca_maps`, at least 4 rows
     n_neighbors : UMAP's, which counts the text itself; 2 to 200, fewer texts take n_shown - 1
     seed : of UMAP and of the sample
-    most_items : above this many rows a sample drawn with `seed` is shown
+    most_items : as in `pca_maps`
     progress : called with (maps drawn, maps in all), three maps beyond the widths
     cancelled : asked before each map
 
@@ -379,12 +377,7 @@ def save_map(result: WidthMaps, folder: Path, key: str) -> Path:
 
 
 def load_map(folder: Path, key: str) -> WidthMaps | None:
-    """The maps saved under a key, or None when there are none or the file is damaged: they can be drawn again.
-
-    Raises
-    ------
-    InvalidInputError : `key` has more than letters and digits.
-    """
+    """The maps saved under a key, None where there are none or the file is damaged; raises as `save_map`."""
     path = _map_path(folder, key)
     try:
         # Opened here: what numpy opens itself stays open where the file is damaged.

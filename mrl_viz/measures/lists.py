@@ -30,10 +30,7 @@ Indices = npt.NDArray[np.integer[Any]]
 def ranks_in(lists: Indices, others: Indices) -> npt.NDArray[np.int32]:
     """Where each entry of `lists` stands in its counterpart among `others`, from 0; -1 where it is not there.
 
-    Parameters
-    ----------
-    lists : (..., n_queries, k)
-    others : lists of the same queries, broadcast against `lists`; they may be longer or shorter
+    `others` : lists of the same queries, broadcast against `lists` (..., n_queries, k); they may be longer or shorter.
     """
     ranks = np.full(np.broadcast_shapes(lists.shape[:-1], others.shape[:-1]) + lists.shape[-1:], -1, dtype=np.int32)
     for rank in range(others.shape[-1]):
@@ -247,9 +244,7 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
 def neighbor_changes(indices: Indices, dims: tuple[int, ...], item: int, dim: int) -> NeighborChanges:
     """The neighbors of one query that stay, leave and enter when the width goes from full to `dim`.
 
-    Parameters
-    ----------
-    indices : (n_dims, n_queries, k), the lists at `dims`, of which the last is the full width
+    `indices` : (n_dims, n_queries, k), the lists at `dims`, of which the last is the full width.
 
     Raises
     ------

@@ -22,9 +22,7 @@ class MapQuality(Result):
     """How well a map keeps neighborhoods, all in [0, 1] and 1 when nothing is lost.
 
     `trustworthiness` : low when texts stand together that are no neighbors. `continuity` : low when neighbors stand
-    apart.
-    `kept_in_map` : mean share of the k true neighbors among the k nearest on the map. `n_judged` : texts the first two
-    are over.
+    apart. Both are over `n_judged` texts. `kept_in_map` : mean share of the k true neighbors among the k on the map.
     """
 
     trustworthiness: float
@@ -72,15 +70,17 @@ def map_quality(
         raise EmptyInputError("`judged` is empty; give at least one item.")
     false_ranks = missed_ranks = 0
     chunk = max(1, BLOCK // n_items)
+
+    def too_far(lists: Indices, others: Indices, closeness: FloatMatrix, own: Indices) -> int:
+        """By how many ranks beyond k, in all, the entries stand that only `lists` has."""
+        ranks = np.maximum(_ranks(closeness, own, lists[own]) - k, 0)
+        return int(ranks[ranks_in(lists[own], others[own]) < 0].sum())
+
     for first in range(0, len(judged), chunk):
         own = judged[first : first + chunk]
-        common = ranks_in(on_map[own], neighbors[own]) >= 0
-        ranks = _ranks(unit[own] @ unit.T, own, on_map[own])
-        false_ranks += int(np.where(common, 0, np.maximum(ranks - k, 0)).sum())
-        common = ranks_in(neighbors[own], on_map[own]) >= 0
         squares = (places[own, :1] - places[:, 0]) ** 2 + (places[own, 1:] - places[:, 1]) ** 2
-        ranks = _ranks(-squares, own, neighbors[own])
-        missed_ranks += int(np.where(common, 0, np.maximum(ranks - k, 0)).sum())
+        false_ranks += too_far(on_map, neighbors, unit[own] @ unit.T, own)
+        missed_ranks += too_far(neighbors, on_map, -squares, own)
     worst = k * (2 * n_items - 3 * k - 1) if 2 * k < n_items else (n_items - k) * (n_items - k - 1)
     scale = 2 / (len(judged) * worst) if worst else 0.0
     kept = float(shared_share(neighbors, on_map).mean())

@@ -82,8 +82,8 @@ class FlippedTriples(Result):
 def relative_movers(sample: PairSample, dim: int, *, n_movers: int = 20) -> RelativeMovers:
     """The pairs whose cosine moves most at `dim`, relative to the pairs that are about as similar at full width.
 
-    What moves all pairs alike (a shift, a rescaling, a bent scale) reorders nothing and is taken out: the local median
-    drift is the median over the 101 pairs nearest in full-width similarity rank, the pair itself among them.
+    What moves all pairs alike (a shift, a bent scale) reorders nothing and is taken out: the local median drift is the
+    median over the 101 pairs nearest in full-width similarity rank, the pair itself among them.
 
     Parameters
     ----------

@@ -95,8 +95,7 @@ def pair_sample(
     corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim); without queries, pairs of
         different corpus items
     dims : widths in 1..full_dim; the full width is added
-    seed : of the sample
-    max_rows, max_columns : the sample's size at most; fewer rows when there are many widths (`MOST_COSINES`)
+    seed, max_rows, max_columns : of the sample, its size at most; fewer rows at many widths (`MOST_COSINES`)
 
     Raises
     ------

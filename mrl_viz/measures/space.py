@@ -155,7 +155,7 @@ def hubness(sweep: Sweep) -> Hubness:
 
 
 def geometry(embeddings: npt.ArrayLike, *, dims: Iterable[int], seed: int = 0) -> Geometry:
-    """Anisotropy and participation ratio of the renormalised prefixes at each width, over a sample as above.
+    """Anisotropy and participation ratio of the renormalised prefixes at each width, over such a sample.
 
     Raises
     ------

@@ -81,7 +81,7 @@ def check_scores(scores: npt.ArrayLike) -> Floats:
 def spearman_values(cosines: npt.ArrayLike, scores: npt.ArrayLike) -> Floats:
     """Each pair's share in Spearman's correlation: the mean is the correlation, its bootstrap nearly the interval.
 
-    A mean can be resampled as one matrix product for all widths and dtypes; ranking every resample anew takes minutes.
+    A mean is resampled as one matrix product for all widths and dtypes; ranking every resample anew takes minutes.
 
     Parameters
     ----------

@@ -112,11 +112,9 @@ class Task:
         return ranking_scores(indices, self.grades, metrics)
 
     def measure(self, corpus: FloatMatrix, asking: FloatMatrix, dims: Sequence[int]) -> Floats:
-        """The value of everything judged at every width, (n_dims, n_judged), from vectors; the mean is the metric.
+        """The value of everything judged at every width, (n_dims, n_judged), from vectors as in `lists`.
 
-        Parameters
-        ----------
-        corpus, asking, dims : as in `lists`; pairs compare texts of `corpus`
+        The mean is the metric; pairs compare texts of `corpus`.
         """
         if self.pairs is None:
             return self.score(self.lists(corpus, asking, dims))
