@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import threading
-import urllib.error
+import time
 import urllib.request
+from contextlib import suppress
 
 from mrl_viz.errors import InvalidInputError, MrlVizError
 from mrl_viz.home import home
@@ -46,15 +47,12 @@ def _visit(port: int, server: subprocess.Popen[bytes]) -> None:
     for _ in range(START_TIMEOUT_S * 4):
         if server.poll() is not None:
             return
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
-                break
-        except (urllib.error.URLError, TimeoutError):
-            threading.Event().wait(0.25)
-    else:
-        return
-    open_session(port)
-    print(f"  Ready: http://127.0.0.1:{port}", flush=True)
+        # OSError: also what urllib makes of a connection that fails.
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
+            open_session(port)
+            print(f"  Ready: http://127.0.0.1:{port}", flush=True)
+            return
+        time.sleep(0.25)
 
 
 def open_session(port: int) -> None:
@@ -68,14 +66,14 @@ def open_session(port: int) -> None:
     message = BackMsg()
     message.rerun_script.query_string = ""
     address = f"ws://127.0.0.1:{port}/_stcore/stream"
-    try:
-        with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=2**28, proxy=None) as connection:
-            connection.send(message.SerializeToString())
-            while True:
-                data = connection.recv(timeout=START_TIMEOUT_S)
-                answer = ForwardMsg.FromString(data if isinstance(data, bytes) else data.encode())
-                if answer.WhichOneof("type") == "script_finished":
-                    return
-    except (OSError, WebSocketException):
-        # The visit only warms the server; without it the app still works.
-        return
+    # The visit only warms the server; without it the app still works.
+    with (
+        suppress(OSError, WebSocketException),
+        connect(address, subprotocols=[Subprotocol("streamlit")], max_size=2**28, proxy=None) as connection,
+    ):
+        connection.send(message.SerializeToString())
+        while True:
+            data = connection.recv(timeout=START_TIMEOUT_S)
+            answer = ForwardMsg.FromString(data if isinstance(data, bytes) else data.encode())
+            if answer.WhichOneof("type") == "script_finished":
+                return

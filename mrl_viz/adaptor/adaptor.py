@@ -25,6 +25,10 @@ ACTIVATIONS: dict[str, Callable[[FloatMatrix], FloatMatrix]] = {
     "relu": lambda rows: np.maximum(rows, 0),
     "silu": lambda rows: rows / (1 + np.exp(-np.clip(rows, -60, 60))),
 }
+# Of training: epochs done, epochs at most, and what else there is to say.
+Progress = Callable[[int, int, dict[str, Any]], None]
+# Unit queries and, for each, the grades of training rows.
+Judged = tuple[FloatMatrix, list[dict[int, int]]]
 WEIGHTS, CONFIG, CARD, FORMAT = "adaptor.safetensors", "config.json", "README.md", 1
 # Between these squared norms float32 sums of squares are exact enough.
 SMALLEST_SQUARE, LARGEST_SQUARE = 1e-20, 1e20

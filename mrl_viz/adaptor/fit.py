@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings
+from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings, Judged, Progress
 from mrl_viz.adaptor.report import AdaptorFit, Floats, Map, check_narrow, measure_maps, overlap_with
 from mrl_viz.arrangements import row_keys, svd_rotation
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
@@ -24,9 +24,6 @@ AdaptorMethod = Literal["neighbors", "paper", "search", "svd"]
 METHODS: tuple[AdaptorMethod, ...] = get_args(AdaptorMethod)
 Qrels = Mapping[int, Mapping[int, int]]
 Rows = npt.NDArray[np.int64]
-# Unit queries and, for each, the grades of training rows.
-Judged = tuple[FloatMatrix, list[dict[int, int]]]
-Progress = Callable[[int, int, dict[str, Any]], None]
 # Rows measured at most: overlap's interval is then about a percentage point wide, and an exact sweep takes about a
 # second.
 MEASURED_ROWS = 3000

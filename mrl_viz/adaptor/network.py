@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mrl_viz.adaptor.adaptor import AdaptorSettings
+from mrl_viz.adaptor.adaptor import AdaptorSettings, Progress
 from mrl_viz.truncation import FloatMatrix
 
-Progress = Callable[[int, int, dict[str, Any]], None]
 LayerList = list[tuple[FloatMatrix, npt.NDArray[np.floating[Any]]]]
 # Validation rows compared at once.
 VALIDATION_BATCH = 512

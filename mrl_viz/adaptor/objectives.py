@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mrl_viz.adaptor.adaptor import AdaptorSettings
-from mrl_viz.adaptor.network import AdaptorNetwork, LayerList, Objective, Progress, Training
+from mrl_viz.adaptor.adaptor import AdaptorSettings, Judged, Progress
+from mrl_viz.adaptor.network import AdaptorNetwork, LayerList, Objective, Training
 from mrl_viz.training.losses import cosines, neighbor_divergence, neighbor_targets, pair_loss, ranking_loss, topk_loss
 from mrl_viz.truncation import FloatMatrix
 
-Judged = tuple[FloatMatrix, list[dict[int, int]]]
 # The narrow spaces' temperatures are learnt too, at this rate: cosines spread more the fewer coordinates there are, and
 # only their order matters for neighbors.
 TEMPERATURE_RATE = 0.02
@@ -49,7 +48,6 @@ def train_network(
     start = rows[:START_ROWS]
 
     def rotation_stage() -> Objective:
-        network.has_network = False
         inside = tuple(dim for dim in dims if dim < pivot)
         return neighbor_objective("rotation", network, inside, start, [network.skew], settings, settings.rotation_rate)
 

@@ -205,8 +205,7 @@ def corpus_from_vectors(
     if given != np.float32:
         notes.append(f"The vectors were {given} and are read as float32.")
     array = np.ascontiguousarray(array[:limit], dtype=np.float32)
-    n_zero = int((~array.any(axis=1)).sum())
-    if n_zero:
+    if n_zero := int((~array.any(axis=1)).sum()):
         notes.append(f"{n_zero} vectors are all zero; their similarity with everything is 0.")
     n_items = len(array)
     counts = {"n_empty": 0, "n_duplicates": n_items - len(np.unique(array, axis=0))}
@@ -237,8 +236,7 @@ def as_corpus(data: Data, *, unnamed: str = "vector") -> Corpus:
     if (isinstance(rows, np.ndarray) and rows.ndim != 1) or not any(isinstance(row, str) for row in rows):
         return corpus_from_vectors(rows, name=str(named or "vectors"), unnamed=unnamed)
     name = str(named or "texts")
-    empty = [row for row, text in enumerate(rows) if not (isinstance(text, str) and clean(text))]
-    if empty:
+    if empty := [row for row, text in enumerate(rows) if not (isinstance(text, str) and clean(text))]:
         raise InvalidInputError(
             f"`{name}` has no text in {len(empty)} of {len(rows)} rows, the first is row {empty[0]}; leave them out."
         )

@@ -62,8 +62,7 @@ class AdaptiveClassification(Result):
     @property
     def equal_dim(self) -> int | None:
         """The smallest single width, of either kind, that is as good as the cascade; None where it beats them all."""
-        found = [dim for dim in (self.separate_dim, self.cascade.equal_fixed_dim) if dim is not None]
-        return min(found, default=None)
+        return min(filter(None, (self.separate_dim, self.cascade.equal_fixed_dim)), default=None)
 
     @property
     def saving(self) -> float:

@@ -249,7 +249,8 @@ def job_status(folder: str | Path) -> JobStatus:
     DataFormatError : the folder holds no job.
     """
     folder = Path(folder)
-    _reap()
+    # Let go of processes of ours that have ended.
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
     job = _read(folder / "job.json")
     if not {"config", "name", "created"} <= set(job):
         raise DataFormatError(f"`{folder}` holds no job; choose one that `list_jobs` names.")
@@ -347,9 +348,8 @@ def _launch(folder: Path) -> None:
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "mrl_viz.training.jobs", str(folder.resolve())]
     with disk_errors(folder), (folder / "log.txt").open("ab") as log:
-        write_json(
-            folder / "attempt.json", {"id": secrets.token_hex(4), "launched": time.time(), "log_bytes": log.tell()}
-        )
+        attempt = {"id": secrets.token_hex(4), "launched": time.time(), "log_bytes": log.tell()}
+        write_json(folder / "attempt.json", attempt)
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, "PYTHONPATH": path},
@@ -364,11 +364,6 @@ def _last_words(folder: Path, start: int) -> str:
     except OSError:
         return ""
     return log.strip().splitlines()[-1][:LOG_CHARACTERS] if "Traceback (most recent call last)" in log else ""
-
-
-def _reap() -> None:
-    """Let go of processes of ours that have ended."""
-    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
 
 
 def _is_locked(folder: Path) -> bool:

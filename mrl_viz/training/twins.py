@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -129,11 +130,8 @@ class TwinComparison(Result):
             return f"{first} The classic picture shows: {narrow}, and {full}."
         if self.narrow_gain.low > 0:
             return f"{first} The classic picture shows only in part: {narrow}, but {full}."
-        why = (
-            "the plain twin is better"
-            if self.narrow_gain.high < 0
-            else f"{self.n_items} held-out items cannot tell the two apart"
-        )
+        unknown = f"{self.n_items} held-out items cannot tell the two apart"
+        why = "the plain twin is better" if self.narrow_gain.high < 0 else unknown
         return f"{first} The classic picture does not show here: {narrow}, so {why}; {full}."
 
 
@@ -196,17 +194,14 @@ def held_out_task(data: TrainingData) -> Task:
 
     Source: kNN as in Kusupati et al. 2022, arXiv:2205.13147, section 4.2; tie rule as in `knn_correct`.
     """
-    train, held_out = (
-        np.array([example[0] for example in rows], dtype=np.int64) for rows in (data.train, data.held_out)
-    )
     if data.kind == "pairs":
-        anchors = np.array(list(dict.fromkeys(held_out.tolist())))
         documents = list(dict.fromkeys(row for example in data.held_out for row in example[1:]))
         places = {document: place for place, document in enumerate(documents)}
-        grades: dict[int, dict[int, int]] = {anchor: {} for anchor in anchors.tolist()}
-        for example in data.held_out:
-            grades[example[0]][places[example[1]]] = 1
-        return Task("retrieval", "ndcg@10", anchors, np.array(documents), grades=tuple(grades.values()))
+        grades: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        for anchor, positive, *_ in data.held_out:
+            grades[anchor][places[positive]] = 1
+        return Task("retrieval", "ndcg@10", np.array([*grades]), np.array(documents), grades=tuple(grades.values()))
+    train, held_out = (np.array([row for (row,) in rows], dtype=np.int64) for rows in (data.train, data.held_out))
     codes = np.unique(np.array(data.labels), return_inverse=True)[1].astype(np.int64)
     if data.has_unseen_classes:
         return Task("classification", "knn_accuracy", held_out, held_out, np.arange(len(held_out)), codes=codes)
@@ -258,11 +253,8 @@ class TwinRun(Result):
 
     def takeaway(self) -> str:
         """The comparison's sentences, after a warning where training ended early."""
-        early = [
-            f"The {run} model: {about['stopped']}. "
-            for run, about in self.training.items()
-            if about["stopped"] != "epochs"
-        ]
+        ends = {run: about["stopped"] for run, about in self.training.items()}
+        early = [f"The {run} model: {stopped}. " for run, stopped in ends.items() if stopped != "epochs"]
         return "".join(early) + self.comparison.takeaway()
 
 
