@@ -64,12 +64,7 @@ def check_embeddings(embeddings: npt.ArrayLike, name: str = "embeddings") -> Flo
 
 
 def check_dims(dims: Iterable[int], full_dim: int) -> tuple[int, ...]:
-    """The widths as ascending distinct integers.
-
-    Raises
-    ------
-    DimensionError : a width is not a whole number in 1..full_dim, or there is none.
-    """
+    """The widths as ascending distinct integers; DimensionError unless whole numbers in 1..full_dim, one at least."""
     checked = set()
     for dim in dims:
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):

@@ -100,9 +100,8 @@ class AnnIndex:
             # faiss rounds k·k_factor down; half an item more keeps a rounding error from costing one.
             outer = self._faiss.IndexRefineSearchParameters(k_factor=(size + 0.5) / k, base_index_params=base)
             similarities, indices = self._index.search(rows, k, params=outer)
-        found = indices >= 0
+        similarities = np.where(indices >= 0, np.clip(similarities, -1, 1), -np.inf).astype(np.float32)
         indices = indices.astype(np.int32)
-        similarities = np.where(found, np.clip(similarities, -1, 1), -np.inf).astype(np.float32)
         return SearchResult.of_stage(
             started, width, self.n_items, indices, similarities, multiply_adds=None, bytes_read=None
         )

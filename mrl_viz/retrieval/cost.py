@@ -64,7 +64,7 @@ def funnel_cost(
     Source: funnel retrieval, Kusupati et al. 2022, arXiv:2205.13147, section 4.3.1.
     """
     stages = check_stages(stages, n_items, full_dim)
-    _check_dtype(dtype)
+    bits(dtype)
     first = stages[0][0]
     scored = [(n_items, first), *((keep, dim) for (_, keep), (dim, _) in pairwise(stages))]
     return RetrievalCost(
@@ -173,7 +173,7 @@ class StorageCost(Result):
 
 def bytes_per_vector(dim: int, dtype: str = "float32") -> int:
     """Bytes of one stored vector, dim·bits/8 rounded up; InvalidInputError for an unknown dtype."""
-    return -(-dim * _check_dtype(dtype) // 8)
+    return -(-dim * bits(dtype) // 8)
 
 
 def pq_parts(dim: int) -> int:
@@ -221,8 +221,8 @@ def storage_cost(
     )
 
 
-def _check_dtype(dtype: str) -> int:
-    """Bits of one coordinate."""
+def bits(dtype: str) -> int:
+    """Bits of one coordinate; InvalidInputError for an unknown dtype."""
     if dtype not in BITS:
         raise InvalidInputError(f"`dtype` is {dtype!r}; choose one of {list(BITS)}.")
     return BITS[dtype]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError, MrlVizError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import ANN_KINDS, HNSW_LINKS, AnnIndex
-from mrl_viz.retrieval.cost import BITS, RetrievalCost, Stages, StorageCost, funnel_cost, storage_cost
+from mrl_viz.retrieval.cost import RetrievalCost, Stages, StorageCost, bits, funnel_cost, storage_cost
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.quantization import QuantizedIndex
 from mrl_viz.retrieval.results import SearchResult
@@ -42,8 +42,7 @@ class Plan(Result):
 
     def __post_init__(self) -> None:
         check_count("dim", self.dim)
-        if self.dtype not in BITS:
-            raise InvalidInputError(f"`dtype` is {self.dtype!r}; choose one of {list(BITS)}.")
+        bits(self.dtype)
         if self.kind not in KINDS:
             raise InvalidInputError(f"`kind` is {self.kind!r}; choose one of {list(KINDS)}.")
         if self.kind != "exact" and (self.dtype != "float32" or len(self.rerank) > 1):

@@ -121,8 +121,7 @@ class WidthComparison(Result):
     """A predicted width per query beside one fixed width of the same mean cost and the oracle; on held-out queries.
 
     Widths are mean coordinates per item scored. `predicted_dim`, `predicted_overlap` : of the predictor.
-    `fixed_overlap` : of a fixed width of mean `predicted_dim`; between two widths, the mixture of both
-    that costs the same.
+    `fixed_overlap` : of a fixed width of mean `predicted_dim`, or of the mixture of two that costs the same.
     `gain` : predicted minus fixed overlap, paired, with its 95 % bootstrap interval.
     `oracle_dim`, `oracle_overlap` : always the smallest width that suffices, which no predictor can know.
     `share_sufficient` : queries whose predicted width suffices. `chosen` : int64 of shape (n_queries,).
@@ -166,8 +165,7 @@ def compare_widths(
 
     Parameters
     ----------
-    corpus : array_like of shape (n_items, full_dim)
-    queries : array_like of shape (n_queries, full_dim), held out
+    corpus, queries : as `predict` takes them, the queries held out
     seed : of the bootstrap
 
     Raises
