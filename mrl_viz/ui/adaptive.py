@@ -61,14 +61,14 @@ def choose_heads(workspace: Workspace) -> Heads:
     return Heads(tuple(columns), space == LEARNT)
 
 
-def adaptive_result(workspace: Workspace, heads: Heads) -> tuple[AdaptiveClassification, ...] | None:
-    """The result for each column, coarsest first, once asked for; None, with a sentence or progress, before."""
+def adaptive_result(workspace: Workspace, heads: Heads, code: Script) -> tuple[AdaptiveClassification, ...]:
+    """The result for each column, coarsest first, once asked for; before, the page ends with a sentence or progress."""
     words = f"Train the heads on {workspace.corpus.n_items:,} texts"
     key = f"adaptive_{workspace.embedded.fingerprint}_{heads}_{workspace.dims}"
     return asked_for(
         key, ("Train again", words), "train_heads", lambda report, stopped: _train(workspace, heads, report, stopped),
         "Seven texts in ten of each class train the heads; on the others thresholds are learnt and measured, over 30 "
-        "random splits. Takes some seconds and runs beside the page.",
+        "random splits. Takes some seconds and runs beside the page.", code,
     )  # fmt: skip
 
 

@@ -68,8 +68,8 @@ def choose_adaptor(workspace: Workspace) -> Choice:
     return Choice(dims, method, judged)
 
 
-def adaptor_fit(workspace: Workspace, choice: Choice) -> AdaptorFit | None:
-    """The fit, once asked for; None, with a sentence or progress, before."""
+def adaptor_fit(workspace: Workspace, choice: Choice, code: Script) -> AdaptorFit:
+    """The fit, once asked for; before, the page ends with a sentence or progress, and the code."""
     n_items = workspace.corpus.n_items
     minutes = "minutes" if n_items > MANY_TEXTS else "some seconds"
     judged = with_queries(workspace) if choice.judged else None
@@ -77,10 +77,9 @@ def adaptor_fit(workspace: Workspace, choice: Choice) -> AdaptorFit | None:
         f"adaptor_{workspace.embedded.fingerprint}_{choice}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor",
         lambda report, stopped: _fit(workspace.embedded, judged, choice, report, stopped),
         "Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes "
-        f"{minutes} and runs beside the page.",
+        f"{minutes} and runs beside the page.", code,
     )  # fmt: skip
-    if fit is not None:
-        st.session_state.setdefault(ADAPTORS_KEY, {})[_model_key(workspace)] = fit
+    st.session_state.setdefault(ADAPTORS_KEY, {})[_model_key(workspace)] = fit
     return fit
 
 

@@ -14,7 +14,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mrl_viz.adaptor.adaptor import one_thread
 from mrl_viz.errors import MrlVizError
-from mrl_viz.ui.charts import hint
+from mrl_viz.ui.charts import code_shown, hint
+from mrl_viz.ui.code import Script
 
 TASKS_KEY = "background_tasks"
 POLL_S = 1.0
@@ -92,10 +93,10 @@ def _begin(key: str, work: Work[Any]) -> None:
         del tasks[name]
 
 
-def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result], about: str) -> Result | None:
+def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result], about: str, code: Script) -> Result:
     """The result of the named work, started by a button: `words` to do it again and the first time, `about` it before.
 
-    None while there is none, with progress and a Stop button while it runs.
+    While there is none the page ends with the code of the work, after progress and a Stop button while it runs.
 
     Raises
     ------
@@ -105,12 +106,13 @@ def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result],
     if (found is None or not found.is_running) and st.button(words[found is None], key=button, type="primary"):
         _begin(key, work)
         found = _tasks()[key]
-    if found is None:
-        hint(about)
-        return None
-    if found.is_running:
-        _watch(key)
-        return None
+    if found is None or found.is_running:
+        if found is None:
+            hint(about)
+        else:
+            _watch(key)
+        code_shown(code)
+        st.stop()
     if found.error is not None:
         raise found.error
     if found.result is None:

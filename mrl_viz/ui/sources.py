@@ -57,9 +57,8 @@ def _edit() -> None:
             f"The table shows up to {MOST_TABLE_ROWS:,} texts; this corpus has {len(texts):,}. Edit the file instead."
         )
         return
-    edited = st.data_editor(
-        pd.DataFrame({"text": texts}), num_rows="dynamic", width="stretch", key="edited_texts", height=240
-    )
+    frame = pd.DataFrame({"text": texts})
+    edited = st.data_editor(frame, num_rows="dynamic", width="stretch", key="edited_texts", height=240)
     if st.button("Use the edited texts", key="use_edited"):
         corpus = corpus_from_texts([str(value or "") for value in edited["text"]], name="Edited texts")
         _use(corpus, Source(is_saved=False))
@@ -75,20 +74,17 @@ def _upload() -> None:
     name, content = file.name, file.getvalue()
     text_column, label_column = _choose_columns(name, content) if name.lower().endswith(TABLE_TYPES) else (None, None)
     keep = st.checkbox("Keep exact duplicates", key="upload_duplicates", help="They inflate overlap.")
-    corpus = _read(file.file_id, name, text_column, label_column, keep, content)
-    corpus, source = _with_files(corpus, Source(name, text_column, label_column, keep))
+    source = Source(name, text_column, label_column, keep)
+    corpus, source = _with_files(_read(file.file_id, source, content), source)
     check_shown(corpus)
     if st.button("Use this file", key="use_upload", type="primary"):
         _use(corpus, source)
 
 
 @measured("Reading…", 2)
-def _read(
-    file_id: str, name: str, text_column: str | None, label_column: str | None, keep_duplicates: bool, _content: bytes
-) -> Corpus:
-    return read_upload(
-        name, _content, text_column=text_column, label_column=label_column, keep_duplicates=keep_duplicates
-    )
+def _read(file_id: str, source: Source, _content: bytes) -> Corpus:
+    text, label, keep = source.text_column, source.label_column, source.keep_duplicates
+    return read_upload(source.file, _content, text_column=text, label_column=label, keep_duplicates=keep)
 
 
 def _choose_columns(name: str, content: bytes) -> tuple[str | None, str | None]:

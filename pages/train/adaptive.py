@@ -15,10 +15,8 @@ st.markdown(
 )
 workspace = require_workspace()
 heads = page.choose_heads(workspace)
-results = page.adaptive_result(workspace, heads)
-if results is None:
-    code_shown(page.adaptive_code(workspace, heads))
-    st.stop()
+code = page.adaptive_code(workspace, heads)
+results = page.adaptive_result(workspace, heads, code)
 for each in results:
     headline(each.takeaway())
 
@@ -42,4 +40,4 @@ st.caption(
     "width whose head is right."
 )
 table(page.example_rows(workspace, result), key="examples")
-code_shown(page.adaptive_code(workspace, heads))
+code_shown(code)

@@ -15,10 +15,8 @@ st.markdown(
 )
 workspace = require_workspace()
 choice = page.choose_adaptor(workspace)
-fit = page.adaptor_fit(workspace, choice)
-if fit is None:
-    code_shown(page.adaptor_code(workspace, choice))
-    st.stop()
+code = page.adaptor_code(workspace, choice)
+fit = page.adaptor_fit(workspace, choice, code)
 headline(fit.takeaway())
 page.fit_facts(fit)
 if fit.n_held_out_queries:
@@ -36,4 +34,4 @@ page.keep_adaptor(workspace, fit)
 st.caption(
     "The Neighbors page now shows this adaptor as a further line among the controls, on texts it was not fitted on."
 )
-code_shown(page.adaptor_code(workspace, choice))
+code_shown(code)
