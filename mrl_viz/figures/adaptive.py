@@ -62,16 +62,14 @@ def exit_shares(result: AdaptiveClassification) -> go.Figure:
     spreads = np.array([sd for _, sd in cascade.exit_share])
     read = np.cumsum(cascade.dims)
     labels = [str(dim) for dim in cascade.dims]
-    figure = go.Figure(
-        go.Bar(
-            x=labels, y=shares, name="texts answered here", marker_color=BLUE,
-            error_y={"array": spreads, "color": GREY, "thickness": 2},
-            customdata=np.stack([spreads, read], axis=1),
-            hovertemplate=(
-                "%{x} dims: %{y:.1%} ± %{customdata[0]:.1%} of the texts<br>the heads up to here read "
-                "%{customdata[1]:.0f} coordinates<extra></extra>"
-            ),
-        )
+    figure = go.Figure().add_bar(
+        x=labels, y=shares, name="texts answered here", marker_color=BLUE,
+        error_y={"array": spreads, "color": GREY, "thickness": 2},
+        customdata=np.stack([spreads, read], axis=1),
+        hovertemplate=(
+            "%{x} dims: %{y:.1%} ± %{customdata[0]:.1%} of the texts<br>the heads up to here read "
+            "%{customdata[1]:.0f} coordinates<extra></extra>"
+        ),
     )  # fmt: skip
     add_line(
         figure, labels, np.cumsum(shares), "answered by here", ORANGE, "dot", "square", hover="%{x} dims: %{y:.1%}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_line, by_width, finish
+from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_line, add_mark, by_width, finish
 
 if TYPE_CHECKING:
     from mrl_viz.measures.anatomy import PairByWidth, ShortVectorAgreement, VectorAnatomy
@@ -29,19 +29,13 @@ def coordinate_strip(anatomy: VectorAnatomy, dim: int) -> go.Figure:
     strips[1, :dim], strips[2, :dim] = anatomy.cut(dim), anatomy.short(dim)
     names = [f"all {anatomy.full_dim}", f"first {dim}, cut", f"first {dim}, renormalised"]
     most = float(np.nanpercentile(np.abs(strips), STRIP_PERCENTILE)) or 1.0
-    figure = go.Figure(
-        go.Heatmap(
-            z=strips, x=np.arange(1, anatomy.full_dim + 1), y=names, zmin=-most, zmax=most, colorscale="RdBu",
-            ygap=10, hoverongaps=False, colorbar={"title": "value", "thickness": 16},
-            hovertemplate="%{y}<br>coordinate %{x}: %{z:.4f}<extra></extra>",
-        )
+    figure = go.Figure().add_heatmap(
+        z=strips, x=np.arange(1, anatomy.full_dim + 1), y=names, zmin=-most, zmax=most, colorscale="RdBu",
+        ygap=10, hoverongaps=False, colorbar={"title": "value", "thickness": 16},
+        hovertemplate="%{y}<br>coordinate %{x}: %{z:.4f}<extra></extra>",
     )  # fmt: skip
     if dim < anatomy.full_dim:
-        figure.add_vline(x=dim + 0.5, line={"color": ORANGE, "dash": "dot", "width": 3})
-        figure.add_annotation(
-            x=dim + 0.5, y=1.02, yref="paper", yanchor="bottom", text=f"cut at {dim}", showarrow=False,
-            font={"color": ORANGE},
-        )  # fmt: skip
+        add_mark(figure, dim + 0.5, f"cut at {dim}", width=3)
     figure.update_xaxes(title="coordinate, in the model's order", showgrid=False, range=[0.5, anatomy.full_dim + 0.5])
     return finish(figure, 280, autorange="reversed", showgrid=False, automargin=True)
 

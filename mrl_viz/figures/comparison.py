@@ -67,17 +67,15 @@ def n2o_heatmap(comparison: ModelComparison, dim: int | None = None) -> go.Figur
     other = ~np.eye(len(labels), dtype=bool)
     middle, low, high = (side.reshape(other.shape) for side in columns([one for row in at.overlap for one in row]))
     shares = np.where(other, middle, np.nan)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares, x=labels, y=labels, zmin=0, zmax=1, colorscale="Viridis",
-            colorbar={"title": "N2O", "tickformat": ".0%"},
-            text=[[f"{value:.0%}" if is_other else "" for value, is_other in zip(*row)] for row in zip(shares, other)],
-            texttemplate="%{text}", customdata=np.stack([low, high], axis=2), hoverongaps=False,
-            hovertemplate=(
-                "%{y} and %{x}: %{z:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}"
-                f"<br>chance {comparison.chance:.4f}<extra></extra>"
-            ),
-        )
+    figure = go.Figure().add_heatmap(
+        z=shares, x=labels, y=labels, zmin=0, zmax=1, colorscale="Viridis",
+        colorbar={"title": "N2O", "tickformat": ".0%"},
+        text=[[f"{value:.0%}" if is_other else "" for value, is_other in zip(*row)] for row in zip(shares, other)],
+        texttemplate="%{text}", customdata=np.stack([low, high], axis=2), hoverongaps=False,
+        hovertemplate=(
+            "%{y} and %{x}: %{z:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}"
+            f"<br>chance {comparison.chance:.4f}<extra></extra>"
+        ),
     )  # fmt: skip
     figure.update_xaxes(title="at full width" if dim is None else f"at {dim} dims", type="category")
     return finish(figure, 140 + 80 * len(labels), type="category", autorange="reversed", automargin=True)

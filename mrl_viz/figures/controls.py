@@ -79,20 +79,18 @@ def nestedness_bars(nestedness: Nestedness) -> go.Figure:
     below = zip(nestedness.dims[:-1], nestedness.z, nestedness.gap)
     shown = [(dim, value, gap) for dim, value, gap in below if value is not None]
     dims, z = [dim for dim, _, _ in shown], [value for _, value, _ in shown]
-    figure = go.Figure(
-        go.Bar(
-            x=[str(dim) for dim in dims], y=z,
-            marker={
-                "color": [BLUE if value > CLEAR_Z else GREY for value in z],
-                "pattern_shape": ["" if dim in nestedness.decisive else "/" for dim in dims],
-            },
-            customdata=np.stack(columns([gap for _, _, gap in shown]), axis=1),
-            text=[f"{value:+.1f}" for value in z] if len(dims) <= MOST_MARKERS else None,
-            hovertemplate=(
-                "%{x} dims: z = %{y:.1f}<br>gap %{customdata[0]:+.3f}, 95 %: %{customdata[1]:+.3f} to "
-                "%{customdata[2]:+.3f}<extra></extra>"
-            ),
-        )
+    figure = go.Figure().add_bar(
+        x=[str(dim) for dim in dims], y=z,
+        marker={
+            "color": [BLUE if value > CLEAR_Z else GREY for value in z],
+            "pattern_shape": ["" if dim in nestedness.decisive else "/" for dim in dims],
+        },
+        customdata=np.stack(columns([gap for _, _, gap in shown]), axis=1),
+        text=[f"{value:+.1f}" for value in z] if len(dims) <= MOST_MARKERS else None,
+        hovertemplate=(
+            "%{x} dims: z = %{y:.1f}<br>gap %{customdata[0]:+.3f}, 95 %: %{customdata[1]:+.3f} to "
+            "%{customdata[2]:+.3f}<extra></extra>"
+        ),
     )  # fmt: skip
     figure.add_hrect(y0=-CLEAR_Z, y1=CLEAR_Z, fillcolor=GREY, opacity=0.2, line_width=0, layer="below")
     figure.update_xaxes(title="width, dims (plain bars decide the verdict)", type="category")

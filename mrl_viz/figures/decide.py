@@ -79,13 +79,11 @@ def sensitivity_heatmap(sensitivity: Sensitivity) -> go.Figure:
     sizes = [[float("nan") if size is None else size for size in row] for row in sensitivity.bytes_per_vector]
     text = [["none" if plan is None else f"{plan.dim} {plan.dtype}" for plan in row] for row in sensitivity.plans]
     names = [["no plan meets it" if plan is None else plan.label for plan in row] for row in sensitivity.plans]
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.log2(np.array(sizes, dtype=float)), x=[f"{100 * target:.4g}%" for target in sensitivity.targets],
-            y=[str(k) for k in sensitivity.ks], text=text, texttemplate="%{text}", textfont_size=14, xgap=2, ygap=2,
-            customdata=np.dstack([names, sizes]), colorscale="Viridis", reversescale=True, showscale=False,
-            hovertemplate="k %{y}, target %{x}<br>%{customdata[0]}<br>%{customdata[1]} bytes per vector<extra></extra>",
-        )
+    figure = go.Figure().add_heatmap(
+        z=np.log2(np.array(sizes, dtype=float)), x=[f"{100 * target:.4g}%" for target in sensitivity.targets],
+        y=[str(k) for k in sensitivity.ks], text=text, texttemplate="%{text}", textfont_size=14, xgap=2, ygap=2,
+        customdata=np.dstack([names, sizes]), colorscale="Viridis", reversescale=True, showscale=False,
+        hovertemplate="k %{y}, target %{x}<br>%{customdata[0]}<br>%{customdata[1]} bytes per vector<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title="target", type="category")
     return finish(figure, max(240, 120 + 60 * len(sensitivity.ks)), title="list length k", type="category")

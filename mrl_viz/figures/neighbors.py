@@ -48,13 +48,11 @@ def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:
     """Heat map of overlap at every list length (rows) and width (columns), in shares of 1."""
     labels = [str(dim) for dim in overlap.dims]
     text = np.round(100 * overlap.by_k.T).astype(int) if len(labels) <= MOST_MARKERS and overlap.k <= 20 else None
-    figure = go.Figure(
-        go.Heatmap(
-            z=overlap.by_k.T, x=labels, y=np.arange(1, overlap.k + 1), zmin=0, zmax=1, colorscale="Viridis",
-            text=text, texttemplate="%{text}" if text is not None else None,
-            colorbar={"title": "overlap", "tickformat": ".0%"},
-            hovertemplate="%{x} dims, first %{y} neighbors: %{z:.3f}<extra></extra>",
-        )
+    figure = go.Figure().add_heatmap(
+        z=overlap.by_k.T, x=labels, y=np.arange(1, overlap.k + 1), zmin=0, zmax=1, colorscale="Viridis",
+        text=text, texttemplate="%{text}" if text is not None else None,
+        colorbar={"title": "overlap", "tickformat": ".0%"},
+        hovertemplate="%{x} dims, first %{y} neighbors: %{z:.3f}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title="width, dims", type="category")
     return finish(figure, title="list length k", autorange="reversed", dtick=1 if overlap.k <= 20 else None)
@@ -70,12 +68,10 @@ def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], cho
     width = max(1, -(-int(place.max() + 1) // PILE_HEIGHT))
     across = kept + PILE_WIDTH * ((place % width + 0.5) / width - 0.5)
     height = place // width + 1
-    figure = go.Figure(
-        go.Scattergl(
-            x=across, y=height, mode="markers", customdata=np.arange(len(kept)), name="a text",
-            text=[f"{n} kept: {shorten(text)}" for n, text in zip(kept, texts)],
-            marker={"color": BLUE, "size": DOT_SIZE}, hovertemplate="%{text}<extra></extra>",
-        )
+    figure = go.Figure().add_scattergl(
+        x=across, y=height, mode="markers", customdata=np.arange(len(kept)), name="a text",
+        text=[f"{n} kept: {shorten(text)}" for n, text in zip(kept, texts)],
+        marker={"color": BLUE, "size": DOT_SIZE}, hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     if chosen is not None:
         add_rings(figure, across[[chosen]], height[[chosen]], "the chosen text", 15)

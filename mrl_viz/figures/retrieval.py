@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, DASHED, KEPT, ORANGE, add_band, add_line, finish, log_axis
+from mrl_viz.figures.style import BLUE, DASHED, KEPT, add_band, add_line, add_mark, finish, log_axis
 from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
@@ -20,6 +20,6 @@ def shortlist_overlap(curve: ShortlistCurve, chosen_size: int | None = None) -> 
     add_line(figure, curve.sizes, value, f"overlap@{curve.k}", BLUE, hover="shortlist of %{x}: %{y:.3f}")
     figure.add_hline(y=0.99, line=DASHED)
     if chosen_size is not None:
-        figure.add_vline(x=chosen_size, line={"color": ORANGE, "dash": "dot", "width": 2})
+        add_mark(figure, chosen_size)
     log_axis(figure, f"shortlist size at {curve.shortlist_dim} dims", curve.sizes)
     return finish(figure, title="full-width neighbors found", **KEPT)

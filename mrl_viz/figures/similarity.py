@@ -65,12 +65,10 @@ def density_heatmap(density: SimilarityDensity) -> go.Figure:
     shade = np.full(density.counts.shape, np.nan)
     shade[some] = np.log10(density.counts[some])
     ticks = np.arange(int(np.nanmax(shade)) + 1)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shade, x=centers, y=centers, customdata=density.counts, colorscale="Viridis", hoverongaps=False,
-            colorbar={"title": "pairs", "tickvals": ticks, "ticktext": [f"{10**int(tick):,}" for tick in ticks]},
-            hovertemplate="full %{x:.3f}, truncated %{y:.3f}<br>%{customdata:,} pairs<extra></extra>",
-        )
+    figure = go.Figure().add_heatmap(
+        z=shade, x=centers, y=centers, customdata=density.counts, colorscale="Viridis", hoverongaps=False,
+        colorbar={"title": "pairs", "tickvals": ticks, "ticktext": [f"{10**int(tick):,}" for tick in ticks]},
+        hovertemplate="full %{x:.3f}, truncated %{y:.3f}<br>%{customdata:,} pairs<extra></extra>",
     )  # fmt: skip
     ends = density.edges[[0, -1]]
     for values, name, color, dash in (

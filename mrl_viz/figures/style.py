@@ -108,6 +108,16 @@ def add_trained(figure: go.Figure, dims: Sequence[int], values: Any, trained: Se
         add_rings(figure, shown, there, "trained width", 17, GREEN, "diamond-open")
 
 
+def add_mark(
+    figure: go.Figure, x: float, words: str | None = None, *, at: float | None = None, width: float = 2
+) -> None:
+    """A dotted vertical line with words above it, which stand `at` another number where the axis is not linear."""
+    figure.add_vline(x=x, line={"color": ORANGE, "dash": "dot", "width": width})
+    if words is not None:
+        place = {"x": x if at is None else at, "y": 1.02, "yref": "paper", "yanchor": "bottom"}
+        figure.add_annotation(**place, text=words, showarrow=False, font={"color": ORANGE})
+
+
 def log_axis(figure: go.Figure, title: str, ticks: Sequence[int]) -> None:
     """A logarithmic horizontal axis with labels at `ticks`."""
     figure.update_xaxes(
@@ -127,11 +137,10 @@ def by_width(
 ) -> go.Figure:
     """The figure finished with a logarithmic axis of widths, labelled where labels have room, and the focus width."""
     if focus_dim is not None:
-        figure.add_vline(x=focus_dim, line={"color": ORANGE, "dash": "dot", "width": 2})
+        # Titles of panels stand where the words would.
+        words = None if figure.layout.annotations else f"focus {focus_dim}"
         # On a logarithmic axis plotly places annotations by the exponent.
-        note = {"x": np.log10(focus_dim), "y": 1.02, "yref": "paper", "yanchor": "bottom", "text": f"focus {focus_dim}"}
-        if not figure.layout.annotations:  # titles of panels stand there
-            figure.add_annotation(**note, showarrow=False, font={"color": ORANGE})
+        add_mark(figure, focus_dim, words, at=np.log10(focus_dim))
     ticks = list(dims) if len(dims) <= 14 else [dim for dim in dims if dim & (dim - 1) == 0 or dim == dims[-1]]
     # Two labels closer than a quarter octave overlap on a projector.
     log_axis(
