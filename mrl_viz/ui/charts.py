@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from mimetypes import guess_type
 from typing import Any, Literal, NoReturn
 
@@ -69,14 +70,14 @@ def _escaped(text: str) -> str:
 
 def draw(
     key: str, figure: Callable[..., Figure], result: Any, *options: Any, takeaway: str = "",
-    rows: Sequence[dict[str, Any]] | None = None, on_select: Callable[[], None] | None = None, **named: Any,
+    rows: Sequence[dict[str, Any]] | None = None, on_select: Callable[[str], None] | None = None, **named: Any,
 ) -> None:  # fmt: skip
     """A result as a figure, with its takeaway as caption and alt text, and its records as a table to download.
 
     `options`, `named` : what the figure is given beside the result. `takeaway`, `rows` : other ones than the result's.
     """
     said = takeaway or result.takeaway()
-    choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": ("points", "lasso")} if on_select else {}
+    choosing = _choosing(key, on_select, "points", "lasso")
     drawn = figure(result, *options, **named)
     st.plotly_chart(drawn, width="stretch", key=key, config=PLOTLY_CONFIG, alt=said, **choosing)
     small_print(said)
@@ -84,12 +85,17 @@ def draw(
         table(result.rows() if rows is None else rows, key=key)
 
 
-def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[], None] | None = None) -> None:
+def _choosing(key: str, on_select: Callable[[str], None] | None, *modes: str) -> dict[str, Any]:
+    """The options of something to choose in, whose key `on_select` is called with."""
+    return {"on_select": partial(on_select, key), "selection_mode": modes} if on_select else {}
+
+
+def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[str], None] | None = None) -> None:
     """Records as a table, with a CSV download; a cell that a spreadsheet would run begins with an apostrophe."""
     import pandas as pd
 
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
-    choosing: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
+    choosing = _choosing(f"{key}_table", on_select, "single-row")
     st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", **choosing)
     download("Download CSV", lambda: frame.to_csv(index=False), f"{key}.csv", f"{key}_csv")
 

@@ -46,8 +46,7 @@ MOST_UNASKED = 5000
 
 def metrics_of(workspace: Workspace) -> list[str]:
     """The metrics that the data have labels for; overlap, which needs none, first."""
-    corpus = workspace.corpus
-    k = min(workspace.k, corpus.n_items - 1)
+    corpus, k = workspace.corpus, workspace.k
     names = [f"overlap@{k}"]
     if corpus.qrels:
         names += [f"{kind}@{k}" for kind in ("ndcg", "recall", "mrr")]
@@ -171,8 +170,7 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
     n_items = workspace.corpus.n_items
     if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_corpus_size"):
         return None
-    k = min(workspace.k, n_items - 1)
-    plan = decision.plan
+    plan, k = decision.plan, workspace.k
     key = (workspace.embedded.fingerprint, decision.metric, plan, k, decision.n_vectors)
 
     def measure() -> CorpusSizeEffect:

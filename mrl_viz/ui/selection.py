@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
@@ -159,26 +158,20 @@ def _found() -> None:
     select(*(() if item is None else (item,)))
 
 
-def chosen_in_chart(key: str) -> Callable[[], None]:
+def take_points(key: str) -> None:
     """What a chart calls when points are chosen in it: their `customdata` are texts."""
-
-    def take() -> None:
-        event: Any = st.session_state[key]
-        items = [point.get("customdata") for point in event["selection"]["points"]]
-        flat = [item[0] if isinstance(item, (list, tuple)) else item for item in items if item is not None]
-        if flat:
-            select(*(int(item) for item in flat))
-
-    return take
+    points = st.session_state[key]["selection"]["points"]
+    items = [point.get("customdata") for point in points]
+    flat = [item[0] if isinstance(item, (list, tuple)) else item for item in items if item is not None]
+    if flat:
+        select(*map(int, flat))
 
 
-def chosen_in_table(key: str, items: Sequence[int]) -> Callable[[], None]:
+def take_row(items: Sequence[int]) -> Callable[[str], None]:
     """What a table calls when a row is chosen in it: row n stands for text `items[n]`."""
 
-    def take() -> None:
-        event: Any = st.session_state[key]
-        rows = event["selection"]["rows"]
-        if rows:
+    def take(key: str) -> None:
+        if rows := st.session_state[key]["selection"]["rows"]:
             select(items[rows[0]])
 
     return take

@@ -6,7 +6,7 @@ from mrl_viz import figures
 from mrl_viz.ui import map as page
 from mrl_viz.ui.charts import code_shown, draw
 from mrl_viz.ui.results import analysis
-from mrl_viz.ui.selection import chosen_in_chart
+from mrl_viz.ui.selection import take_points
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Where do texts move?")
@@ -21,7 +21,7 @@ maps = page.pca(analysis(workspace), page.map_dims(workspace)) if method == "PCA
 texts, options = workspace.corpus.texts, page.figure_options(workspace, color_by, column)
 draw(
     "map", figures.map_animation, maps, texts, **options, focus_dim=workspace.focus_dim,
-    on_select=chosen_in_chart("map"),
+    on_select=take_points,
 )  # fmt: skip
 st.caption(
     "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Trustworthiness "
@@ -32,6 +32,6 @@ code_shown(page.map_code(workspace, method, color_by, column))
 
 st.subheader("Side by side")
 draw(
-    "panels", figures.map_panels, maps, texts, **options, on_select=chosen_in_chart("panels"),
+    "panels", figures.map_panels, maps, texts, **options, on_select=take_points,
     takeaway=f"{maps.takeaway()} Above each panel: true neighbors shown, T trustworthiness, C continuity.",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from mrl_viz.ui import evidence
 from mrl_viz.ui import neighbors as page
 from mrl_viz.ui.charts import code_shown, draw, headline, small_print
 from mrl_viz.ui.results import analysis, every_width
-from mrl_viz.ui.selection import chosen_in_chart, texts_of
+from mrl_viz.ui.selection import take_points, texts_of
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Do neighbors survive?")
@@ -39,7 +39,7 @@ item = page.extremes(workspace, result)
 draw(
     "per_item", figures.per_item_strip, overlap, focus, workspace.corpus.texts, item,
     takeaway=overlap.item_takeaway(focus), rows=page.item_rows(workspace, result),
-    on_select=chosen_in_chart("per_item"),
+    on_select=take_points,
 )  # fmt: skip
 code_shown(page.per_item_code(workspace, item))
 page.change_cards(workspace, result, item)

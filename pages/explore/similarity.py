@@ -6,7 +6,7 @@ from mrl_viz import figures
 from mrl_viz.ui import similarity as page
 from mrl_viz.ui.charts import code_shown, draw, small_print, table
 from mrl_viz.ui.results import analysis
-from mrl_viz.ui.selection import chosen_in_table, texts_of
+from mrl_viz.ui.selection import take_row, texts_of
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("How do similarities drift with the width?")
@@ -38,12 +38,12 @@ code_shown(page.matrices_code(workspace, order, column))
 
 st.subheader("The biggest movers, beside pairs like them")
 small_print(movers.takeaway())
-chosen = chosen_in_table("movers_table", [pair[0] for pair in movers.pairs])
+chosen = take_row([pair[0] for pair in movers.pairs])
 table(page.with_texts(workspace, movers, "left", "right"), key="movers", on_select=chosen)
 
 st.subheader("Whose nearer neighbor changes")
 small_print(flips.takeaway())
-chosen = chosen_in_table("flips_table", [flip[0] for flip in flips.flips])
+chosen = take_row([flip[0] for flip in flips.flips])
 table(page.with_texts(workspace, flips, "text", "a", "b"), key="flips", on_select=chosen)
 code_shown(page.movers_code(workspace))
 
