@@ -19,8 +19,12 @@ LINES = {
     "mrl-e": ("MRL-E heads", PURPLE, "dot", "square"),
     "separate": ("separately trained heads", GREEN, "dash", "diamond"),
 }
-LABEL_COLOURS = (ORANGE, BLUE, GREEN, PURPLE)
-LABEL_DASHES, LABEL_SYMBOLS = ("solid", "dash", "dot", "dashdot"), ("square", "circle", "diamond", "x")
+LABEL_STYLES = (
+    (ORANGE, "solid", "square"),
+    (BLUE, "dash", "circle"),
+    (GREEN, "dot", "diamond"),
+    (PURPLE, "dashdot", "x"),
+)
 # Three lines share each width: shifted by these factors their intervals do not cover each other.
 SHIFTS = {"mrl": 1.0, "mrl-e": 1.04, "separate": 0.96}
 
@@ -82,13 +86,10 @@ def exits_by_label(results: Sequence[AdaptiveClassification]) -> go.Figure:
     """Share of texts answered by each width, a line per label column; dashed verticals are the expected widths."""
     figure = go.Figure()
     for position, result in enumerate(results):
-        cascade, colour = result.cascade, LABEL_COLOURS[position % len(LABEL_COLOURS)]
+        cascade, style = result.cascade, LABEL_STYLES[position % len(LABEL_STYLES)]
         name = f"{shorten(result.label, 24)}, {len(result.classes)} classes"
         answered = np.cumsum([mean for mean, _ in cascade.exit_share])
-        add_line(
-            figure, cascade.dims, answered, name, colour, LABEL_DASHES[position % 4], LABEL_SYMBOLS[position % 4],
-            size=10, hover="%{y:.1%} answered by %{x} dims",
-        )  # fmt: skip
-        figure.add_vline(x=cascade.expected_dim[0], line={"color": colour, "dash": "dash", "width": 2})
+        add_line(figure, cascade.dims, answered, name, *style, size=10, hover="%{y:.1%} answered by %{x} dims")
+        figure.add_vline(x=cascade.expected_dim[0], line={"color": style[0], "dash": "dash", "width": 2})
     title = "texts answered by this width"
     return by_width(figure, results[0].dims, height=360, title=title, tickformat=".0%", range=[0, 1.05])

@@ -55,11 +55,10 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
             hover="%{x} dims: %{y:.3f} ± %{customdata:.4f}",
         )  # fmt: skip
     learned = [name for name in curves if name not in LINES and name != "random"]
-    looks = {
+    looks = LINES | {
         name: (shorten(name), ORANGE, "solid", LEARNED_SYMBOLS[place % len(LEARNED_SYMBOLS)])
         for place, name in enumerate(learned)
     }
-    looks |= LINES
     for name in ("suffix", "svd", *learned, "prefix"):
         if curve := curves.get(name):
             beside = [f"<br>prefix on the same texts {value:.3f}" for value in curve.prefix_overlap or ()]
