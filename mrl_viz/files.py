@@ -18,6 +18,13 @@ from mrl_viz.errors import StoreError
 ADVICE = "free some space or choose another folder"
 
 
+def cache_folder() -> Path:
+    """Where embeddings and compiled code are kept: the environment's MRL_VIZ_CACHE, else the user's cache folder."""
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("MRL_VIZ_CACHE") or user_cache_dir("mrl_viz"))
+
+
 @contextmanager
 def disk_errors(
     path: str | Path, advice: str = ADVICE, *, doing: str = "written", also: tuple[type[Exception], ...] = ()

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mrl_viz"
 STDLIB = sys.stdlib_module_names
 NUMERIC = {"numpy", "scipy", "torch", "ir_measures"}
+COMPILED = {"numba", "llvmlite", "threadpoolctl"}
 ENCODERS = {"sentence_transformers", "transformers", "tokenizers", "safetensors", "wordllama", "huggingface_hub"}
 CLIENTS = {"httpx", "httpx2", "openai", "boto3", "botocore"}
 DATA = NUMERIC | ENCODERS | CLIENTS | {"pandas", "pyarrow", "zarr", "filelock", "platformdirs"}
@@ -19,13 +20,13 @@ CORE = {"errors", "files", "fingerprint", "home", "result", "truncation", "arran
 # Room: third parties it may import, rooms of ours it may import.
 ROOMS = {
     "errors": (set(), set()),
-    "files": (set(), {"errors"}),
+    "files": ({"platformdirs"}, {"errors"}),
     "home": (set(), set()),
     "fingerprint": ({"numpy"}, set()),
     "result": ({"numpy"}, set()),
     "truncation": (NUMERIC, {"errors", "result"}),
     "arrangements": (NUMERIC, {"errors", "truncation"}),
-    "sweep": (NUMERIC, {"errors", "truncation"}),
+    "sweep": (NUMERIC | COMPILED, {"errors", "files", "truncation"}),
     "measures": (NUMERIC, CORE),
     "data": (DATA, CORE),
     "embedding": (DATA, CORE | {"data"}),

@@ -1,15 +1,22 @@
 """The nested sweep equals the naive per-width computation, whatever the widths, ties, duplicates and tiles."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from mrl_viz import sweep as sweep_module
-from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
+import mrl_viz.sweep.fused as fused
+import mrl_viz.sweep.tensors as tensors
+from mrl_viz.errors import CancelledError, DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.sweep import cosine_matrices, nested_sweep, pair_similarities
 from mrl_viz.truncation import truncate_and_normalize
+
+# "cpu" is the compiled kernel; a device with a number goes to PyTorch, as a GPU does.
+KERNELS = ["cpu", "cpu:0"]
 
 
 def naive_neighbors(corpus, queries, dim, k):
@@ -31,29 +38,35 @@ def naive_neighbors(corpus, queries, dim, k):
     full_dim=st.integers(1, 9),
     k=st.integers(1, 12),
     with_queries=st.booleans(),
+    device=st.sampled_from(KERNELS),
 )
-def test_every_width_equals_naive_with_ties_and_duplicates(seed, n_items, full_dim, k, with_queries):
+def test_every_width_equals_naive_with_ties_and_duplicates(seed, n_items, full_dim, k, with_queries, device):
     """All widths 1..D at once give the lists of a per-width normalise-and-sort, ties to the lower index."""
     rng = np.random.default_rng(seed)
     # Coordinates in {-1, 0, 1} make exact ties, duplicates and zero prefixes common.
     corpus = rng.integers(-1, 2, size=(n_items, full_dim)).astype(np.float32)
     queries = rng.integers(-1, 2, size=(7, full_dim)).astype(np.float32) if with_queries else None
     k = min(k, n_items - (queries is None))
-    result = nested_sweep(corpus, queries, dims=range(1, full_dim + 1), k=k)
+    result = nested_sweep(corpus, queries, dims=range(1, full_dim + 1), k=k, device=device)
     for level, dim in enumerate(result.dims):
         indices, similarities = naive_neighbors(corpus, queries, dim, k)
         np.testing.assert_allclose(result.similarities[level], similarities, atol=2e-6)
         np.testing.assert_array_equal(result.indices[level], indices)
 
 
-@pytest.mark.parametrize(("query_tile", "corpus_tile"), [(37, 64), (64, 128), (512, 2048)])
-def test_tiles_do_not_change_the_result(monkeypatch, query_tile, corpus_tile):
-    """Any cut into tiles finds the same neighbors at every width."""
+@pytest.mark.parametrize(("queries", "items"), [(37, 64), (64, 128), (512, 2048)])
+@pytest.mark.parametrize("device", KERNELS)
+def test_tiles_do_not_change_the_result(monkeypatch, queries, items, device):
+    """Any cut into tiles and blocks finds the same neighbors at every width."""
     rng = np.random.default_rng(1)
     corpus = rng.normal(size=(300, 24)).astype(np.float32)
-    monkeypatch.setattr(sweep_module, "QUERY_TILE", query_tile)
-    monkeypatch.setattr(sweep_module, "CORPUS_TILE", corpus_tile)
-    result = nested_sweep(corpus, dims=range(1, 25), k=9)
+    monkeypatch.setattr(tensors, "QUERY_TILE", queries)
+    monkeypatch.setattr(tensors, "CORPUS_TILE", items)
+    monkeypatch.setattr(fused, "TILE", items)
+    monkeypatch.setattr(fused, "LONGEST_TILE", items)
+    monkeypatch.setattr(fused, "TILE_SCORES", queries * items)
+    monkeypatch.setattr(fused, "BLOCK", 2 * items)
+    result = nested_sweep(corpus, dims=range(1, 25), k=9, device=device)
     for level, dim in enumerate(result.dims):
         indices, similarities = naive_neighbors(corpus, None, dim, 9)
         np.testing.assert_allclose(result.similarities[level], similarities, atol=2e-6)
@@ -63,11 +76,12 @@ def test_tiles_do_not_change_the_result(monkeypatch, query_tile, corpus_tile):
         assert (result.indices[level] == indices).mean() > 0.99
 
 
-def test_agrees_with_faiss():
+@pytest.mark.parametrize("device", KERNELS)
+def test_agrees_with_faiss(device):
     """The lists are those of an exact inner-product search over normalised prefixes."""
     rng = np.random.default_rng(2)
     corpus, queries = rng.normal(size=(3000, 48)).astype(np.float32), rng.normal(size=(40, 48)).astype(np.float32)
-    result = nested_sweep(corpus, queries, dims=[5, 16, 48], k=10)
+    result = nested_sweep(corpus, queries, dims=[5, 16, 48], k=10, device=device)
     for level, dim in enumerate(result.dims):
         similarities, indices = faiss.knn(
             truncate_and_normalize(queries, dim), truncate_and_normalize(corpus, dim), 10,
@@ -167,3 +181,75 @@ def test_pair_and_matrix_cosines_equal_the_naive_ones():
         naive = truncate_and_normalize(left, dim) @ truncate_and_normalize(right, dim).T
         np.testing.assert_allclose(matrix[level], naive, atol=1e-5)
         np.testing.assert_allclose(pairs[level], np.diag(naive), atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n_items=st.integers(30, 2500),
+    full_dim=st.integers(2, 70),
+    n_dims=st.integers(1, 6),
+    k=st.integers(1, 25),
+)
+def test_both_kernels_give_the_same_lists(seed, n_items, full_dim, n_dims, k):
+    """Whole numbers add up exactly in any order, so both kernels have the same scores, ties and lists."""
+    rng = np.random.default_rng(seed)
+    corpus = rng.integers(-3, 4, size=(n_items, full_dim)).astype(np.float32)
+    queries = rng.integers(-3, 4, size=(11, full_dim)).astype(np.float32)
+    dims = rng.integers(1, full_dim + 1, size=n_dims)
+    one, other = (nested_sweep(corpus, queries, dims=dims, k=k, device=device) for device in KERNELS)
+    np.testing.assert_array_equal(one.indices, other.indices)
+    np.testing.assert_allclose(one.similarities, other.similarities, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_items", [130, 777, 4099, 9001])
+def test_copies_tie_wherever_they_stand(n_items):
+    """Equal rows have equal scores in any tile, block and corner of a matrix product: the lower index comes first."""
+    rng = np.random.default_rng(n_items)
+    corpus = rng.normal(size=(n_items, 96)).astype(np.float32)
+    places = np.sort(np.append(rng.choice(n_items - 1, size=24, replace=False), n_items - 1))
+    corpus[places] = corpus[places[0]]
+    result = nested_sweep(corpus, corpus[places[:1]], dims=[1, 3, 20, 40, 96], k=25)
+    for level in range(1, 5):
+        np.testing.assert_array_equal(result.indices[level, 0], places)
+        assert len(set(result.similarities[level, 0])) == 1
+
+
+def test_eight_threads_may_sweep_at_once():
+    """Visitors of one server sweep side by side; each gets the lists it gets alone, and BLAS its threads back."""
+    rng = np.random.default_rng(5)
+    corpora = [rng.normal(size=(3000, 64)).astype(np.float32) for _ in range(8)]
+    alone = [nested_sweep(corpus, dims=[4, 32], k=5).indices for corpus in corpora]
+    before = blas_threads()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda corpus: nested_sweep(corpus, dims=[4, 32], k=5).indices, corpora))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert blas_threads() == before
+
+
+def blas_threads():
+    """How many threads each BLAS in this process uses."""
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("device", KERNELS)
+def test_what_progress_raises_ends_the_sweep(device):
+    """A visitor who presses Stop is not made to wait for the rest."""
+    corpus = np.random.default_rng(6).normal(size=(9000, 16)).astype(np.float32)
+
+    def stop(done, total):
+        assert 0 < done <= total
+        raise CancelledError("stopped")
+
+    with pytest.raises(CancelledError, match="stopped"):
+        nested_sweep(corpus, dims=[4], k=5, device=device, progress=stop)
+
+
+def test_progress_ends_with_all_done():
+    """The last call names as many tiles done as there are."""
+    calls = []
+    corpus = np.random.default_rng(6).normal(size=(9000, 16)).astype(np.float32)
+    nested_sweep(corpus, corpus[:1], dims=[4], k=5, progress=lambda *step: calls.append(step))
+    assert [done for done, _ in calls] == [1, 2, 3]
+    assert {total for _, total in calls} == {3}

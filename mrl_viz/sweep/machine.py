@@ -1,0 +1,95 @@
+"""What the machine gives a sweep: processors, a BLAS that keeps to one of them, and a place for compiled code."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mrl_viz.files import cache_folder
+
+
+def n_processors() -> int:
+    """How many processors this process may use: by affinity, the container's quota and `OMP_NUM_THREADS`."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(allowed, _quota(allowed), int(wished) if wished.isdigit() else allowed))
+
+
+@lru_cache
+def _quota(otherwise: int) -> int:
+    """Whole processors of a Linux control group (version 2, else 1), rounded up."""
+    try:
+        group = Path("/sys/fs/cgroup")
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return -(-int(quota) // int(period)) if int(quota) > 0 else otherwise
+    except (OSError, ValueError):  # not Linux, or no limit: "max"
+        return otherwise
+
+
+_blas_lock = threading.Lock()
+_blas_users = 0
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep SciPy's BLAS to the calling threads; several may be inside at once, and the last to leave restores it."""
+    global _blas_users
+    with _blas_lock:
+        set_threads, usual = _scipy_blas()
+        if _blas_users == 0:
+            set_threads(1)
+        _blas_users += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                set_threads(usual)
+
+
+@lru_cache
+def _scipy_blas() -> tuple[Callable[[int], object], int]:
+    """What sets the number of threads of SciPy's own OpenBLAS, and the number it had; nothing where BLAS is another one.
+
+    threadpoolctl finds it, but lets only one thread of a process change it, and drops what others wish.
+    """
+    import scipy.linalg.cython_blas  # noqa: F401 # loads it
+    from threadpoolctl import ThreadpoolController
+
+    for library in ThreadpoolController().lib_controllers:
+        if library.user_api == "blas" and "scipy" in Path(library.filepath).parent.name:
+            for prefix in ("scipy_", ""):
+                if hasattr(library.dynlib, f"{prefix}openblas_set_num_threads"):
+                    return getattr(library.dynlib, f"{prefix}openblas_set_num_threads"), library.num_threads
+    return (lambda n_threads: None), 1
+
+
+def compiled(function: Callable[..., None], signature: Any, fastmath: Collection[str]) -> Callable[..., None]:
+    """The function compiled for this processor, without Python's lock; kept in the cache folder for the next process.
+
+    Numba would keep it beside the source, which may be an installation that is not ours to write.
+    """
+    import numba
+
+    before = numba.config.CACHE_DIR
+    folder = Path(before) if before else cache_folder() / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_kept = os.access(folder, os.W_OK)
+    except OSError:
+        is_kept = False  # then every process compiles its own
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        made: Callable[..., None] = numba.njit(signature, nogil=True, cache=is_kept, fastmath=set(fastmath))(function)
+        return made
+    finally:
+        numba.config.CACHE_DIR = before
