@@ -68,12 +68,12 @@ def _adapt(args: argparse.Namespace) -> int:
 def _save_model(args: argparse.Namespace, fit: AdaptorFit, card: str) -> Path:
     from mrl_viz.adaptor.model_folder import save_sentence_transformer
     from mrl_viz.embedding.encoders import load_encoder
-    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+    from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 
     if fit.adaptor.model is None:
         raise InvalidInputError("`--model-out` needs a model, and the source holds ready vectors; leave it out.")
-    encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
-    if not isinstance(encoder, SentenceTransformerEncoder):
+    encoder = as_sentence_transformer(load_encoder(args.model, trust_remote_code=args.trust_remote_code))
+    if encoder is None:
         raise InvalidInputError(
             f"`--model-out` needs a sentence-transformers model, which {args.model} is not; leave it out."
         )

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.topk import Items, Scores, best, exact_ranks, rounding_margin
-from mrl_viz.sweep import _as_float32, check_k
+from mrl_viz.sweep import check_k
+from mrl_viz.sweep.cosines import as_float32
 from mrl_viz.truncation import FloatMatrix, Ints, check_dims, default_dims
 
 # Scores held at once: queries are taken in tiles of this many numbers over n_items (64 MB of float32).
@@ -40,7 +41,7 @@ class PrefixIndex:
     dtype = "float32"
 
     def __init__(self, corpus: npt.ArrayLike, dims: Iterable[int] | None = None) -> None:
-        rows = _as_float32(corpus, "corpus")
+        rows = as_float32(corpus, "corpus")
         self._lay_out(len(rows), rows.shape[1], dims)
         for low, high in self._spans:
             self._add(rows[:, low:high])
@@ -238,7 +239,7 @@ def checked_queries(queries: npt.ArrayLike, full_dim: int) -> FloatMatrix:
     """Queries as a float32 matrix (n_queries, full_dim), one vector as one row; ShapeError for another width."""
     if isinstance(queries, np.ndarray) and queries.ndim == 1:
         queries = queries[None]
-    rows = _as_float32(queries, "queries")
+    rows = as_float32(queries, "queries")
     if rows.shape[1] != full_dim:
         raise ShapeError(
             f"`queries` have {rows.shape[1]} coordinates and this index {full_dim}; embed both with one model."

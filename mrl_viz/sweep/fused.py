@@ -17,6 +17,7 @@ import heapq
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import llvmlite.binding
 import numba
@@ -40,7 +41,7 @@ STRETCH = 64
 NOTHING = np.float32(-3e38)
 
 llvmlite.binding.add_symbol("mrl_viz_sgemm", get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
-_sgemm = types.ExternalFunction("mrl_viz_sgemm", types.void(*[types.intp] * 13))
+_sgemm: Any = types.ExternalFunction("mrl_viz_sgemm", types.void(*[types.intp] * 13))
 # A product and a sum may be rounded once together; nothing else is rearranged, so equal columns have equal scores.
 FUSED = {"contract"}
 
@@ -86,7 +87,7 @@ def _keep(row, scale, threshold, start, own, scores, items):  # type: ignore[no-
 
 
 def _walk(corpus, queries, inverse_norms, lows, highs, start, tile, is_self, first, scores, items):  # type: ignore[no-untyped-def]
-    # corpus (n, D): one block, whose first row is item `start`; queries (q, D): one group, whose first is query `first`;
+    # corpus (n, D): one block, whose first row is item `start`; queries (q, D): one group, the first is query `first`;
     # inverse_norms (n_dims, n); scores, items (n_dims, q, k): the group's lists so far, updated in place.
     n, full_dim = corpus.shape
     k = scores.shape[2]
@@ -222,8 +223,8 @@ class _Walk:
                 start, first = heapq.heappop(self.idle)
             block, group = self.corpus[start : start + BLOCK], slice(first, first + self.height)
             _walk(
-                block, self.queries[group], self.block_norms(start), self.lows, self.highs, start, self.tile, self.is_self,
-                first, self.scores[:, group], self.items[:, group],
+                block, self.queries[group], self.block_norms(start), self.lows, self.highs, start, self.tile,
+                self.is_self, first, self.scores[:, group], self.items[:, group],
             )  # fmt: skip
             with self.lock:
                 self.n_done += 1

@@ -58,7 +58,7 @@ def single_threaded_blas() -> Iterator[None]:
 
 @lru_cache
 def _scipy_blas() -> tuple[Callable[[int], object], int]:
-    """What sets the number of threads of SciPy's own OpenBLAS, and the number it had; nothing where BLAS is another one.
+    """What sets the number of threads of SciPy's own OpenBLAS, and the number it had; nothing where BLAS is another.
 
     threadpoolctl finds it, but lets only one thread of a process change it, and drops what others wish.
     """
@@ -80,16 +80,17 @@ def compiled(function: Callable[..., None], signature: Any, fastmath: Collection
     """
     import numba
 
-    before = numba.config.CACHE_DIR
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
     folder = Path(before) if before else cache_folder() / "compiled"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         is_kept = os.access(folder, os.W_OK)
     except OSError:
         is_kept = False  # then every process compiles its own
-    numba.config.CACHE_DIR = str(folder)
+    settings.CACHE_DIR = str(folder)
     try:
         made: Callable[..., None] = numba.njit(signature, nogil=True, cache=is_kept, fastmath=set(fastmath))(function)
         return made
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before

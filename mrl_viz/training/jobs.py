@@ -317,13 +317,6 @@ def _train(folder: Path) -> None:
 
         torch.set_num_threads(1)
     from mrl_viz.embedding.encoders import load_encoder
-    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
-
-    model = load_encoder(config.model)
-    if not isinstance(model, SentenceTransformerEncoder):
-        raise InvalidInputError(
-            f"`model` is {config.model}, which runs elsewhere and cannot be trained; choose a model on this machine."
-        )
 
     def report(epoch: EpochLosses) -> None:
         with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
@@ -331,7 +324,7 @@ def _train(folder: Path) -> None:
             file.write(f"\n{json.dumps(epoch.to_dict())}\n")
 
     stop = folder / "cancel"
-    train_twins(model, data, config, folder / "result", progress=report, cancelled=stop.exists)
+    train_twins(load_encoder(config.model), data, config, folder / "result", progress=report, cancelled=stop.exists)
 
 
 def _check_room(root: Path) -> None:

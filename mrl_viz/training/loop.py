@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.embedding.encoder import model_identity
+from mrl_viz.embedding.encoder import Encoder, model_identity
 from mrl_viz.errors import CancelledError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.training.checkpoints import TrainingState, run_fingerprint
@@ -96,8 +96,25 @@ class TrainedModel(Result):
         )
 
 
+def trainable(model: Encoder) -> SentenceTransformerEncoder:
+    """The model with its modules, to start from.
+
+    Raises
+    ------
+    InvalidInputError : it runs elsewhere.
+    """
+    from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
+
+    start = as_sentence_transformer(model)
+    if start is None:
+        raise InvalidInputError(
+            f"`model` is {model.name}, which runs elsewhere and cannot be trained; choose a model on this machine."
+        )
+    return start
+
+
 def train_contrastive(
-    model: SentenceTransformerEncoder,
+    model: Encoder,
     data: TrainingData,
     config: TrainingConfig,
     *,
@@ -137,10 +154,11 @@ def train_contrastive(
 
     if run not in RUNS:
         raise InvalidInputError(f"`run` is {run!r}; choose 'matryoshka' or 'plain'.")
+    start = trainable(model)
     dims = check_config(config, model.full_dim)
     check_batch(data, config.batch_size)
     with _own_generator(config.seed, 0):  # fresh layers draw numbers even where they are replaced at once
-        trainee = prepare(model, data, config)
+        trainee = prepare(start, data, config)
     dims, weights = (dims, loss_weights(dims, config.weights)) if run == "matryoshka" else (dims[-1:], (1.0,))
     key = run_fingerprint(run, config, data, model_identity(model))
     inner = MultipleNegativesRankingLoss(trainee.module, scale=config.scale)

@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.embedding.encoder import Encoder
 from mrl_viz.errors import DataFormatError, InvalidInputError
 from mrl_viz.files import disk_errors, write_json
 from mrl_viz.measures.estimate import Estimate, bootstrap, difference_tests
@@ -22,11 +23,8 @@ from mrl_viz.training.card import model_card
 from mrl_viz.training.checkpoints import ADVICE, save_model
 from mrl_viz.training.config import RUNS, Run, TrainingConfig, check_config
 from mrl_viz.training.data import TrainingData
-from mrl_viz.training.loop import Progress, train_contrastive
+from mrl_viz.training.loop import Progress, train_contrastive, trainable
 from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings
-
-if TYPE_CHECKING:
-    from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
 
 # The share of the size at which the best-known Matryoshka text model was reported to keep 98 % of its quality.
 SMALL_SHARE = 0.083
@@ -259,7 +257,7 @@ class TwinRun(Result):
 
 
 def train_twins(
-    model: SentenceTransformerEncoder,
+    model: Encoder,
     data: TrainingData,
     config: TrainingConfig,
     folder: str | Path,
@@ -290,7 +288,8 @@ def train_twins(
     }
     compared = time.perf_counter()
     # A trained model holds the step before truncation itself.
-    encoders = {run: replace(model, model=trained[run].model, pre_truncation="none") for run in RUNS}
+    start = trainable(model)
+    encoders = {run: replace(start, model=trained[run].model, pre_truncation="none") for run in RUNS}
     matryoshka, plain, before = (_embed(data, encoder) for encoder in (*encoders.values(), model))
     comparison = compare_twins(matryoshka, plain, held_out_task(data), dims=dims, before=before, seed=config.seed)
     seconds = sum(about.seconds for about in trained.values()) + time.perf_counter() - compared
@@ -327,7 +326,7 @@ def load_twin_run(folder: str | Path) -> TwinRun:
         raise DataFormatError(f"`{path}` holds no finished training ({type(error).__name__}); train again.") from error
 
 
-def _embed(data: TrainingData, model: SentenceTransformerEncoder) -> FloatMatrix:
+def _embed(data: TrainingData, model: Encoder) -> FloatMatrix:
     """Vectors of all texts, (n_texts, full_dim); the anchors of pairs are queries."""
     embeddings = model.encode(data.texts)
     anchors = sorted({example[0] for example in data.held_out}) if data.kind == "pairs" else []

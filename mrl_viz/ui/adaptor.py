@@ -15,7 +15,7 @@ from mrl_viz.adaptor.fit import FEWEST_ROWS, AdaptorMethod, fit_adaptor, suggest
 from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.embedding.embedded import Embedded
-from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.files import zipped
 from mrl_viz.truncation import truncate_and_normalize
@@ -184,8 +184,8 @@ def keep_adaptor(workspace: Workspace, fit: AdaptorFit) -> None:
 
 
 def _save_model(workspace: Workspace, fit: AdaptorFit, folder: Path) -> None:
-    encoder = encoder_of(workspace.model)
-    if not isinstance(encoder, SentenceTransformerEncoder):
+    encoder = as_sentence_transformer(encoder_of(workspace.model))
+    if encoder is None:
         st.error(
             "Only sentence-transformers models can hold an adaptor; download it and apply it to what the API gives."
         )

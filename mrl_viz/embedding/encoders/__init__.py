@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.embedding.encoder import CallableEncoder, Encoder, Kind, model_identity
 from mrl_viz.errors import InvalidInputError
 
@@ -66,7 +67,7 @@ def load_encoder(name: str = "wordllama", *, device: str | None = None, trust_re
     ----------
     name : such as "wordllama", "all-MiniLM-L6-v2", "owner/model" or a folder; "openai:MODEL", "openai:MODEL@DIMENSIONS"
         or "bedrock:amazon.titan-embed-text-v2:0@512" for an API, whose calls the key's owner pays
-    device : a torch device; None takes CUDA, then MPS, then the CPU; APIs ignore it
+    device : a torch device; None takes CUDA, then MPS, then the CPU; the default model and APIs ignore it
     trust_remote_code : let the model's repository run its own code
 
     Raises
@@ -84,6 +85,11 @@ def load_encoder(name: str = "wordllama", *, device: str | None = None, trust_re
         from mrl_viz.embedding.encoders import bedrock
 
         return bedrock.load(model)
+    card = find_card(name)
+    if card is not None and card.name == "wordllama":
+        from mrl_viz.embedding.encoders import static
+
+        return static.load(card)
     from mrl_viz.embedding.encoders.sentence_transformers import load
 
     return load(name, device=device, trust_remote_code=trust_remote_code)

@@ -16,6 +16,8 @@ import numpy as np
 
 from mrl_viz.embedding.catalogue import ModelCard, find_card, hub_folder, package_folder
 from mrl_viz.embedding.encoder import Encoder
+from mrl_viz.embedding.encoders.static import StaticEncoder, readable, wordllama_files
+from mrl_viz.embedding.encoders.static import load as load_static
 from mrl_viz.errors import ModelUnavailableError
 from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix
@@ -45,7 +47,7 @@ class SentenceTransformerEncoder(Encoder):
         with self._lock:
             # An empty prompt must be passed as such: None would take the model's own default prompt.
             rows = self.model.encode(
-                _readable(batch), prompt=prompt, batch_size=self.batch_size, show_progress_bar=False,
+                readable(batch), prompt=prompt, batch_size=self.batch_size, show_progress_bar=False,
                 convert_to_numpy=True, normalize_embeddings=False, truncate_dim=self.full_dim,
             )  # fmt: skip
         if self.pre_truncation != "layer_norm":
@@ -57,10 +59,10 @@ class SentenceTransformerEncoder(Encoder):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, before any cut."""
-        tokenizer, readable = self.model.tokenizer, _readable(texts)
+        tokenizer, known = self.model.tokenizer, readable(texts)
         if hasattr(tokenizer, "encode_batch"):
-            return [len(encoding.ids) for encoding in tokenizer.encode_batch(readable, add_special_tokens=False)]
-        return [len(ids) for ids in tokenizer(readable, truncation=False)["input_ids"]] if texts else []
+            return [len(encoding.ids) for encoding in tokenizer.encode_batch(known, add_special_tokens=False)]
+        return [len(ids) for ids in tokenizer(known, truncation=False)["input_ids"]] if texts else []
 
 
 def load(name: str, *, device: str | None, trust_remote_code: bool) -> SentenceTransformerEncoder:
@@ -74,31 +76,23 @@ def load(name: str, *, device: str | None, trust_remote_code: bool) -> SentenceT
 def revision(name: str) -> str:
     """See `mrl_viz.embedding.encoders.revision_of`."""
     card = find_card(name)
-    return _wordllama_files()[2] if card is not None and card.name == "wordllama" else _find_source(name, card)[2]
+    return wordllama_files()[2] if card is not None and card.name == "wordllama" else _find_source(name, card)[2]
 
 
 def _load_wordllama(card: ModelCard, device: str | None) -> SentenceTransformerEncoder:
-    weights_file, tokenizer_file, revision = _wordllama_files()
-    from safetensors.numpy import load_file
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer
 
-    (weights,) = load_file(weights_file).values()
-    table = StaticEmbedding(Tokenizer.from_file(str(tokenizer_file)), embedding_weights=weights.astype(np.float32))
-    return _wrap(card.name, revision, SentenceTransformer(modules=[table], device=device), card)
+    static = load_static(card)
+    table = StaticEmbedding(static.tokenizer, embedding_weights=static.table.copy())
+    return _wrap(card.name, static.revision, SentenceTransformer(modules=[table], device=device), card)
 
 
-def _wordllama_files() -> tuple[Path, Path, str]:
-    """Weights, tokenizer and revision of the default model."""
-    folder = package_folder("wordllama")
-    if folder is None:
-        raise ModelUnavailableError("`wordllama` is not installed; run `pip install wordllama`.")
-    weights = folder / "weights" / "l2_supercat_256.safetensors"
-    tokenizer = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
-    if not (weights.is_file() and tokenizer.is_file()):
-        raise ModelUnavailableError("`wordllama` is installed without its weights; reinstall it with pip.")
-    return weights, tokenizer, f"wheel-{version('wordllama')}-{weights.stat().st_size}"
+def as_sentence_transformer(encoder: Encoder) -> SentenceTransformerEncoder | None:
+    """The model with its modules, for training and saving; the default one is loaded anew; None for any other kind."""
+    if isinstance(encoder, StaticEncoder):
+        return load(encoder.name, device=None, trust_remote_code=False)
+    return encoder if isinstance(encoder, SentenceTransformerEncoder) else None
 
 
 def _load_model(
@@ -247,8 +241,3 @@ def _configured_dims(folder: Path | None, full_dim: int) -> tuple[int, ...] | No
     dims = json.loads(path.read_text(encoding="utf-8")).get("matryoshka_dims")
     is_list = isinstance(dims, list) and all(type(dim) is int and 1 <= dim <= full_dim for dim in dims)
     return tuple(sorted(set(dims))) or None if is_list else None
-
-
-def _readable(texts: Sequence[str]) -> list[str]:
-    """The texts with a question mark for every lone surrogate, which is no character and which tokenizers refuse."""
-    return [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
