@@ -36,10 +36,19 @@ def correlations(
 
 
 def mean_ranks(values: npt.NDArray[Any]) -> Floats:
-    """Ranks from 1 along the last axis, the mean rank for ties."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
+    """Ranks from 1 along the last axis, the mean rank for ties: SciPy's `rankdata`, whose import takes half a second."""
+    order = np.argsort(values, axis=-1)
+    ascending = np.take_along_axis(values, order, axis=-1)
+    n = values.shape[-1]
+    places = np.arange(n, dtype=np.float64)
+    begins = np.ones(values.shape, dtype=bool)
+    begins[..., 1:] = ascending[..., 1:] != ascending[..., :-1]
+    ends = np.roll(begins, -1, axis=-1)
+    first = np.maximum.accumulate(np.where(begins, places, 0), axis=-1)
+    last = np.minimum.accumulate(np.where(ends, places, n)[..., ::-1], axis=-1)[..., ::-1]
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=-1)
+    return ranks
 
 
 def rank_correlations(a: npt.NDArray[Any], b: npt.NDArray[Any], is_kept: Flags | None = None) -> Floats:

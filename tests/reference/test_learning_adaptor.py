@@ -15,6 +15,7 @@ from mrl_viz.adaptor.network import AdaptorNetwork
 from mrl_viz.arrangements import svd_rotation
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, ShapeError, StoreError
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.retrieval import ranking_scores
@@ -224,7 +225,7 @@ def test_card_tells_what_was_measured():
 )
 def test_model_folder_needs_only_sentence_transformers(tmp_path, activation, depth, method):
     """Stock modules give what `apply` gives, in a process that cannot import this package."""
-    encoder = load_encoder("wordllama")
+    encoder = as_sentence_transformer(load_encoder("wordllama"))
     texts = ["a small boat", "the price of bread", "rain tomorrow"]
     rows = encoder.encode(read_corpus("sample:hard").texts)
     settings = AdaptorSettings(epochs=1, batch_size=64, hidden_dim=24, depth=depth, activation=activation)

@@ -34,8 +34,9 @@ def sample():
 def model():
     """The default model as sentence-transformers has it."""
     from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 
-    return load_encoder("wordllama").model
+    return as_sentence_transformer(load_encoder("wordllama")).model
 
 
 @pytest.fixture(scope="module")

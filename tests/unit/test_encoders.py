@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -14,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from mrl_viz.embedding.catalogue import package_folder
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
-from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 from mrl_viz.errors import CancelledError, InvalidInputError, ModelUnavailableError, ShapeError
 
 TEXTS = ("The river rises in spring.", "Bread needs flour, water and time", "¿Cuánto cuesta el pan?", "", "tax " * 400)
@@ -44,7 +45,7 @@ def minilm_folder(tmp_path_factory):
 @pytest.fixture
 def static_folder(tmp_path, wordllama):
     """WordLlama's table as a folder that a test may spoil."""
-    wordllama.model.save(str(tmp_path / "static"))
+    as_sentence_transformer(wordllama).model.save(str(tmp_path / "static"))
     return tmp_path / "static"
 
 
@@ -56,7 +57,7 @@ def configure(folder, **entries):
 def test_wordllama_is_the_mean_of_its_token_rows(wordllama):
     """A text's vector is the plain mean of the table's rows of its tokens; without tokens it is 0."""
     (weights,) = load_file(package_folder("wordllama") / "weights" / "l2_supercat_256.safetensors").values()
-    tokenizer = wordllama.model.tokenizer
+    tokenizer = as_sentence_transformer(wordllama).model.tokenizer
     vectors = wordllama.encode(TEXTS)
     for text, vector in zip(TEXTS, vectors):
         ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -149,11 +150,7 @@ def test_revision_of_a_folder_changes_with_its_files(static_folder):
 
 def test_layer_norm_before_truncation_equals_torch(wordllama):
     """A model whose card asks for it gives layer-normed vectors at full width."""
-    fields = {name: getattr(wordllama, name) for name in (
-        "name", "revision", "full_dim", "matryoshka_dims", "query_prompt", "document_prompt", "max_tokens",
-        "batch_size", "model",
-    )}  # fmt: skip
-    normed = SentenceTransformerEncoder(**fields, pre_truncation="layer_norm").encode(TEXTS)
+    normed = replace(as_sentence_transformer(wordllama), pre_truncation="layer_norm").encode(TEXTS)
     plain = torch.from_numpy(wordllama.encode(TEXTS))
     np.testing.assert_allclose(normed, torch.nn.functional.layer_norm(plain, (256,)), atol=1e-5)
     assert normed.dtype == np.float32
