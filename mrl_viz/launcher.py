@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -34,6 +35,8 @@ def launch(*, port: int = 8501, headless: bool = False) -> int:
     command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(port)]
     command += ["--server.headless", "true" if headless else "false"]
     server = subprocess.Popen(command, cwd=app.parent, env=os.environ | {"TOKENIZERS_PARALLELISM": "false"})
+    # Without this, ending the command would leave its server behind.
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     threading.Thread(target=_visit, args=(port, server), daemon=True).start()
     try:
         return server.wait()
