@@ -36,7 +36,7 @@ def correlations(
 
 
 def mean_ranks(values: npt.NDArray[Any]) -> Floats:
-    """Ranks from 1 along the last axis, the mean rank for ties: SciPy's `rankdata`, whose import takes half a second."""
+    """Ranks from 1 along the last axis, the mean rank for ties: SciPy's `rankdata`, whose import takes long."""
     order = np.argsort(values, axis=-1)
     ascending = np.take_along_axis(values, order, axis=-1)
     n = values.shape[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import streamlit as st
@@ -29,33 +29,64 @@ EMBEDDED_KEY, STOPPED_KEY = "embedded_corpora", "stopped_embedding"
 # A session's corpora and models in memory; the others come back from the store.
 MOST_EMBEDDED = 6
 PROGRESS_EVERY_S = 0.1
+# A room of visitors chooses more widths and lists of the sample than one does.
+ROOM = 4
+# Of the samples that were read so far; an upload of the very same texts is one of them.
+SAMPLE_FINGERPRINTS: set[str] = set()
 
 
-def measured(
-    words: str | Literal[False], most: int = 8, scope: Literal["session", "global"] = "session"
-) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def measured(words: str | Literal[False], most: int = 8) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Keep what a function gives for its last `most` arguments; `words` stand beside the spinner, False shows none.
 
-    Vectors and analyses among the arguments are told apart by what they are made of, and `_names` not at all.
+    What is measured of a sample is kept for everybody, so that a room computes it once; of a visitor's own data, for
+    that session. Vectors and analyses among the arguments are told apart by what they are made of, and `_names` not at
+    all.
     """
     told_apart: dict[str | type, Callable[[Any], Any]] = {
         Embedded: lambda vectors: vectors.fingerprint,
         Analysis: lambda result: (result.embedded.fingerprint, result.sweep.dims, result.sweep.k),
     }
-    return st.cache_resource(max_entries=most, scope=scope, show_spinner=words, hash_funcs=told_apart)
+
+    def keeping(make: Callable[P, T]) -> Callable[P, T]:
+        cached = partial(st.cache_resource, show_spinner=words, hash_funcs=told_apart)
+        of_session = cached(max_entries=most, scope="session")(make)
+        of_all = cached(max_entries=most * ROOM)(make)
+
+        @wraps(make)
+        def kept_or_made(*args: P.args, **kwargs: P.kwargs) -> T:
+            return (of_all if any(map(_is_sample, args)) else of_session)(*args, **kwargs)
+
+        return kept_or_made
+
+    return keeping
+
+
+def _is_sample(value: object) -> bool:
+    vectors = value.embedded if isinstance(value, Analysis) else value
+    return isinstance(vectors, Embedded) and vectors.corpus.fingerprint in SAMPLE_FINGERPRINTS
 
 
 @st.cache_resource(max_entries=len(SAMPLES), show_spinner=False)
 def sample(word: str = "sample") -> Corpus:
     """A sample corpus by its word, read once per server."""
-    return read_corpus(word)
+    corpus = read_corpus(word)
+    SAMPLE_FINGERPRINTS.add(corpus.fingerprint)
+    return corpus
 
 
 def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     """The corpus with its vectors; what takes time shows progress in `area` and can be stopped."""
+    if corpus is sample() and model == DEFAULT_MODEL:
+        return _sample_vectors()
     # A model trained again in the same folder is another model.
     key = (corpus.fingerprint, model, "" if corpus.embeddings is not None else revision_of(model))
     return kept(EMBEDDED_KEY, MOST_EMBEDDED, key, lambda: _embed(corpus, model, area))
+
+
+@st.cache_resource(show_spinner=False)
+def _sample_vectors() -> Embedded:
+    """The sample's shipped vectors, read once per server."""
+    return embed(sample(), DEFAULT_MODEL, queries=())
 
 
 def kept(shelf: str, most: int, key: Hashable, make: Callable[[], T]) -> T:
@@ -71,7 +102,7 @@ def kept(shelf: str, most: int, key: Hashable, make: Callable[[], T]) -> T:
 def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     if st.session_state.get(STOPPED_KEY) == (corpus.fingerprint, model):
         _offer_to_continue(area)
-    if corpus.embeddings is not None or (corpus is sample() and model == DEFAULT_MODEL):
+    if corpus.embeddings is not None:
         return embed(corpus, model, queries=())
     ask_to_pay(corpus, model, area, partial(use_model, DEFAULT_MODEL))
     with area.container(border=True):
@@ -128,18 +159,12 @@ def _offer_to_continue(area: DeltaGenerator) -> None:
 
 
 def analysis(workspace: Workspace) -> Analysis:
-    """Every measure of the first pages at the swept widths; the sample's once per server, so nobody waits for it."""
-    made = _for_everybody if workspace.corpus is sample() else _for_this_session
-    return made(workspace.embedded, workspace.dims, workspace.k)
-
-
-@measured("Measuring every width…", 12, "global")
-def _for_everybody(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
-    return analyse(vectors, dims=dims, k=k)
+    """Every measure of the first pages at the swept widths."""
+    return _analysis(workspace.embedded, workspace.dims, workspace.k)
 
 
 @measured("Measuring every width…", 12)
-def _for_this_session(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
+def _analysis(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
     return analyse(vectors, dims=dims, k=k)
 
 
