@@ -3,6 +3,7 @@
 import streamlit as st
 
 from mrl_viz.ui.charts import errors_shown
+from mrl_viz.ui.memory import settle
 from mrl_viz.ui.sidebar import sidebar
 
 # By group: a page's file, its title, its icon, and its address where the file does not name that.
@@ -42,3 +43,4 @@ page = st.navigation(
 sidebar()
 with errors_shown():
     page.run()
+settle(page.url_path)

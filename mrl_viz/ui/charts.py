@@ -16,6 +16,8 @@ from mrl_viz.errors import MrlVizError
 
 # plotly.js would otherwise offer a button that uploads the chart.
 PLOTLY_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+# Figures kept with a result: one for each focus width that a visitor tries.
+MOST_DRAWN = 16
 MARKDOWN = "\\*_[]<>$#~|:"
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -78,11 +80,26 @@ def draw(
     """
     said = takeaway or result.takeaway()
     choosing = _choosing(key, on_select, "points", "lasso")
-    drawn = figure(result, *options, **named)
+    drawn = _drawn(figure, result, options, named)
     st.plotly_chart(drawn, width="stretch", key=key, config=PLOTLY_CONFIG, alt=said, **choosing)
     small_print(said)
     with st.expander("Show data"):
         table(result.rows() if rows is None else rows, key=key)
+
+
+def _drawn(figure: Callable[..., Figure], result: Any, options: tuple[Any, ...], named: dict[str, Any]) -> Figure:
+    """The figure, kept with the result for its last few options: making figures is most of a page's time."""
+    key = (figure, options, tuple(named.items()))
+    try:
+        hash(key)
+        kept: dict[Any, Figure] = vars(result).setdefault("_drawn", {})
+    except TypeError:  # a list among the options, or a result without room
+        return figure(result, *options, **named)
+    if key not in kept:
+        while len(kept) >= MOST_DRAWN:
+            kept.pop(next(iter(kept)), None)  # None: another visitor was faster
+        kept[key] = figure(result, *options, **named)
+    return kept.get(key) or figure(result, *options, **named)
 
 
 def _choosing(key: str, on_select: Callable[[str], None] | None, *modes: str) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def measured(words: str | Literal[False], most: int = 8) -> Callable[[Callable[P
 
         @wraps(make)
         def kept_or_made(*args: P.args, **kwargs: P.kwargs) -> T:
-            return (of_all if any(map(_is_sample, args)) else of_session)(*args, **kwargs)
+            found: T = (of_all if any(map(_is_sample, args)) else of_session)(*args, **kwargs)
+            return found
 
         return kept_or_made
 
