@@ -33,10 +33,10 @@ KEPT_FORMAT = "\u200c\u200d"
 
 def shorten(text: str, most: int = LABEL_CHARACTERS) -> str:
     """A user's text for a hover or a legend: one line of at most `most` characters, escaped; never empty."""
-    visible = (
-        c for c in text[:READ_CHARACTERS] if c.isspace() or c in KEPT_FORMAT or unicodedata.category(c)[0] != "C"
-    )
-    line = " ".join("".join(visible).split())
+    read = text[:READ_CHARACTERS]
+    if not read.isprintable():
+        read = "".join(c for c in read if c.isspace() or c in KEPT_FORMAT or unicodedata.category(c)[0] != "C")
+    line = " ".join(read.split())
     if len(line) > most or (line and len(text) > READ_CHARACTERS):
         line = f"{line[: most - 1]}…"
     return html.escape(line) or "(empty)"
