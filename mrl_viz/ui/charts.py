@@ -80,14 +80,14 @@ def draw(
     """
     said = takeaway or result.takeaway()
     choosing = _choosing(key, on_select, "points", "lasso")
-    drawn = _drawn(figure, result, options, named)
-    st.plotly_chart(drawn, width="stretch", key=key, config=PLOTLY_CONFIG, alt=said, **choosing)
+    made = drawn(figure, result, options, named)
+    st.plotly_chart(made, width="stretch", key=key, config=PLOTLY_CONFIG, alt=said, **choosing)
     small_print(said)
     with st.expander("Show data"):
         table(result.rows() if rows is None else rows, key=key)
 
 
-def _drawn(figure: Callable[..., Figure], result: Any, options: tuple[Any, ...], named: dict[str, Any]) -> Figure:
+def drawn(figure: Callable[..., Figure], result: Any, options: tuple[Any, ...], named: dict[str, Any]) -> Figure:
     """The figure, kept with the result for its last few options: making figures is most of a page's time."""
     key = (figure, options, tuple(named.items()))
     try:
