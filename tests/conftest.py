@@ -1,10 +1,13 @@
 """Every test run has its own embedding store and no network."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Compiled once for all runs and workers, and not beside anybody's source.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "numba"))
 
 
 @pytest.fixture(autouse=True, scope="session")
