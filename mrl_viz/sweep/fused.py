@@ -29,12 +29,12 @@ from numba.extending import get_cython_function_address
 from mrl_viz.sweep.machine import compiled, n_processors, single_threaded_blas
 from mrl_viz.truncation import FloatMatrix
 
-# Tile of QUERIES x TILE float32 scores: 512 kB, half of a usual second-level cache; a corpus that fits is one tile.
-TILE, LONGEST_TILE, TILE_SCORES = 512, 2048, 128 * 1024
-# Corpus rows between two looks for other work: some 20 ms of it, and what the third-level cache holds.
-BLOCK = 4096
+# A tile has TILE_SCORES float32 scores at most, 1 MB: a second-level cache; a corpus that fits into one is one tile.
+TILE, LONGEST_TILE, TILE_SCORES = 512, 2048, 256 * 1024
+# Corpus rows between two looks for other work: some 80 ms of it, and what the third-level cache holds.
+BLOCK = 8192
 # Up to this many coordinates a loop beats the matrix product, which reads and writes the whole tile for them.
-NARROW = 16
+NARROW = 12
 # Scores looked through together when one of them is good enough.
 STRETCH = 64
 # Below every cosine and dot product that can occur: rows are scaled so that those stay below 1e30.
@@ -53,9 +53,9 @@ def _add_one(row, y, x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(fastmath=FUSED)
-def _add_four(row, y, x0, x1, x2, x3):  # type: ignore[no-untyped-def]
+def _add_four(row, y0, y1, y2, y3, x0, x1, x2, x3):  # type: ignore[no-untyped-def]
     for c in range(row.size):
-        row[c] = row[c] + y[0] * x0[c] + y[1] * x1[c] + y[2] * x2[c] + y[3] * x3[c]
+        row[c] = row[c] + y0 * x0[c] + y1 * x1[c] + y2 * x2[c] + y3 * x3[c]
 
 
 @numba.njit(fastmath=FUSED)
@@ -125,8 +125,11 @@ def _walk(corpus, queries, inverse_norms, lows, highs, start, tile, is_self, fir
                         row[:] = 0
                     j = low
                     while j + 4 <= high:
-                        x = columns[j - columns_low :]
-                        _add_four(row, queries[q, j:], x[0, :width], x[1, :width], x[2, :width], x[3, :width])
+                        y, at = queries[q, j : j + 4], j - columns_low
+                        _add_four(
+                            row, y[0], y[1], y[2], y[3], columns[at, :width], columns[at + 1, :width],
+                            columns[at + 2, :width], columns[at + 3, :width],
+                        )  # fmt: skip
                         j += 4
                     while j < high:
                         _add_one(row, queries[q, j], columns[j - columns_low, :width])
@@ -149,13 +152,20 @@ def _walk(corpus, queries, inverse_norms, lows, highs, start, tile, is_self, fir
                 _keep(row, scale, threshold, here, own, scores[level, q], items[level, q])
 
 
+@numba.njit(fastmath={"contract", "reassoc"})
+def _squares(row):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for j in range(row.size):
+        total += np.float64(row[j]) * np.float64(row[j])
+    return total
+
+
 def _inverse_prefix_norms(rows, lows, highs, inverse_norms):  # type: ignore[no-untyped-def]
     # 1/‖x[:m]‖ into inverse_norms (n_dims, n), 0 for a zero prefix; squares add up in float64.
     for i in range(len(rows)):
         squares = 0.0
         for level in range(lows.size):
-            for j in range(lows[level], highs[level]):
-                squares += np.float64(rows[i, j]) * np.float64(rows[i, j])
+            squares += _squares(rows[i, lows[level] : highs[level]])
             inverse_norms[level, i] = 1 / np.sqrt(squares) if squares > 0 else 0.0
 
 

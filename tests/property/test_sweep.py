@@ -246,8 +246,9 @@ def test_what_progress_raises_ends_the_sweep(device):
         nested_sweep(corpus, dims=[4], k=5, device=device, progress=stop)
 
 
-def test_progress_ends_with_all_done():
+def test_progress_ends_with_all_done(monkeypatch):
     """The last call names as many tiles done as there are."""
+    monkeypatch.setattr(fused, "BLOCK", 4096)
     calls = []
     corpus = np.random.default_rng(6).normal(size=(9000, 16)).astype(np.float32)
     nested_sweep(corpus, corpus[:1], dims=[4], k=5, progress=lambda *step: calls.append(step))
