@@ -25,11 +25,9 @@ def sidebar() -> None:
     for name in ("data", "model"):
         if f"next_{name}" in st.session_state:
             st.session_state[name] = st.session_state.pop(f"next_{name}")
-    if not st.session_state.pop(DRAWN_KEY, False):
-        # The browser forgot the sliders when a run ended before they were drawn; a value that is set is sent again.
-        for name in ("k", "focus"):
-            if name in st.session_state:
-                st.session_state[name] = st.session_state[name]
+    # The browser forgot the sliders when a run ended before they were drawn; a value that is set is sent again. Else
+    # none is set: it would be one more step of the browser's history, and Back would seem dead.
+    is_forgotten = not st.session_state.pop(DRAWN_KEY, False)
     area = st.empty()
     own = own_corpus()
     options = [*SAMPLES, "mine"] if own else [*SAMPLES]
@@ -52,9 +50,9 @@ def sidebar() -> None:
             )  # fmt: skip
         dims = parse_dims(text or "", vectors.full_dim, vectors.matryoshka_dims)
         dims = tuple(sorted({*dims, vectors.full_dim}))
-        k = _slider_k(max(1, min(MOST_K, corpus.n_items - 1)))
+        k = _slider_k(max(1, min(MOST_K, corpus.n_items - 1)), is_forgotten)
         with first:
-            focus = _focus(dims, vectors.matryoshka_dims or ())
+            focus = _focus(dims, vectors.matryoshka_dims or (), is_forgotten)
         st.session_state[DRAWN_KEY] = True
         source = own_source() if corpus is own else Source(data)
         st.session_state[WORKSPACE_KEY] = workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
@@ -83,29 +81,29 @@ def _model_choice(corpus: Corpus) -> str:
     return chosen or DEFAULT_MODEL
 
 
-def _slider_k(most: int) -> int:
+def _slider_k(most: int, is_forgotten: bool) -> int:
     if most == 1:
         st.caption("Neighbors per text k: 1")
         return 1
-    # A value given beside one that is in the session state would be ignored with a warning; one that is not given must
-    # be set again, as on another page the slider would start at its least.
+    # A value given beside one that was set in this run would be ignored with a warning.
     start = None
-    if "k" in st.session_state:
+    if "k" in st.session_state and (is_forgotten or st.session_state["k"] > most):
         st.session_state["k"] = min(st.session_state["k"], most)
     else:
         start = min(DEFAULT_K, most)
     return st.slider("Neighbors per text k", 1, most, start, key="k", bind="query-params")
 
 
-def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
+def _focus(dims: tuple[int, ...], trained: tuple[int, ...], is_forgotten: bool) -> int:
     if len(dims) == 1:
         st.caption(f"Focus width: {dims[0]} dims")
         return dims[0]
     start = None
-    if st.session_state.get("focus") in dims:
+    if st.session_state.get("focus") not in dims:
+        st.session_state.pop("focus", None)
+    if "focus" in st.session_state and is_forgotten:
         st.session_state["focus"] = st.session_state["focus"]
     else:
-        st.session_state.pop("focus", None)
         start = dims[max(0, len(dims) - 3)]
     return st.select_slider(
         "Focus width, dims", dims, start, key="focus", bind="query-params",
