@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import CancelledError, DimensionError, StoreError
-from mrl_viz.files import disk_errors
+from mrl_viz.files import cache_folder, disk_errors
 from mrl_viz.truncation import FloatMatrix
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ class EmbeddingStore:
     """
 
     def __init__(self, folder: Path | None = None, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        if folder is None:
-            from platformdirs import user_cache_dir
-
-            folder = Path(os.environ.get("MRL_VIZ_CACHE") or user_cache_dir("mrl_viz"))
-        self.folder = Path(folder)
+        self.folder = cache_folder() if folder is None else Path(folder)
         self.max_bytes = max_bytes
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
