@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,8 @@ class SimilarityDensity(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One record: the numbers beside the picture."""
-        return [{name: value for name, value in vars(self).items() if name not in ("full_dim", "counts", "edges")}]
+        names = [field.name for field in fields(self) if field.name not in ("full_dim", "counts", "edges")]
+        return [{name: getattr(self, name) for name in names}]
 
     def takeaway(self) -> str:
         return (

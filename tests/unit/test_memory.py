@@ -10,6 +10,8 @@ from mrl_viz import figures
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.measures.lists import neighbor_overlap
+from mrl_viz.measures.sample import pair_sample
+from mrl_viz.measures.similarity import similarity_density
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui import charts, memory, results
 
@@ -59,6 +61,15 @@ def test_figures_are_kept_with_their_result(monkeypatch):
     charts.drawn(curve, overlap, (8, ()), {})
     charts.drawn(curve, overlap, (4, (2,)), {})
     assert made == [4, 2, 4, 8, 4]
+
+
+def test_a_drawn_result_reads_as_one_that_was_not():
+    """The figures kept with a result are no part of what it says, in its records or as data."""
+    rows = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    density = similarity_density(pair_sample(rows, dims=[2, 8]), 2)
+    before = density.rows(), density.to_dict()
+    charts.drawn(figures.density_heatmap, density, (), {})
+    assert vars(density)["_drawn"] and (density.rows(), density.to_dict()) == before
 
 
 def test_the_collector_is_relieved_once_a_page(monkeypatch):
