@@ -140,11 +140,11 @@ def _walk(corpus, queries, inverse_norms, lows, highs, start, tile, is_self, fir
                     for c in range(width):
                         row[c] = np.sign(queries[q, 0]) * np.sign(columns[0, c])
                 threshold = scores[level, q, k - 1]
-                if items[level, q, k - 1] < 0 and level > 0 and items[level - 1, q, k - 1] >= here:
-                    # The neighbors of the width before, all of this tile, are nearly those of this one.
+                if here == 0 and level > 0 and items[level - 1, q, k - 1] >= 0:
+                    # The neighbors of the width before, all of this first tile, are nearly those of this one.
                     threshold = -NOTHING
                     for c in items[level - 1, q]:
-                        threshold = min(threshold, row[c - here] * scale[c - here])
+                        threshold = min(threshold, row[c] * scale[c])
                     threshold = np.float32(np.nextafter(threshold, NOTHING))
                 elif not _has_better(row, scale, threshold):
                     continue
@@ -196,10 +196,13 @@ def sweep_fused(
         others = [pool.submit(walk.work) for _ in range(n_others)]
         try:
             walk.work(progress)
-        finally:
+            for other in others:  # they may still be on the way down with groups of theirs
+                other.result()
+        except BaseException:
             walk.is_stopped = True
-        for other in others:
-            other.result()
+            raise
+    if progress and others:
+        progress(walk.n_steps, walk.n_steps)
     norms = np.empty((len(dims), len(queries)), dtype=np.float32)
     _inverse_prefix_norms(queries, walk.lows, walk.highs, norms)
     if dims[0] == 1:

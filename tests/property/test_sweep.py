@@ -1,5 +1,6 @@
 """The nested sweep equals the naive per-width computation, whatever the widths, ties, duplicates and tiles."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import faiss
@@ -213,6 +214,47 @@ def test_copies_tie_wherever_they_stand(n_items):
     for level in range(1, 5):
         np.testing.assert_array_equal(result.indices[level, 0], places)
         assert len(set(result.similarities[level, 0])) == 1
+
+
+@pytest.mark.parametrize("device", KERNELS)
+def test_lists_may_be_longer_than_a_tile(monkeypatch, device):
+    """A list that several tiles fill holds what a naive search finds."""
+    monkeypatch.setattr(tensors, "CORPUS_TILE", 64)
+    monkeypatch.setattr(fused, "TILE", 64)
+    monkeypatch.setattr(fused, "LONGEST_TILE", 64)
+    monkeypatch.setattr(fused, "BLOCK", 128)
+    corpus = np.random.default_rng(8).normal(size=(300, 12)).astype(np.float32)
+    result = nested_sweep(corpus, dims=[3, 4, 5, 9], k=100, device=device)
+    for level, dim in enumerate(result.dims):
+        indices, similarities = naive_neighbors(corpus, None, dim, 100)
+        np.testing.assert_allclose(result.similarities[level], similarities, atol=2e-6)
+        assert (result.indices[level] == indices).mean() > 0.99  # near-ties may swap
+
+
+def test_a_thread_that_falls_behind_is_waited_for(monkeypatch):
+    """However late another thread is, every group meets the whole corpus."""
+    corpus = np.random.default_rng(9).normal(size=(600, 16)).astype(np.float32)
+    expected = nested_sweep(corpus, dims=[4], k=5).indices
+    main_is_done, walk, work = threading.Event(), fused._walk, fused._Walk.work
+
+    def late(*arguments):
+        if threading.current_thread() is not threading.main_thread():
+            assert main_is_done.wait(timeout=30)
+        walk(*arguments)
+
+    def told(self, progress=None):
+        work(self, progress)
+        if threading.current_thread() is threading.main_thread():
+            main_is_done.set()
+
+    monkeypatch.setattr(fused, "_walk", late)
+    monkeypatch.setattr(fused._Walk, "work", told)
+    monkeypatch.setattr(fused, "n_processors", lambda: 2)
+    monkeypatch.setattr(fused, "BLOCK", 64)
+    steps = []
+    found = nested_sweep(corpus, dims=[4], k=5, progress=lambda *step: steps.append(step)).indices
+    np.testing.assert_array_equal(found, expected)
+    assert steps[-1][0] == steps[-1][1]
 
 
 def test_eight_threads_may_sweep_at_once():
