@@ -37,12 +37,15 @@ class Visitor:
         self.connection, self.page = connection, "" if page == "start" else page
         self.slider: tuple[str, list[str], str] | None = None
         self.bytes, self.errors = 0, 0
+        # As a browser does: large messages are kept, and not sent again while they stay what they are.
+        self.kept: set[str] = set()
 
     async def ask(self, focus: str | None = None) -> float:
         """Seconds until the script has answered."""
         message = BackMsg()
         message.rerun_script.query_string = ""
         message.rerun_script.page_name = self.page
+        message.rerun_script.cached_message_hashes.extend(self.kept)
         if focus is not None and self.slider is not None:
             state = message.rerun_script.widget_states.widgets.add()
             state.id = self.slider[0]
@@ -55,6 +58,8 @@ class Visitor:
             self.bytes += len(data)
             answer = ForwardMsg.FromString(data)
             kind = answer.WhichOneof("type")
+            if answer.metadata.cacheable and answer.hash:
+                self.kept.add(answer.hash)
             if kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
                 element = answer.delta.new_element
                 if element.WhichOneof("type") == "exception":

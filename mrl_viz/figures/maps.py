@@ -27,7 +27,7 @@ SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle
 NO_LABEL = "(none)"
 # Above this many points SVG is no longer fluid, WebGL is; its hovers know no <br>.
 GL_ABOVE = 1_500
-HOVER_CHARACTERS = 80
+HOVER_CHARACTERS = 48
 LEGEND_CHARACTERS = 28
 # Every panel repeats its hover texts; with more than this many in all a panel shows the text's number instead.
 MOST_PANEL_TEXTS = 4_000

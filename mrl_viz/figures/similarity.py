@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mrl_viz.measures.matrices import SimilarityMatrices
     from mrl_viz.measures.similarity import SimilarityBand, SimilarityDensity, ThresholdMeaning
 
-HOVER_CHARACTERS = 80
+HOVER_CHARACTERS = 60
 LEGEND_CHARACTERS = 24
 # The rest of the Okabe-Ito colours, after those with a meaning on these pages.
 PAIR_STYLES = (
@@ -62,11 +62,12 @@ def density_heatmap(density: SimilarityDensity) -> go.Figure:
     centers = (density.edges[:-1] + density.edges[1:]) / 2
     some = density.counts > 0
     # A logarithmic scale, so that the few pairs far from the crowd stay visible; empty cells stay empty.
-    shade = np.full(density.counts.shape, np.nan)
+    shade = np.full(density.counts.shape, np.nan, dtype=np.float32)
     shade[some] = np.log10(density.counts[some])
     ticks = np.arange(int(np.nanmax(shade)) + 1)
+    counts = density.counts.astype(np.uint16 if density.counts.max() < 2**16 else np.uint32)
     figure = go.Figure().add_heatmap(
-        z=shade, x=centers, y=centers, customdata=density.counts, colorscale="Viridis", hoverongaps=False,
+        z=shade, x=centers, y=centers, customdata=counts, colorscale="Viridis", hoverongaps=False,
         colorbar={"title": "pairs", "tickvals": ticks, "ticktext": [f"{10**int(tick):,}" for tick in ticks]},
         hovertemplate="full %{x:.3f}, truncated %{y:.3f}<br>%{customdata:,} pairs<extra></extra>",
     )  # fmt: skip

@@ -72,19 +72,28 @@ def _escaped(text: str) -> str:
 
 def draw(
     key: str, figure: Callable[..., Figure], result: Any, *options: Any, takeaway: str = "",
-    rows: Sequence[dict[str, Any]] | None = None, on_select: Callable[[str], None] | None = None, **named: Any,
+    rows: Callable[[], Sequence[dict[str, Any]]] | None = None, on_select: Callable[[str], None] | None = None,
+    **named: Any,
 ) -> None:  # fmt: skip
     """A result as a figure, with its takeaway as caption and alt text, and its records as a table to download.
 
-    `options`, `named` : what the figure is given beside the result. `takeaway`, `rows` : other ones than the result's.
+    `options`, `named` : what the figure is given beside the result. `takeaway`, `rows` : other ones than the result's;
+    the records are made when somebody opens them.
     """
     said = takeaway or result.takeaway()
     choosing = _choosing(key, on_select, "points", "lasso")
     made = drawn(figure, result, options, named)
     st.plotly_chart(made, width="stretch", key=key, config=PLOTLY_CONFIG, alt=said, **choosing)
     small_print(said)
-    with st.expander("Show data"):
-        table(result.rows() if rows is None else rows, key=key)
+    _data(key, rows or result.rows)
+
+
+@st.fragment
+def _data(key: str, rows: Callable[[], Sequence[dict[str, Any]]]) -> None:
+    """Runs alone when it is opened: a table of all texts takes longer to make and to send than its chart."""
+    with st.expander("Show data", key=f"{key}_data", on_change="rerun") as data:
+        if data.open:
+            table(rows(), key=key)
 
 
 def drawn(figure: Callable[..., Figure], result: Any, options: tuple[Any, ...], named: dict[str, Any]) -> Figure:
@@ -98,8 +107,15 @@ def drawn(figure: Callable[..., Figure], result: Any, options: tuple[Any, ...], 
     if key not in kept:
         while len(kept) >= MOST_DRAWN:
             kept.pop(next(iter(kept)), None)  # None: another visitor was faster
-        kept[key] = figure(result, *options, **named)
+        kept[key] = _finished(figure(result, *options, **named))
     return kept.get(key) or figure(result, *options, **named)
+
+
+def _finished(figure: Figure) -> Figure:
+    """Streamlit asks a figure for its dict in every run; that of a finished one is made once."""
+    finished = figure.to_dict()
+    vars(figure)["to_dict"] = lambda: finished
+    return figure
 
 
 def _choosing(key: str, on_select: Callable[[str], None] | None, *modes: str) -> dict[str, Any]:

@@ -8,10 +8,18 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.analysis import Analysis
-from mrl_viz.measures.lists import NeighborOverlap, nearest_level, neighbor_changes, neighbor_overlap, neighbor_ranks
+from mrl_viz.measures.lists import (
+    NeighborOverlap,
+    NeighborRanks,
+    nearest_level,
+    neighbor_changes,
+    neighbor_overlap,
+    neighbor_ranks,
+)
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui.charts import headline, metrics, plain, small_print
 from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import current_item, select, shortened
 from mrl_viz.ui.workspace import Workspace
 
@@ -103,6 +111,12 @@ def per_item_code(workspace: Workspace, item: int) -> Script:
     script = Script(workspace)
     overlap = script.analysis().overlap
     return script.show(figures.per_item_strip, overlap, workspace.focus_dim, script.corpus.texts, item)
+
+
+@measured(False, 32)
+def ranks_of(result: Analysis, item: int) -> NeighborRanks:
+    """Where one text's neighbors stand at every width."""
+    return neighbor_ranks(result.embedded.matrix, item, result.sweep)
 
 
 def bump_code(workspace: Workspace, item: int) -> Script:

@@ -31,6 +31,8 @@ MOST_EMBEDDED = 6
 PROGRESS_EVERY_S = 0.1
 # A room of visitors chooses more widths and lists of the sample than one does.
 ROOM = 4
+# The sample whose vectors ship.
+SAMPLE = "sample"
 # Of the samples that were read so far; an upload of the very same texts is one of them.
 SAMPLE_FINGERPRINTS: set[str] = set()
 
@@ -68,7 +70,7 @@ def _is_sample(value: object) -> bool:
 
 
 @st.cache_resource(max_entries=len(SAMPLES), show_spinner=False)
-def sample(word: str = "sample") -> Corpus:
+def sample(word: str) -> Corpus:
     """A sample corpus by its word, read once per server."""
     corpus = read_corpus(word)
     SAMPLE_FINGERPRINTS.add(corpus.fingerprint)
@@ -77,7 +79,7 @@ def sample(word: str = "sample") -> Corpus:
 
 def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     """The corpus with its vectors; what takes time shows progress in `area` and can be stopped."""
-    if corpus is sample() and model == DEFAULT_MODEL:
+    if corpus is sample(SAMPLE) and model == DEFAULT_MODEL:
         return _sample_vectors()
     # A model trained again in the same folder is another model.
     key = (corpus.fingerprint, model, "" if corpus.embeddings is not None else revision_of(model))
@@ -87,7 +89,7 @@ def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
 @st.cache_resource(show_spinner=False)
 def _sample_vectors() -> Embedded:
     """The sample's shipped vectors, read once per server."""
-    return embed(sample(), DEFAULT_MODEL, queries=())
+    return embed(sample(SAMPLE), DEFAULT_MODEL, queries=())
 
 
 def kept(shelf: str, most: int, key: Hashable, make: Callable[[], T]) -> T:

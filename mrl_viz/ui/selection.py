@@ -100,8 +100,8 @@ def shortened(text: str, most: int = OPTION_CHARACTERS) -> str:
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1]}…"
 
 
-def texts_of(workspace: Workspace, items: Iterable[int]) -> list[str]:
-    return [workspace.corpus.texts[item] for item in items]
+def texts_of(workspace: Workspace, items: Iterable[int]) -> tuple[str, ...]:
+    return tuple(workspace.corpus.texts[item] for item in items)
 
 
 def find_text(
@@ -116,7 +116,7 @@ def find_text(
         options = [item for _, item in zip(range(MOST_MATCHES), matches)]
         if chosen is not None and chosen not in options:
             options = [chosen, *options]
-    if st.session_state.get(key) != chosen or key not in st.session_state:
+    if st.session_state.get(key) != chosen:
         st.session_state[key] = chosen
     found: int | None = st.selectbox(
         label, options, key=key, index=None, placeholder="Type a part of it", filter_mode="contains",

@@ -29,6 +29,8 @@ from mrl_viz.ui.workspace import Workspace
 CELL_CHARACTERS = 120
 # Pairs of one text on the similarity curves: its nearest neighbors.
 N_PAIRS = 4
+# Texts in the heat maps: three times the square of it goes to every browser of a room at every move of the width.
+N_MATRIX = 64
 
 
 def chosen_pairs(workspace: Workspace, result: Analysis) -> tuple[tuple[int, int], ...]:
@@ -76,7 +78,7 @@ def at_width(result: Analysis, dim: int) -> tuple[SimilarityDensity, RelativeMov
 def matrices(vectors: Embedded, dim: int, order: Order, column: str | None) -> SimilarityMatrices:
     """Full, truncated and difference heat maps' data."""
     labels = tuple(value or "(none)" for value in vectors.corpus.labels[column]) if column else None
-    return similarity_matrices(vectors.matrix, dim=dim, order=order, labels=labels)
+    return similarity_matrices(vectors.matrix, dim=dim, order=order, labels=labels, max_items=N_MATRIX)
 
 
 def threshold(result: Analysis) -> ThresholdMeaning:
@@ -121,8 +123,8 @@ def density_code(workspace: Workspace) -> Script:
 def matrices_code(workspace: Workspace, order: Order, column: str | None) -> Script:
     script = Script(workspace)
     labels = Code(f'[value or "(none)" for value in corpus.labels[{column!r}]]') if column else None
-    dim = workspace.focus_dim
-    matrices = script.let("matrices", similarity_matrices, script.matrix, dim=dim, order=order, labels=labels)
+    options: dict[str, object] = {"dim": workspace.focus_dim, "order": order, "labels": labels, "max_items": N_MATRIX}
+    matrices = script.let("matrices", similarity_matrices, script.matrix, **options)
     texts = Code(f"[corpus.texts[item] for item in {matrices}.items]")
     return script.show(figures.similarity_heatmaps, matrices, texts)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from mrl_viz.training.card import repeat_code
 from mrl_viz.training.config import BASES, SCHEDULES, Base, Schedule, TrainingConfig, check_config
 from mrl_viz.training.data import SOURCES, Source, Split, TrainingData, check_batch, training_data
 from mrl_viz.training.jobs import JobStatus
+from mrl_viz.training.loop import EpochLosses
 from mrl_viz.training.twins import TwinRun
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import draw, failure, hint, metrics, plain, small_print, stop_with
@@ -207,12 +209,16 @@ def _shown(status: JobStatus) -> None:
     elif status.state != "done":
         st.warning(plain(status.takeaway()), icon=":material/pause_circle:")
     if status.epochs:
-        rows = [
-            {"model": epoch.run, "epoch": epoch.epoch, "dim": dim, "loss": loss, "seconds": epoch.seconds}
-            for epoch in status.epochs for dim, loss in zip(epoch.dims, epoch.losses)
-        ]  # fmt: skip
         said = status.epochs[-1].takeaway()
+        rows = partial(_loss_rows, status.epochs)
         draw("training_losses", figures.training_losses, status.epochs, takeaway=said, rows=rows)
+
+
+def _loss_rows(epochs: Sequence[EpochLosses]) -> list[dict[str, Any]]:
+    return [
+        {"model": epoch.run, "epoch": epoch.epoch, "dim": dim, "loss": loss, "seconds": epoch.seconds}
+        for epoch in epochs for dim, loss in zip(epoch.dims, epoch.losses)
+    ]  # fmt: skip
 
 
 def _buttons(status: JobStatus) -> None:

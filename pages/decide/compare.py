@@ -26,7 +26,7 @@ st.caption(
 draw("overlap_per_byte", figures.overlap_per_byte, comparison, takeaway=comparison.self_takeaway())
 st.subheader("Do the models agree with each other?")
 said = comparison.agreement_takeaway()
-draw("n2o", figures.n2o_heatmap, comparison, takeaway=said, rows=comparison.agreement_rows())
+draw("n2o", figures.n2o_heatmap, comparison, takeaway=said, rows=comparison.agreement_rows)
 st.subheader(f"One {'text' if comparison.is_self else 'query'}'s neighbors side by side")
 side = page.side_by_side(workspace, comparison)
 small_print(side.takeaway())

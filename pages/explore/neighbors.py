@@ -23,7 +23,10 @@ st.subheader("Is it really Matryoshka?")
 controls = evidence.controls(workspace, result)
 if controls is not None:
     headline(controls.takeaway())
-    draw("controls_curve", figures.controls_curve, controls, focus, trained, rows=evidence.control_rows(controls))
+    draw(
+        "controls_curve", figures.controls_curve, controls, focus, trained,
+        rows=lambda: evidence.control_rows(controls),
+    )  # fmt: skip
     small_print(*controls.notes)
     if controls.nestedness is not None:
         draw("nestedness", figures.nestedness_bars, controls.nestedness)
@@ -31,20 +34,20 @@ if controls is not None:
 
 overlap = result.overlap
 st.subheader("At every list length")
-draw("overlap_by_k", figures.overlap_by_k, overlap, takeaway=overlap.k_takeaway(focus), rows=overlap.k_rows())
+draw("overlap_by_k", figures.overlap_by_k, overlap, takeaway=overlap.k_takeaway(focus), rows=overlap.k_rows)
 code_shown(page.by_k_code(workspace))
 
 st.subheader(f"Which texts? At {focus} dims")
 item = page.extremes(workspace, result)
 draw(
     "per_item", figures.per_item_strip, overlap, focus, workspace.corpus.texts, item,
-    takeaway=overlap.item_takeaway(focus), rows=page.item_rows(workspace, result),
+    takeaway=overlap.item_takeaway(focus), rows=lambda: page.item_rows(workspace, result),
     on_select=take_points,
 )  # fmt: skip
 code_shown(page.per_item_code(workspace, item))
 page.change_cards(workspace, result, item)
 
 st.subheader("Where this text's neighbors go")
-ranks = page.neighbor_ranks(result.embedded.matrix, item, result.sweep)
+ranks = page.ranks_of(result, item)
 draw("bump", figures.neighbor_bump, ranks, texts_of(workspace, ranks.neighbors), workspace.k)
 code_shown(page.bump_code(workspace, item))

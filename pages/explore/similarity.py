@@ -18,8 +18,8 @@ band = page.band(result, pairs)
 density, movers, flips = page.at_width(result, focus)
 
 st.subheader("Chosen pairs over all pairs")
-texts = [texts_of(workspace, pair) for pair in pairs]
-draw("band", figures.similarity_curves, band, texts, focus, rows=band.rows() + band.pair_rows())
+texts = tuple(texts_of(workspace, pair) for pair in pairs)
+draw("band", figures.similarity_curves, band, texts, focus, rows=lambda: [*band.rows(), *band.pair_rows()])
 code_shown(page.band_code(workspace, pairs))
 
 st.subheader(f"{focus} dims against the full width")

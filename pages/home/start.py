@@ -14,7 +14,7 @@ workspace = require_workspace()
 result = analysis(workspace)
 overlap = result.overlap
 page.big_numbers(overlap)
-draw("start_overlap_curve", figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained, rows=result.rows())
+draw("start_overlap_curve", figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained, rows=result.rows)
 
 st.subheader("Your own texts")
 choose_data()

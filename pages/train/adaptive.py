@@ -23,16 +23,16 @@ for each in results:
 if len(results) > 1:
     st.subheader("Coarse labels and fine ones")
     said = page.coarse_against_fine(results[0], results[-1])
-    draw("exits_by_label", figures.exits_by_label, results, takeaway=said, rows=page.exit_rows(results))
+    draw("exits_by_label", figures.exits_by_label, results, takeaway=said, rows=lambda: page.exit_rows(results))
 result = page.choose_label(results)
 
 st.subheader("Accuracy against width")
-said, rows = result.heads_takeaway(), result.head_rows()
-draw("accuracy_by_width", figures.accuracy_by_width, result, takeaway=said, rows=rows)
+said = result.heads_takeaway()
+draw("accuracy_by_width", figures.accuracy_by_width, result, takeaway=said, rows=result.head_rows)
 st.subheader("Where the cascade answers")
 page.cost_metrics(result)
-said, rows = result.cascade.takeaway(), page.exit_rows([result])
-draw("exit_shares", figures.exit_shares, result, takeaway=said, rows=rows)
+said = result.cascade.takeaway()
+draw("exit_shares", figures.exit_shares, result, takeaway=said, rows=lambda: page.exit_rows([result]))
 table(result.cascade_rows(), key="cascades")
 st.subheader("Easy and hard examples")
 st.caption(

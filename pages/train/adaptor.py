@@ -25,10 +25,10 @@ if fit.n_held_out_queries:
 st.subheader("Neighbors kept, of texts it has not seen")
 draw("adaptor_overlap", figures.adaptor_curves, fit, "overlap", workspace.focus_dim, takeaway=fit.overfitting())
 st.subheader("Is it worth it?")
-draw("adaptor_gains", figures.adaptor_gains, fit, rows=page.verdict_rows(fit))
+draw("adaptor_gains", figures.adaptor_gains, fit, rows=lambda: page.verdict_rows(fit))
 if fit.stages:
     st.subheader("How the training went")
-    draw("adaptor_losses", figures.adaptor_losses, fit, takeaway=fit.training_takeaway(), rows=fit.loss_rows())
+    draw("adaptor_losses", figures.adaptor_losses, fit, takeaway=fit.training_takeaway(), rows=fit.loss_rows)
 st.subheader("Take it with you")
 page.keep_adaptor(workspace, fit)
 st.caption(

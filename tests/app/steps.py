@@ -42,6 +42,14 @@ def said(app):
     return "\n".join(element.value.replace("\\", "") for kind in kinds for element in kind)
 
 
+def data_of(app, key):
+    """The table under a chart, which is made when somebody opens it."""
+    app.session_state[f"{key}_data"] = True
+    again(app)
+    (opened,) = [part for part in app.expander if part.proto.id.endswith(f"-{key}_data")]
+    return opened.dataframe[0].value
+
+
 def has(app, key):
     """Whether there is a widget with that key."""
     return any(key == getattr(widget, "key", None) for widget in app.button)

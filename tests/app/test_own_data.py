@@ -8,7 +8,7 @@ import pytest
 from mrl_viz.data.reading import read_upload
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.tasks.evaluation import evaluate
-from tests.app.steps import again, go, has, opened, said, started
+from tests.app.steps import again, data_of, go, has, opened, said, started
 
 N_ITEMS, N_QUERIES, DIM = 240, 24, 32
 
@@ -81,7 +81,7 @@ def test_an_uploaded_table_is_read_with_the_chosen_columns():
 
 def quality_values(app):
     """The values of the first metric's curve at every width, as the table under the chart has them."""
-    table = next(table.value for table in app.dataframe if "metric" in table.value.columns)
+    table = data_of(app, "quality")
     return dict(table.groupby("metric")["value"].apply(list))
 
 

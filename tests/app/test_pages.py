@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mrl_viz.ui import results
+
 ROOT = Path(__file__).parent.parent.parent
 APP = str(ROOT / "app.py")
 
@@ -40,6 +42,33 @@ def test_neighbors_follow_the_focus_width(app):
     after = curves(app)
     assert after[:4] == [overlap, controls, nestedness, by_k]
     assert after[4] != texts
+
+
+def test_the_records_under_a_chart_are_made_when_they_are_opened(app):
+    """No table is sent with the charts of the Neighbors page; an opened one has a row for each text."""
+    app.switch_page("pages/explore/neighbors.py").run()
+    assert len(app.get("plotly_chart")) == 6 and not app.dataframe
+    app.session_state["per_item_data"] = True
+    app.run()
+    (shown,) = [table.value for table in app.dataframe]
+    assert len(shown) == 1280 and "kept at 64" in shown.columns
+
+
+def test_moving_the_focus_width_reads_and_measures_nothing_again(app, monkeypatch):
+    """The samples are read and analysed once a server, however many pages and widths are looked at."""
+    work = []
+
+    def counted(name):
+        done = getattr(results, name)
+        return lambda *args, **named: (work.append(name), done(*args, **named))[1]
+
+    for name in ("read_corpus", "analyse"):
+        monkeypatch.setattr(results, name, counted(name))
+    app.switch_page("pages/explore/neighbors.py").run()
+    first = list(work)
+    for width in (8, 32, 128, 64):
+        app.select_slider(key="focus").set_value(width).run()
+    assert not app.exception and work == first
 
 
 def test_pasted_texts_become_the_data(app):

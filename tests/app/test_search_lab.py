@@ -8,7 +8,7 @@ from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.retrieval.index import PrefixIndex
-from tests.app.steps import again, opened, said
+from tests.app.steps import again, data_of, opened, said
 
 PAGE = "explore/search"
 
@@ -28,8 +28,7 @@ def naive_shares(rows, queries, own, dim, k=10):
 
 def first_point(app):
     """The curve's overlap at its smallest shortlist, as the page shows it."""
-    table = next(table.value for table in app.dataframe if "shortlist_size" in table.value.columns)
-    return float(table["overlap"][0])
+    return float(data_of(app, "shortlist_curve")["overlap"][0])
 
 
 def test_plans_are_measured_with_the_datas_own_queries():

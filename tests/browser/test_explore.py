@@ -125,7 +125,7 @@ def test_formulas_are_inert_in_downloads(page):
     follow(page, "Neighbors")
     expect(headings(page, "Where this text's neighbors go")).to_be_visible()
     loaded(page)
-    expander = page.get_by_test_id("stExpander").filter(has=page.locator(".st-key-per_item_csv"))
+    expander = page.locator(".st-key-per_item_data")
     expander.get_by_text("Show data").click()
     with page.expect_download() as download:
         expander.get_by_role("button", name="Download CSV").click()

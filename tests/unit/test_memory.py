@@ -33,7 +33,7 @@ def test_the_sample_is_measured_once_for_everybody_and_other_data_once_a_visitor
         made.append(k)
         return len(made)
 
-    sample = embed(results.sample(), queries=())
+    sample = embed(results.sample("sample"), queries=())
     own = embed(np.eye(4, dtype=np.float32))
     assert [count(sample, 1), count(own, 1), count(own, 1)] == [1, 2, 2]
     visitor[0] = "second"
