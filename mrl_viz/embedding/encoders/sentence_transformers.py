@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 # A static table spends its time in the tokenizer; a transformer takes small batches, so that progress moves.
 STATIC_BATCH, TRANSFORMER_BATCH = 4096, 64
+# On a processor a transformer sees so many of a batch at once, the longest first: its layers then stay in the cache and
+# few texts are filled up to a longer one, which saves a quarter of the time.
+PROCESSOR_BATCH = 16
 LAYER_NORM_EPSILON = 1e-5
 HUB_TIMEOUT_S = 5.0
 # One of these is at the top of every model.
@@ -44,10 +47,12 @@ class SentenceTransformerEncoder(Encoder):
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     def _vectors(self, batch: list[str], prompt: str, cancelled: Callable[[], bool] | None) -> FloatMatrix:
+        is_transformer = self.batch_size == TRANSFORMER_BATCH
+        at_once = PROCESSOR_BATCH if is_transformer and self.model.device.type == "cpu" else self.batch_size
         with self._lock:
             # An empty prompt must be passed as such: None would take the model's own default prompt.
             rows = self.model.encode(
-                readable(batch), prompt=prompt, batch_size=self.batch_size, show_progress_bar=False,
+                readable(batch), prompt=prompt, batch_size=at_once, show_progress_bar=False,
                 convert_to_numpy=True, normalize_embeddings=False, truncate_dim=self.full_dim,
             )  # fmt: skip
         if self.pre_truncation != "layer_norm":
