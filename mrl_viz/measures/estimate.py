@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
-from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_count
+from mrl_viz.truncation import FloatMatrix, Floats, check_count
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
 # Resample counts are drawn in slabs of about this many numbers: they stay in cache, and memory does not grow with
 # n_resamples x n_items.
 SLAB = 1_000_000
+# Counts of the last resamples are kept up to so many numbers, 16 MB of int32: 2,000 resamples of 2,000 items.
+MOST_KEPT = 4_000_000
+Counts = npt.NDArray[np.int32]
 # The widths people choose between differ by a few hundredths: an interval longer than this cannot tell them apart.
 TOO_WIDE = 0.1
 
@@ -220,13 +224,27 @@ def slabs(n_rows: int, n_columns: int) -> Iterator[int]:
     return (min(slab, n_rows - start) for start in range(0, n_rows, slab))
 
 
-def resample_counts(n_items: int, *, seed: int, n_resamples: int) -> Iterator[Ints]:
+def resample_counts(n_items: int, *, seed: int, n_resamples: int) -> Iterator[Counts]:
     """How often each item is drawn in each resample, in slabs of shape (n, n_items) that make up `n_resamples`."""
+    if n_items * n_resamples > MOST_KEPT:
+        return _drawn_counts(n_items, seed, n_resamples)
+    return iter(_kept_counts(n_items, seed, n_resamples))
+
+
+@lru_cache(maxsize=2)
+def _kept_counts(n_items: int, seed: int, n_resamples: int) -> tuple[Counts, ...]:
+    """The draws that every curve over the same items resamples it by; drawing takes longer than all else."""
+    return tuple(_drawn_counts(n_items, seed, n_resamples))
+
+
+def _drawn_counts(n_items: int, seed: int, n_resamples: int) -> Iterator[Counts]:
     rng = np.random.default_rng(seed)
     for n in slabs(n_resamples, n_items):
         draws = rng.integers(0, n_items, size=(n, n_items))
         draws += np.arange(n)[:, None] * n_items
-        yield np.bincount(draws.ravel(), minlength=n * n_items).reshape(n, n_items)
+        counts: Counts = np.bincount(draws.ravel(), minlength=n * n_items).reshape(n, n_items).astype(np.int32)
+        counts.flags.writeable = False
+        yield counts
 
 
 def _resampled_means(values: Floats, seed: int, n_resamples: int) -> Floats:

@@ -40,12 +40,16 @@ _blas_users = 0
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Keep SciPy's BLAS to the calling threads; several may be inside at once, and the last to leave restores it."""
+    """Keep BLAS to the calling threads; several may be inside at once, and the last to leave restores it.
+
+    For many products of small matrices: its threads would wait for each other at every one, on a busy machine for ten
+    times as long as the work takes.
+    """
     global _blas_users
     with _blas_lock:
-        set_threads, usual = _scipy_blas()
         if _blas_users == 0:
-            set_threads(1)
+            for set_threads, _ in _openblas():
+                set_threads(1)
         _blas_users += 1
     try:
         yield
@@ -53,24 +57,26 @@ def single_threaded_blas() -> Iterator[None]:
         with _blas_lock:
             _blas_users -= 1
             if _blas_users == 0:
-                set_threads(usual)
+                for set_threads, usual in _openblas():
+                    set_threads(usual)
 
 
 @lru_cache
-def _scipy_blas() -> tuple[Callable[[int], object], int]:
-    """What sets the number of threads of SciPy's own OpenBLAS, and the number it had; nothing where BLAS is another.
+def _openblas() -> tuple[tuple[Callable[[int], object], int], ...]:
+    """What sets the number of threads of NumPy's and SciPy's OpenBLAS, and the number it had; none where it is another.
 
-    threadpoolctl finds it, but lets only one thread of a process change it, and drops what others wish.
+    threadpoolctl finds them, but lets only one thread of a process change them, and drops what others wish.
     """
     import scipy.linalg.cython_blas  # noqa: F401 # loads it
     from threadpoolctl import ThreadpoolController
 
+    found = []
     for library in ThreadpoolController().lib_controllers:
-        if library.user_api == "blas" and "scipy" in Path(library.filepath).parent.name:
-            for prefix in ("scipy_", ""):
-                if hasattr(library.dynlib, f"{prefix}openblas_set_num_threads"):
-                    return getattr(library.dynlib, f"{prefix}openblas_set_num_threads"), library.num_threads
-    return (lambda n_threads: None), 1
+        for name in ("openblas_set_num_threads", "openblas_set_num_threads64_"):
+            for spelling in (f"scipy_{name}", name):
+                if library.internal_api == "openblas" and hasattr(library.dynlib, spelling):
+                    found.append((getattr(library.dynlib, spelling), library.num_threads))
+    return tuple(found)
 
 
 def compiled(function: Callable[..., None], signature: Any, fastmath: Collection[str]) -> Callable[..., None]:

@@ -129,9 +129,10 @@ def few_shot_correct(
     correct = np.zeros((len(dims), len(rows)))
     for level, dim in enumerate(dims):
         unit = normalize(array[:, :dim])
+        means = normalize(unit[examples].mean(axis=2).reshape(-1, dim)).reshape(n_draws, len(able), dim)
+        tested = unit[rows]
         for draw in range(n_draws):
-            means = normalize(unit[examples[draw]].mean(axis=1))
-            correct[level] += (_nearest(unit[rows], means) == own) & is_tested[draw]
+            correct[level] += (_nearest(tested, means[draw]) == own) & is_tested[draw]
     times = is_tested.sum(axis=0)
     return np.asarray(correct[:, times > 0] / times[times > 0])
 

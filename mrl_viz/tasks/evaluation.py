@@ -11,6 +11,7 @@ import numpy as np
 
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.result import Result
+from mrl_viz.sweep.machine import single_threaded_blas
 from mrl_viz.tasks.classes import (
     MOST_LOGISTIC_ITEMS,
     few_shot_correct,
@@ -96,7 +97,8 @@ def evaluate(
         if progress is not None:
             progress(1, 1)
         return Quality("pairs", checked, curves, judge.notes)
-    return _classification(embedded, checked, seed, progress)
+    with single_threaded_blas():
+        return _classification(embedded, checked, seed, progress)
 
 
 def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progress: Progress | None) -> Quality:

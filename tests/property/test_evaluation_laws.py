@@ -8,7 +8,7 @@ from scipy.stats import pearsonr, spearmanr
 from mrl_viz.arrangements import random_arrangements, suffix_arrangement, svd_arrangement
 from mrl_viz.measures.controls import compare_arrangements
 from mrl_viz.measures.correlation import correlations
-from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm, paired_bootstrap
+from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm, paired_bootstrap, resample_counts
 from mrl_viz.measures.space import linear_cka, space_agreement
 from mrl_viz.sweep import cosine_matrices, nested_sweep
 from mrl_viz.tasks.pairs import _CountedRanks, pair_correlations
@@ -162,3 +162,14 @@ def test_retrieval_does_not_depend_on_the_order_of_documents(seed):
     )
     for name, values in base.items():
         np.testing.assert_allclose(values, shuffled[name], atol=1e-12)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=SEEDS, n_items=st.integers(1, 40))
+def test_resamples_draw_as_many_items_as_there_are_and_are_kept_as_drawn(seed, n_items):
+    """Each resample is of n items, by the generator's own draws; asked for again they are the same and read-only."""
+    first, again = (np.concatenate(list(resample_counts(n_items, seed=seed, n_resamples=7))) for _ in range(2))
+    draws = np.random.default_rng(seed).integers(0, n_items, size=(7, n_items))
+    np.testing.assert_array_equal(first, [np.bincount(row, minlength=n_items) for row in draws])
+    np.testing.assert_array_equal(first, again)
+    assert not any(counts.flags.writeable for counts in resample_counts(n_items, seed=seed, n_resamples=7))

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import mrl_viz
-from mrl_viz.sweep.machine import n_processors
+from mrl_viz.sweep.machine import n_processors, single_threaded_blas
 
 PACKAGE = Path(mrl_viz.__file__).parent
 PROGRAM = """
@@ -24,6 +25,23 @@ def test_threads_are_as_many_as_may_be_used(monkeypatch, wish, most):
     """OMP_NUM_THREADS lowers the number and never raises it above the processors there are."""
     monkeypatch.setenv("OMP_NUM_THREADS", wish)
     assert 1 <= n_processors() <= most
+
+
+def blas_threads():
+    """How many threads each BLAS in this process uses."""
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_small_products_keep_to_one_thread():
+    """NumPy's BLAS and SciPy's both, and the inner of two users does not give the threads back."""
+    with single_threaded_blas():
+        pass  # loads SciPy's
+    before = blas_threads()
+    with threadpool_limits(2, "blas"), single_threaded_blas():
+        with single_threaded_blas():
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
 
 
 def start(folder):
