@@ -58,6 +58,9 @@ def rank_correlations(a: npt.NDArray[Any], b: npt.NDArray[Any], is_kept: Flags |
     """
     if is_kept is None:
         return correlations(mean_ranks(a), mean_ranks(b), constant=1.0)
-    # What does not count ranks last and weighs nothing.
-    left, right = (mean_ranks(np.where(is_kept, side, np.inf)) for side in (a, b))
-    return correlations(left, right, is_kept, constant=1.0)
+    return correlations(ranks_of_kept(a, is_kept), ranks_of_kept(b, is_kept), is_kept, constant=1.0)
+
+
+def ranks_of_kept(values: npt.NDArray[Any], is_kept: Flags) -> Floats:
+    """`mean_ranks` of the entries that count; the others rank last, and are to weigh nothing."""
+    return mean_ranks(np.where(is_kept, values, np.inf))

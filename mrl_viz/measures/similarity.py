@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.measures.correlation import rank_correlations
+from mrl_viz.measures.correlation import correlations, mean_ranks, rank_correlations, ranks_of_kept
 from mrl_viz.measures.sample import DECIMALS, PairSample
 from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import pair_similarities
@@ -47,12 +47,13 @@ def similarity_drift(sample: PairSample) -> SimilarityDrift:
     Source: own definition; Spearman as in `rank_correlations`.
     """
     full, is_pair = sample.cosines[-1], sample.is_pair
+    ranks, ranks_of_all = ranks_of_kept(full, is_pair), mean_ranks(full[is_pair])
 
     def stats(here: npt.NDArray[np.float32]) -> tuple[float, ...]:
         change = (here - full)[is_pair].astype(np.float64)
         size = np.abs(change)
-        per_text = rank_correlations(here, full, is_pair).mean()
-        overall = rank_correlations(here[is_pair], full[is_pair])
+        per_text = correlations(ranks_of_kept(here, is_pair), ranks, is_pair, constant=1.0).mean()
+        overall = correlations(mean_ranks(here[is_pair]), ranks_of_all, constant=1.0)
         found = (change.mean(), size.mean(), np.sqrt((change**2).mean()), size.max(), per_text, overall)
         return tuple(map(float, found))
 
