@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+import numpy.typing as npt
 
 from mrl_viz.decide.bounds import quality, simultaneous_lower_bounds
 from mrl_viz.decide.metrics import find_target, parse_metric
@@ -18,6 +19,7 @@ from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
+from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k, pair_similarities
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims
 
@@ -178,18 +180,27 @@ def measure_candidates(
     exact = build_plan(plans[-1], target.corpus, prefix_index=index)
     full_lists = exact.search(target.queries, depth, own=target.own).indices
     values, candidates = [], []
+    first_pass: SearchResult | None = None
+    longest = max((depth, *(plan.rerank[0][0] for plan in plans if plan.rerank)))
+    noise = np.random.default_rng(seed).standard_normal(SCANNED_COORDINATES + target.corpus.shape[1], dtype=np.float32)
     scans: dict[tuple[int, str, str], float] = {}
     for done, (plan, built) in enumerate(_built(plans, target.corpus, index, seed), start=1):
         if target.pairs is not None:
             values.append(_pair_ranks(plan, target.corpus, target.pairs)[None])
         else:
-            found = built.search(target.queries, depth, own=target.own).indices
-            values.append(target.values(found, full_lists, ks))
-        first_pass = (plan.dim, plan.dtype, plan.kind)
-        if first_pass not in scans:
-            scans[first_pass] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, min(n_runs, MOST_SCAN_RUNS), seed)
+            if plan.kind != "exact":
+                found = built.search(target.queries, depth, own=target.own)
+            elif first_pass is None or not plan.rerank:  # the plans that rerank its lists come next
+                first_pass = built.search(target.queries, longest, own=target.own)
+                found = first_pass.first(depth)
+            else:
+                found = built.reranked(target.queries, first_pass, depth)
+            values.append(target.values(found.indices, full_lists, ks))
+        scanned = (plan.dim, plan.dtype, plan.kind)
+        if scanned not in scans:
+            scans[scanned] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, noise, min(n_runs, MOST_SCAN_RUNS), seed)
         latency = measure_latency(partial(built.search, k=k), target.queries, n_runs=n_runs)
-        candidates.append(Candidate(plan, latency, scans[first_pass], built.nbytes))
+        candidates.append(Candidate(plan, latency, scans[scanned], built.nbytes))
         if progress:
             progress(done, len(plans))
     stacked = np.stack(values)
@@ -260,11 +271,10 @@ def _built(
         yield plan, build_plan(plan, corpus, prefix_index=index, codes=coded, seed=seed)
 
 
-def _scan_ms(plan: Plan, n_runs: int, seed: int) -> float:
+def _scan_ms(plan: Plan, noise: npt.NDArray[np.float32], n_runs: int, seed: int) -> float:
     """p95 milliseconds per vector of a plan's first pass, on noise: what is scanned does not change the speed."""
-    rng = np.random.default_rng(seed)
     n_items = min(SCANNED_COORDINATES // plan.dim + 1, MOST_SCANNED_ITEMS)
-    rows = rng.standard_normal((n_items, plan.dim), dtype=np.float32)
+    rows = noise[: n_items * plan.dim].reshape(n_items, plan.dim)
     built = build_plan(Plan(plan.dim, plan.dtype, plan.kind), rows, seed=seed)
     return measure_latency(lambda row: built.search(row), rows[:n_runs], n_runs=n_runs).p95_ms / n_items
 

@@ -17,7 +17,7 @@ from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import ByWidth, Result
 from mrl_viz.sweep import Sweep, cosine_matrices, level_of, nested_sweep
-from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress
+from mrl_viz.truncation import Flags, FloatMatrix, Floats, Ints, Progress
 
 # RBO weight of the next rank: 0.9 puts about 86 % of the weight on the first ten.
 RBO_PERSISTENCE = 0.9
@@ -61,9 +61,14 @@ def without_own(lists: Indices, own: Ints) -> Indices:
 
     An item that exact duplicates or coarse codes pushed out of its own list loses the last entry instead.
     """
+    return np.asarray(lists[are_others(lists, own)].reshape(*lists.shape[:-1], lists.shape[-1] - 1))
+
+
+def are_others(lists: Indices, own: Ints) -> Flags:
+    """Which entries `without_own` keeps: all but one of each list."""
     is_own = lists == own[:, None]
     is_own[..., -1] |= ~is_own.any(axis=-1)
-    return np.asarray(lists[~is_own].reshape(*lists.shape[:-1], lists.shape[-1] - 1))
+    return np.asarray(~is_own)
 
 
 def neighbor_lists(

@@ -11,15 +11,24 @@ import numpy.typing as npt
 
 from mrl_viz.errors import DimensionError, InvalidInputError, ShapeError
 from mrl_viz.retrieval.results import SearchResult
-from mrl_viz.retrieval.topk import Items, Scores, best, exact_ranks, rounding_margin
+from mrl_viz.retrieval.topk import (
+    SCORES_LOOKED_THROUGH,
+    Items,
+    Scores,
+    best_of_each,
+    exact_ranks,
+    rounding_margin,
+)
 from mrl_viz.sweep import check_k
 from mrl_viz.sweep.cosines import as_float32
-from mrl_viz.truncation import FloatMatrix, Ints, check_dims, default_dims
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_dims, default_dims
 
 # Scores held at once: queries are taken in tiles of this many numbers over n_items (64 MB of float32).
 SCORES_AT_ONCE = 1 << 24
-# Coordinates widened to float64 at once when few items are scored exactly.
-COORDINATES_AT_ONCE = 1 << 22
+# Coordinates widened to float64 at once when few items are scored exactly: 2 MB.
+COORDINATES_AT_ONCE = 1 << 18
+# For several queries, the product with all items is faster than picking candidates out up to so many items for each.
+MOST_PER_CANDIDATE = 32
 
 
 class PrefixIndex:
@@ -155,21 +164,64 @@ class PrefixIndex:
         return exact_ranks(scores, wanted, rounding_margin(dim), partial(self.cosines, rows[0], dim=dim))
 
     def cosines(self, query: FloatMatrix, items: Items, dim: int) -> Scores:
-        """Cosine of one query with some items at one width, float64 inside, so that equal rows have equal cosines."""
+        """Cosine of one query with some items at one width; see `pair_cosines`."""
+        return self.pair_cosines(query[None], np.zeros(len(items), dtype=np.int64), items, dim)
+
+    def pair_cosines(self, queries: FloatMatrix, rows: Ints, items: Items, dim: int) -> Scores:
+        """Cosine of some queries with some items at one width, pair by pair, shape (n_pairs,).
+
+        float64 inside, so that equal rows have equal cosines.
+
+        Parameters
+        ----------
+        queries : (n_queries, full_dim)
+        rows, items : positions in the queries and in the index, two arrays of shape (n_pairs,)
+        """
         level = self.level(dim)
-        wide = query[:dim].astype(np.float64)
+        wide = queries[:, :dim].astype(np.float64)
+        squares_of_queries = np.vecdot(wide, wide)
         result = np.empty(len(items), dtype=np.float32)
         step = max(1, COORDINATES_AT_ONCE // dim)
         for start in range(0, len(items), step):
-            some = items[start : start + step]
+            some, asked = items[start : start + step], rows[start : start + step]
             dots, squares = np.zeros(len(some)), np.zeros(len(some))
             for block, (low, high) in zip(self._blocks[: level + 1], self._spans):
-                rows = block[some].astype(np.float64)
-                dots += np.vecdot(rows, wide[low:high])
-                squares += np.vecdot(rows, rows)
-            norms = np.sqrt(squares * (wide @ wide))
+                vectors = block[some].astype(np.float64)
+                dots += np.vecdot(vectors, wide[0, low:high] if len(wide) == 1 else wide[asked, low:high])
+                squares += np.vecdot(vectors, vectors)
+            norms = np.sqrt(squares * (squares_of_queries if len(wide) == 1 else squares_of_queries[asked]))
             result[start : start + step] = np.clip(dots / np.where(norms > 0, norms, 1), -1, 1)
         return result
+
+    def best_among(self, queries: FloatMatrix, items: Items, dim: int, k: int) -> tuple[npt.NDArray[np.int32], Scores]:
+        """The k of each query's own items of highest cosine at one width, as in `best_of_each`.
+
+        `items` : (n_queries, n_candidates), ascending in each row; -1 for none.
+        """
+        level = self.level(dim)
+        indices = np.full((len(queries), k), -1, dtype=np.int32)
+        similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        if len(queries) == 1:  # nominating takes longer than deciding between the candidates of one query
+            some = items[0, np.searchsorted(items[0], 0) :]
+            scores = self.cosines(queries[0], some, dim)
+            order = np.argsort(-scores, kind="stable")[:k]
+            indices[0, : len(order)], similarities[0, : len(order)] = some[order], scores[order]
+            return indices, similarities
+        scores_of_all = self.n_items <= MOST_PER_CANDIDATE * items.shape[1]
+        step = max(1, COORDINATES_AT_ONCE // (self.n_items if scores_of_all else items.shape[1] * dim))
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            here, rows = items[part], queries[part]
+            if scores_of_all:
+                scores = np.take_along_axis(self._dots(rows, level), here, axis=1)
+            else:
+                pieces = zip(self._blocks[: level + 1], self._spans)
+                scores = sum(np.vecdot(block[here], rows[:, None, low:high]) for block, (low, high) in pieces)
+            scores *= self._inverse_norms[level][here]
+            scores[here < 0] = -np.inf
+            decide = partial(self.pair_cosines, rows, dim=dim)
+            indices[part], similarities[part] = best_of_each(scores, k, _margins(rows, dim), decide, candidates=here)
+        return indices, similarities
 
     def level(self, dim: int) -> int:
         """Position of a width among `dims`; DimensionError where it is not laid out."""
@@ -222,16 +274,13 @@ class PrefixIndex:
         dim = self.dims[level]
         indices = np.empty((len(rows), k), dtype=np.int32)
         similarities = np.empty((len(rows), k), dtype=np.float32)
-        for position, row in enumerate(rows):
-            norm = _norm(row[:dim])
-            if norm == 0:  # no direction left: every item ties at 0
-                indices[position], similarities[position] = np.arange(k), 0
-                continue
-            scores = dots[position] * self._inverse_norms[level]
-            # The margin is scaled instead of the scores: one pass less over all items.
-            margin = rounding_margin(dim) * norm
-            decide = partial(self.cosines, row, dim=dim)
-            indices[position], similarities[position] = best(scores, k, margin, decide)
+        step = max(1, SCORES_LOOKED_THROUGH // self.n_items)
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            indices[part], similarities[part] = best_of_each(
+                dots[part] * self._inverse_norms[level], k, _margins(rows[part], dim),
+                partial(self.pair_cosines, rows[part], dim=dim),
+            )  # fmt: skip
         return indices, similarities
 
 
@@ -250,3 +299,9 @@ def checked_queries(queries: npt.ArrayLike, full_dim: int) -> FloatMatrix:
 def _norm(row: FloatMatrix) -> float:
     """‖row‖ in float64."""
     return float(np.sqrt(np.einsum("i,i->", row, row, dtype=np.float64)))
+
+
+def _margins(rows: FloatMatrix, dim: int) -> Floats:
+    """Rounding margins of scores that are not divided by the norm of their query, (n_queries,)."""
+    heads = rows[:, :dim]
+    return np.asarray(rounding_margin(dim) * np.sqrt(np.einsum("ij,ij->i", heads, heads, dtype=np.float64)))

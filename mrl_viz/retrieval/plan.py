@@ -174,6 +174,23 @@ class PlannedIndex:
                 result = rerank(self._wide, queries, result, dim=dim, k=keep)
         return result
 
+    def reranked(self, queries: npt.ArrayLike, found: SearchResult, k: int = 10) -> SearchResult:
+        """What an exact plan's search gives, from what its first pass finds: several plans may share that.
+
+        `found` : of the same queries by the plan without its reranks, with lists as long as its shortlist or longer.
+
+        Raises
+        ------
+        ShapeError, EmptyInputError : other queries. InvalidInputError : `k` longer than the lists, or those too short.
+        """
+        (_, keep), *rest = self.plan.stages(k)
+        check_count("rerank size", keep, most=found.indices.shape[1])
+        result = found.first(keep)
+        for dim, keep in rest:
+            if self._wide is not None:
+                result = rerank(self._wide, queries, result, dim=dim, k=keep)
+        return result
+
 
 def build_plan(
     plan: Plan,

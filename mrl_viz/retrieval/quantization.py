@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -14,21 +13,20 @@ import numpy.typing as npt
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.cost import bytes_per_vector
-from mrl_viz.retrieval.index import SCORES_AT_ONCE, checked_queries
+from mrl_viz.retrieval.index import checked_queries
 from mrl_viz.retrieval.results import SearchResult
-from mrl_viz.retrieval.topk import Items, Scores, best, rounding_margin
+from mrl_viz.retrieval.topk import SCORES_LOOKED_THROUGH, Items, Scores, best_of_each, rounding_margin
 from mrl_viz.sweep import check_k
-from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, truncate_and_normalize
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_dims, check_embeddings, truncate_and_normalize
 
 Codes = npt.NDArray[Any]
-Scored = tuple[Scores, float, Callable[[Items], Scores] | None]
 # int8 codes run from -128 to 127.
 INT8_STEPS, INT8_LOWEST = 255, -128
 # Rows drawn to calibrate when no split is given: the ranges of more rows hardly differ.
 CALIBRATION_ROWS = 10_000
 # Codes widened to float32 at once: 4 MB, so that they are still in cache when they are multiplied.
 CODES_AT_ONCE = 1 << 20
-# Binary codes lie in 64-bit words, looked up 16 bits at a time in tables of 65,536 partial sums.
+# Binary codes lie in 64-bit words, looked up 16 bits at a time: in two tables of 256 partial sums, or in one of 65,536.
 WORD_BITS, LOOKUP_BITS = 64, 16
 
 
@@ -162,28 +160,24 @@ class QuantizedIndex:
         rows = truncate_and_normalize(checked_queries(queries, self.full_dim), self.dim)
         if query == "code":
             rows = self.quantizer.decode(self.quantizer.encode(rows))
-        found = [best(scores, k, margin, decide) for scores, margin, decide in self._scored(rows, query)]
-        indices, similarities = np.array([items for items, _ in found], dtype=np.int32), np.stack([s for _, s in found])
+        step = max(1, SCORES_LOOKED_THROUGH // self.n_items)
+        found = [self._best(rows[start : start + step], k, query) for start in range(0, len(rows), step)]
+        indices, similarities = (np.concatenate(parts) for parts in zip(*found))
         work, n_bytes = self.n_items * self.dim, self.n_items * self.quantizer.bytes_per_vector
         return SearchResult.of_stage(
             started, self.dim, self.n_items, indices, similarities, multiply_adds=work, bytes_read=n_bytes
         )
 
-    def _scored(self, rows: FloatMatrix, query: str) -> Iterator[Scored]:
-        """For each query: fast scores of all items, their rounding margin, and what decides between close ones."""
+    def _best(self, rows: FloatMatrix, k: int, query: str) -> tuple[npt.NDArray[np.int32], Scores]:
+        """The k best of every query; equal codes of bits get equal sums, in the same order, which decide themselves."""
         if self.dtype == "binary":
-            score = self._hamming if query == "code" else self._looked_up
-            for row in rows:
-                yield score(row), 0.0, None  # equal codes get equal sums, in the same order
-            return
-        tile = max(1, SCORES_AT_ONCE // self.n_items)
-        for start in range(0, len(rows), tile):
-            part = rows[start : start + tile]
-            for row, scores in zip(part, self._products(part)):
-                scale = 1.0
-                if self.dtype == "int8":
-                    scale = float(np.abs(row) @ (np.abs(self.quantizer.low) + INT8_STEPS * self.quantizer.step))
-                yield scores, rounding_margin(self.dim, scale), partial(self._decoded_products, row)
+            return best_of_each(self._hamming(rows) if query == "code" else self._looked_up(rows), k, 0.0)
+        scale: Floats | float = 1.0
+        if self.dtype == "int8":
+            largest = np.abs(self.quantizer.low) + INT8_STEPS * self.quantizer.step
+            scale = np.vecdot(np.abs(rows), largest).astype(np.float64)
+        margins = np.broadcast_to(rounding_margin(self.dim, 1.0) * scale, len(rows))
+        return best_of_each(self._products(rows), k, margins, partial(self._decoded_products, rows))
 
     def _products(self, rows: FloatMatrix) -> npt.NDArray[np.float32]:
         """Dot products of shape (n_queries, n_items) with the decoded codes; int8 step and origin go into the query."""
@@ -202,30 +196,42 @@ class QuantizedIndex:
         scores += offset[:, None]
         return scores
 
-    def _decoded_products(self, row: FloatMatrix, items: Items) -> Scores:
-        """Dot products of one query with some decoded codes, float64 inside."""
-        decoded = self.quantizer.decode(self._codes[items]).astype(np.float64)
-        return np.asarray(np.vecdot(decoded, row.astype(np.float64)), dtype=np.float32)
+    def _decoded_products(self, queries: FloatMatrix, rows: Ints, items: Items) -> Scores:
+        """Dot products of some queries with some decoded codes, pair by pair, float64 inside."""
+        result = np.empty(len(items), dtype=np.float32)
+        step = max(1, CODES_AT_ONCE // self.dim)
+        for start in range(0, len(items), step):
+            part = slice(start, start + step)
+            decoded = self.quantizer.decode(self._codes[items[part]]).astype(np.float64)
+            result[part] = np.vecdot(decoded, queries[rows[part]].astype(np.float64))
+        return result
 
-    def _looked_up(self, row: FloatMatrix) -> Scores:
-        """Float query x bits: the partial sums of every 16 bits, from tables of all their values."""
-        padded = np.zeros(len(self._codes) * WORD_BITS, dtype=np.float32)
-        padded[: self.dim] = row / np.float32(np.sqrt(self.dim))
-        scores = np.zeros(self.n_items, dtype=np.float32)
+    def _looked_up(self, rows: FloatMatrix) -> Scores:
+        """Float queries x bits: the partial sums of every 16 bits, from tables of the values of either byte."""
+        padded = np.zeros((len(rows), len(self._codes) * WORD_BITS), dtype=np.float32)
+        padded[:, : self.dim] = rows / np.float32(np.sqrt(self.dim))
+        scores = np.zeros((len(rows), self.n_items), dtype=np.float32)
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
-        low_and_high = padded.reshape(-1, 2, 8) @ (bits.astype(np.float32) * 2 - 1).T
+        low_and_high = padded.reshape(len(rows), -1, 2, 8) @ (bits.astype(np.float32) * 2 - 1).T
         for start in range(0, self.dim, LOOKUP_BITS):
-            low, high = low_and_high[start // LOOKUP_BITS]
-            word = self._codes[start // WORD_BITS].view(np.int64)  # indices of `take` are signed
-            scores += (high[:, None] + low).ravel().take(word >> start % WORD_BITS & (1 << LOOKUP_BITS) - 1)
+            # Indices of `take` are signed.
+            word = self._codes[start // WORD_BITS].view(np.int64) >> start % WORD_BITS & (1 << LOOKUP_BITS) - 1
+            low, high = low_and_high[:, start // LOOKUP_BITS].swapaxes(0, 1)
+            if self.n_items < 1 << LOOKUP_BITS:
+                scores += high.take(word >> 8, axis=1) + low.take(word & 255, axis=1)
+                continue
+            for own, low_sums, high_sums in zip(
+                scores, low, high
+            ):  # the sums of all 16 bits, fewer than there are items
+                own += (high_sums[:, None] + low_sums).ravel().take(word)
         return scores
 
-    def _hamming(self, row: FloatMatrix) -> Scores:
+    def _hamming(self, rows: FloatMatrix) -> Scores:
         """Bits x bits: 1 - 2·(different bits)/dim, the cosine of the two sign vectors."""
-        own = _words(np.packbits(row > 0, bitorder="little")[None])[:, 0]
-        different = np.zeros(self.n_items, dtype=np.uint16)
+        own = _words(np.packbits(rows > 0, axis=1, bitorder="little"))
+        different = np.zeros((len(rows), self.n_items), dtype=np.uint16)
         for word, mine in zip(self._codes, own):
-            different += np.bitwise_count(word ^ mine)
+            different += np.bitwise_count(word ^ mine[:, None])
         cosines: Scores = 1 - different.astype(np.float32) * np.float32(2 / self.dim)
         return cosines
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
-from mrl_viz.measures.lists import ranks_in, shared_share, without_own
+from mrl_viz.measures.lists import are_others, shared_share
 from mrl_viz.result import Result
 from mrl_viz.truncation import Floats, Ints
 
@@ -96,9 +96,17 @@ class SearchResult(Result):
         return None if None in counts else sum(counts)
 
     def without(self, own: Ints) -> SearchResult:
-        """The same lists, one entry shorter, without each query's `own` item, (n_queries,); see `without_own`."""
-        indices = without_own(self.indices, own).astype(np.int32)
-        similarities = np.take_along_axis(self.similarities, ranks_in(indices, self.indices), axis=1)
+        """The same lists, one entry shorter, without each query's `own` item, (n_queries,); see `are_others`."""
+        n_queries, size = self.indices.shape
+        is_kept, shape = are_others(self.indices, own), (n_queries, size - 1)
+        return self._of(self.indices[is_kept].reshape(shape), self.similarities[is_kept].reshape(shape))
+
+    def first(self, size: int) -> SearchResult:
+        """The same lists cut to their best `size`."""
+        return self._of(self.indices[:, :size], self.similarities[:, :size])
+
+    def _of(self, indices: npt.NDArray[np.int32], similarities: npt.NDArray[np.float32]) -> SearchResult:
+        """Shorter lists of the same search."""
         last = replace(self.stages[-1], n_kept=indices.shape[1], survivors=indices)
         return SearchResult(indices, similarities, (*self.stages[:-1], last))
 

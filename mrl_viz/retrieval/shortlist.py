@@ -112,14 +112,8 @@ def rerank(
             f"`queries` has {len(rows)} rows but `found` holds results of {n_queries}; pass the same queries."
         )
     check_count("k", k, most=size)
-    indices = np.full((n_queries, k), -1, dtype=np.int32)
-    similarities = np.full((n_queries, k), -np.inf, dtype=np.float32)
-    for position, row in enumerate(rows):
-        items = np.sort(found.indices[position])
-        items = items[np.searchsorted(items, 0) :].astype(np.int64)  # -1: an approximate index found fewer
-        scores = index.cosines(row, items, dim)
-        order = np.argsort(-scores, kind="stable")[:k]
-        indices[position, : len(order)], similarities[position, : len(order)] = items[order], scores[order]
+    # -1: an approximate index found fewer
+    indices, similarities = index.best_among(rows, np.sort(found.indices, axis=1).astype(np.int64), dim, k)
     work = size * dim
     return SearchResult.of_stage(
         started, dim, size, indices, similarities, multiply_adds=work, bytes_read=4 * work, before=found.stages

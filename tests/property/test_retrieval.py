@@ -1,14 +1,19 @@
 """Laws of retrieval: shortlist + rerank is an exact identity, whatever the ties, duplicates and zero prefixes."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrl_viz.measures.estimate import columns
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import explain_miss
+from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex
-from mrl_viz.retrieval.shortlist import funnel_search, shortlist_curve, shortlist_search
+from mrl_viz.retrieval.shortlist import funnel_search, rerank, shortlist_curve, shortlist_search
+from mrl_viz.retrieval.topk import best_of_each
 from mrl_viz.sweep import nested_sweep
 
 SEEDS = st.integers(0, 10_000)
@@ -180,3 +185,51 @@ def test_agrees_with_the_nested_sweep_at_every_width():
         result = index.search(queries, 10, dim=dim)
         np.testing.assert_allclose(result.similarities, sweep.similarities[level], atol=1e-6)
         assert (result.indices == sweep.indices[level]).mean() > 0.999
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, n_items=st.sampled_from([7, 300, 3000]), size=st.integers(1, 6), n_rows=st.integers(1, 3))
+def test_the_best_of_each_row_are_a_stable_sort(seed, n_items, size, n_rows):
+    """Equal scores go to the lower index, in rows by themselves and together, and with other numbers."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 40, size=(n_rows, n_items)).astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :size]
+    indices, found = best_of_each(scores, size, 0.0)
+    np.testing.assert_array_equal(indices, order)
+    np.testing.assert_array_equal(found, np.take_along_axis(scores, order, axis=1))
+    coarse = np.floor(scores / 4)  # nominates all that another score may decide between
+    decided, _ = best_of_each(coarse, size, np.full(n_rows, 1.0), lambda rows, items: scores[rows, items])
+    np.testing.assert_array_equal(decided, order)
+    candidates = np.sort(np.stack([rng.permutation(5 * n_items)[:n_items] for _ in range(n_rows)]), axis=1)
+    named, _ = best_of_each(scores, size, 0.0, candidates=candidates)
+    np.testing.assert_array_equal(named, np.take_along_axis(candidates, order, axis=1))
+
+
+@pytest.mark.parametrize("n_items", [40, 2000])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "binary"])
+def test_plans_that_share_a_first_pass_find_what_each_finds_alone(n_items, dtype):
+    """A rerank of the first part of a longer list is the plan's own search, for one query and for many."""
+    corpus, _ = tied(3, n_items, 16)
+    own, queries = np.arange(9), corpus[:9]
+    first = build_plan(Plan(4, dtype), corpus).search(queries, 30, own=own)
+    for size in (12, 30):
+        built = build_plan(Plan(4, dtype, rerank=((size, 16),)), corpus)
+        alone, shared = built.search(queries, 10, own=own), built.reranked(queries, first, 10)
+        np.testing.assert_array_equal(shared.indices, alone.indices)
+        np.testing.assert_array_equal(shared.similarities, alone.similarities)
+        for row in range(9):
+            one = built.search(queries[row], 10, own=own[[row]])
+            np.testing.assert_array_equal(one.indices[0], alone.indices[row])
+            np.testing.assert_array_equal(one.similarities[0], alone.similarities[row])
+
+
+def test_a_rerank_leaves_out_what_was_not_found():
+    """-1 stays behind all that an approximate index did find."""
+    corpus, queries = tied(5, 400, 8, 3)
+    index = PrefixIndex(corpus, [8])
+    found = index.search(queries, 6)
+    found.indices[1, 4:] = -1
+    together = rerank(index, queries, found, k=5).indices[1]
+    alone = rerank(index, queries[1:2], replace(found, indices=found.indices[1:2]), k=5).indices[0]
+    np.testing.assert_array_equal(together, alone)
+    assert set(together[:4]) == set(found.indices[1, :4]) and together[4] == -1
