@@ -24,6 +24,7 @@ ROOMS = {
     "home": (set(), set()),
     "fingerprint": ({"numpy"}, set()),
     "result": ({"numpy"}, set()),
+    "archive": ({"numpy"}, {"files"}),
     "truncation": (NUMERIC, {"errors", "result"}),
     "arrangements": (NUMERIC, {"errors", "truncation"}),
     "sweep": (NUMERIC | COMPILED, {"errors", "files", "truncation"}),

@@ -15,7 +15,9 @@ from mrl_viz.heads.training import HeadTraining
 from mrl_viz.ui.background import Report, Stopped, asked_for
 from mrl_viz.ui.charts import metrics, stop_with
 from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.results import is_of_sample
 from mrl_viz.ui.selection import shortened
+from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 160
@@ -64,11 +66,14 @@ def choose_heads(workspace: Workspace) -> Heads:
 def adaptive_result(workspace: Workspace, heads: Heads, code: Script) -> tuple[AdaptiveClassification, ...]:
     """The result for each column, coarsest first, once asked for; before, the page ends with a sentence or progress."""
     words = f"Train the heads on {workspace.corpus.n_items:,} texts"
-    key = f"adaptive_{workspace.embedded.fingerprint}_{heads}_{workspace.dims}"
+    made_of = (heads, workspace.dims)
     return asked_for(
-        key, ("Train again", words), "train_heads", lambda report, stopped: _train(workspace, heads, report, stopped),
+        f"adaptive {answer_key(workspace.embedded, *made_of)}", ("Train again", words), "train_heads",
+        lambda report, stopped: _train(workspace, heads, report, stopped),
         "Seven texts in ten of each class train the heads; on the others thresholds are learnt and measured, over 30 "
         "random splits. Takes some seconds and runs beside the page.", code,
+        at_hand=at_hand(tuple[AdaptiveClassification, ...], "adaptive", workspace, *made_of),
+        is_shared=is_of_sample(workspace.embedded),
     )  # fmt: skip
 
 

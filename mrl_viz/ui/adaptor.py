@@ -23,7 +23,8 @@ from mrl_viz.ui.background import Report, Stopped, asked_for
 from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import ENCODING, encoder_of, remember_model, use_model
-from mrl_viz.ui.results import with_queries
+from mrl_viz.ui.results import is_of_sample, with_queries
+from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
 
 METHOD_NAMES: dict[AdaptorMethod, str] = {
@@ -74,10 +75,11 @@ def adaptor_fit(workspace: Workspace, choice: Choice, code: Script) -> AdaptorFi
     minutes = "minutes" if n_items > MANY_TEXTS else "some seconds"
     judged = with_queries(workspace) if choice.judged else None
     fit = asked_for(
-        f"adaptor_{workspace.embedded.fingerprint}_{choice}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor",
+        f"adaptor {answer_key(workspace.embedded, choice)}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor",
         lambda report, stopped: _fit(workspace.embedded, judged, choice, report, stopped),
         "Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes "
-        f"{minutes} and runs beside the page.", code,
+        f"{minutes} and runs beside the page.", code, at_hand=at_hand(AdaptorFit, "adaptor", workspace, choice),
+        is_shared=is_of_sample(workspace.embedded),
     )  # fmt: skip
     st.session_state.setdefault(ADAPTORS_KEY, {})[_model_key(workspace)] = fit
     return fit

@@ -13,16 +13,18 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mrl_viz.adaptor.adaptor import one_thread
-from mrl_viz.errors import MrlVizError
-from mrl_viz.ui.charts import code_shown, hint
+from mrl_viz.errors import CancelledError, MrlVizError
+from mrl_viz.ui.charts import code_shown, hint, plain
 from mrl_viz.ui.code import Script
 
 TASKS_KEY = "background_tasks"
 POLL_S = 1.0
+# What is done within this time shows no progress: it would only flicker.
+QUICK_S = 0.5
 # A browser that lost its connection comes back within this time, or not at all.
 ABANDONED_S = 60.0
-# Results kept per session; the oldest finished one goes first.
-MOST_TASKS = 6
+# Results kept per session, and of the samples for everybody; the oldest finished one goes first.
+MOST_TASKS, MOST_SHARED = 12, 24
 # One at a time for all visitors: two trainings on two cores only slow each other down.
 WORKING = threading.Lock()
 
@@ -34,7 +36,10 @@ Work = Callable[[Report, Stopped], Result]
 
 @dataclass
 class Task(Generic[Result]):
-    """One piece of work. `work` is given (report, stopped): what to call with (done, total, words), and what to ask."""
+    """One piece of work. `work` is given (report, stopped): what to call with (done, total, words), and what to ask.
+
+    `watchers` : the sessions that wait for it; it stops when none does any more.
+    """
 
     work: Work[Result]
     done: int = 0
@@ -42,15 +47,13 @@ class Task(Generic[Result]):
     words: str = "Waiting for other work on this machine…"
     result: Result | None = None
     error: MrlVizError | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
-    session: str | None = None
+    watchers: set[str] = field(default_factory=set)
     last_seen: float = 0.0
 
     def start(self) -> None:
         """Begin in a thread of its own; it ends with the server at the latest."""
-        context = get_script_run_ctx()
-        self.session, self.last_seen = (context.session_id if context else None), time.monotonic()
+        self.last_seen = time.monotonic()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -63,10 +66,10 @@ class Task(Generic[Result]):
             self.error = error
 
     def _is_stopped(self) -> bool:
-        """Whether somebody pressed Stop, or nobody has had the page open for a while: others wait for their turn."""
-        if self.session is None or not runtime.exists() or runtime.get_instance().is_active_session(self.session):
+        """Whether all pressed Stop, or nobody has had the page open for a while: others wait for their turn."""
+        if any(map(_is_open, tuple(self.watchers))):
             self.last_seen = time.monotonic()
-        return self.stop.is_set() or time.monotonic() - self.last_seen > ABANDONED_S
+        return not self.watchers or time.monotonic() - self.last_seen > ABANDONED_S
 
     def _report(self, done: int, total: int, words: str) -> None:
         self.done, self.total, self.words = done, total, words
@@ -77,41 +80,107 @@ class Task(Generic[Result]):
         return self.thread is not None and self.thread.is_alive()
 
 
+# Work on the samples, which a room asks for at once and which is done once.
+_SHARED: dict[str, Task[Any]] = {}
+_SHARING = threading.Lock()
+
+
+def _session() -> str:
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
+
+
+def _is_open(session: str) -> bool:
+    return not session or not runtime.exists() or runtime.get_instance().is_active_session(session)
+
+
 def _tasks() -> dict[str, Task[Any]]:
     """The session's tasks by name, running or finished."""
     tasks: dict[str, Task[Any]] = st.session_state.setdefault(TASKS_KEY, {})
     return tasks
 
 
-def _begin(key: str, work: Work[Any]) -> None:
-    """Start a task under that name, in place of an earlier one."""
+def _begin(key: str, work: Work[Any], is_shared: bool) -> Task[Any]:
+    """Start a task under that name in place of the session's earlier one, or wait for the one that others started."""
     tasks = _tasks()
-    tasks.pop(key, None)
-    tasks[key] = Task(work)
-    tasks[key].start()
-    for name in [name for name, old in tasks.items() if not old.is_running][: max(0, len(tasks) - MOST_TASKS)]:
+    before = tasks.pop(key, None)
+    with _SHARING:
+        task = _SHARED.get(key) if is_shared else None
+        if task is None or task is before or not (task.result is not None or (task.is_running and task.watchers)):
+            task = Task(work)
+        task.watchers.add(_session())
+        if task.thread is None:
+            task.start()
+        if is_shared:
+            _SHARED[key] = task
+            _forget(_SHARED, MOST_SHARED)
+    tasks[key] = task
+    _forget(tasks, MOST_TASKS)
+    if task.thread is not None:
+        task.thread.join(QUICK_S)
+    return task
+
+
+def _forget(tasks: dict[str, Task[Any]], most: int) -> None:
+    for name in [name for name, old in tasks.items() if not old.is_running][: max(0, len(tasks) - most)]:
         del tasks[name]
 
 
-def asked_for(key: str, words: tuple[str, str], button: str, work: Work[Result], about: str, code: Script) -> Result:
+def _leave(key: str) -> None:
+    """Stop waiting; the work itself goes on while somebody else waits for it."""
+    task = _tasks()[key]
+    task.watchers.discard(_session())
+    if task.watchers:
+        del _tasks()[key]
+
+
+def steps(report: Report, stopped: Stopped, words: str) -> Callable[[int, int], None]:
+    """What work that only tells its progress is given: it reports after those words, and ends the work after a stop."""
+
+    def progress(done: int, total: int) -> None:
+        if stopped():
+            raise CancelledError(f"Stopped after {done} of {total} steps.")
+        report(done, total, f"{words}: {done:,} of {total:,}")
+
+    return progress
+
+
+def asked_for(
+    key: str, words: tuple[str, str], button: str, work: Work[Result], about: str, code: Script | None = None, *,
+    at_hand: Result | None = None, is_shared: bool = False, starts: bool = False,
+) -> Result:  # fmt: skip
     """The result of the named work, started by a button: `words` to do it again and the first time, `about` it before.
 
     While there is none the page ends with the code of the work, after progress and a Stop button while it runs.
+
+    Parameters
+    ----------
+    at_hand : a result that is there already; it is shown until the work was asked for
+    is_shared : everybody who asks for this name asks for the same; it is done once
+    starts : without its button, which is there only to start it again after a stop
 
     Raises
     ------
     MrlVizError : what the work raised. RuntimeError : it ended with an error that is not ours; the server's log has it.
     """
     found = _tasks().get(key)
-    if (found is None or not found.is_running) and st.button(words[found is None], key=button, type="primary"):
-        _begin(key, work)
-        found = _tasks()[key]
+    if found is not None and isinstance(found.error, CancelledError):
+        about, found, starts = f"{plain(str(found.error))} {about}", None, False
+    is_wanted = starts and found is None and at_hand is None
+    if not starts and (found is None or not found.is_running):
+        is_first = found is None and at_hand is None
+        is_wanted = st.button(words[is_first], key=button, type="primary" if is_first else "secondary")
+    if is_wanted:
+        found = _begin(key, work, is_shared)
+    if found is None and at_hand is not None:
+        return at_hand
     if found is None or found.is_running:
         if found is None:
             hint(about)
         else:
             _watch(key)
-        code_shown(code)
+        if code is not None:
+            code_shown(code)
         st.stop()
     if found.error is not None:
         raise found.error
@@ -129,4 +198,4 @@ def _watch(key: str) -> None:
     with st.container(border=True):
         st.progress(min(found.done / max(found.total, 1), 1.0), text=found.words)
         st.caption("It goes on while you look at other pages; come back for the result.")
-        st.button("Stop", key=f"stop_{key}", on_click=found.stop.set)
+        st.button("Stop", key=f"stop_{key}", on_click=_leave, args=(key,))

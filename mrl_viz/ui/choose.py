@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from mrl_viz import figures
 from mrl_viz.decide import (
@@ -23,14 +22,16 @@ from mrl_viz.decide.candidates import DTYPES
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
-from mrl_viz.ui.charts import download, hint, metrics, plain, small_print, stop_with
+from mrl_viz.ui.background import Report, Stopped, asked_for, steps
+from mrl_viz.ui.charts import download, hint, metrics, plain, small_print
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.results import kept, shown, with_queries
+from mrl_viz.ui.results import embed_queries, is_of_sample, kept, with_queries
+from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
 
-MEASURED_KEY, GROWN_KEY = "measured_plans", "corpus_size_of_plans"
-# What a session keeps in memory; a measurement is made again in seconds.
-MOST_MEASURED, MOST_GROWN = 4, 32
+GROWN_KEY = "corpus_size_of_plans"
+# What a session keeps in memory; it is measured again in seconds.
+MOST_GROWN = 32
 NO_LIMIT = "no limit"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 MEMORY_GB = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
@@ -55,28 +56,32 @@ def metrics_of(workspace: Workspace) -> list[str]:
 
 
 def measured_plans(workspace: Workspace) -> Candidates:
-    """Every plan measured by the chosen metric, kept for the session; the page ends before its button is pressed."""
+    """Every plan measured by the chosen metric, once asked for; before, the page ends with a sentence or progress."""
     metric = st.selectbox(
         "Metric", metrics_of(workspace), key="choose_metric",
         help="overlap: results shared with the full width, no labels needed. The others: share of the full width's "
         "own quality.",
     )  # fmt: skip
-    key = (workspace.embedded.fingerprint, metric)
-    area = st.empty()
-    if key not in st.session_state.get(MEASURED_KEY, {}):
-        with area.container():
-            if not st.button(f"Measure every plan by {metric}", key="run_choose", type="primary"):
-                stop_with(
-                    "Every width, precision, index and rerank is searched with and timed once, some seconds for a "
-                    "thousand texts. Moving a slider afterwards only chooses again."
-                )
-    return kept(MEASURED_KEY, MOST_MEASURED, key, lambda: _measure(workspace, metric, area))
+    shipped = at_hand(Candidates, "plans", workspace, metric)
 
+    def measure(report: Report, stopped: Stopped) -> Candidates:
+        progress = steps(report, stopped, "Measuring plans")
+        asked = _is_of_queries(metric)
+        vectors = embed_queries(workspace.embedded, workspace.model) if asked else workspace.embedded
+        return measure_candidates(vectors, metric=metric, progress=progress)
 
-def _measure(workspace: Workspace, metric: str, area: DeltaGenerator) -> Candidates:
-    vectors, bar = vectors_for(workspace, metric), area.progress(0.0, text="Measuring plans…")
-    measured = measure_candidates(vectors, metric=metric, progress=shown(bar, "Measuring plans: {done} of {total}"))
-    area.empty()
+    measured = asked_for(
+        f"plans {answer_key(workspace.embedded, metric)}", ("Measure again", f"Measure every plan by {metric}"),
+        "run_choose", measure,
+        "Every width, precision, index and rerank is searched with and timed once, some seconds for a thousand texts. "
+        "Moving a slider afterwards only chooses again.",
+        at_hand=shipped, is_shared=is_of_sample(workspace.embedded),
+    )  # fmt: skip
+    if measured is shipped:
+        small_print(
+            "These measurements came with the sample: what is kept is the same everywhere, times are of the machine "
+            "that made them. Measure again for times of this one."
+        )
     return measured
 
 
@@ -171,15 +176,17 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
     if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_corpus_size"):
         return None
     plan, k = decision.plan, workspace.k
-    key = (workspace.embedded.fingerprint, decision.metric, plan, k, decision.n_vectors)
 
     def measure() -> CorpusSizeEffect:
         with st.spinner("Searching parts of the texts…"):
             vectors = vectors_for(workspace, decision.metric)
             return corpus_size_effect(vectors, plan, k=k, n_vectors=decision.n_vectors)
 
+    made_of = (decision.metric, plan, k, decision.n_vectors)
     try:
-        return kept(GROWN_KEY, MOST_GROWN, key, measure)
+        return at_hand(CorpusSizeEffect, "corpus_size", workspace, *made_of) or kept(
+            GROWN_KEY, MOST_GROWN, (workspace.embedded.fingerprint, *made_of), measure
+        )
     except EmptyInputError as error:
         hint(plain(str(error)))
         return None

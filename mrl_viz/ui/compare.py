@@ -13,21 +13,23 @@ from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, enco
 from mrl_viz.comparison.compare import FEWEST_MODELS, MOST_MODELS
 from mrl_viz.data.corpus import Corpus, with_texts
 from mrl_viz.data.reading import read_corpus, read_upload
-from mrl_viz.embedding.embedded import Embedded, embed
+from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.export import comparison_report
-from mrl_viz.ui.charts import download, small_print, stop_with
+from mrl_viz.ui.background import Report, Stopped, asked_for, steps
+from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
-from mrl_viz.ui.results import measured, with_queries
+from mrl_viz.ui.results import SAMPLE, is_of_sample, measured, sample
 from mrl_viz.ui.selection import choose_own_query, current_item, shortened
+from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.sources import VECTOR_TYPES
 from mrl_viz.ui.workspace import Workspace
 
 CELL_CHARACTERS = 80
-MODELS_KEY, DONE_KEY = "compared_models", "compared"
+MODELS_KEY = "compared_models"
 
 
 @dataclass(frozen=True)
@@ -82,39 +84,46 @@ def _vectors(file_id: str, name: str, _content: bytes) -> Corpus:
 
 
 def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison:
-    """The comparison, once its button was pressed for these data and models; the page ends before."""
+    """The comparison, once asked for; before, the page ends with a sentence or progress."""
     area = st.empty()
     for model in chosen.models:
         ask_to_pay(workspace.corpus, model, area, partial(_leave_out, model))
-    key = (
-        workspace.embedded.fingerprint, *(f"{model} {revision_of(model)}" for model in chosen.models),
+    made_of = (
+        *(f"{model} {revision_of(model)}" for model in chosen.models),
         *(f"{file.name} {file.fingerprint}" for file in chosen.files), workspace.k,
     )  # fmt: skip
-    done: set[tuple[Any, ...]] = st.session_state.setdefault(DONE_KEY, set())
-    if key not in done:
-        if not area.button(f"Compare on {workspace.corpus.n_items:,} texts", key="run_compare", type="primary"):
-            stop_with("Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.")
-        done.add(key)
-        area.empty()
-    return _comparison(key, chosen, workspace)
+    return asked_for(
+        f"comparison {answer_key(workspace.embedded, *made_of)}",
+        ("Compare again", f"Compare on {workspace.corpus.n_items:,} texts"), "run_compare",
+        lambda report, stopped: _compare(workspace, chosen, report, stopped),
+        "Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.",
+        at_hand=at_hand(ModelComparison, "comparison", workspace, *made_of, given=partial(_compared, chosen.models)),
+        is_shared=is_of_sample(workspace.embedded) and not chosen.files,
+    )  # fmt: skip
+
+
+def _compared(models: tuple[str, ...]) -> dict[str, Any]:
+    """What an answer that comes with the sample leaves out."""
+    return {"embedded": tuple(embed(sample(SAMPLE), model) for model in models)}
 
 
 def _leave_out(model: str) -> None:
     st.session_state[MODELS_KEY] = [name for name in st.session_state[MODELS_KEY] if name != model]
 
 
-@measured("Embedding and comparing…", 4)
-def _comparison(key: tuple[Any, ...], _chosen: Compared, _workspace: Workspace) -> ModelComparison:
-    corpus = _workspace.corpus
-    embedded: list[Embedded] = [with_queries(_workspace)] if _workspace.is_ready else []
+def _compare(workspace: Workspace, chosen: Compared, report: Report, stopped: Stopped) -> ModelComparison:
+    corpus = workspace.corpus
+    embedded = [embed(corpus)] if workspace.is_ready else []
     speeds: dict[str, float] = {}
-    for model in _chosen.models:
+    for model in chosen.models:
         with ENCODING:
-            embedded.append(embed(corpus, loaded(model)))
+            told = steps(report, stopped, f"{plain(model)}, texts embedded")
+            embedded.append(embed(corpus, loaded(model, corpus), progress=told, cancelled=stopped))
             if not is_paid(model):  # timing an API means paying it again
                 speeds[embedded[-1].model] = encode_speed(encoder_of(model).encode, corpus.texts)
-    embedded += [embed(file) for file in _chosen.files]
-    return compare_models(embedded, k=_workspace.k, texts_per_second=speeds)
+    embedded += [embed(file) for file in chosen.files]
+    told = steps(report, stopped, "Comparing")
+    return compare_models(embedded, k=workspace.k, texts_per_second=speeds, progress=told)
 
 
 def side_by_side(workspace: Workspace, result: ModelComparison) -> SideBySide:

@@ -16,9 +16,11 @@ from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
+from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import stop_with
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.results import measured, with_queries
+from mrl_viz.ui.results import is_of_sample, measured, with_queries
+from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
 
 # Thirteen sweeps of this many texts take about as long as a page may; more are measured on request.
@@ -45,9 +47,6 @@ def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:
     return [{"arrangement": name} | row for name, curve in comparison.curves.items() for row in curve.rows()]
 
 
-_quality = measured("Measuring task quality at every width…")(evaluate)
-
-
 def task_quality(workspace: Workspace) -> Quality:
     """Task quality by the labels there are, one task at a time; a hint ends the page where there are none."""
     tasks = available_tasks(workspace.corpus)
@@ -59,8 +58,17 @@ def task_quality(workspace: Workspace) -> Quality:
     task = (
         st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
     )
-    vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
-    return _quality(vectors, dims=workspace.dims, task=task, seed=0)
+    vectors, made_of = with_queries(workspace) if task == "retrieval" else workspace.embedded, (task, workspace.dims)
+
+    def measure(report: Report, stopped: Stopped) -> Quality:
+        progress = steps(report, stopped, "Measuring task quality at every width")
+        return evaluate(vectors, dims=workspace.dims, task=task, seed=0, progress=progress)
+
+    return asked_for(
+        f"quality {answer_key(workspace.embedded, *made_of)}", ("", "Measure task quality"), "measure_quality", measure,
+        "Classifiers are trained on every width, which takes seconds for a thousand texts.", starts=True,
+        at_hand=at_hand(Quality, f"quality_{task}", workspace, *made_of), is_shared=is_of_sample(workspace.embedded),
+    )  # fmt: skip
 
 
 def choose_metrics(quality: Quality) -> Sequence[str]:

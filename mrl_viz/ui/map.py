@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import streamlit as st
-
 from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.projection import MOST_UMAP_ITEMS, MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
-from mrl_viz.ui.charts import hint
+from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.results import measured, shown
+from mrl_viz.ui.results import is_of_sample, measured
 from mrl_viz.ui.selection import choose_column, selection
+from mrl_viz.ui.shipped import at_hand
 from mrl_viz.ui.workspace import Workspace
 
 UMAP_SEED = 0
@@ -48,26 +47,27 @@ def pca(result: Analysis, dims: tuple[int, ...]) -> WidthMaps:
 
 
 def umap(workspace: Workspace) -> WidthMaps:
-    """UMAP of every width: a kept one, else a button that draws it with progress; the page ends until there is one."""
+    """UMAP of every width: a kept one, else one that is asked for; the page ends until there is one."""
     dims, folder = map_dims(workspace), EmbeddingStore().folder / "maps"
     key = map_key(workspace.embedded.fingerprint, method="umap", dims=dims, k=workspace.k, seed=UMAP_SEED)
-    kept = load_map(folder, key)
-    if kept is not None:
-        return kept
-    hint(
+    found = at_hand(WidthMaps, "umap", workspace, dims, workspace.k) or load_map(folder, key)
+    if found is not None:
+        return found
+
+    def draw(report: Report, stopped: Stopped) -> WidthMaps:
+        told = steps(report, stopped, "Maps drawn")
+        maps = umap_maps(
+            workspace.embedded.matrix, dims, k=workspace.k, seed=UMAP_SEED, progress=told, cancelled=stopped
+        )
+        save_map(maps, folder, key)
+        return maps
+
+    return asked_for(
+        f"umap {key}", ("Draw again", "Draw UMAP"), "draw_umap", draw,
         f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, MOST_UMAP_ITEMS):,} texts: from seconds to "
-        "minutes, and ten more seconds the first time. The result is kept."
-    )
-    if not st.button("Draw UMAP", key="draw_umap", type="primary"):
-        st.stop()
-    area = st.empty()
-    with area.container(border=True):
-        bar = st.progress(0.0, text="Preparing the first map…")
-        st.button("Stop", key="stop_umap")
-    progress = shown(bar, "{done} of {total} maps")
-    save_map(umap_maps(workspace.embedded.matrix, dims, k=workspace.k, seed=UMAP_SEED, progress=progress), folder, key)
-    area.empty()
-    st.rerun()
+        "minutes, and ten more seconds the first time. The result is kept.",
+        is_shared=is_of_sample(workspace.embedded),
+    )  # fmt: skip
 
 
 def map_code(workspace: Workspace, method: str, color_by: str, column: str | None) -> Script:

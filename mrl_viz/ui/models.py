@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import streamlit as st
@@ -15,6 +16,7 @@ from mrl_viz.embedding.catalogue import CATALOGUE, is_available
 from mrl_viz.embedding.embedded import embed_texts
 from mrl_viz.embedding.encoders import Encoder, Kind, load_encoder, revision_of
 from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
+from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import plain
@@ -22,27 +24,29 @@ from mrl_viz.ui.charts import plain
 DEFAULT_MODEL = "wordllama"
 USED_KEY, AGREED_KEY = "used_models", "agreed_to_pay"
 # One encoding at a time: models are not thread-safe and two cores gain nothing from two at once.
-ENCODING = threading.Lock()
+ENCODING, LOADING = threading.Lock(), threading.Lock()
 
 
-@st.cache_resource(max_entries=2, show_spinner="Loading the model…")
+@lru_cache(maxsize=2)
 def _encoder(model: str, revision: str) -> Encoder:
     return load_encoder(model)
 
 
 def encoder_of(model: str) -> Encoder:
-    """The loaded model, kept for all visitors until it is trained again."""
-    return _encoder(model, revision_of(model))
+    """The loaded model, kept for all visitors until it is trained again; also beside the page."""
+    with LOADING:
+        return _encoder(model, revision_of(model))
 
 
-def loaded(model: str) -> str | Encoder:
-    """What `embed` takes for a model: the loaded one, or the default's name, as the sample's vectors may do for it."""
-    return model if model == DEFAULT_MODEL else encoder_of(model)
+def loaded(model: str, corpus: Corpus) -> str | Encoder:
+    """What `embed` takes for a model: the loaded one, or its name where it needs no loading."""
+    comes_ready = model == DEFAULT_MODEL or shipped_encoder(model, corpus.texts) is not None
+    return model if comes_ready else encoder_of(model)
 
 
 def encode_one(model: str, text: str, kind: Kind = "document") -> FloatMatrix:
     """The vector of one text, shape (full_dim,); from the store where it has it, so that a rerun asks no API again."""
-    with ENCODING:
+    with ENCODING, st.spinner("Embedding…"):
         return np.asarray(embed_texts([text], encoder_of(model), kind=kind)[0])
 
 

@@ -17,6 +17,7 @@ from mrl_viz.data.samples import SAMPLES
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.embedded import with_queries as searched_with
 from mrl_viz.embedding.encoders import revision_of
+from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui.models import DEFAULT_MODEL, ENCODING, ask_to_pay, loaded, remember_model, use_model
@@ -31,7 +32,7 @@ MOST_EMBEDDED = 6
 PROGRESS_EVERY_S = 0.1
 # A room of visitors chooses more widths and lists of the sample than one does.
 ROOM = 4
-# The sample whose vectors ship.
+# The sample that vectors and finished answers come with.
 SAMPLE = "sample"
 # Of the samples that were read so far; an upload of the very same texts is one of them.
 SAMPLE_FINGERPRINTS: set[str] = set()
@@ -56,7 +57,7 @@ def measured(words: str | Literal[False], most: int = 8) -> Callable[[Callable[P
 
         @wraps(make)
         def kept_or_made(*args: P.args, **kwargs: P.kwargs) -> T:
-            found: T = (of_all if any(map(_is_sample, args)) else of_session)(*args, **kwargs)
+            found: T = (of_all if any(map(is_of_sample, args)) else of_session)(*args, **kwargs)
             return found
 
         return kept_or_made
@@ -64,7 +65,8 @@ def measured(words: str | Literal[False], most: int = 8) -> Callable[[Callable[P
     return keeping
 
 
-def _is_sample(value: object) -> bool:
+def is_of_sample(value: object) -> bool:
+    """Whether vectors, or an analysis of some, are of one of the samples, and so everybody's."""
     vectors = value.embedded if isinstance(value, Analysis) else value
     return isinstance(vectors, Embedded) and vectors.corpus.fingerprint in SAMPLE_FINGERPRINTS
 
@@ -79,17 +81,18 @@ def sample(word: str) -> Corpus:
 
 def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
     """The corpus with its vectors; what takes time shows progress in `area` and can be stopped."""
-    if corpus is sample(SAMPLE) and model == DEFAULT_MODEL:
-        return _sample_vectors()
+    if corpus is sample(SAMPLE) and (shipped := _sample_vectors(model)) is not None:
+        return shipped
     # A model trained again in the same folder is another model.
     key = (corpus.fingerprint, model, "" if corpus.embeddings is not None else revision_of(model))
     return kept(EMBEDDED_KEY, MOST_EMBEDDED, key, lambda: _embed(corpus, model, area))
 
 
-@st.cache_resource(show_spinner=False)
-def _sample_vectors() -> Embedded:
-    """The sample's shipped vectors, read once per server."""
-    return embed(sample(SAMPLE), DEFAULT_MODEL, queries=())
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _sample_vectors(model: str) -> Embedded | None:
+    """The vectors that come with the sample, read once per server; None where there are none by this model."""
+    corpus = sample(SAMPLE)
+    return embed(corpus, model, queries=()) if shipped_encoder(model, corpus.texts) is not None else None
 
 
 def kept(shelf: str, most: int, key: Hashable, make: Callable[[], T]) -> T:
@@ -114,7 +117,8 @@ def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
         st.button("Stop", key="stop_embedding", on_click=_stop, args=((corpus.fingerprint, model),))
     try:
         with ENCODING:
-            vectors = embed(corpus, loaded(model), queries=(), progress=shown(bar, "{done:,} of {total:,} texts"))
+            told = shown(bar, "{done:,} of {total:,} texts")
+            vectors = embed(corpus, loaded(model, corpus), queries=(), progress=told)
         remember_model(model)
         return vectors
     finally:
@@ -131,8 +135,15 @@ def with_queries(workspace: Workspace) -> Embedded:
 
 @measured("Embedding the queries…", 4)
 def _with_queries(vectors: Embedded, model: str) -> Embedded:
+    return embed_queries(vectors, model)
+
+
+def embed_queries(vectors: Embedded, model: str) -> Embedded:
+    """As `with_queries`, for work beside the page, which has no session to keep them in; the store has them then."""
+    if vectors.corpus.embeddings is not None or not vectors.corpus.query_texts:
+        return searched_with(vectors)
     with ENCODING:
-        return searched_with(vectors, loaded(model))
+        return searched_with(vectors, loaded(model, vectors.corpus))
 
 
 def shown(bar: DeltaGenerator, words: str) -> Callable[[int, int], None]:

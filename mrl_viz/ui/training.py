@@ -23,6 +23,7 @@ from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import draw, failure, hint, metrics, plain, small_print, stop_with
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import DEFAULT_MODEL, use_model
+from mrl_viz.ui.shipped import at_hand
 from mrl_viz.ui.workspace import Workspace
 
 # Ids of the runs this browser session started or opened; the URL carries the one shown, for a reload to find it.
@@ -152,8 +153,8 @@ def show_run(run: str | None) -> None:
     st.session_state[SHOWN_KEY] = run
 
 
-def choose_run() -> JobStatus:
-    """The run to show: the one chosen, else the newest of this visitor; the page ends where there is none."""
+def choose_run() -> JobStatus | None:
+    """The run to show: the one chosen, else the newest of this visitor; None where there is none."""
     from_address = st.query_params.get(URL_KEY)
     if from_address and SHOWN_KEY not in st.session_state:
         show_run(from_address)
@@ -162,7 +163,7 @@ def choose_run() -> JobStatus:
     runs = {status.id: status for status in jobs.list_jobs(ids=ids)}
     if not runs:
         st.query_params.pop(URL_KEY, None)
-        stop_with("No run yet: start one above.")
+        return None
     wanted = st.session_state.get(SHOWN_KEY)
     shown = wanted if wanted in runs else next(iter(runs))
     st.session_state["train_run"] = shown
@@ -179,15 +180,33 @@ def _run_label(status: JobStatus) -> str:
     return f"{status.created[:16].replace('T', ' ')} UTC · {status.name} · {state}"
 
 
-def watch(status: JobStatus) -> None:
-    """State, progress and losses of a run, once a second while it works, with Cancel, Resume and Delete."""
+def finished_run(workspace: Workspace, status: JobStatus | None) -> TwinRun:
+    """A run with its losses: the chosen one, else one that came with the sample; the page ends until it is finished.
+
+    While it works: its progress and losses, once a second, with Cancel; after, with Resume and Delete.
+    """
     if note := st.session_state.pop(NOTE_KEY, None):
         failure(note)
+    if status is None:
+        return _shipped_run(workspace)
     if status.is_active:
         _live(str(status.folder))
-    else:
-        _shown(status)
-        _buttons(status)
+        st.stop()
+    _shown(status)
+    _buttons(status)
+    if status.state != "done":
+        st.stop()
+    return jobs.job_result(status.folder)
+
+
+def _shipped_run(workspace: Workspace) -> TwinRun:
+    run = at_hand(TwinRun, "training", workspace, given=lambda: {"folder": Path(), "training": {}})
+    epochs = at_hand(tuple[EpochLosses, ...], "training_losses", workspace)
+    if run is None or epochs is None:
+        stop_with("No run yet: start one above.")
+    small_print(f"No run of yours yet; this one came with the sample. {run.config.takeaway()}")
+    _losses(epochs)
+    return run
 
 
 @st.fragment(run_every=POLL_S)
@@ -209,9 +228,12 @@ def _shown(status: JobStatus) -> None:
     elif status.state != "done":
         st.warning(plain(status.takeaway()), icon=":material/pause_circle:")
     if status.epochs:
-        said = status.epochs[-1].takeaway()
-        rows = partial(_loss_rows, status.epochs)
-        draw("training_losses", figures.training_losses, status.epochs, takeaway=said, rows=rows)
+        _losses(status.epochs)
+
+
+def _losses(epochs: tuple[EpochLosses, ...]) -> None:
+    said, rows = epochs[-1].takeaway(), partial(_loss_rows, epochs)
+    draw("training_losses", figures.training_losses, epochs, takeaway=said, rows=rows)
 
 
 def _loss_rows(epochs: Sequence[EpochLosses]) -> list[dict[str, Any]]:
@@ -244,10 +266,6 @@ def _do(work: Callable[[str], object], folder: str) -> None:
             use_model(DEFAULT_MODEL)
 
 
-def twin_run(status: JobStatus) -> TwinRun | None:
-    return jobs.job_result(status.folder) if status.state == "done" else None
-
-
 def twin_numbers(run: TwinRun) -> None:
     """Both models at 8.3 % of the size and at full width, in big figures."""
     comparison = run.comparison
@@ -276,7 +294,7 @@ def take_away(run: TwinRun) -> None:
     )  # fmt: skip
 
 
-def training_code(status: JobStatus, run: TwinRun) -> str:
-    repeated = repeat_code(run.config, status.data_code)
+def training_code(status: JobStatus | None, run: TwinRun) -> str:
+    repeated = repeat_code(run.config, status.data_code) if status else repeat_code(run.config)
     shown = [f"figures.{figure.__name__}(run.comparison).show()" for figure in (figures.twin_curves, figures.twin_gain)]
     return "\n".join(["from mrl_viz import figures", repeated, *shown])

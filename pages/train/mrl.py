@@ -29,10 +29,7 @@ with st.expander("What the schedules do"):
 
 st.divider()
 status = page.choose_run()
-page.watch(status)
-run = page.twin_run(status)
-if run is None:
-    st.stop()
+run = page.finished_run(workspace, status)
 st.subheader("The Matryoshka model against its plain twin")
 page.twin_numbers(run)
 comparison = run.comparison
@@ -42,6 +39,7 @@ st.caption(
 )
 draw("twin_curves", figures.twin_curves, comparison)
 draw("twin_gain", figures.twin_gain, comparison, takeaway=comparison.gain_takeaway())
-st.subheader("Take it with you")
-page.take_away(run)
+if status is not None:
+    st.subheader("Take it with you")
+    page.take_away(run)
 code_shown(page.training_code(status, run))

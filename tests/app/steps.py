@@ -23,10 +23,24 @@ def go(app, page, model=None):
 
 
 def again(app):
-    """The page once more, after a widget was set; AppTest has no URL to carry the choice of data."""
+    """The page once more, after a widget was set, and when the work beside it is done."""
+    once(app)
+    while working := [task for task in tasks_of(app) if task.is_running]:
+        working[0].thread.join()
+        once(app)
+    return app
+
+
+def once(app):
+    """The page once more, whatever works beside it; AppTest has no URL to carry the choice of data."""
     if "own_corpus" in app.session_state:
         app.session_state["next_data"] = "mine"
-    return app.run()
+    app.run()
+
+
+def tasks_of(app):
+    """The work that the session began beside the page, running or done."""
+    return list(app.session_state["background_tasks"].values()) if "background_tasks" in app.session_state else []
 
 
 def opened(page, corpus=None, model=None):

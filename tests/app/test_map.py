@@ -18,8 +18,7 @@ def test_umap_is_drawn_once_and_kept():
     assert not app.exception and not app.error
     assert "UMAP draws 6 maps of 24 texts" in app.info[0].value and not app.get("plotly_chart")
     app.button(key="draw_umap").click()
-    app.session_state["next_data"] = "mine"
-    app.run(timeout=300)
+    again(app)
     assert not app.exception and not app.error
     animation, panels = (json.loads(chart.proto.spec) for chart in app.get("plotly_chart"))
     assert [frame["name"] for frame in animation["frames"]] == ["8", "32", "256"]

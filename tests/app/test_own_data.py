@@ -5,10 +5,11 @@ import io
 import numpy as np
 import pytest
 
+from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.data.reading import read_upload
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.tasks.evaluation import evaluate
-from tests.app.steps import again, data_of, go, has, opened, said, started
+from tests.app.steps import again, data_of, go, has, opened, said, started, tasks_of
 
 N_ITEMS, N_QUERIES, DIM = 240, 24, 32
 
@@ -173,10 +174,8 @@ def test_vectors_with_query_vectors_and_judgements_get_what_texts_get():
     again(app)
     app.button(key="fit_adaptor").click()
     again(app)
-    (work,) = app.session_state["background_tasks"].values()
-    work.thread.join()
-    assert not app.exception and work.error is None and work.result.n_held_out_queries
-    again(app)
+    fit = next(task for task in tasks_of(app) if isinstance(task.result, AdaptorFit))
+    assert fit.error is None and fit.result.n_held_out_queries
     assert not app.exception and not app.error and "Ranking quality" in " ".join(h.value for h in app.subheader)
 
 

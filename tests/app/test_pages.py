@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mrl_viz.ui import results
+from tests.app.steps import again
 
 ROOT = Path(__file__).parent.parent.parent
 APP = str(ROOT / "app.py")
@@ -127,7 +128,8 @@ def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
         assert not app.exception, path
         assert app.get("plotly_chart") or app.error or app.info, path
         for button in [button for button in app.button if button.key in ("run_compare", "run_choose")]:
-            button.click().run(timeout=180)
+            button.click()
+            again(app)
             assert not app.exception and app.get("plotly_chart"), path
         assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart")), path
 
@@ -138,6 +140,29 @@ def test_every_page_shows_the_sample(app, path):
     app.switch_page(path).run()
     assert not app.exception and not app.error
     assert app.title
+
+
+@pytest.mark.parametrize(
+    ("path", "n_charts"),
+    [
+        ("explore/quality", 1), ("decide/compare", 3), ("decide/choose", 3), ("train/mrl", 3), ("train/adaptive", 3),
+        ("train/adaptor", 3),
+    ],
+)  # fmt: skip
+def test_what_takes_long_has_a_finished_answer_for_the_sample(app, path, n_charts):
+    """Charts are there on the first view, with nothing pressed and nothing begun; it can be asked for again."""
+    app.switch_page(f"pages/{path}.py").run()
+    assert not app.exception and not app.error and len(app.get("plotly_chart")) == n_charts
+    assert "background_tasks" not in app.session_state or not app.session_state["background_tasks"]
+    again = {"run_compare", "run_choose", "train_start", "train_heads", "fit_adaptor"}
+    assert path == "explore/quality" or again & {button.key for button in app.button}
+
+
+def test_umap_of_the_sample_is_there_at_once(app):
+    """Its maps come with the sample."""
+    app.switch_page("pages/explore/map.py").run()
+    app.segmented_control(key="method").set_value("UMAP").run()
+    assert not app.exception and len(app.get("plotly_chart")) == 2 and not app.info
 
 
 def test_a_bad_width_is_refused_and_k_and_focus_follow_the_data(app):

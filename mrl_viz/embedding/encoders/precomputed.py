@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from mrl_viz.data.samples import sample_data_folder
-from mrl_viz.embedding.catalogue import find_card
+from mrl_viz.embedding.catalogue import find_card, is_available
 from mrl_viz.embedding.encoder import Encoder
 from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.fingerprint import fingerprint
 from mrl_viz.truncation import FloatMatrix, check_embeddings
 
-# The sample's vectors by the default model, so that a first visit loads no model.
-SAMPLE_VECTORS = "wordllama.safetensors"
+# Models whose vectors of the sample lie beside it, so that a first visit, or a room's, loads none of them.
+SAMPLE_MODELS = ("wordllama", "all-MiniLM-L6-v2")
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,21 @@ class PrecomputedEncoder(Encoder):
         return self.embeddings[[self.rows[text] for text in batch]]
 
 
+def sample_vectors(model: str) -> Path:
+    """The file of a model's vectors of the sample."""
+    return sample_data_folder() / f"{model}.safetensors"
+
+
 def shipped_encoder(name: str, texts: Sequence[str]) -> PrecomputedEncoder | None:
-    """The vectors that come with the sample, when they are of model `name` and cover all the texts; else None."""
-    path = sample_data_folder() / SAMPLE_VECTORS
+    """The vectors that come with the sample, when they are of model `name` and cover all the texts; else None.
+
+    Only of a model that is on this machine: what else one would ask of it needs itself.
+    """
     card = find_card(name)
-    if card is None or card.name != "wordllama" or not path.is_file():
+    if card is None or card.name not in SAMPLE_MODELS or not is_available(card):
+        return None
+    path = sample_vectors(card.name)
+    if not path.is_file():
         return None
     from safetensors import safe_open
 
@@ -83,5 +94,6 @@ def shipped_encoder(name: str, texts: Sequence[str]) -> PrecomputedEncoder | Non
             return None
         rows = file.get_tensor("embeddings")
         return PrecomputedEncoder(
-            card.name, known, rows, matryoshka_dims=card.matryoshka_dims, known_revision=revision_of(name)
-        )
+            card.name, known, rows, matryoshka_dims=card.matryoshka_dims, known_revision=revision_of(name),
+            max_tokens=card.max_tokens,
+        )  # fmt: skip

@@ -1,0 +1,154 @@
+"""The answers that come with the sample are what the library measures today."""
+
+import importlib.util
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrl_viz.adaptor.adaptor import one_thread
+from mrl_viz.adaptor.report import AdaptorFit
+from mrl_viz.archive import read_result
+from mrl_viz.comparison import ModelComparison
+from mrl_viz.decide import Candidates, CorpusSizeEffect
+from mrl_viz.heads.adaptive import AdaptiveClassification
+from mrl_viz.projection import WidthMaps, procrustes_disparity, umap_maps
+from mrl_viz.tasks.evaluation import Quality
+from mrl_viz.training.loop import EpochLosses
+from mrl_viz.training.twins import TwinRun
+from mrl_viz.ui.shipped import FOLDER, answer_key
+
+SCRIPT = Path(__file__).parent.parent.parent / "benchmarks" / "make_sample_results.py"
+KINDS = {
+    "comparison": ModelComparison, "quality_retrieval": Quality, "quality_classification": Quality,
+    "plans": Candidates, "adaptive": tuple[AdaptiveClassification, ...], "adaptor": AdaptorFit,
+    "corpus_size": CorpusSizeEffect, "umap": WidthMaps,
+}  # fmt: skip
+# Of the machine and its moment.
+TIMES = ("seconds", "texts_per_second", "embed_seconds", "latency", "p50_ms", "p95_ms", "expected_ms")
+
+
+@pytest.fixture(scope="module")
+def maker():
+    spec = importlib.util.spec_from_file_location("make_sample_results", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def visitor(maker):
+    """What a first visitor has: the sample's vectors and widths."""
+    return maker.sample()
+
+
+def answer(maker, visitor, name, **given):
+    """A shipped answer, as its page asks for it."""
+    vectors, dims = visitor
+    found = read_result(
+        KINDS[name], FOLDER / f"{name}.npz", key=answer_key(vectors, *maker.ANSWERS[name][1](dims)), **given
+    )
+    assert found is not None, f"{name}.npz is of something else: run benchmarks/make_sample_results.py"
+    return found
+
+
+def assert_alike(found, expected, tolerance, path=""):
+    """The same names, words and, within the tolerance, numbers; times may differ."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), path
+        for name in expected:
+            if name not in TIMES:
+                assert_alike(found[name], expected[name], tolerance, f"{path}.{name}")
+    elif isinstance(expected, (tuple, list)):
+        assert len(found) == len(expected), path
+        for place, (one, other) in enumerate(zip(found, expected)):
+            assert_alike(one, other, tolerance, f"{path}[{place}]")
+    elif isinstance(expected, float) and not isinstance(found, str) and found is not None:
+        assert math.isclose(found, expected, abs_tol=tolerance) or (math.isnan(found) and math.isnan(expected)), (
+            f"{path}: {found} was shipped, {expected} is measured"
+        )
+    elif "takeaway" not in path:
+        assert found == expected, path
+
+
+@pytest.mark.parametrize("name", ["quality_retrieval", "quality_classification", "corpus_size"])
+def test_what_labels_and_parts_say(maker, visitor, name):
+    """Task quality and the effect of the corpus size, measured again."""
+    again = maker.ANSWERS[name][0](*visitor)
+    assert_alike(answer(maker, visitor, name).to_dict(), again.to_dict(), 0.01)
+
+
+def test_the_comparison_of_both_models(maker, visitor, monkeypatch):
+    """Both models from their shipped vectors, compared again; speeds are of the machine."""
+    monkeypatch.setattr(maker, "encode_speed", lambda *_: 1.0)
+    monkeypatch.setattr(maker, "load_encoder", lambda name: type("Model", (), {"encode": None}))
+    again = maker.comparison(*visitor)
+    shipped = answer(maker, visitor, "comparison", embedded=again.embedded)
+    assert_alike(shipped.to_dict(), again.to_dict(), 0.01)
+    assert all(model.texts_per_second > 1 for model in shipped.models)
+    assert shipped.models[0].texts_per_second > 20 * shipped.models[1].texts_per_second
+
+
+def test_the_plans_that_a_dimension_is_chosen_from(maker, visitor, monkeypatch):
+    """Every plan's quality for every query again, with fewer timed searches; times are of the machine."""
+    timed = maker.measure_candidates
+    monkeypatch.setattr(maker, "measure_candidates", lambda *given, **named: timed(*given, **named, n_runs=2))
+    again, shipped = maker.plans(*visitor), answer(maker, visitor, "plans")
+    assert shipped.plans == again.plans
+    exact = [row for row, plan in enumerate(again.plans) if plan.kind == "exact"]
+    np.testing.assert_allclose(shipped.values[exact], again.values[exact], atol=0.11)
+    assert np.abs(shipped.values - again.values).mean() < 0.005
+    assert all(candidate.latency.p95_ms > 0 for candidate in shipped.candidates)
+
+
+def test_the_heads_of_the_adaptive_classification(maker, visitor):
+    """Both labels' heads and cascades, trained again; the shipped ones leave their weights out."""
+    with one_thread():
+        again = maker.adaptive(*visitor)
+    shipped = answer(maker, visitor, "adaptive")
+    assert [one.label for one in shipped] == [one.label for one in again] == ["domain", "topic"]
+    for one, other in zip(shipped, again):
+        np.testing.assert_array_equal(one.rows, other.rows)
+        assert np.mean(one.predicted == other.predicted) > 0.97
+        for kind, heads in other.heads.items():
+            assert_alike([e.value for e in one.heads[kind].accuracy], [e.value for e in heads.accuracy], 0.02)
+            assert one.heads[kind].weights == ()
+            cascade = one.cascades[kind]
+            assert cascade.accuracy.mean == pytest.approx(other.cascades[kind].accuracy.mean, abs=0.02)
+            assert cascade.expected_dim.mean == pytest.approx(other.cascades[kind].expected_dim.mean, rel=0.1)
+
+
+def test_the_adaptor_is_what_fitting_gives(maker, visitor):
+    """What is measured of the shipped map is measured of one that is fitted again."""
+    with one_thread():
+        again = maker.adaptor(*visitor)
+    shipped = answer(maker, visitor, "adaptor")
+    assert shipped.verdicts() == again.verdicts()
+    for one, other in zip(shipped.qualities, again.qualities):
+        assert_alike([e.value for e in one.overlap], [e.value for e in other.overlap], 0.01)
+    rows = visitor[0].matrix[:50]
+    np.testing.assert_allclose(shipped.adaptor.apply(rows), again.adaptor.apply(rows), atol=0.05)
+
+
+def test_the_umap_maps(maker, visitor):
+    """The full width's map, which the others start from, drawn again: the same up to what another seed would move."""
+    shipped = answer(maker, visitor, "umap")
+    again = umap_maps(visitor[0].matrix, (128, 256), k=maker.K, seed=0)
+    assert shipped.dims == visitor[1] and shipped.positions.shape == (6, 1280, 2)
+    assert procrustes_disparity(shipped.positions[-1], again.positions[-1]) < 0.5 * shipped.seed_disparity
+    assert shipped.trustworthiness[-1] == pytest.approx(again.trustworthiness[-1], abs=0.02)
+
+
+def test_the_trained_twins(maker, visitor):
+    """Training both models again gives the shipped curves and losses."""
+    run, losses = maker.training(*visitor)
+    key = answer_key(visitor[0])
+    shipped = read_result(TwinRun, FOLDER / "training.npz", key=key, folder=Path(), training={})
+    epochs = read_result(tuple[EpochLosses, ...], FOLDER / "training_losses.npz", key=key)
+    assert shipped.config == run.config and shipped.data == run.data
+    assert shipped.comparison.verdicts() == run.comparison.verdicts()
+    for name, curve in run.comparison.curves.items():
+        assert_alike([e.value for e in shipped.comparison.curves[name]], [e.value for e in curve], 0.03)
+    assert [(epoch.run, epoch.epoch) for epoch in epochs] == [(epoch.run, epoch.epoch) for epoch in losses]
+    np.testing.assert_allclose([e.losses[-1] for e in epochs], [e.losses[-1] for e in losses], rtol=0.1)
