@@ -1,11 +1,13 @@
-"""The Adaptive classification and Adaptor pages say in a sentence what they cannot do, and why."""
+"""The Adaptive classification and Adaptor pages: what they do beside the page, and what they cannot do."""
 
+import time
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from mrl_viz.data.corpus import corpus_from_texts
+from tests.app.steps import opened, said
 
 APP = str(Path(__file__).parent.parent.parent / "app.py")
 
@@ -44,3 +46,42 @@ def test_labels_that_cannot_be_classified_are_a_sentence_without_a_button(labels
     app = open_with(corpus, "pages/train/adaptive.py")
     assert words in app.info[0].value
     assert "train_heads" not in [button.key for button in app.button]
+
+
+def background_work(app):
+    """The one piece of work that the page has started beside itself."""
+    (work,) = app.session_state["background_tasks"].values()
+    return work
+
+
+def test_stop_a_fit_and_keep_what_it_has():
+    """Stop ends a fit early with the best so far, and the page says that it was stopped."""
+    app = opened("train/adaptor")
+    app.text_input(key="dims").set_value("8, 16, 32").run()
+    app.button(key="fit_adaptor").click().run()
+    work = background_work(app)
+    give_up = time.monotonic() + 120
+    while "epoch" not in work.words:
+        assert work.is_running and time.monotonic() < give_up
+        time.sleep(0.05)
+    next(button for button in app.run().button if button.label == "Stop").click().run()
+    work.thread.join()
+    app.run()
+    assert not app.exception and not app.error and "stopped by you" in said(app)
+
+
+def test_walk_adaptive_classification():
+    """Heads are trained on both label columns; the page tests the promise, shows exits and examples, for either."""
+    app = opened("train/adaptive")
+    app.text_input(key="dims").set_value("8, 32, 64").run()
+    app.button(key="train_heads").click().run()
+    background_work(app).thread.join()
+    app.run()
+    assert "Easy and hard examples" in [heading.value for heading in app.subheader]
+    for words in ("domain (10 classes): right for", "topic (80 classes): right for", "exits after"):
+        assert words in said(app)
+    for column in ("topic", "domain"):
+        app.segmented_control(key="adaptive_label").set_value(column).run()
+        assert not app.exception and not app.error
+        charts = [chart.proto.spec for chart in app.get("plotly_chart")]
+        assert len(charts) == 3 and not any("NaN" in chart for chart in charts) and "NaN" not in said(app)

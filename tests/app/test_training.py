@@ -1,6 +1,8 @@
-"""The Train MRL page says what cannot be trained, and shows nobody another's runs; real runs are in tests/browser."""
+"""The Train MRL page says what cannot be trained, shows nobody another's runs, and stops and resumes one's own."""
 
 import json
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,11 @@ from streamlit.testing.v1 import AppTest
 from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.files import write_json
 from mrl_viz.training.config import TrainingConfig
+from tests.app.steps import said
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = "pages/train/mrl.py"
+WAIT_S, POLL_S = 240, 0.5
 
 
 @pytest.fixture
@@ -92,3 +96,27 @@ def test_runs_are_shown_to_those_who_have_their_address(app, tmp_path, monkeypat
     app.run()
     assert app.selectbox(key="train_run").value == folder.name
     assert "private failed after 0 of 40 epochs" in app.error[0].value
+
+
+def seen(app, words):
+    """Look at the page again until it says so, as its own polling does for a visitor."""
+    give_up = time.monotonic() + WAIT_S
+    while not re.search(words, said(app.run())):
+        assert not app.exception and time.monotonic() < give_up, said(app)
+        time.sleep(POLL_S)
+
+
+def test_a_run_is_cancelled_and_resumed(app):
+    """Losses are drawn while a long run works; Cancel stops it and keeps its epochs; Resume goes on from them."""
+    app.number_input(key="train_epochs").set_value(900).run()
+    app.button(key="train_start").click().run()
+    seen(app, r"matryoshka, epoch \d+ of 900")
+    app.button(key="train_cancel").click().run()
+    seen(app, r"was cancelled after \d+ of 1800 epochs")
+    assert not any("against its plain twin" in heading.value for heading in app.subheader)
+    app.button(key="train_resume").click().run()
+    assert not app.exception and not app.error
+    app.button(key="train_cancel").click().run()
+    seen(app, r"was cancelled after \d+ of 1800 epochs")
+    app.button(key="train_delete").click().run()
+    assert not app.exception and not app.error and "No run yet" in app.info[0].value

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.bring_chromium import find_chromium
+from tests.browser.steps import TIMEOUT_MS
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = find_chromium()
@@ -19,11 +20,11 @@ START_TIMEOUT_S = 120
 
 
 def pytest_collection_modifyitems(items):
-    """Every test here needs the browser; one that fails is run once more, being late perhaps, and shows as R."""
+    """Every test here needs the browser."""
     skip = pytest.mark.skip(reason="no chromium is here; `make test` tries to bring one, see what it printed")
     for item in items:
-        if "browser" in item.path.parts:
-            item.add_marker(skip if CHROMIUM is None else pytest.mark.flaky(reruns=1))
+        if CHROMIUM is None and "browser" in item.path.parts:
+            item.add_marker(skip)
 
 
 NEVER_LOGGED = r"Please replace|eprecat|Traceback|kitten|hacked"
@@ -74,7 +75,7 @@ def server(tmp_path_factory):
 
 
 def pytest_sessionfinish(session):
-    """Of all visits together the server logs no deprecation, traceback or text; no test, as that would be run again."""
+    """Of all visits together the server logs no deprecation, traceback or text."""
     log = "".join(line for lines in LOGS for line in lines)
     if re.search(NEVER_LOGGED, log):
         print(f"\nThe server's log has what it should not have:\n{log}")
@@ -92,12 +93,18 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def window(chromium, server):
+    """A window at a projector's size; its tabs share what the browser keeps of the client's four megabytes of code."""
+    with chromium.new_context(viewport={"width": 1280, "height": 720}, base_url=server.url) as context:
+        context.set_default_timeout(TIMEOUT_MS)
+        yield context
+
+
 @pytest.fixture
-def page(chromium, server):
-    """A fresh visitor at a projector's size; what the browser complained about or asked elsewhere fails the test."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 720}, base_url=server.url)
-    tab = context.new_page()
-    tab.set_default_timeout(30_000)
+def page(window, server):
+    """A fresh visitor: every tab is a session. What the browser complained about or asked elsewhere fails the test."""
+    tab = window.new_page()
     complaints = []
 
     def hear(message):
@@ -114,5 +121,5 @@ def page(chromium, server):
         ),
     )
     yield tab
-    context.close()
+    tab.close()
     assert not complaints

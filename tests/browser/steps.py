@@ -1,17 +1,25 @@
-"""What a visitor does, for all browser tests."""
+"""What a visitor does, for all browser tests. Each step waits for what it brings about, never for the clock."""
 
-from playwright.sync_api import TimeoutError, expect
+from playwright.sync_api import expect
 
-expect.set_options(timeout=60_000)  # a busy machine with two cores
+TIMEOUT_MS, TRAINING_MS = 120_000, 300_000  # two cores, both busy with other tests
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 def loaded(page):
-    """Wait until the script has run to its end, without an exception."""
+    """Wait until the script that is at work has run to its end, without an exception.
+
+    After a click wait first for something that this click brings about: its own run may not have begun.
+    """
     expect(page.get_by_test_id("stSidebar")).to_be_visible()
-    for _ in range(2):  # a click's own run may not have begun when it is first asked
-        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-        page.wait_for_timeout(250)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def opened(page, address):
+    """Open an address, and wait until its page is whole."""
+    page.goto(address)
+    loaded(page)
 
 
 def headings(page, name):
@@ -20,10 +28,11 @@ def headings(page, name):
 
 
 def follow(page, name):
-    """Go to another page by the navigation, and wait until its script is at work or done."""
+    """Go to another page by the navigation, and wait until it is whole."""
     before = page.get_by_role("heading", level=1).first.inner_text()
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
     expect(page.get_by_role("heading", level=1).first).not_to_have_text(before)
+    loaded(page)
 
 
 def move_focus(page, key):
@@ -33,8 +42,7 @@ def move_focus(page, key):
 
 def paste(page, texts):
     """Paste texts on the Start page and use them."""
-    page.goto("/")
-    loaded(page)
+    opened(page, "/")
     page.get_by_label("One text a line").fill("\n".join(texts))
     page.get_by_role("button", name="Use these texts").click()
     expect(page.get_by_role("combobox", name="Data")).to_have_value("Pasted texts")
@@ -43,22 +51,22 @@ def paste(page, texts):
 
 def find(page, part):
     """Select a text by a part of it, in the sidebar."""
-    box = page.get_by_role("combobox", name="Find a text")
-    box.click()
-    box.fill(part)
-    page.get_by_role("option").first.click()
+    choose(page, "Find a text", part)
+    expect(page.get_by_role("button", name="Clear the selection")).to_be_visible()
+    loaded(page)
 
 
 def choose(page, label, option):
-    """Choose an option of a select box by typing it; a rerun under way may take the list away, so look again."""
+    """Choose the first option that matches what is typed; no run is under way that could take the list away."""
+    loaded(page)
     box = page.get_by_role("combobox", name=label)
-    listed = page.get_by_role("option", name=option).first
-    for _ in range(5):
-        box.click()
-        box.fill(option)
-        try:
-            listed.click(timeout=5000)
-            return
-        except TimeoutError:
-            continue
-    listed.click()
+    box.click()
+    box.fill(option)
+    page.get_by_role("option", name=option).first.click()
+
+
+def downloaded(page, button, within=None):
+    """What a button downloads; `within` a part of the page where there are several of that name."""
+    with page.expect_download() as download:
+        (within or page).get_by_role("button", name=button).click()
+    return download.value

@@ -5,7 +5,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import follow, headings, loaded, paste
+from tests.browser.steps import downloaded, follow, headings, loaded, opened, paste
 
 TEXTS = [
     "The cat sleeps on the sofa",
@@ -21,25 +21,22 @@ def test_models_are_compared_and_never_ranked_without_labels(page):
     paste(page, TEXTS)
     follow(page, "Compare models")
     expect(headings(page, "Which model at which width, per byte?")).to_be_visible()
-    loaded(page)
     page.get_by_role("button", name="Compare on 5 texts").click()
-    expect(page.get_by_text(re.compile("Nothing here ranks these models")).first).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(re.compile("Nothing here ranks these models")).first).to_be_visible()
     loaded(page)
     expect(headings(page, "Agreement with oneself against bytes per vector")).to_be_visible()
     expect(headings(page, "Task quality against bytes per vector")).to_have_count(0)
     expect(headings(page, "One text's neighbors side by side")).to_be_visible()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download the report (HTML)").click()
-    assert "5 texts, fingerprint" in download.value.path().read_text(encoding="utf-8")
+    report = downloaded(page, "Download the report (HTML)")
+    assert "5 texts, fingerprint" in report.path().read_text(encoding="utf-8")
 
 
 def test_a_plan_is_chosen_and_its_record_downloaded(page):
-    """Measure the sample once, move the target, see the plan change at once, and take the record along."""
-    page.goto("/choose")
-    loaded(page)
+    """Measure the sample once, move target and budget, see the plan change at once, and take the record along."""
+    opened(page, "/choose")
     expect(headings(page, "Which is the smallest plan that is good enough?")).to_be_visible()
     page.get_by_role("button", name="Measure every plan by overlap@10").click()
-    expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible(timeout=180_000)
+    expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible()
     verdict = page.get_by_test_id("stAlert").first
     expect(
         verdict.get_by_text(re.compile("the smallest of 82 plans that is sure to keep 90% of overlap@10"))
@@ -58,22 +55,14 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     expect(page).to_have_url(re.compile("choose_target=50"))
     loaded(page)
     for name, ending in (("JSON", "json"), ("Markdown", "md")):
-        with page.expect_download() as download:
-            page.get_by_role("button", name=f"Download the record ({name})").click()
-        assert download.value.suggested_filename == f"decision.{ending}"
-        content = download.value.path().read_text(encoding="utf-8")
+        file = downloaded(page, f"Download the record ({name})")
+        assert file.suggested_filename == f"decision.{ending}"
+        content = file.path().read_text(encoding="utf-8")
         assert "128 dims binary exact" in content and "50% of overlap@10" in content
         if ending == "json":
             record = json.loads(content)
             assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 1280
-
-
-def test_a_budget_that_nothing_meets_says_what_binds(page):
-    """With the least memory no plan is left: the page names memory and the nearest plan instead of a choice."""
-    page.goto("/choose")
-    loaded(page)
-    page.get_by_role("button", name="Measure every plan by overlap@10").click()
-    expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible(timeout=180_000)
+    # With the least memory no plan is left: the page names memory and the nearest plan instead of a choice.
     page.get_by_role("slider", name="Memory, GB").press("Home")
     expect(page.get_by_text(re.compile("What binds: memory")).first).to_be_visible()
     expect(page.get_by_text(re.compile("^Nearest plan: ")).first).to_be_visible()

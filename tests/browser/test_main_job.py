@@ -4,72 +4,88 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import choose, follow, headings, loaded, move_focus, paste
+from tests.browser.steps import downloaded, find, follow, headings, loaded, move_focus, opened, paste
 
 TEXTS = [
     "The cat sleeps on the sofa",
     "A kitten naps on the couch",
     "Taxes are due in April",
-    "File your tax return",
+    "My password is swordfish",
     "Bread rises slowly",
 ]
+FORMULAS = ["=1+1", "@SUM(A1)", "-2+3", "+plus"]
+HOSTILE = [
+    '<img src=x onerror="window.hacked=1"> first', '<script>window.hacked=1</script> second',
+    "=HYPERLINK(\"http://x\")",
+    "[link](javascript:window.hacked=1) **bold** $\\LaTeX$", "مرحبا بالعالم", "猫は窓辺で眠る",
+    "bell\x07 and null", "z" * 10_000,
+]  # fmt: skip
 
 
-def test_a_deep_link_is_a_whole_page(page):
-    """A link to a page opens that page with the sidebar and no dialog over it."""
-    page.goto("/neighbors")
-    loaded(page)
+def test_a_deep_link_is_a_whole_page_and_the_url_reproduces_the_view(page, window):
+    """A link opens its page with the sidebar and no dialog; focus width and k are in the URL, for another visitor."""
+    opened(page, "/neighbors?focus=16&k=5")
     expect(headings(page, "Do neighbors survive?")).to_be_visible()
     expect(page.get_by_test_id("stSidebar").get_by_text("Focus width")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_text("Page not found")).to_have_count(0)
-
-
-def test_pasted_texts_reach_the_neighbors_page(page):
-    """Paste, press, read the headline, go to Neighbors, see kept, lost and gained of one's own texts."""
-    paste(page, TEXTS)
-    expect(page.get_by_text("Kept at ½ width (128 dims)")).to_be_visible()
-    follow(page, "Neighbors")
-    expect(headings(page, "Do neighbors survive?")).to_be_visible()
-    loaded(page)
-    for part in ("Kept", "Lost", "Gained"):
-        expect(page.get_by_text(re.compile(rf"^{part} \(\d\)$"))).to_be_visible()
-    expect(page.locator("pre, [data-testid=stText]").get_by_text("A kitten naps on the couch").first).to_be_visible()
-    assert "kitten" not in page.url
-
-
-def test_the_url_reproduces_the_view(page, chromium, server):
-    """Moving the focus width and k changes the URL; another visitor with that URL sees the same."""
-    page.goto("/neighbors?focus=16&k=5")
-    loaded(page)
     expect(headings(page, "Which texts? At 16 dims")).to_be_visible()
     move_focus(page, "ArrowRight")
     expect(headings(page, "Which texts? At 32 dims")).to_be_visible()
     expect(page).to_have_url(re.compile(r"focus=32"))
     expect(page).to_have_url(re.compile(r"k=5"))
     loaded(page)
-    with chromium.new_context(viewport={"width": 1280, "height": 720}) as other:
-        tab = other.new_page()
-        tab.goto(page.url)
-        expect(headings(tab, "Which texts? At 32 dims")).to_be_visible(timeout=30_000)
-        expect(tab.get_by_text("of the 5 nearest survive").first).to_be_visible()
+    other = window.new_page()
+    other.goto(page.url)
+    expect(headings(other, "Which texts? At 32 dims")).to_be_visible()
+    expect(other.get_by_text("of the 5 nearest survive").first).to_be_visible()
+    other.close()
 
 
-def test_bad_values_in_the_url_fall_back(page):
-    """Nonsense in the URL is not an error."""
-    page.goto("/neighbors?focus=banana&k=9999&model=&data=none")
-    loaded(page)
+def test_no_chart_offers_to_upload_itself(page):
+    """No button of a chart sends it anywhere, and every chart has an alternative text."""
+    opened(page, "/neighbors")
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(6)
+    expect(page.locator("[data-title*='loud' i], [data-title*='Chart Studio' i]")).to_have_count(0)
+    expect(page.get_by_label(re.compile("survive|keep|rank")).first).to_be_attached()
+
+
+def test_pasted_texts_reach_the_neighbors_page(page, server):
+    """Paste, read the headline, see kept, lost and gained of one's own texts, take them along; no log has any."""
+    paste(page, [*TEXTS, *FORMULAS])
+    expect(page.get_by_text("Kept at ½ width (128 dims)")).to_be_visible()
+    follow(page, "Neighbors")
     expect(headings(page, "Do neighbors survive?")).to_be_visible()
-    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+    for part in ("Kept", "Lost", "Gained"):
+        expect(page.get_by_text(re.compile(rf"^{part} \(\d\)$"))).to_be_visible()
+    expect(page.locator("pre, [data-testid=stText]").get_by_text("A kitten naps on the couch").first).to_be_visible()
+    table = page.locator(".st-key-per_item_data")
+    table.get_by_text("Show data").click()
+    content = downloaded(page, "Download CSV", within=table).path().read_text()
+    # What begins like a formula of a spreadsheet begins with an apostrophe.
+    assert all(f"'{formula}" in content for formula in FORMULAS)
+    assert "kitten" not in page.url and "Ready:" in server.log
+    assert not re.search(r"kitten|swordfish", server.log), server.log
 
 
-def test_an_impossible_width_is_one_sentence(page):
-    """A width above the model's is refused with what to do; mended, the sliders say what the page is computed with."""
-    page.goto("/neighbors?dims=8,9999")
-    expect(page.get_by_test_id("stAlert").get_by_text("choose 1 to 256")).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    page.goto("/?k=7")
-    loaded(page)
+def test_hostile_texts_are_inert_on_every_page(page):
+    """HTML, markdown, formulas, right-to-left, CJK and control characters are shown as text and run nowhere."""
+    paste(page, HOSTILE)
+    for name in ("Anatomy", "Similarity", "Neighbors", "Map"):
+        follow(page, name)
+        if name == "Neighbors":
+            expect(page.get_by_text("<img src=x").first).to_be_visible()
+        assert page.evaluate("window.hacked") is None
+        assert page.locator("img[src=x], a[href^=javascript]").count() == 0
+    find(page, "first")
+    expect(page.get_by_test_id("stSidebar").get_by_text("<img src=x").first).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x], a[href^=javascript]").count() == 0
+
+
+def test_widths_that_cannot_be_are_mended_where_they_were_typed(page):
+    """After a refused list of widths and a good one the sliders say what the page is computed with."""
+    opened(page, "/?k=7")
     page.get_by_test_id("stSidebar").get_by_text("Widths", exact=True).click()
     box = page.get_by_role("textbox", name="Widths to measure")
     for text, shown in (("9999", "choose 1 to 256"), ("8, 64, 128", "Of the 7 nearest neighbors at 256 dims")):
@@ -79,45 +95,3 @@ def test_an_impossible_width_is_one_sentence(page):
     loaded(page)
     for name, value in (("Neighbors per text k", "7"), ("Focus width, dims", "64 ◆")):
         expect(page.get_by_role("slider", name=name)).to_have_attribute("aria-valuetext", value)
-
-
-def test_an_unknown_model_is_one_sentence(page):
-    """A model that cannot be had says so; another choice brings the page back."""
-    page.goto("/?model=no-such-owner/no-such-model")
-    expect(page.get_by_test_id("stAlert").get_by_text("no-such-owner/no-such-model")).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    loaded(page)
-    choose(page, "Model", "wordllama")
-    expect(page.get_by_text("Kept at ½ width (128 dims)")).to_be_visible()
-    expect(page.get_by_test_id("stAlert")).to_have_count(0)
-
-
-def test_a_hostile_text_is_inert(page):
-    """HTML in a text is shown as text everywhere and runs nowhere."""
-    hostile = '<img src=x onerror="window.hacked=1"> $\\LaTeX$ [link](javascript:window.hacked=1) **bold**'
-    paste(page, [hostile, *TEXTS])
-    follow(page, "Neighbors")
-    expect(headings(page, "Where this text's neighbors go")).to_be_visible()
-    loaded(page)
-    expect(page.get_by_text("<img src=x").first).to_be_visible()
-    assert page.evaluate("window.hacked") is None
-    assert page.locator("img[src=x]").count() == 0 and page.locator("a[href^=javascript]").count() == 0
-
-
-def test_no_chart_offers_to_upload_itself(page):
-    """No button of a chart sends it anywhere, and every chart has an alternative text."""
-    page.goto("/neighbors")
-    loaded(page)
-    charts = page.get_by_test_id("stPlotlyChart")
-    expect(charts).to_have_count(6)
-    expect(page.locator("[data-title*='loud' i], [data-title*='Chart Studio' i]")).to_have_count(0)
-    expect(page.get_by_label(re.compile("survive|keep|rank")).first).to_be_attached()
-
-
-def test_a_visit_leaves_no_text_in_the_log(page, server):
-    """Texts that were pasted and looked at on two pages are nowhere in what the server has logged."""
-    paste(page, [*TEXTS, "My password is swordfish"])
-    follow(page, "Neighbors")
-    loaded(page)
-    assert "Ready:" in server.log
-    assert not re.search(r"kitten|swordfish", server.log), server.log

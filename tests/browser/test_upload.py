@@ -5,19 +5,18 @@ from uuid import uuid4
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import choose, follow, headings, loaded, paste
+from tests.browser.steps import TRAINING_MS, choose, follow, headings, loaded, opened, paste
 
 WORDS = ("river", "bread", "tax", "song")
 ROWS = [f"{n},the {word} of day {n},{word}" for n in range(30) for word in WORDS]
 TABLE = "\n".join(["number,utterance,intent", *ROWS])
 # A model that takes its time over texts of this length, on a machine with two cores.
-SLOW_MODEL, N_SLOW = "all-MiniLM-L6-v2", 400
+SLOW_MODEL, N_SLOW = "all-MiniLM-L6-v2", 200
 
 
 def test_an_uploaded_table_becomes_ones_own_numbers(page):
     """Upload, choose the label column, use it: counts, curve, labels on the next page, its name in the code."""
-    page.goto("/")
-    loaded(page)
+    opened(page, "/")
     page.get_by_role("tab", name="Upload texts or vectors").click()
     file = {"name": "intents.csv", "mimeType": "text/csv", "buffer": TABLE.encode()}
     page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(file)
@@ -33,7 +32,6 @@ def test_an_uploaded_table_becomes_ones_own_numbers(page):
     expect(shown).to_contain_text("text_column='utterance', label_column='intent'")
     follow(page, "Task quality")
     expect(headings(page, "Does the task still work at a smaller width?")).to_be_visible()
-    loaded(page)
     expect(page.get_by_text(re.compile("knn_accuracy:intent")).first).to_be_visible()
     assert "river" not in page.url
 
@@ -47,6 +45,6 @@ def test_embedding_is_stopped_and_continued(page):
     expect(page.get_by_text("Embedding was stopped. What was finished is kept")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text("Kept at ½ width (256 dims)")).to_be_visible(timeout=240_000)
+    expect(page.get_by_text("Kept at ½ width (256 dims)")).to_be_visible(timeout=TRAINING_MS)
     loaded(page)
     expect(page.get_by_role("slider", name="Neighbors per text k")).to_have_attribute("aria-valuetext", "10")
