@@ -260,7 +260,7 @@ def test_a_thread_that_falls_behind_is_waited_for(monkeypatch):
 def test_eight_threads_may_sweep_at_once():
     """Visitors of one server sweep side by side; each gets the lists it gets alone, and BLAS its threads back."""
     rng = np.random.default_rng(5)
-    corpora = [rng.normal(size=(3000, 64)).astype(np.float32) for _ in range(8)]
+    corpora = [rng.normal(size=(1200, 64)).astype(np.float32) for _ in range(8)]
     alone = [nested_sweep(corpus, dims=[4, 32], k=5).indices for corpus in corpora]
     before = blas_threads()
     with ThreadPoolExecutor(8) as pool:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 
 from mrl_viz.analysis import analyse
 from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors, with_retrieval
@@ -294,6 +293,8 @@ def test_embed_refuses_what_holds_no_texts(data, error, message):
 
 def test_embed_takes_a_sentence_transformer(folder, judged):
     """The object gives what its folder gives; its vectors are stored under its weights, which training changes."""
+    from sentence_transformers import SentenceTransformer
+
     model = SentenceTransformer(folder, device="cpu")
     embedded, named = embed(judged, model), embed(judged, folder)
     np.testing.assert_array_equal(embedded.matrix, named.matrix)

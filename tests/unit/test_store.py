@@ -1,12 +1,13 @@
 """The store embeds each text once and never serves a wrong row."""
 
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,76 +23,71 @@ from mrl_viz.errors import CancelledError, DimensionError, StoreError
 TEXTS = [f"text number {n} about {topic}" for n in range(40) for topic in ("rivers", "bread", "tax")]
 SMALL_BATCH = 16
 
-# A run that can be watched: it says what it encodes and stops for good at the moment it is told, to be killed there.
-# The third batch is the one that suffers.
-CHILD = """
-import json, pathlib, sys, time
-import numpy as np
-from mrl_viz.embedding import store
-from mrl_viz.embedding.encoders import load_encoder
-from mrl_viz.embedding.encoders.precomputed import PrecomputedEncoder
+# Each run of these tests is a process of its own, to be killed: a fork of one that has imported what takes long.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["mrl_viz.embedding.encoders.precomputed", "mrl_viz.embedding.store", "pytest", "zarr"]
+)
 
-task = json.loads(sys.argv[1])
-store.FIRST_BATCH = store.BATCH = task["batch"]
-batches = 0
 
-def say(word):
-    print(word, flush=True)
+def watched_run(task, told):
+    """A run that tells what it encodes and stops for good at the moment it was given, to be killed there.
 
-def reach(moment):
-    if moment == task["moment"] and batches == 3:
-        say("reached")
-        time.sleep(600)
+    The third batch is the one that suffers.
+    """
+    store.FIRST_BATCH = store.BATCH = SMALL_BATCH
+    batches = 0
 
-class Watched:
-    def __init__(self, encoder):
-        self.encoder = encoder
+    def reach(moment):
+        if moment == task["moment"] and batches == 3:
+            told.send("reached")
+            time.sleep(600)
 
-    def __getattr__(self, name):
-        return getattr(self.encoder, name)
+    class Watched:
+        def __init__(self, encoder):
+            self.encoder = encoder
 
-    def encode(self, texts, **options):
-        global batches
-        batches += 1
-        say("batch")
-        reach("between batches")
-        self.encoder.encode(texts[: len(texts) // 2])
-        reach("inside a batch")
-        time.sleep(task["pause"])
-        vectors = self.encoder.encode(texts, **options)
-        reach("before the write")
-        for text in texts:
-            say("encoded " + text)
-        return vectors
+        def __getattr__(self, name):
+            return getattr(self.encoder, name)
 
-replace = pathlib.Path.replace
+        def encode(self, texts, **options):
+            nonlocal batches
+            batches += 1
+            told.send("batch")
+            reach("between batches")
+            self.encoder.encode(texts[: len(texts) // 2])
+            reach("inside a batch")
+            time.sleep(task["pause"])
+            vectors = self.encoder.encode(texts, **options)
+            reach("before the write")
+            for text in texts:
+                told.send("encoded " + text)
+            return vectors
 
-def watched_replace(path, target):
-    if "keys.zarr" in str(path):
-        reach("before the commit")
-    return replace(path, target)
+    replace, write = Path.replace, store._Shelf._write
 
-pathlib.Path.replace = watched_replace
-write = store._Shelf._write
+    def watched_replace(path, target):
+        if "keys.zarr" in str(path):
+            reach("before the commit")
+        return replace(path, target)
 
-def watched_write(shelf, first, vectors):
-    if task["moment"] == "in a half-written row" and batches == 3:
-        shelf.vectors[first : first + len(vectors), :64] = vectors[:, :64]
-    reach("in a half-written row")
-    write(shelf, first, vectors)
-    reach("after the write")
+    def watched_write(shelf, first, vectors):
+        if task["moment"] == "in a half-written row" and batches == 3:
+            shelf.vectors[first : first + len(vectors), :64] = vectors[:, :64]
+        reach("in a half-written row")
+        write(shelf, first, vectors)
+        reach("after the write")
 
-store._Shelf._write = watched_write
-if task["vectors"]:
-    with np.load(task["vectors"]) as file:
-        encoder = PrecomputedEncoder("known", tuple(json.loads(str(file["texts"]))), file["embeddings"])
-else:
-    encoder = load_encoder()
-rows = store.EmbeddingStore(task["folder"]).embed(Watched(encoder), task["texts"])
-if task["result"]:
-    np.save(task["result"], rows)
-say("done")
-"""
+    Path.replace, store._Shelf._write = watched_replace, watched_write
+    if task["vectors"]:
+        with np.load(task["vectors"]) as file:
+            encoder = PrecomputedEncoder("known", tuple(json.loads(str(file["texts"]))), file["embeddings"])
+    else:
+        encoder = load_encoder()
+    rows = EmbeddingStore(task["folder"]).embed(Watched(encoder), task["texts"])
+    if task["result"]:
+        np.save(task["result"], rows)
+    told.send("done")
 
 
 class Counting:
@@ -109,30 +105,37 @@ class Counting:
 
 
 def child(folder, texts, moment="", pause=0.0, vectors="", result=""):
-    """A process that runs CHILD, with these vectors or else with WordLlama."""
-    task = {"folder": folder, "texts": texts, "moment": moment, "pause": pause, "batch": SMALL_BATCH,
-            "vectors": vectors, "result": result}  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, json.dumps(task, default=str)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
+    """A process of `watched_run`, with these vectors or else with WordLlama, and what it tells."""
+    task = {"folder": folder, "texts": texts, "moment": moment, "pause": pause, "vectors": vectors, "result": result}
+    hear, told = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=watched_run, args=(task, told))
+    process.start()
+    told.close()
+    return process, hear
+
+
+def words(hear):
+    """What a run tells, until it ends."""
+    with suppress(EOFError):
+        while True:
+            yield hear.recv()
 
 
 def end(*children):
-    for process in children:
+    for process, hear in children:
         process.kill()
-        process.communicate()
+        process.join()
+        process.close()
+        hear.close()
 
 
 @pytest.fixture(scope="module")
 def wordllama_run(tmp_path_factory):
     """A run with the real model and its folder, begun while this process loads the model, too: both take seconds."""
     folder = tmp_path_factory.mktemp("store")
-    process = child(folder, TEXTS, moment="inside a batch")
-    yield process, folder
-    end(process)
+    run = child(folder, TEXTS, moment="inside a batch")
+    yield run, folder
+    end(run)
 
 
 @pytest.fixture(scope="module")
@@ -183,26 +186,34 @@ def start(tmp_path, vectors):
     end(*children)
 
 
-def kill_at(process, word, times=1):
+def encoded_in(said):
+    """The texts among what a run told."""
+    return [word.removeprefix("encoded ") for word in said if word.startswith("encoded ")]
+
+
+def kill_at(run, word, times=1):
     """Let a run say a word so many times, then SIGKILL it; returns the texts it encoded."""
-    encoded = []
-    for line in process.stdout:
-        encoded += [line.removeprefix("encoded ").strip()] if line.startswith("encoded ") else []
-        times -= line.strip() == word
-        if times == 0:
+    process, hear = run
+    said = []
+    for found in words(hear):
+        said.append(found)
+        if said.count(word) == times:
             break
-    assert times == 0, "the run ended before it was killed"
-    os.kill(process.pid, signal.SIGKILL)
-    encoded += [line.removeprefix("encoded ").strip() for line in process.stdout if line.startswith("encoded ")]
-    assert process.wait() == -signal.SIGKILL
-    return encoded
+    assert said.count(word) == times, "the run ended before it was killed"
+    process.kill()
+    said += words(hear)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return encoded_in(said)
 
 
-def finish(process):
+def finish(run):
     """Let a run end; returns the texts it encoded."""
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0 and output.splitlines()[-1] == "done"
-    return [line.removeprefix("encoded ") for line in output.splitlines() if line.startswith("encoded ")]
+    process, hear = run
+    said = list(words(hear))
+    process.join(timeout=60)
+    assert process.exitcode == 0 and said[-1] == "done"
+    return encoded_in(said)
 
 
 def test_embed_encodes_nothing_the_second_time_and_one_text_after_an_edit(tmp_path, encoder, vectors):
@@ -322,8 +333,8 @@ def test_embed_resumes_after_a_kill(tmp_path, start, known, vectors, moment):
 
 def test_embed_with_the_real_model_resumes_after_a_kill(wordllama_run, encoder, vectors):
     """The same holds for a process that encodes with WordLlama itself."""
-    process, folder = wordllama_run
-    kill_at(process, "reached")
+    run, folder = wordllama_run
+    kill_at(run, "reached")
     np.testing.assert_array_equal(EmbeddingStore(folder).embed(encoder, TEXTS), vectors)
     assert encoder.asked == TEXTS[2 * SMALL_BATCH :]
 
@@ -388,17 +399,17 @@ DAMAGES = {
 @pytest.mark.parametrize("name", ["vectors.zarr/c/3/1", "keys.zarr/c/3/0"])
 def test_embed_encodes_a_damaged_chunk_again(tmp_path, known, vectors, small_chunks, name, damage):
     """The rows of a chunk that fails its checksum, or is gone, are encoded again, and no other rows."""
-    EmbeddingStore(tmp_path).embed(known, TEXTS)
+    EmbeddingStore(tmp_path).embed(known, TEXTS[:40])
     (chunk,) = tmp_path.glob(f"*/{name}")
     if damage == "missing":
         chunk.unlink()
     else:
         chunk.write_bytes(DAMAGES[damage](chunk.read_bytes()))
     known.asked.clear()
-    np.testing.assert_array_equal(EmbeddingStore(tmp_path).embed(known, TEXTS), vectors)
+    np.testing.assert_array_equal(EmbeddingStore(tmp_path).embed(known, TEXTS[:40]), vectors[:40])
     assert known.asked == TEXTS[24:32]
     known.asked.clear()
-    np.testing.assert_array_equal(EmbeddingStore(tmp_path).embed(known, TEXTS), vectors)
+    np.testing.assert_array_equal(EmbeddingStore(tmp_path).embed(known, TEXTS[:40]), vectors[:40])
     assert known.asked == []
 
 
