@@ -14,6 +14,7 @@ from mrl_viz.adaptor.model_folder import save_sentence_transformer
 from mrl_viz.adaptor.network import AdaptorNetwork
 from mrl_viz.arrangements import svd_rotation
 from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, ShapeError, StoreError
@@ -30,7 +31,8 @@ QUICK = AdaptorSettings(epochs=2, batch_size=64, hidden_dim=16, k=5, pivot=16)
 def minilm():
     """Half of the harder sample's passages and its queries as MiniLM sees them."""
     corpus = read_corpus("sample:hard")
-    return load_encoder("all-MiniLM-L6-v2").encode(corpus.texts[::2] + corpus.query_texts)
+    embedded = embed(corpus, "all-MiniLM-L6-v2")
+    return np.concatenate([embedded.matrix[::2], embedded.queries])
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ N_TEXTS, K, FOCUS = 240, 7, 24
 WIDTHS = "8, 24, 100"
 MODEL = "all-MiniLM-L6-v2"
 # Pages of work in a thread or a process of its own are asked again until it is done.
-MOST_S = 300
+MOST_S, POLL_S = 300, 0.5
 RUNNER = """
 import json, sys, contextlib, io
 import plotly.graph_objects as go
@@ -96,6 +96,7 @@ def shown_pages(content):
         give_up = time.monotonic() + MOST_S
         while not app.code or not app.get("plotly_chart"):
             assert time.monotonic() < give_up, f"{name}: {[info.value for info in app.info]}"
+            time.sleep(POLL_S)
             run(app, app)
         charts = {chart.proto.id.rsplit("-", 1)[-1]: json.loads(chart.proto.spec) for chart in app.get("plotly_chart")}
         charts.pop("training_losses", None)  # drawn while a run goes on, of its log

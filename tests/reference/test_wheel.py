@@ -55,12 +55,20 @@ def installed(tmp_path_factory):
     return folder
 
 
+def environment(installed):
+    """That of somebody who has never seen the repository, with a cache folder of the fresh environment."""
+    ours = ("PYTHONPATH", "NUMBA_CACHE_DIR")
+    return {name: value for name, value in os.environ.items() if name not in ours} | {
+        "MRL_VIZ_CACHE": str(installed / "user")
+    }
+
+
 def run(installed, *command, **options):
     """The output of a command of the fresh environment, run in a folder that knows nothing of the repository."""
     found = subprocess.run(
         [str(installed / "env" / "bin" / command[0]), *command[1:]],
         cwd=installed / "elsewhere",
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        env=environment(installed),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -81,8 +89,9 @@ def test_wheel_is_small_and_holds_the_app(installed):
 
 
 def test_wheel_sweeps_the_sample(installed):
-    """`mrl_viz sweep sample` of the installed wheel gives the repository's numbers."""
+    """`sweep sample` of the installed wheel gives the repository's numbers and compiles beside the user's data."""
     run(installed, "mrl_viz", "sweep", "sample", "--dims", "16,64", "--json", "out.json")
+    assert list((installed / "user" / "compiled").rglob("*.nbc")) and not list((installed / "env").rglob("*.nbc"))
     found = json.loads((installed / "elsewhere" / "out.json").read_text(encoding="utf-8"))
     from mrl_viz.analysis import analyse
     from mrl_viz.data.reading import read_corpus
@@ -110,6 +119,7 @@ def test_wheel_serves_the_app(installed):
     process = subprocess.Popen(
         [str(installed / "env" / "bin" / "mrl_viz"), "app", "--headless", "--port", str(port)],
         cwd=installed / "elsewhere",
+        env=environment(installed),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
