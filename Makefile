@@ -15,9 +15,9 @@ UNIT := tests/unit tests/property tests/test_architecture.py
 app: $(VENV)/.app
 	$(BIN)/python -m mrl_viz app --port $(PORT) $(if $(filter 1,$(HEADLESS)),--headless)
 
-# The app and the browser come after the rest, alone: they wait for the clock, the others for the processor.
+# What takes longest comes first: then the workers end together.
 test: $(VENV)/.browser
-	$(WORKERS) $(UNIT) tests/reference; status=$$?; $(BIN)/python -m pytest tests/app tests/browser && exit $$status
+	$(WORKERS) tests/browser tests/reference tests/app $(UNIT)
 
 test-unit: $(VENV)/.test
 	$(WORKERS) $(UNIT)
