@@ -28,7 +28,6 @@ def pytest_collection_modifyitems(items):
 
 
 NEVER_LOGGED = r"Please replace|eprecat|Traceback|kitten|hacked"
-LOGS = []
 
 
 class Server:
@@ -65,24 +64,16 @@ class Server:
         return "".join(self.lines)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory):
-    """One server for all browser tests."""
+    """One server for all browser tests; of all visits together it logs no deprecation, traceback or text."""
     started = Server(tmp_path_factory.mktemp("browser_cache"))
-    LOGS.append(started.lines)
     yield started
     started.stop()
+    assert not re.search(NEVER_LOGGED, started.log), started.log
 
 
-def pytest_sessionfinish(session):
-    """Of all visits together the server logs no deprecation, traceback or text."""
-    log = "".join(line for lines in LOGS for line in lines)
-    if re.search(NEVER_LOGGED, log):
-        print(f"\nThe server's log has what it should not have:\n{log}")
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
     """One browser for all tests."""
     from playwright.sync_api import sync_playwright
@@ -93,7 +84,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def window(chromium, server):
     """A window at a projector's size; its tabs share what the browser keeps of the client's four megabytes of code."""
     with chromium.new_context(viewport={"width": 1280, "height": 720}, base_url=server.url) as context:
