@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import CONFIDENCE, slabs
+from mrl_viz.sweep.machine import single_threaded_blas
 from mrl_viz.truncation import Floats
 
 # The simultaneous bound lies far in the tail of the draws: 10,000 leave dozens of them below it.
@@ -93,7 +94,8 @@ def drawn_quality(
         full = None if full is None else np.append(full, 1.0)
         # However many queries there are, one is added.
         shape = np.append(shape, 1.0)
-    drawn = [_weighted_quality(weights, values, full, gold) for weights in _weights(shape, seed, n_draws)]
+    with single_threaded_blas():
+        drawn = [_weighted_quality(weights, values, full, gold) for weights in _weights(shape, seed, n_draws)]
     return np.concatenate(drawn)
 
 

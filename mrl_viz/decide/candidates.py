@@ -21,6 +21,7 @@ from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k, pair_similarities
+from mrl_viz.sweep.machine import single_threaded_blas
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims
 
 DTYPES = ("float32", "float16", "int8", "binary")
@@ -178,24 +179,26 @@ def measure_candidates(
     depth = target.n_voters or ks[-1]
     index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
     exact = build_plan(plans[-1], target.corpus, prefix_index=index)
-    full_lists = exact.search(target.queries, depth, own=target.own).indices
+    with single_threaded_blas():
+        full_lists = exact.search(target.queries, depth, own=target.own).indices
     values, candidates = [], []
     first_pass: SearchResult | None = None
     longest = max((depth, *(plan.rerank[0][0] for plan in plans if plan.rerank)))
     noise = np.random.default_rng(seed).standard_normal(SCANNED_COORDINATES + target.corpus.shape[1], dtype=np.float32)
     scans: dict[tuple[int, str, str], float] = {}
     for done, (plan, built) in enumerate(_built(plans, target.corpus, index, seed), start=1):
-        if target.pairs is not None:
-            values.append(_pair_ranks(plan, target.corpus, target.pairs)[None])
-        else:
-            if plan.kind != "exact":
-                found = built.search(target.queries, depth, own=target.own)
-            elif first_pass is None or not plan.rerank:  # the plans that rerank its lists come next
-                first_pass = built.search(target.queries, longest, own=target.own)
-                found = first_pass.first(depth)
+        with single_threaded_blas():
+            if target.pairs is not None:
+                values.append(_pair_ranks(plan, target.corpus, target.pairs)[None])
             else:
-                found = built.reranked(target.queries, first_pass, depth)
-            values.append(target.values(found.indices, full_lists, ks))
+                if plan.kind != "exact":
+                    found = built.search(target.queries, depth, own=target.own)
+                elif first_pass is None or not plan.rerank:  # the plans that rerank its lists come next
+                    first_pass = built.search(target.queries, longest, own=target.own)
+                    found = first_pass.first(depth)
+                else:
+                    found = built.reranked(target.queries, first_pass, depth)
+                values.append(target.values(found.indices, full_lists, ks))
         scanned = (plan.dim, plan.dtype, plan.kind)
         if scanned not in scans:
             scans[scanned] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, noise, min(n_runs, MOST_SCAN_RUNS), seed)

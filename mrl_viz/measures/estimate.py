@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.result import Result
+from mrl_viz.sweep.machine import single_threaded_blas
 from mrl_viz.truncation import FloatMatrix, Floats, check_count
 
 N_RESAMPLES = 2000
@@ -251,7 +252,8 @@ def _resampled_means(values: Floats, seed: int, n_resamples: int) -> Floats:
     """Means of shape (n_resamples, n_rows)."""
     n_items = values.shape[1]
     resamples = resample_counts(n_items, seed=seed, n_resamples=n_resamples)
-    return np.asarray(np.concatenate([counts.astype(np.float64) @ values.T for counts in resamples]) / n_items)
+    with single_threaded_blas():
+        return np.asarray(np.concatenate([counts.astype(np.float64) @ values.T for counts in resamples]) / n_items)
 
 
 def _estimates(observed: Floats, resampled: Floats, confidence: float = CONFIDENCE) -> tuple[Estimate, ...]:
