@@ -46,8 +46,12 @@ def shared_share(lists: Indices, others: Indices) -> Floats:
 
 def shares_by_length(lists: Indices, others: Indices) -> Floats:
     """The share that the first 1, 2, ..., k entries of both lists have in common, shape (..., n_queries, k)."""
-    k = lists.shape[-1]
-    ranks = ranks_in(lists, others[..., :k])
+    return _shares_by_length(ranks_in(lists, others[..., : lists.shape[-1]]))
+
+
+def _shares_by_length(ranks: npt.NDArray[np.int32]) -> Floats:
+    """The same from the `ranks_in` of two lists of one length."""
+    k = ranks.shape[-1]
     lengths = np.arange(1, k + 1)
     # An entry is shared from the length on at which both lists have it.
     reached = np.where(ranks < 0, k, np.maximum(ranks, lengths - 1)).reshape(-1, k)
@@ -230,10 +234,10 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
     weights = (1 - RBO_PERSISTENCE) / RBO_PERSISTENCE * RBO_PERSISTENCE ** np.arange(1, k + 1)
     means = []
     for level, lists in enumerate(sweep.indices):
-        agreement = shares_by_length(lists, full)
+        ranks = ranks_in(lists, full)
+        agreement = _shares_by_length(ranks)
         per_item[level] = overlap = agreement[:, -1]
         by_k[level] = agreement.mean(axis=0)
-        ranks = ranks_in(lists, full)
         moved = np.abs(ranks - np.arange(k))[ranks >= 0]
         jaccard, rbo = overlap / (2 - overlap), agreement @ weights + overlap * RBO_PERSISTENCE**k
         displacement = moved.mean() if len(moved) else 0.0
