@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrl_viz.errors import InvalidInputError, ShapeError
-from mrl_viz.figures.style import BLUE, FONT_SIZE, GREEN, GREY, ORANGE, PURPLE, shorten
+from mrl_viz.figures.style import BLUE, FONT_SIZE, GL_ABOVE, GREEN, GREY, ORANGE, PURPLE, shorten
 
 if TYPE_CHECKING:
     from mrl_viz.projection import WidthMaps
@@ -25,8 +25,6 @@ ColorBy = Literal["none", "label", "overlap lost", "displacement"]
 COLORS = (BLUE, ORANGE, GREEN, "#56B4E9", PURPLE, "#E69F00", "#8A7F00", "#6A51A3", "#882255", "#44AA99")
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "pentagon", "hexagram")
 NO_LABEL = "(none)"
-# Above this many points SVG is no longer fluid, WebGL is; its hovers know no <br>.
-GL_ABOVE = 1_500
 HOVER_CHARACTERS = 48
 LEGEND_CHARACTERS = 28
 # Every panel repeats its hover texts; with more than this many in all a panel shows the text's number instead.

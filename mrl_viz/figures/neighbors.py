@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from mrl_viz.figures.style import (
     BLUE,
     DASHED,
+    GL_ABOVE,
     KEPT,
     MOST_MARKERS,
     add_band,
@@ -68,11 +69,12 @@ def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], cho
     width = max(1, -(-int(place.max() + 1) // PILE_HEIGHT))
     across = kept + PILE_WIDTH * ((place % width + 0.5) / width - 0.5)
     height = place // width + 1
-    figure = go.Figure().add_scattergl(
+    kind = go.Scattergl if len(kept) > GL_ABOVE else go.Scatter
+    figure = go.Figure().add_trace(kind(
         x=across, y=height, mode="markers", customdata=np.arange(len(kept)), name="a text",
         text=[f"{n} kept: {shorten(text)}" for n, text in zip(kept, texts)],
         marker={"color": BLUE, "size": DOT_SIZE}, hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
+    ))  # fmt: skip
     if chosen is not None:
         add_rings(figure, across[[chosen]], height[[chosen]], "the chosen text", 15)
     axis = {"range": [-0.5, overlap.k + 0.5], "dtick": 1 if overlap.k <= 20 else None}

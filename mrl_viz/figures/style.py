@@ -17,6 +17,8 @@ DTYPE_SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "b
 # A line that something is compared with.
 DASHED = {"color": GREY, "dash": "dash"}
 HEIGHT = 420
+# Above this many points SVG is no longer fluid, WebGL is; its hovers know no <br>.
+GL_ABOVE = 1_500
 # The vertical axis of shares that are kept.
 KEPT: dict[str, Any] = {"range": [0, 1.03], "tickformat": ".0%"}
 # What a room can read from the back of it.

@@ -13,11 +13,12 @@ from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
 from mrl_viz.errors import MrlVizError
+from mrl_viz.ui.memory import MB, Shelf, size_of
 
 # plotly.js would otherwise offer a button that uploads the chart.
 PLOTLY_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
-# Figures kept with a result: one for each focus width that a visitor tries.
-MOST_DRAWN = 16
+# Of figures kept with a result: one for each focus width that a visitor tries.
+DRAWN_BYTES = 4 * MB
 MARKDOWN = "\\*_[]<>$#~|:"
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -101,14 +102,10 @@ def drawn(figure: Callable[..., Figure], result: Any, options: tuple[Any, ...], 
     key = (figure, options, tuple(named.items()))
     try:
         hash(key)
-        kept: dict[Any, Figure] = vars(result).setdefault("_drawn", {})
+        kept: Shelf = vars(result).setdefault("_drawn", Shelf(DRAWN_BYTES))
     except TypeError:  # a list among the options, or a result without room
         return figure(result, *options, **named)
-    if key not in kept:
-        while len(kept) >= MOST_DRAWN:
-            kept.pop(next(iter(kept)), None)  # None: another visitor was faster
-        kept[key] = _finished(figure(result, *options, **named))
-    return kept.get(key) or figure(result, *options, **named)
+    return kept.take(key, lambda: _finished(figure(result, *options, **named)), lambda made: size_of(made.to_dict()))
 
 
 def _finished(figure: Figure) -> Figure:

@@ -22,16 +22,14 @@ from mrl_viz.decide.candidates import DTYPES
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
+from mrl_viz.retrieval.plan import Plan
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import download, hint, metrics, plain, small_print
 from mrl_viz.ui.code import Code, Script
-from mrl_viz.ui.results import embed_queries, is_of_sample, kept, with_queries
+from mrl_viz.ui.results import embed_queries, is_of_sample, measured, with_queries
 from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
 
-GROWN_KEY = "corpus_size_of_plans"
-# What a session keeps in memory; it is measured again in seconds.
-MOST_GROWN = 32
 NO_LIMIT = "no limit"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 MEMORY_GB = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
@@ -176,20 +174,19 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
     if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_corpus_size"):
         return None
     plan, k = decision.plan, workspace.k
-
-    def measure() -> CorpusSizeEffect:
-        with st.spinner("Searching parts of the texts…"):
-            vectors = vectors_for(workspace, decision.metric)
-            return corpus_size_effect(vectors, plan, k=k, n_vectors=decision.n_vectors)
-
     made_of = (decision.metric, plan, k, decision.n_vectors)
     try:
-        return at_hand(CorpusSizeEffect, "corpus_size", workspace, *made_of) or kept(
-            GROWN_KEY, MOST_GROWN, (workspace.embedded.fingerprint, *made_of), measure
+        return at_hand(CorpusSizeEffect, "corpus_size", workspace, *made_of) or _grown(
+            vectors_for(workspace, decision.metric), *made_of[1:]
         )
     except EmptyInputError as error:
         hint(plain(str(error)))
         return None
+
+
+@measured("Searching parts of the texts…")
+def _grown(vectors: Embedded, plan: Plan, k: int, n_vectors: int) -> CorpusSizeEffect:
+    return corpus_size_effect(vectors, plan, k=k, n_vectors=n_vectors)
 
 
 def record_buttons(decision: Recommendation, grown: CorpusSizeEffect | None, storage: DeploymentStorage | None) -> None:

@@ -21,6 +21,7 @@ from mrl_viz.export import comparison_report
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Script
+from mrl_viz.ui.memory import count_uploads
 from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
 from mrl_viz.ui.results import SAMPLE, is_of_sample, measured, sample
 from mrl_viz.ui.selection import choose_own_query, current_item, shortened
@@ -70,12 +71,13 @@ def _vector_files(corpus: Corpus) -> tuple[Corpus, ...]:
         accept_multiple_files=True,
         help="One row a text, in the order of the data. An .npz may hold `queries` beside `embeddings`.",
     )  # fmt: skip
+    count_uploads("compared_vectors", files)
     found = [_vectors(file.file_id, file.name, file.getvalue()) for file in files]
     # Vectors that came with texts of their own are compared with the data's, not renamed to them.
     return tuple(with_texts(one, corpus.texts) if one.texts[0] == "vector 0" else one for one in found)
 
 
-@measured("Reading…", MOST_MODELS)
+@measured("Reading…")
 def _vectors(file_id: str, name: str, _content: bytes) -> Corpus:
     found = read_upload(name, _content, keep_duplicates=True)
     if found.embeddings is None:

@@ -39,7 +39,7 @@ def map_dims(workspace: Workspace) -> tuple[int, ...]:
     return tuple(sorted({*dims[::step], workspace.focus_dim, dims[-1]}))
 
 
-@measured("Projecting every width…", 4)
+@measured("Projecting every width…")
 def pca(result: Analysis, dims: tuple[int, ...]) -> WidthMaps:
     """Those widths on one basis."""
     sweep = result.sweep

@@ -113,7 +113,7 @@ def per_item_code(workspace: Workspace, item: int) -> Script:
     return script.show(figures.per_item_strip, overlap, workspace.focus_dim, script.corpus.texts, item)
 
 
-@measured(False, 32)
+@measured(False)
 def ranks_of(result: Analysis, item: int) -> NeighborRanks:
     """Where one text's neighbors stand at every width."""
     return neighbor_ranks(result.embedded.matrix, item, result.sweep)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from functools import partial, wraps
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -20,49 +22,58 @@ from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.ui.memory import SHARED, make_room, own_shelf
 from mrl_viz.ui.models import DEFAULT_MODEL, ENCODING, ask_to_pay, loaded, remember_model, use_model
 from mrl_viz.ui.workspace import Workspace
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-EMBEDDED_KEY, STOPPED_KEY = "embedded_corpora", "stopped_embedding"
-# A session's corpora and models in memory; the others come back from the store.
-MOST_EMBEDDED = 6
+STOPPED_KEY = "stopped_embedding"
 PROGRESS_EVERY_S = 0.1
-# A room of visitors chooses more widths and lists of the sample than one does.
-ROOM = 4
 # The sample that vectors and finished answers come with.
 SAMPLE = "sample"
 # Of the samples that were read so far; an upload of the very same texts is one of them.
 SAMPLE_FINGERPRINTS: set[str] = set()
 
 
-def measured(words: str | Literal[False], most: int = 8) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Keep what a function gives for its last `most` arguments; `words` stand beside the spinner, False shows none.
+def measured(words: str | Literal[False]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Keep what a function gives for its arguments; `words` stand beside the spinner, False shows none.
 
     What is measured of a sample is kept for everybody, so that a room computes it once; of a visitor's own data, for
     that session. Vectors and analyses among the arguments are told apart by what they are made of, and `_names` not at
-    all.
+    all; the others must be hashable.
     """
-    told_apart: dict[str | type, Callable[[Any], Any]] = {
-        Embedded: lambda vectors: vectors.fingerprint,
-        Analysis: lambda result: (result.embedded.fingerprint, result.sweep.dims, result.sweep.k),
-    }
 
     def keeping(make: Callable[P, T]) -> Callable[P, T]:
-        cached = partial(st.cache_resource, show_spinner=words, hash_funcs=told_apart)
-        of_session = cached(max_entries=most, scope="session")(make)
-        of_all = cached(max_entries=most * ROOM)(make)
+        name = f"{make.__module__}.{make.__qualname__}"
+        telling = [not parameter.startswith("_") for parameter in inspect.signature(make).parameters]
 
         @wraps(make)
         def kept_or_made(*args: P.args, **kwargs: P.kwargs) -> T:
-            found: T = (of_all if any(map(is_of_sample, args)) else of_session)(*args, **kwargs)
+            shelf = SHARED if any(map(is_of_sample, args)) else own_shelf()
+            key = (name, *(_told_apart(value) for value, tells in zip(args, telling) if tells), *kwargs.items())
+
+            def made() -> T:
+                with st.spinner(words) if words else nullcontext():
+                    return make(*args, **kwargs)
+
+            found = shelf.take(key, made)
+            make_room()
             return found
 
         return kept_or_made
 
     return keeping
+
+
+def _told_apart(value: object) -> Hashable:
+    """What an argument is made of."""
+    if isinstance(value, Embedded):
+        return value.fingerprint
+    if isinstance(value, Analysis):
+        return value.embedded.fingerprint, value.sweep.dims, value.sweep.k
+    return value  # type: ignore[return-value] # an unhashable one is an error of ours
 
 
 def is_of_sample(value: object) -> bool:
@@ -85,7 +96,9 @@ def embedded(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
         return shipped
     # A model trained again in the same folder is another model.
     key = (corpus.fingerprint, model, "" if corpus.embeddings is not None else revision_of(model))
-    return kept(EMBEDDED_KEY, MOST_EMBEDDED, key, lambda: _embed(corpus, model, area))
+    vectors = own_shelf().take(("vectors", *key), lambda: _embed(corpus, model, area))
+    make_room()
+    return vectors
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -93,16 +106,6 @@ def _sample_vectors(model: str) -> Embedded | None:
     """The vectors that come with the sample, read once per server; None where there are none by this model."""
     corpus = sample(SAMPLE)
     return embed(corpus, model, queries=()) if shipped_encoder(model, corpus.texts) is not None else None
-
-
-def kept(shelf: str, most: int, key: Hashable, make: Callable[[], T]) -> T:
-    """What `make` gives, made once a session for each key; of more than `most` on a shelf the oldest goes."""
-    made: dict[Hashable, T] = st.session_state.setdefault(shelf, {})
-    if key not in made:
-        made[key] = make()
-        while len(made) > most:
-            del made[next(iter(made))]
-    return made[key]
 
 
 def _embed(corpus: Corpus, model: str, area: DeltaGenerator) -> Embedded:
@@ -133,7 +136,7 @@ def with_queries(workspace: Workspace) -> Embedded:
     return _with_queries(vectors, workspace.model)
 
 
-@measured("Embedding the queries…", 4)
+@measured("Embedding the queries…")
 def _with_queries(vectors: Embedded, model: str) -> Embedded:
     return embed_queries(vectors, model)
 
@@ -177,7 +180,7 @@ def analysis(workspace: Workspace) -> Analysis:
     return _analysis(workspace.embedded, workspace.dims, workspace.k)
 
 
-@measured("Measuring every width…", 12)
+@measured("Measuring every width…")
 def _analysis(vectors: Embedded, dims: tuple[int, ...], k: int) -> Analysis:
     return analyse(vectors, dims=dims, k=k)
 
@@ -186,7 +189,7 @@ def result_or_none(workspace: Workspace) -> Analysis | None:
     return None if workspace.corpus.n_items < 2 else analysis(workspace)
 
 
-@measured("Measuring every integer width…", 4)
+@measured("Measuring every integer width…")
 def every_width(vectors: Embedded, k: int) -> NeighborOverlap:
     """Overlap at every integer width from 1 to the full one."""
     return neighbor_overlap(nested_sweep(vectors.matrix, dims=range(1, vectors.full_dim + 1), k=k))

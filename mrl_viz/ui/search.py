@@ -78,7 +78,7 @@ def index_of(workspace: Workspace) -> PrefixIndex:
     return _index(workspace.embedded, tuple(sorted(dims)))
 
 
-@measured("Laying out the prefixes…", 3)
+@measured("Laying out the prefixes…")
 def _index(vectors: Embedded, dims: tuple[int, ...]) -> PrefixIndex:
     return PrefixIndex(vectors.matrix, dims)
 
@@ -146,7 +146,7 @@ def design(workspace: Workspace, measured_with: Probes) -> Design:
     return _measured(workspace.embedded, stages, k, measured_with, index_of(workspace))
 
 
-@measured("Measuring…", 16)
+@measured("Measuring…")
 def _measured(
     vectors: Embedded, stages: tuple[tuple[int, int], ...], k: int, _probes: Probes, _index: PrefixIndex
 ) -> Design:
@@ -161,7 +161,7 @@ def curve_of(workspace: Workspace, plan: Design, measured_with: Probes) -> Short
     return _curve(workspace.embedded, plan.stages[0][0], workspace.k, measured_with, index_of(workspace))
 
 
-@measured("Ranking…", 16)
+@measured("Ranking…")
 def _curve(vectors: Embedded, dim: int, k: int, _probes: Probes, _index: PrefixIndex) -> ShortlistCurve:
     return shortlist_curve(_index, _probes.rows, shortlist_dim=dim, k=k, own=_probes.own)
 
@@ -176,7 +176,7 @@ def miss_of(workspace: Workspace, query: Subject, plan: Design) -> MissExplanati
     return explain_miss(index, query.vector, lost[0], stages, own=query.item) if lost else None
 
 
-@measured("Measuring the latency of every plan…", 2)
+@measured("Measuring the latency of every plan…")
 def _adaptive(vectors: Embedded, dims: tuple[int, ...], k: int, _probes: Probes, _index: PrefixIndex) -> AdaptiveIndex:
     plans = default_plans(dims, k=k, n_items=_probes.n_items)
     return AdaptiveIndex(_index, _probes.rows, own=_probes.own, plans=plans, k=k)

@@ -56,7 +56,7 @@ def _sample(result: Analysis) -> PairSample:
     return result.sample if vectors.queries is None else _drawn(vectors, result.sweep.dims)
 
 
-@measured("Comparing pairs…", 4)
+@measured("Comparing pairs…")
 def _drawn(vectors: Embedded, dims: tuple[int, ...]) -> PairSample:
     return pair_sample(vectors.matrix, dims=dims)
 
@@ -67,14 +67,14 @@ def band(result: Analysis, pairs: tuple[tuple[int, int], ...]) -> SimilarityBand
     return similarity_band(_sample(result), pairs)
 
 
-@measured("Comparing pairs…", 24)
+@measured("Comparing pairs…")
 def at_width(result: Analysis, dim: int) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
     """Density, movers and flips at one width."""
     sample = _sample(result)
     return similarity_density(sample, dim), relative_movers(sample, dim), flipped_triples(sample, dim)
 
 
-@measured("Ordering texts…", 24)
+@measured("Ordering texts…")
 def matrices(vectors: Embedded, dim: int, order: Order, column: str | None) -> SimilarityMatrices:
     """Full, truncated and difference heat maps' data."""
     labels = tuple(value or "(none)" for value in vectors.corpus.labels[column]) if column else None
@@ -86,7 +86,7 @@ def threshold(result: Analysis) -> ThresholdMeaning:
     return _threshold(result, st.slider("Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params"))
 
 
-@measured(False, 24)
+@measured(False)
 def _threshold(result: Analysis, threshold: float) -> ThresholdMeaning:
     return threshold_meaning(_sample(result), threshold)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mrl_viz.data.beir import read_qrels
 from mrl_viz.data.corpus import Corpus, corpus_from_texts, with_qrels, with_queries, with_texts
@@ -12,6 +13,7 @@ from mrl_viz.data.reading import read_upload
 from mrl_viz.data.tables import table_columns
 from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.ui.charts import errors_shown, metrics, plain, small_print
+from mrl_viz.ui.memory import count_uploads
 from mrl_viz.ui.results import measured
 from mrl_viz.ui.workspace import Source, Workspace, own_corpus, use_corpus
 
@@ -69,6 +71,7 @@ def _upload() -> None:
         "Texts (txt, csv, tsv, jsonl, parquet, a zipped BEIR folder) or vectors (npy, npz, parquet, safetensors)",
         type=UPLOAD_TYPES, key="upload",
     )  # fmt: skip
+    count_uploads("upload", [file] if file else [])
     if file is None:
         return
     name, content = file.name, file.getvalue()
@@ -81,7 +84,7 @@ def _upload() -> None:
         _use(corpus, source)
 
 
-@measured("Reading…", 2)
+@measured("Reading…")
 def _read(file_id: str, source: Source, _content: bytes) -> Corpus:
     text, label, keep = source.text_column, source.label_column, source.keep_duplicates
     return read_upload(source.file, _content, text_column=text, label_column=label, keep_duplicates=keep)
@@ -104,21 +107,26 @@ def _with_files(corpus: Corpus, source: Source) -> tuple[Corpus, Source]:
     """The data with the texts of ready vectors, queries and judgements from files of their own, where there are any."""
     ready = corpus.embeddings is not None
     label = "Texts of these vectors, in the same order (optional)"
-    if ready and (file := st.file_uploader(label, TEXT_TYPES, key="vector_texts")):
+    if ready and (file := _further_file(label, TEXT_TYPES, "vector_texts")):
         texts = read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1).texts
         corpus, source = with_texts(corpus, texts), replace(source, texts_file=file.name)
     with st.expander("Queries and judgements (optional)"):
         kinds, what = (VECTOR_TYPES, "vectors of the same model") if ready else (TEXT_TYPES, "texts")
-        if file := st.file_uploader(f"Queries: {what}", kinds, key="upload_queries"):
+        if file := _further_file(f"Queries: {what}", kinds, "upload_queries"):
             queries = read_upload(file.name, file.getvalue(), keep_duplicates=True, fewest=1, unnamed="query")
             corpus, source = with_queries(corpus, queries), replace(source, queries=file.name)
-        if file := st.file_uploader(
-            "Judgements: query, text and grade on each line, as BEIR or TREC write them", QRELS_TYPES,
-            key="upload_qrels", help="Without ids in the files, texts and queries are called by their row, from 0.",
-        ):  # fmt: skip
+        said = "Judgements: query, text and grade on each line, as BEIR or TREC write them"
+        unnamed = "Without ids in the files, texts and queries are called by their row, from 0."
+        if file := _further_file(said, QRELS_TYPES, "upload_qrels", unnamed):
             qrels = read_qrels(file.name, file.getvalue())
             corpus, source = with_qrels(corpus, qrels, are_named=True), replace(source, qrels=file.name)
     return corpus, source
+
+
+def _further_file(label: str, types: list[str], key: str, note: str | None = None) -> UploadedFile | None:
+    file = st.file_uploader(label, types, key=key, help=note)
+    count_uploads(key, [file] if file else [])
+    return file
 
 
 def data_check(workspace: Workspace) -> None:
