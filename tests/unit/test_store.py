@@ -5,10 +5,12 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -109,7 +111,10 @@ def child(folder, texts, moment="", pause=0.0, vectors="", result=""):
     task = {"folder": folder, "texts": texts, "moment": moment, "pause": pause, "vectors": vectors, "result": result}
     hear, told = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=watched_run, args=(task, told))
-    process.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # A process imports the main module of the one that starts it: after an AppTest that would be the app.
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        process.start()
     told.close()
     return process, hear
 
