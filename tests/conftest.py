@@ -19,7 +19,7 @@ TOGETHER = {
     "torch": (
         "reference/test_adaptor_reference", "reference/test_learning_adaptor", "reference/test_training_processes",
         "unit/test_adaptor_arrangement", "unit/test_cli", "unit/test_contrastive", "unit/test_embedded",
-        "unit/test_encoders", "unit/test_learning", "unit/test_static_encoder", "unit/test_twins",
+        "unit/test_encoders", "unit/test_jobs", "unit/test_learning", "unit/test_static_encoder", "unit/test_twins",
     ),
 }  # fmt: skip
 
