@@ -94,14 +94,17 @@ def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison:
         *(f"{model} {revision_of(model)}" for model in chosen.models),
         *(f"{file.name} {file.fingerprint}" for file in chosen.files), workspace.k,
     )  # fmt: skip
-    return asked_for(
+    shipped = at_hand(ModelComparison, "comparison", workspace, *made_of, given=partial(_compared, chosen.models))
+    result = asked_for(
         f"comparison {answer_key(workspace.embedded, *made_of)}",
         ("Compare again", f"Compare on {workspace.corpus.n_items:,} texts"), "run_compare",
         lambda report, stopped: _compare(workspace, chosen, report, stopped),
         "Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.",
-        at_hand=at_hand(ModelComparison, "comparison", workspace, *made_of, given=partial(_compared, chosen.models)),
-        is_shared=is_of_sample(workspace.embedded) and not chosen.files,
+        at_hand=shipped, is_shared=is_of_sample(workspace.embedded) and not chosen.files,
     )  # fmt: skip
+    if result is shipped:
+        small_print("This comparison came with the sample; speeds are of the machine that made it.")
+    return result
 
 
 def _compared(models: tuple[str, ...]) -> dict[str, Any]:
