@@ -15,13 +15,18 @@ from mrl_viz.errors import InvalidInputError, MrlVizError
 from mrl_viz.home import home
 
 START_TIMEOUT_S = 60
+# Pages whose first view measures something of the sample, the ones a room opens first in front; those that load torch
+# are left alone. Somebody who is there already comes first: a while passes before each of them.
+WARMED = ("neighbors", "map", "similarity", "anatomy", "space", "quality", "search", "compare", "choose")
+WARM_PAUSE_S = 2.0
 
 
 def launch(*, port: int = 8501, headless: bool = False) -> int:
     """Run the app until it ends; returns the server's exit code.
 
     Streamlit shows "page not found" over the page to the very first session of a server when that comes in by a deep
-    link, so one session is opened here at start; it also warms the caches of the sample.
+    link, so one session is opened here at start. Then every page is looked at once: what it shows of the sample is
+    measured before a room opens it.
 
     Raises
     ------
@@ -46,7 +51,7 @@ def launch(*, port: int = 8501, headless: bool = False) -> int:
 
 
 def _visit(port: int, server: subprocess.Popen[bytes]) -> None:
-    """Open one session as soon as the server answers."""
+    """Open one session as soon as the server answers, and then one on every page."""
     for _ in range(START_TIMEOUT_S * 4):
         if server.poll() is not None:
             return
@@ -54,12 +59,15 @@ def _visit(port: int, server: subprocess.Popen[bytes]) -> None:
         with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
             open_session(port)
             print(f"  Ready: http://127.0.0.1:{port}", flush=True)
+            for page in WARMED:
+                time.sleep(WARM_PAUSE_S)
+                open_session(port, page)
             return
         time.sleep(0.25)
 
 
-def open_session(port: int) -> None:
-    """Open the app's web socket once, ask for the start page, and wait until its script has answered."""
+def open_session(port: int, page: str = "") -> None:
+    """Open the app's web socket once, ask for a page by its address, and wait until its script has answered."""
     from streamlit.proto.BackMsg_pb2 import BackMsg
     from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
     from websockets import Subprotocol
@@ -67,7 +75,7 @@ def open_session(port: int) -> None:
     from websockets.sync.client import connect
 
     message = BackMsg()
-    message.rerun_script.query_string = ""
+    message.rerun_script.query_string, message.rerun_script.page_name = "", page
     address = f"ws://127.0.0.1:{port}/_stcore/stream"
     # The visit only warms the server; without it the app still works.
     with (

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mrl_viz.launcher import WARMED
 from mrl_viz.ui import results
 from tests.app.steps import again
 
@@ -132,6 +133,12 @@ def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
             again(app)
             assert not app.exception and app.get("plotly_chart"), path
         assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart")), path
+
+
+def test_the_pages_that_a_server_looks_at_first_are_there():
+    """Addresses without a page would show an error to nobody."""
+    addresses = {path.stem for path in (ROOT / "pages").rglob("*.py")}
+    assert set(WARMED) == addresses - {"start", "mrl", "adaptive", "adaptor"}
 
 
 @pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in sorted((ROOT / "pages").rglob("*.py"))])
