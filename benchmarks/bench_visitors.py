@@ -28,6 +28,8 @@ FOCUS = "Focus width, dims"
 BARS = {"start": (4, 0.8), "neighbors": (4, 1.5), "map": (4, 1.5)}
 PAUSE_S = (2.0, 8.0)
 PATIENCE_S = 180
+# The server looks at its pages by itself, before the room comes.
+SETTLING_S = 40
 
 
 class Visitor:
@@ -101,7 +103,7 @@ async def room(port: int, page: str, visitors: int, moves: int) -> None:
     sizes, errors = [size for *_, size, _ in found], sum(errors for *_, errors in found)
     print(
         f"  {page:10} {visitors:4} visitors   first view {quantiles(firsts)} (bar {first_bar})   "
-        f"moves {quantiles(waits)} (bar {move_bar})   {max(sizes) / 1e3:.0f} kB a move   {errors} errors",
+        f"moves {quantiles(waits)} (bar {move_bar})   {max(sizes) / 1e3:.0f} kB a move (bar 200)   {errors} errors",
         flush=True,
     )
 
@@ -157,7 +159,8 @@ def main() -> None:
         for line in server.stdout:
             if "Ready" in line:
                 break
-        print(f"ready after {time.perf_counter() - started:.1f} s, {resident(server.pid):.0f} MB")
+        print(f"ready after {time.perf_counter() - started:.1f} s, {resident(server.pid):.0f} MB", flush=True)
+        time.sleep(SETTLING_S)
         for page in args.pages.split(","):
             for visitors in map(int, args.visitors.split(",")):
                 asyncio.run(room(port, page, visitors, args.moves))
