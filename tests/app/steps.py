@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from streamlit.runtime.caching.cache_resource_api import clear_session_cache
 from streamlit.testing.v1 import AppTest
 
+# What AppTest calls every session.
+SESSION = "test session id"
 APP = str(Path(__file__).parent.parent.parent / "app.py")
 
 
 def started(corpus=None):
-    """The app on its first page, with a session's own corpus or the sample."""
+    """The app on its first page, with a session's own corpus or the sample; what earlier sessions held is gone."""
+    clear_session_cache(SESSION)
     app = AppTest.from_file(APP, default_timeout=120)
     if corpus is not None:
         app.session_state["own_corpus"] = corpus

@@ -6,10 +6,9 @@ import weakref
 from streamlit.runtime.caching.cache_resource_api import clear_session_cache
 
 from mrl_viz.data.corpus import corpus_from_texts
-from tests.app.steps import again, go, started
+from tests.app.steps import SESSION, again, go, started
 
 N_SESSIONS, WORDS = 50, ("river", "bread", "tax", "star", "bone", "wool", "salt", "song")
-SESSION = "test session id"
 
 
 def visit(number):

@@ -15,6 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mrl_viz.data.reading import read_corpus
+from tests.app.steps import tasks_of
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = "intents.csv"
@@ -80,6 +81,9 @@ def use(app, values):
     for key, value in values.items():
         (widget,) = [each for each in (*app.main, *app.sidebar) if getattr(each, "key", None) == key]
         run(widget.click() if value is None else widget.set_value(value), app)
+        while working := [task for task in tasks_of(app) if task.is_running]:
+            working[0].thread.join()
+            run(app, app)
 
 
 def shown_pages(content):
