@@ -72,6 +72,7 @@ def new_run(workspace: Workspace) -> None:
         config = _choose_config(workspace)
         check_config(config, workspace.embedded.full_dim)
         check_batch(data, config.batch_size)
+        small_print(f"To be trained: {config.takeaway()}")
         _start_button(workspace, data, config, code)
     except MrlVizError as error:
         failure(str(error))
