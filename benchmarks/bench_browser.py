@@ -110,8 +110,7 @@ def main() -> None:
     url, median = f"http://127.0.0.1:{port}", statistics.median
     command = [sys.executable, "-m", "mrl_viz", "app", "--headless", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
-        assert server.stdout is not None and any("Ready" in line for line in server.stdout)
-        time.sleep(40)  # what the server looks at by itself
+        assert server.stdout is not None and any("Warm" in line for line in server.stdout)
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         views = [first_view(browser, url) for _ in range(args.visits)]
         numbers, charts = (median(waits) for waits in zip(*views))

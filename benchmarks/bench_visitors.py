@@ -28,8 +28,6 @@ FOCUS = "Focus width, dims"
 BARS = {"start": (4, 0.8), "neighbors": (4, 1.5), "map": (4, 1.5)}
 PAUSE_S = (2.0, 8.0)
 PATIENCE_S = 180
-# The server looks at its pages by itself, before the room comes.
-SETTLING_S = 40
 
 
 class Visitor:
@@ -158,9 +156,9 @@ def main() -> None:
         started = time.perf_counter()
         for line in server.stdout:
             if "Ready" in line:
+                print(f"ready after {time.perf_counter() - started:.1f} s, {resident(server.pid):.0f} MB", flush=True)
+            if "Warm" in line:  # it looks at its pages by itself, before the room comes
                 break
-        print(f"ready after {time.perf_counter() - started:.1f} s, {resident(server.pid):.0f} MB", flush=True)
-        time.sleep(SETTLING_S)
         for page in args.pages.split(","):
             for visitors in map(int, args.visitors.split(",")):
                 asyncio.run(room(port, page, visitors, args.moves))

@@ -62,6 +62,7 @@ def _visit(port: int, server: subprocess.Popen[bytes]) -> None:
             for page in WARMED:
                 time.sleep(WARM_PAUSE_S)
                 open_session(port, page)
+            print("  Warm: every page of the sample was looked at once", flush=True)
             return
         time.sleep(0.25)
 

@@ -220,9 +220,8 @@ class QuantizedIndex:
             if self.n_items < 1 << LOOKUP_BITS:
                 scores += high.take(word >> 8, axis=1) + low.take(word & 255, axis=1)
                 continue
-            for own, low_sums, high_sums in zip(
-                scores, low, high
-            ):  # the sums of all 16 bits, fewer than there are items
+            # The sums of all 16 bits, fewer than there are items.
+            for own, low_sums, high_sums in zip(scores, low, high):
                 own += (high_sums[:, None] + low_sums).ravel().take(word)
         return scores
 
