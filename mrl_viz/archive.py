@@ -33,7 +33,7 @@ def write_result(result: Any, file: Path, *, key: str, without: tuple[str, ...] 
     """
     arrays: dict[str, Any] = {}
     header = json.dumps({"key": key, "result": _packed(result, arrays, without)})
-    with replaced_file(file) as aside, aside.open("wb") as content:
+    with replaced_file(file, is_shared=True) as aside, aside.open("wb") as content:
         np.savez_compressed(content, allow_pickle=False, **{HEADER: np.array(header)} | arrays)
 
 

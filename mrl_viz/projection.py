@@ -12,17 +12,17 @@ import json
 import os
 import threading
 import warnings
-import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.archive import read_result, write_result
 from mrl_viz.errors import CancelledError, EmptyInputError, InvalidInputError
-from mrl_viz.files import disk_errors, replaced_file
+from mrl_viz.files import disk_errors
 from mrl_viz.measures.lists import Indices, shared_share
 from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
 from mrl_viz.measures.sample import chosen_rows
@@ -366,11 +366,9 @@ def save_map(result: WidthMaps, folder: Path, key: str) -> Path:
     StoreError : the folder cannot be written. InvalidInputError : `key` has more than letters and digits.
     """
     path = _map_path(folder, key)
-    header = {"schema": SCHEMA} | {name: value for name, value in result.to_dict().items() if name != "n_shown"}
     with disk_errors(folder, "set MRL_VIZ_CACHE to a folder you own"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        with replaced_file(path, is_shared=True) as aside, aside.open("wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), **{name: getattr(result, name) for name in _ARRAYS})
+        write_result(result, path, key=key)
         for old in sorted(Path(folder).glob("*.npz"), key=lambda file: file.stat().st_mtime)[:-MOST_SAVED]:
             old.unlink(missing_ok=True)
     return path
@@ -379,19 +377,11 @@ def save_map(result: WidthMaps, folder: Path, key: str) -> Path:
 def load_map(folder: Path, key: str) -> WidthMaps | None:
     """The maps saved under a key, None where there are none or the file is damaged; raises as `save_map`."""
     path = _map_path(folder, key)
-    try:
-        # Opened here: what numpy opens itself stays open where the file is damaged.
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            arrays = {name: file[name] for name in _ARRAYS}
-        os.utime(path)
-        expected = (len(header["dims"]), len(arrays["items"]), 2)
-        if header.pop("schema") != SCHEMA or arrays["positions"].shape != expected:
-            return None
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in header.items()}
-        return WidthMaps(**values, **arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return None
+    found = read_result(WidthMaps, path, key=key)
+    if found is not None:
+        with suppress(OSError):  # a folder that is only read from keeps no order of use
+            os.utime(path)
+    return found
 
 
 def _map_path(folder: Path, key: str) -> Path:

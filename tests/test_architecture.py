@@ -33,7 +33,7 @@ ROOMS = {
     "embedding": (DATA, CORE | {"data"}),
     "analysis": (NUMERIC, CORE | {"embedding"}),
     "tasks": (LEARNED, CORE | {"data", "embedding"}),
-    "projection": (LEARNED, CORE),
+    "projection": (LEARNED, CORE | {"archive"}),
     "retrieval": (LEARNED, CORE | {"tasks"}),
     "training": (DATA | LEARNED, CORE | {"data", "embedding", "tasks"}),
     "adaptor": (DATA | LEARNED, CORE | {"data", "embedding", "tasks", "training"}),
