@@ -254,7 +254,7 @@ def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iter
 
     Source: own definition; prediction interval of one further observation from a normal sample.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     dims = tuple(dims)
     if prefix.shape != random.shape or draw_means.shape[1:] != (len(dims),) or len(prefix) != len(dims):
@@ -273,7 +273,7 @@ def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iter
     sd = draw_means.std(axis=0, ddof=1)
     has_spread = sd > 1e-12
     z = np.where(has_spread, gap / np.where(has_spread, sd, 1), 0.0)
-    p_values = np.where(has_spread, t.sf(z / np.sqrt(1 + 1 / n_draws), n_draws - 1), 1.0)
+    p_values = np.where(has_spread, stdtr(n_draws - 1, -z / np.sqrt(1 + 1 / n_draws)), 1.0)
     nearest = {nearest_level(dims, dims[-1] * share) for share in DECISIVE_SHARES}
     decisive = sorted(nearest - {len(dims) - 1})
     return Nestedness(
