@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from mrl_viz.figures.style import (
     BLUE,
     DASHED,
-    GL_ABOVE,
     KEPT,
     MOST_MARKERS,
     add_band,
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks
 
 DOT_SIZE = 5
+# Above this many dots WebGL draws them: they change with every focus width, and an SVG gives each a style of its own.
+GL_DOTS = 1_000
 PILE_HEIGHT, PILE_WIDTH = 10, 0.8
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
@@ -69,7 +70,7 @@ def per_item_strip(overlap: NeighborOverlap, dim: int, texts: Sequence[str], cho
     width = max(1, -(-int(place.max() + 1) // PILE_HEIGHT))
     across = kept + PILE_WIDTH * ((place % width + 0.5) / width - 0.5)
     height = place // width + 1
-    kind = go.Scattergl if len(kept) > GL_ABOVE else go.Scatter
+    kind = go.Scattergl if len(kept) > GL_DOTS else go.Scatter
     figure = go.Figure().add_trace(kind(
         x=across, y=height, mode="markers", customdata=np.arange(len(kept)), name="a text",
         text=[f"{n} kept: {shorten(text)}" for n, text in zip(kept, texts)],

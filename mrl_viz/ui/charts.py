@@ -72,19 +72,20 @@ def _escaped(text: str) -> str:
 
 
 def draw(
-    key: str, figure: Callable[..., Figure], result: Any, *options: Any, takeaway: str = "",
+    key: str, figure: Callable[..., Figure], result: Any, *options: Any, takeaway: str = "", alt: str = "",
     rows: Callable[[], Sequence[dict[str, Any]]] | None = None, on_select: Callable[[str], None] | None = None,
     **named: Any,
 ) -> None:  # fmt: skip
     """A result as a figure, with its takeaway as caption and alt text, and its records as a table to download.
 
     `options`, `named` : what the figure is given beside the result. `takeaway`, `rows` : other ones than the result's;
-    the records are made when somebody opens them.
+    the records are made when somebody opens them. `alt` : another one than the takeaway, where that says something of
+    the focus width and the figure does not: a browser draws a chart again whose alt text is another.
     """
     said = takeaway or result.takeaway()
     choosing = _choosing(key, on_select, "points", "lasso")
     made = drawn(figure, result, options, named)
-    st.plotly_chart(made, width="stretch", key=key, config=PLOTLY_CONFIG, alt=said, **choosing)
+    st.plotly_chart(made, width="stretch", key=key, config=PLOTLY_CONFIG, alt=alt or said, **choosing)
     small_print(said)
     _data(key, rows or result.rows)
 
@@ -152,7 +153,12 @@ def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
-def code_shown(code: object) -> None:
-    """The lines of library code that made what is shown."""
-    with st.expander("The code that made it"):
-        st.code(str(code), language="python")
+@st.fragment
+def code_shown(code: object, key: str = "code") -> None:
+    """The lines of library code that made what is shown; `key` : a name where a page shows several.
+
+    They are sent when somebody opens them: what colors them is more code than all the rest that a browser loads first.
+    """
+    with st.expander("The code that made it", key=f"{key}_shown", on_change="rerun") as shown:
+        if shown.open:
+            st.code(str(code), language="python")

@@ -23,15 +23,23 @@ QRELS_TYPES = ["tsv", "txt", "qrels"]
 VECTOR_TYPES = ["npy", "npz", "safetensors", "parquet"]
 UPLOAD_TYPES = list(dict.fromkeys([*TEXT_TYPES, "zip", *VECTOR_TYPES]))
 AUTOMATIC = "(automatic)"
+TAB_KEY, EDITED_KEY = "own_texts", "table_opened"
 # A browser's table stays fluid up to about this many rows.
 MOST_TABLE_ROWS = 2000
 
 
 def choose_data() -> None:
-    paste, edit, upload = st.tabs(["Paste texts", "Edit in a table", "Upload texts or vectors"])
-    for tab, show in ((paste, _paste), (edit, _edit), (upload, _upload)):
-        with tab, errors_shown():
-            show()
+    names = ["Paste texts", "Edit in a table", "Upload texts or vectors"]
+    paste, edit, upload = st.tabs(names, key=TAB_KEY, on_change="rerun")
+    with paste, errors_shown():
+        _paste()
+    # A table is a second's work for a browser that opens the page; once it was looked at it stays, with what was typed.
+    if edit.open or st.session_state.get(EDITED_KEY):
+        st.session_state[EDITED_KEY] = True
+        with edit, errors_shown():
+            _edit()
+    with upload, errors_shown():
+        _upload()
 
 
 def _use(corpus: Corpus, source: Source) -> None:

@@ -24,7 +24,7 @@ draw("dolls", figures.nested_dolls, anatomy, focus, takeaway=anatomy.dolls_takea
 
 st.subheader("The norm before and after renormalising")
 draw("norms", figures.prefix_norms, anatomy, focus, takeaway=anatomy.norms_takeaway())
-code_shown(page.anatomy_code(workspace, subject))
+code_shown(page.anatomy_code(workspace, subject), "strip")
 
 st.subheader("Two texts at every width, with and without renormalising")
 st.write(
@@ -35,7 +35,7 @@ st.write(
 other = page.other_item(workspace, result)
 page.full_text(workspace.corpus.texts[other])
 draw("pair", figures.pair_curve, page.pair_by_width(subject.vector, workspace.embedded.matrix[other]), focus)
-code_shown(page.pair_code(workspace, subject, other))
+code_shown(page.pair_code(workspace, subject, other), "pair")
 
 short = page.api_short(workspace, subject)
 if short is not None:

@@ -17,7 +17,7 @@ result = analysis(workspace)
 every = st.toggle("Every integer width", key="every_width", help="Measures 1, 2, 3, … up to the full width.")
 overlap = every_width(workspace.embedded, workspace.k) if every else result.overlap
 draw("overlap_curve", figures.overlap_curve, overlap, focus, trained)
-code_shown(page.overlap_code(workspace, every))
+code_shown(page.overlap_code(workspace, every), "overlap_curve")
 
 st.subheader("Is it really Matryoshka?")
 controls = evidence.controls(workspace, result)
@@ -30,12 +30,15 @@ if controls is not None:
     small_print(*controls.notes)
     if controls.nestedness is not None:
         draw("nestedness", figures.nestedness_bars, controls.nestedness)
-    code_shown(evidence.controls_code(workspace, controls.nestedness is not None))
+    code_shown(evidence.controls_code(workspace, controls.nestedness is not None), "controls_curve")
 
 overlap = result.overlap
 st.subheader("At every list length")
-draw("overlap_by_k", figures.overlap_by_k, overlap, takeaway=overlap.k_takeaway(focus), rows=overlap.k_rows)
-code_shown(page.by_k_code(workspace))
+draw(
+    "overlap_by_k", figures.overlap_by_k, overlap, takeaway=overlap.k_takeaway(focus),
+    alt=overlap.k_takeaway(overlap.dims[0]), rows=overlap.k_rows,
+)  # fmt: skip
+code_shown(page.by_k_code(workspace), "overlap_by_k")
 
 st.subheader(f"Which texts? At {focus} dims")
 item = page.extremes(workspace, result)
@@ -44,10 +47,10 @@ draw(
     takeaway=overlap.item_takeaway(focus), rows=lambda: page.item_rows(workspace, result),
     on_select=take_points,
 )  # fmt: skip
-code_shown(page.per_item_code(workspace, item))
+code_shown(page.per_item_code(workspace, item), "per_item")
 page.change_cards(workspace, result, item)
 
 st.subheader("Where this text's neighbors go")
 ranks = page.ranks_of(result, item)
 draw("bump", figures.neighbor_bump, ranks, texts_of(workspace, ranks.neighbors), workspace.k)
-code_shown(page.bump_code(workspace, item))
+code_shown(page.bump_code(workspace, item), "bump")

@@ -20,12 +20,12 @@ density, movers, flips = page.at_width(result, focus)
 st.subheader("Chosen pairs over all pairs")
 texts = tuple(texts_of(workspace, pair) for pair in pairs)
 draw("band", figures.similarity_curves, band, texts, focus, rows=lambda: [*band.rows(), *band.pair_rows()])
-code_shown(page.band_code(workspace, pairs))
+code_shown(page.band_code(workspace, pairs), "band")
 
 st.subheader(f"{focus} dims against the full width")
 draw("density", figures.density_heatmap, density)
 st.caption("A shift or a rescaling changes every score and no ranking; what is left around the line reorders.")
-code_shown(page.density_code(workspace))
+code_shown(page.density_code(workspace), "density")
 
 st.subheader("Full, truncated, difference")
 order, column = page.choose_order(workspace)
@@ -34,7 +34,7 @@ draw(
     "matrices", figures.similarity_heatmaps, matrices, texts_of(workspace, matrices.items),
     takeaway=f"{matrices.sample_note()} {matrices.takeaway()}",
 )  # fmt: skip
-code_shown(page.matrices_code(workspace, order, column))
+code_shown(page.matrices_code(workspace, order, column), "matrices")
 
 st.subheader("The biggest movers, beside pairs like them")
 small_print(movers.takeaway())
@@ -45,10 +45,10 @@ st.subheader("Whose nearer neighbor changes")
 small_print(flips.takeaway())
 chosen = take_row([flip[0] for flip in flips.flips])
 table(page.with_texts(workspace, flips, "text", "a", "b"), key="flips", on_select=chosen)
-code_shown(page.movers_code(workspace))
+code_shown(page.movers_code(workspace), "movers")
 
 st.subheader("What a fixed threshold means")
 st.write("Scores at different widths are not comparable: a threshold tuned at one width keeps other pairs at another.")
 meaning = page.threshold(result)
 draw("threshold_shift", figures.threshold_shift, meaning, focus)
-code_shown(page.threshold_code(workspace, meaning))
+code_shown(page.threshold_code(workspace, meaning), "threshold_shift")

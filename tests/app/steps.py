@@ -68,6 +68,20 @@ def data_of(app, key):
     return opened.dataframe[0].value
 
 
+def open_code(app):
+    """Open what hides code, from the next run on; returns how many of it there are."""
+    parts = [part for part in app.expander if part.label == "The code that made it"]
+    for part in parts:
+        app.session_state[part.proto.id.rsplit("-", 1)[-1]] = True
+    return len(parts)
+
+
+def code_of(app):
+    """The code blocks of the page, which are sent when somebody opens them."""
+    assert not app.code and open_code(app)
+    return [block.value for block in again(app).code]
+
+
 def has(app, key):
     """Whether there is a widget with that key."""
     return any(key == getattr(widget, "key", None) for widget in app.button)

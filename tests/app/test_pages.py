@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from mrl_viz.launcher import WARMED
 from mrl_viz.ui import results
-from tests.app.steps import again
+from tests.app.steps import again, code_of, has
 
 ROOT = Path(__file__).parent.parent.parent
 APP = str(ROOT / "app.py")
@@ -38,12 +38,15 @@ def test_neighbors_follow_the_focus_width(app):
     app.switch_page("pages/explore/neighbors.py").run()
     assert not app.exception and not app.error
     overlap, controls, nestedness, by_k, texts, _ = curves(app)
+    as_drawn = [chart.proto.id for chart in app.get("plotly_chart")]
     app.select_slider(key="focus").set_value(32).run()
     assert not app.exception
     assert any("At 32 dims this text keeps" in caption.value for caption in app.caption)
     after = curves(app)
     assert after[:4] == [overlap, controls, nestedness, by_k]
-    assert after[4] != texts
+    assert after[4] != texts and texts[0]["type"] == "scattergl"
+    # By this name a browser knows that it need not draw a chart again.
+    assert [chart.proto.id for chart in app.get("plotly_chart")][2:4] == as_drawn[2:4]
 
 
 def test_the_records_under_a_chart_are_made_when_they_are_opened(app):
@@ -80,9 +83,18 @@ def test_pasted_texts_become_the_data(app):
     app.run()
     assert not app.exception and not app.error
     assert app.selectbox(key="data").value == "mine"
-    (code,) = [block.value for block in app.code]
+    (code,) = code_of(app)
     assert "read_corpus('texts.txt')" in code and "# texts.txt: save the texts there" in code
     assert "cat" not in code
+
+
+def test_the_table_to_edit_is_sent_when_its_tab_is_opened(app):
+    """The first view has no table; that of an opened tab stays there while another tab is looked at."""
+    assert app.file_uploader and not has(app, "use_edited")
+    for tab in ("Edit in a table", "Paste texts"):
+        app.session_state["own_texts"] = tab
+        app.run()
+        assert not app.exception and has(app, "use_edited")
 
 
 def paste(app, text):

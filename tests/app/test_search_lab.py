@@ -8,7 +8,7 @@ from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.retrieval.index import PrefixIndex
-from tests.app.steps import again, data_of, opened, said
+from tests.app.steps import again, code_of, data_of, opened, said
 
 PAGE = "explore/search"
 
@@ -128,7 +128,7 @@ def test_the_shown_code_measures_the_plan_with_the_same_queries(has_queries, mon
         (tmp_path / "texts.txt").write_text("\n".join(corpus.texts))
         monkeypatch.chdir(tmp_path)
     app = opened(PAGE, corpus)
-    (code,) = [block.value for block in app.code if "shortlist_curve" in block.value]
+    (code,) = code_of(app)
     exec(compile(code, "shown", "exec"), {})
     asked, recall = capsys.readouterr().out.strip().splitlines()
     assert asked in said(app) and recall in said(app)

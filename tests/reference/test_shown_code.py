@@ -15,7 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mrl_viz.data.reading import read_corpus
-from tests.app.steps import tasks_of
+from tests.app.steps import open_code, tasks_of
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = "intents.csv"
@@ -98,10 +98,11 @@ def shown_pages(content):
         run(app.switch_page(f"pages/{name}.py"), app)
         use(app, values)
         give_up = time.monotonic() + MOST_S
-        while not app.code or not app.get("plotly_chart"):
+        while not open_code(app) or not app.get("plotly_chart"):
             assert time.monotonic() < give_up, f"{name}: {[info.value for info in app.info]}"
             time.sleep(POLL_S)
             run(app, app)
+        run(app, app)
         charts = {chart.proto.id.rsplit("-", 1)[-1]: json.loads(chart.proto.spec) for chart in app.get("plotly_chart")}
         charts.pop("training_losses", None)  # drawn while a run goes on, of its log
         words = " ".join(each.value for kind in (app.markdown, app.caption, app.success) for each in kind)
