@@ -3,7 +3,8 @@
 A tile is a few hundred queries x `TILE` corpus rows of running dot products, small enough for a core's second-level
 cache. All widths pass over it before the next tile is begun: a wide step is a matrix product added in place, a narrow
 one (up to `NARROW` coordinates) a loop; then every row of the tile is compared with the k-th best score so far, and
-only a stretch of it that holds something better is looked through one by one.
+only a stretch of it that holds something better is looked through one by one. In the first tile a list begins with the
+neighbors of the width before, so that most have nothing left to find.
 
 Each group of queries walks down the corpus block by block, and whichever thread is free takes the group that is
 furthest behind: nobody waits for anybody, groups meet their blocks in order, and no lists have to be merged. The
@@ -30,11 +31,12 @@ from mrl_viz.sweep.machine import compiled, n_processors, single_threaded_blas
 from mrl_viz.truncation import FloatMatrix
 
 # A tile has TILE_SCORES float32 scores at most, 1 MB: a second-level cache; a corpus that fits into one is one tile.
-TILE, LONGEST_TILE, TILE_SCORES = 512, 2048, 256 * 1024
+# 480 is no power of two: rows 2 kB apart would share their places in the first-level cache.
+TILE, LONGEST_TILE, TILE_SCORES = 480, 2048, 256 * 1024
 # Corpus rows between two looks for other work: some 80 ms of it, and what the third-level cache holds.
 BLOCK = 8192
-# Up to this many coordinates a loop beats the matrix product, which reads and writes the whole tile for them.
-NARROW = 12
+# Up to NARROW coordinates a loop beats the matrix product; it reads them from columns, turned a cache line at a time.
+NARROW, TURNED = 4, 16
 # Scores looked through together when one of them is good enough.
 STRETCH = 64
 # Below every cosine and dot product that can occur: rows are scaled so that those stay below 1e30.
@@ -46,55 +48,77 @@ _sgemm: Any = types.ExternalFunction("mrl_viz_sgemm", types.void(*[types.intp] *
 FUSED = {"contract"}
 
 
+# These take whole arrays and places in them: passing a slice would change its array's reference count, atomically.
 @numba.njit(fastmath=FUSED)
-def _add_one(row, y, x):  # type: ignore[no-untyped-def]
+def _add_one(dots, q, width, y, columns, at):  # type: ignore[no-untyped-def]
+    row, x = dots[q, :width], columns[at, :width]
     for c in range(row.size):
         row[c] += y * x[c]
 
 
 @numba.njit(fastmath=FUSED)
-def _add_four(row, y0, y1, y2, y3, x0, x1, x2, x3):  # type: ignore[no-untyped-def]
-    for c in range(row.size):
-        row[c] = row[c] + y0 * x0[c] + y1 * x1[c] + y2 * x2[c] + y3 * x3[c]
-
-
-@numba.njit(fastmath=FUSED)
-def _has_better(row, scale, threshold):  # type: ignore[no-untyped-def]
+def _has_better(dots, q, low, high, scales, level, left, threshold):  # type: ignore[no-untyped-def]
     # An "or" of comparisons, not a maximum: compilers vectorise it without being allowed to reorder floats.
-    found = np.int32(0)
+    row, scale = dots[q, low:high], scales[level, left + low : left + high]
+    found = False
     for c in range(row.size):
-        found |= np.int32(row[c] * scale[c] > threshold)
+        found |= row[c] * scale[c] > threshold
     return found
 
 
 @numba.njit(fastmath=FUSED)
-def _keep(row, scale, threshold, start, own, scores, items):  # type: ignore[no-untyped-def]
-    # Rows come in corpus order, so a score equal to one in the list is of a higher index and goes behind it.
-    k = scores.size
-    for low in range(0, row.size, STRETCH):
-        high = min(low + STRETCH, row.size)
-        if not _has_better(row[low:high], scale[low:high], threshold):
+def _insert(scores, items, n, score, item):  # type: ignore[no-untyped-def]
+    # Into a list of n, best first, ties to the lower index; what falls behind place n - 1 is gone.
+    place = n - 1
+    while place > 0 and (scores[place - 1] < score or (scores[place - 1] == score and items[place - 1] > item)):
+        scores[place], items[place] = scores[place - 1], items[place - 1]
+        place -= 1
+    scores[place], items[place] = score, item
+
+
+@numba.njit(fastmath=FUSED)
+def _keep(dots, q, width, scales, level, left, threshold, start, all_scores, all_items, query):  # type: ignore[no-untyped-def]
+    scores, items = all_scores[level, query], all_items[level, query]
+    last = scores.size - 1
+    for low in range(0, width, STRETCH):
+        high = min(low + STRETCH, width)
+        if not _has_better(dots, q, low, high, scales, level, left, threshold):
             continue
-        for c in range(low, high):
-            score = row[c] * scale[c]
-            if score > threshold and start + c != own:
-                place = k - 1
-                while place > 0 and scores[place - 1] < score:
-                    scores[place], items[place] = scores[place - 1], items[place - 1]
-                    place -= 1
-                scores[place], items[place] = score, start + c
-                threshold = max(threshold, scores[k - 1])
+        row, scale = dots[q, low:high], scales[level, left + low : left + high]
+        for c in range(row.size):
+            score, item = row[c] * scale[c], start + low + c
+            if score > threshold and (score > scores[last] or item < items[last]):
+                _insert(scores, items, last + 1, score, item)
+                threshold = max(threshold, np.nextafter(scores[last], NOTHING))
 
 
-def _walk(corpus, queries, inverse_norms, lows, highs, start, tile, is_self, first, scores, items):  # type: ignore[no-untyped-def]
-    # corpus (n, D): one block, whose first row is item `start`; queries (q, D): one group, the first is query `first`;
-    # inverse_norms (n_dims, n); scores, items (n_dims, q, k): the group's lists so far, updated in place.
+@numba.njit(fastmath=FUSED)
+def _begin(dots, q, scales, level, all_scores, all_items, query, held):  # type: ignore[no-untyped-def]
+    # The neighbors of the width before are nearly those of this one: list them, and hide them from `_keep`.
+    scores, items, before = all_scores[level, query], all_items[level, query], all_items[level - 1, query]
+    row, scale = dots[q], scales[level]
+    for n in range(before.size):
+        c = before[n]
+        _insert(scores, items, n + 1, row[c] * scale[c], c)
+        held[n], row[c] = row[c], -np.inf
+
+
+@numba.njit(fastmath=FUSED)
+def _reveal(dots, q, level, all_items, query, held):  # type: ignore[no-untyped-def]
+    row, before = dots[q], all_items[level - 1, query]
+    for n in range(before.size):
+        row[before[n]] = held[n]
+
+
+def _walk(corpus, queries, first, last, inverse_norms, lows, highs, start, tile, is_self, scores, items):  # type: ignore[no-untyped-def]
+    # corpus (n, D): one block, whose first row is item `start`; queries first to last of (n_queries, D): one group;
+    # inverse_norms (n_dims, n); scores, items (n_dims, n_queries, k): all lists so far, the group's updated in place.
     n, full_dim = corpus.shape
-    k = scores.shape[2]
-    dots = np.empty((len(queries), tile), dtype=np.float32)
-    columns = np.empty((NARROW, tile), dtype=np.float32)
-    signs, ones = np.empty(tile, dtype=np.float32), np.ones(tile, dtype=np.float32)
+    k, height = scores.shape[2], last - first
+    dots = np.empty((height, tile), dtype=np.float32)
+    columns = np.empty((TURNED, tile), dtype=np.float32)
     letters = np.array([84, 78], dtype=np.uint8)  # "T" and "N"
+    held = np.empty(k, dtype=np.float32)
     sizes, factors = np.empty(5, dtype=np.int32), np.ones(2, dtype=np.float32)
     for left in range(0, n, tile):
         width = min(tile, n - left)
@@ -104,57 +128,48 @@ def _walk(corpus, queries, inverse_norms, lows, highs, start, tile, is_self, fir
             low, high = lows[level], highs[level]
             step = high - low
             if step > NARROW:
-                sizes[0], sizes[1], sizes[2], sizes[3], sizes[4] = width, len(queries), step, full_dim, tile
-                factors[1] = level > 0
+                sizes[0], sizes[1], sizes[2], sizes[3], sizes[4] = width, height, step, full_dim, tile
+                factors[1] = low > 0
                 _sgemm(
                     letters.ctypes.data, letters[1:].ctypes.data, sizes.ctypes.data, sizes[1:].ctypes.data,
                     sizes[2:].ctypes.data, factors.ctypes.data, corpus[left:, low:].ctypes.data, sizes[3:].ctypes.data,
-                    queries[:, low:].ctypes.data, sizes[3:].ctypes.data, factors[1:].ctypes.data, dots.ctypes.data,
-                    sizes[4:].ctypes.data,
+                    queries[first:, low:].ctypes.data, sizes[3:].ctypes.data, factors[1:].ctypes.data,
+                    dots.ctypes.data, sizes[4:].ctypes.data,
                 )  # fmt: skip
             elif high > columns_high:
-                columns_low, columns_high = low, min(low + NARROW, full_dim)
+                columns_low, columns_high = low, min(low + TURNED, full_dim)
                 for c in range(width):
                     for j in range(columns_high - columns_low):
                         columns[j, c] = corpus[left + c, columns_low + j]
-            scale = inverse_norms[level, left : left + width]
-            for q in range(len(queries)):
-                row = dots[q, :width]
-                if step <= NARROW:
-                    if level == 0:
-                        row[:] = 0
-                    j = low
-                    while j + 4 <= high:
-                        y, at = queries[q, j : j + 4], j - columns_low
-                        _add_four(
-                            row, y[0], y[1], y[2], y[3], columns[at, :width], columns[at + 1, :width],
-                            columns[at + 2, :width], columns[at + 3, :width],
-                        )  # fmt: skip
-                        j += 4
-                    while j < high:
-                        _add_one(row, queries[q, j], columns[j - columns_low, :width])
-                        j += 1
+            for q in range(height):
+                query = first + q
                 if high == 1:
                     # One coordinate has a sign and no angle: exactly ±1, so that rounding does not order the ties.
-                    row, scale = signs[:width], ones[:width]
                     for c in range(width):
-                        row[c] = np.sign(queries[q, 0]) * np.sign(columns[0, c])
-                threshold = scores[level, q, k - 1]
-                if here == 0 and level > 0 and items[level - 1, q, k - 1] >= 0:
-                    # The neighbors of the width before, all of this first tile, are nearly those of this one.
-                    threshold = -NOTHING
-                    for c in items[level - 1, q]:
-                        threshold = min(threshold, row[c] * scale[c])
-                    threshold = np.float32(np.nextafter(threshold, NOTHING))
-                elif not _has_better(row, scale, threshold):
-                    continue
-                own = first + q if is_self else np.int64(-1)
-                _keep(row, scale, threshold, here, own, scores[level, q], items[level, q])
+                        dots[q, c] = np.sign(queries[query, 0]) * np.sign(columns[0, c])
+                elif step <= NARROW:
+                    if low == 0:
+                        for c in range(width):
+                            dots[q, c] = 0
+                    for j in range(low, high):
+                        _add_one(dots, q, width, queries[query, j], columns, j - columns_low)
+                if is_self and low == 0 and here <= query < here + width:
+                    dots[q, query - here] = -np.inf  # and remains so: no query is its own neighbor
+                begins = here == 0 and level > 0 and items[level - 1, query, k - 1] >= 0
+                if begins:
+                    _begin(dots, q, inverse_norms, level, scores, items, query, held)
+                threshold = scores[level, query, k - 1]
+                if begins:  # a score equal to the last of those counts if its index is lower
+                    threshold = np.nextafter(threshold, NOTHING)
+                if _has_better(dots, q, 0, width, inverse_norms, level, left, threshold):
+                    _keep(dots, q, width, inverse_norms, level, left, threshold, here, scores, items, query)
+                if begins:
+                    _reveal(dots, q, level, items, query, held)
 
 
 @numba.njit(fastmath={"contract", "reassoc"})
-def _squares(row):  # type: ignore[no-untyped-def]
-    total = 0.0
+def _squares(rows, i, low, high):  # type: ignore[no-untyped-def]
+    row, total = rows[i, low:high], 0.0
     for j in range(row.size):
         total += np.float64(row[j]) * np.float64(row[j])
     return total
@@ -165,15 +180,18 @@ def _inverse_prefix_norms(rows, lows, highs, inverse_norms):  # type: ignore[no-
     for i in range(len(rows)):
         squares = 0.0
         for level in range(lows.size):
-            squares += _squares(rows[i, lows[level] : highs[level]])
+            squares = _squares(rows, i, lows[level], highs[level]) + (squares if lows[level] > 0 else 0.0)
             inverse_norms[level, i] = 1 / np.sqrt(squares) if squares > 0 else 0.0
+            if highs[level] == 1:
+                inverse_norms[level, i] = 1.0
 
 
 _rows = types.Array(types.float32, 2, "C", readonly=True)
 _widths, _scales = types.int64[::1], types.float32[:, ::1]
-_lists = types.Array(types.float32, 3, "A"), types.Array(types.int32, 3, "A")
+_lists = types.float32[:, :, ::1], types.int32[:, :, ::1]
 _walk = compiled(
-    _walk, types.void(_rows, _rows, _scales, _widths, _widths, *[types.int64] * 2, types.boolean, types.int64, *_lists),
+    _walk,
+    types.void(*[_rows] * 2, *[types.int64] * 2, _scales, *[_widths] * 2, *[types.int64] * 2, types.boolean, *_lists),
     fastmath=FUSED,
 )  # fmt: skip
 _inverse_prefix_norms = compiled(
@@ -205,9 +223,8 @@ def sweep_fused(
         progress(walk.n_steps, walk.n_steps)
     norms = np.empty((len(dims), len(queries)), dtype=np.float32)
     _inverse_prefix_norms(queries, walk.lows, walk.highs, norms)
-    if dims[0] == 1:
-        norms[0] = 1
-    return walk.items, np.clip(walk.scores * norms[:, :, None], -1, 1)
+    walk.scores *= norms[:, :, None]
+    return walk.items, np.clip(walk.scores, -1, 1, out=walk.scores)
 
 
 class _Walk:
@@ -216,9 +233,10 @@ class _Walk:
     def __init__(self, queries: FloatMatrix, corpus: FloatMatrix, dims: tuple[int, ...], k: int, is_self: bool) -> None:
         self.queries, self.corpus, self.is_self = queries, corpus, is_self
         self.lows, self.highs = np.array((0, *dims[:-1]), dtype=np.int64), np.array(dims, dtype=np.int64)
+        self.lows[self.lows == 1] = 0  # width 1 keeps signs, not products: the next begins anew
         n_items, n_queries = len(corpus), len(queries)
         self.tile = TILE if n_items > LONGEST_TILE else -(-n_items // STRETCH) * STRETCH
-        n_groups = max(-(-n_queries // (TILE_SCORES // self.tile)), min(2 * n_processors(), n_queries))
+        n_groups = max(-(-n_queries // (TILE_SCORES // self.tile)), min(n_processors(), n_queries))
         self.height = -(-n_queries // n_groups)
         self.idle = [(0, first) for first in range(0, n_queries, self.height)]  # a heap of (next item, first query)
         self.n_groups, self.n_steps, self.n_done = len(self.idle), len(self.idle) * -(-n_items // BLOCK), 0
@@ -234,10 +252,10 @@ class _Walk:
                 if not self.idle:
                     return
                 start, first = heapq.heappop(self.idle)
-            block, group = self.corpus[start : start + BLOCK], slice(first, first + self.height)
+            block, last = self.corpus[start : start + BLOCK], min(first + self.height, len(self.queries))
             _walk(
-                block, self.queries[group], self.block_norms(start), self.lows, self.highs, start, self.tile,
-                self.is_self, first, self.scores[:, group], self.items[:, group],
+                block, self.queries, first, last, self.block_norms(start), self.lows, self.highs, start, self.tile,
+                self.is_self, self.scores, self.items,
             )  # fmt: skip
             with self.lock:
                 self.n_done += 1
