@@ -40,6 +40,13 @@ def check_embeddings(embeddings: npt.ArrayLike, name: str = "embeddings") -> Flo
     ShapeError : not 2-D, no columns, not numbers, NaN or infinite.
     EmptyInputError : no rows.
     """
+    array = as_matrix(embeddings, name)
+    check_finite(array, name)
+    return array
+
+
+def as_matrix(embeddings: npt.ArrayLike, name: str) -> FloatMatrix:
+    """What `check_embeddings` returns, without looking for NaN and infinity."""
     try:
         array = np.asarray(embeddings)
     except ValueError as error:
@@ -54,13 +61,17 @@ def check_embeddings(embeddings: npt.ArrayLike, name: str = "embeddings") -> Flo
         raise ShapeError(f"`{name}` has no columns; give vectors of at least one coordinate.")
     if array.dtype.kind != "f" or array.dtype == np.float16:
         array = array.astype(np.float32)
+    return array
+
+
+def check_finite(array: FloatMatrix, name: str) -> None:
+    """Raise ShapeError if a row has NaN or infinity, with the index of the first."""
     with np.errstate(over="ignore", invalid="ignore"):
         suspects = np.flatnonzero(~np.isfinite(array.sum(axis=1)))  # a sum of finite numbers may overflow: look closer
     bad = suspects[~np.isfinite(array[suspects]).all(axis=1)]
     if len(bad):
         row = int(bad[0])
         raise ShapeError(f"`{name}` has NaN or infinity in row {row}; remove or repair that row.")
-    return array
 
 
 def check_dims(dims: Iterable[int], full_dim: int) -> tuple[int, ...]:

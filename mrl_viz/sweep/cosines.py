@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import ShapeError
-from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, normalize
+from mrl_viz.truncation import FloatMatrix, as_matrix, check_dims, check_finite, normalize
 
 # float32 squares stay exact enough between these row norms; rows outside are rescaled first, as cosine allows.
 SMALLEST_NORM, LARGEST_NORM = 1e-15, 1e15
@@ -16,10 +16,11 @@ SMALLEST_NORM, LARGEST_NORM = 1e-15, 1e15
 
 def as_float32(embeddings: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
     """A float32 matrix whose nonzero rows have norms that float32 can square; the input itself where possible."""
-    array = check_embeddings(embeddings, name)
-    with np.errstate(over="ignore", under="ignore"):
+    array = as_matrix(embeddings, name)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         norms = np.sqrt(np.einsum("ij,ij->i", array, array))
     if (extreme := ~((norms >= SMALLEST_NORM) & (norms < LARGEST_NORM))).any():
+        check_finite(array, name)  # of a row with an ordinary norm every number is finite
         array = np.where(extreme[:, None], normalize(array), array)
     return np.ascontiguousarray(array, dtype=np.float32)
 

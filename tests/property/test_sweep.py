@@ -157,6 +157,7 @@ def test_two_items_have_one_neighbor():
         (np.eye(4), ["x"], 1, DimensionError, "not a whole number"),
         (np.float32(3), [1], 1, ShapeError, "shape"),
         (np.array([[1, np.nan], [0, 1]]), [1], 1, ShapeError, "NaN or infinity in row 0"),
+        (np.float32([[1, 0], [1, -np.inf], [0, 1]]), [1], 1, ShapeError, "NaN or infinity in row 1"),
         (np.empty((0, 4)), [1], 1, EmptyInputError, "no rows"),
         ([[1, 2], [3]], [1], 1, ShapeError, "different lengths"),
     ],
