@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+import webbrowser
 from contextlib import suppress
 
 from mrl_viz.errors import InvalidInputError, MrlVizError
@@ -37,12 +38,11 @@ def launch(*, port: int = 8501, headless: bool = False) -> int:
     app = home() / "app.py"
     if not app.is_file():
         raise MrlVizError(f"`{app}` is missing; install mrl_viz again, or run `make app` in the project's folder.")
-    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(port)]
-    command += ["--server.headless", "true" if headless else "false"]
+    command = [sys.executable, "-m", "mrl_viz.ui.server", str(port)]
     server = subprocess.Popen(command, cwd=app.parent, env=os.environ | {"TOKENIZERS_PARALLELISM": "false"})
     # Without this, ending the command would leave its server behind.
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    threading.Thread(target=_visit, args=(port, server), daemon=True).start()
+    threading.Thread(target=_visit, args=(port, server, headless), daemon=True).start()
     try:
         return server.wait()
     except KeyboardInterrupt:
@@ -50,15 +50,18 @@ def launch(*, port: int = 8501, headless: bool = False) -> int:
         return server.wait()
 
 
-def _visit(port: int, server: subprocess.Popen[bytes]) -> None:
-    """Open one session as soon as the server answers, and then one on every page."""
+def _visit(port: int, server: subprocess.Popen[bytes], headless: bool) -> None:
+    """Open one session as soon as the server answers, then the user's browser, and then a session on every page."""
+    address = f"http://127.0.0.1:{port}"
     for _ in range(START_TIMEOUT_S * 4):
         if server.poll() is not None:
             return
         # OSError: also what urllib makes of a connection that fails.
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
+        with suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
             open_session(port)
-            print(f"  Ready: http://127.0.0.1:{port}", flush=True)
+            print(f"  Ready: {address}", flush=True)
+            if not headless:
+                webbrowser.open(address)
             for page in WARMED:
                 time.sleep(WARM_PAUSE_S)
                 open_session(port, page)

@@ -1,11 +1,16 @@
 """A visitor's way from her texts to what each width keeps, in a real browser."""
 
 import re
+import statistics
+import time
+from http.client import HTTPConnection
 
 from playwright.sync_api import expect
 
 from tests.browser.steps import downloaded, find, follow, headings, loaded, move_focus, opened, paste
 
+# Systems delay their word that data has come by 40 ms or more.
+DELAY_S, FILE_TIMEOUT_S = 0.035, 60
 TEXTS = [
     "The cat sleeps on the sofa",
     "A kitten naps on the couch",
@@ -40,6 +45,29 @@ def test_a_deep_link_is_a_whole_page_and_the_url_reproduces_the_view(page, windo
     expect(headings(other, "Which texts? At 32 dims")).to_be_visible()
     expect(other.get_by_text("of the 5 nearest survive").first).to_be_visible()
     other.close()
+
+
+def test_a_first_view_waits_for_no_chart_code(page):
+    """The code that draws charts is asked for with the page, before its script runs, and only once."""
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    opened(page, "/")
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    (early,) = [place for place, url in enumerate(asked) if "/PlotlyChart." in url]
+    (starts,) = [place for place, url in enumerate(asked) if url.endswith("/_stcore/health")]
+    assert early < starts
+
+
+def test_files_are_sent_at_once(server):
+    """No small file waits for the browser's word that its beginning has come, which takes 40 ms."""
+    connection, waits = HTTPConnection("127.0.0.1", server.port, timeout=FILE_TIMEOUT_S), []
+    for _ in range(31):
+        started = time.perf_counter()
+        connection.request("GET", "/favicon.png")
+        assert connection.getresponse().read()
+        waits.append(time.perf_counter() - started)
+    connection.close()
+    assert statistics.median(waits) < DELAY_S, waits
 
 
 def test_no_chart_offers_to_upload_itself(page):

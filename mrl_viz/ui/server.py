@@ -1,0 +1,84 @@
+"""The app's server, as `mrl_viz app` runs it: Streamlit's, with an early start for what a first view waits for.
+
+    python -m mrl_viz.ui.server PORT
+
+Streamlit's other options are read from `.streamlit/config.toml`; `streamlit run app.py` takes them in every other way.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+import uvicorn
+
+from mrl_viz.home import home
+
+# Messages between server and browser, bytes: as Streamlit has it.
+MOST_MESSAGE = 200 * 2**20
+CLIENT = Path(st.__file__).parent / "static"
+
+
+def first_page() -> bytes:
+    """Streamlit's page with the chart's code loaded in it: its client asks for these megabytes when a chart arrives.
+
+    They are run when the rest of the client has begun, and waits for the server.
+    """
+    text = (CLIENT / "index.html").read_text(encoding="utf-8")
+    for file in (CLIENT / "static" / "js").glob("PlotlyChart.*.js"):
+        address = f"./static/js/{file.name}"
+        early = f'<link rel="modulepreload" crossorigin href="{address}">'
+        early += f'<script>addEventListener("load", () => setTimeout(() => import("{address}")))</script>'
+        text = text.replace("</head>", f"{early}</head>")
+    return text.encode()
+
+
+class EarlyCharts:
+    """Puts `first_page` where Streamlit answers with its own."""
+
+    def __init__(self, app: Any) -> None:
+        self.app, self.page = app, first_page()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        is_page = False
+
+        async def with_page(message: MutableMapping[str, Any]) -> None:
+            nonlocal is_page
+            if message["type"] == "http.response.start":
+                headers = dict(message["headers"])
+                is_page = message["status"] == 200 and headers.get(b"content-type", b"").startswith(b"text/html")
+                if is_page:
+                    # Another text than the file's: a browser that kept one must not take it for the other.
+                    changed = {b"etag", b"last-modified", b"content-length", b"content-encoding"}
+                    message["headers"] = [part for part in message["headers"] if part[0] not in changed]
+                    message["headers"].append((b"content-length", str(len(self.page)).encode()))
+            elif is_page and message["type"] == "http.response.body":
+                # The file may come in several parts.
+                message["body"] = b"" if message.get("more_body") else self.page
+            await send(message)
+
+        await self.app(scope, receive, with_page if scope["type"] == "http" else send)
+
+
+def main() -> None:
+    option = st.get_option
+    # uvicorn ends its own work and then passes the signal on: an end that was asked for is a good one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # A socket that uvicorn opens sends at once. One that `streamlit run` hands it waits for the browser's word after
+    # each part: 40 ms for each of the client's hundred files.
+    uvicorn.run(
+        EarlyCharts(st.App(home() / "app.py")),
+        host=option("server.address") or "127.0.0.1", port=int(sys.argv[1]),
+        ssl_certfile=option("server.sslCertFile"), ssl_keyfile=option("server.sslKeyFile"),
+        ws="websockets-sansio", ws_max_size=MOST_MESSAGE,
+        ws_per_message_deflate=option("server.enableWebsocketCompression"),
+        access_log=False, log_level="warning", timeout_graceful_shutdown=3,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The page that the app's server sends first."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+import streamlit
+
+from mrl_viz.ui.server import EarlyCharts, first_page
+
+CLIENT = Path(streamlit.__file__).parent / "static"
+
+
+def test_the_first_page_loads_the_charts_code():
+    """It is Streamlit's page, with the one file that draws charts asked for in its head."""
+    own, sent = (CLIENT / "index.html").read_text(), first_page().decode()
+    (asked,) = re.findall(r'<link rel="modulepreload" crossorigin href="([^"]*PlotlyChart[^"]*)">', sent)
+    assert (CLIENT / asked).is_file() and f'import("{asked}")' in sent
+    head, body = sent.split("</head>")
+    assert body == own.split("</head>")[1] and head.startswith(own.split("</head>")[0]) and asked not in own
+
+
+def answer(status, kind, parts):
+    """What a browser gets through the server's layer for an answer in some parts."""
+
+    async def app(scope, receive, send):
+        headers = [(b"content-type", kind), (b"content-length", b"4"), (b"etag", b"x"), (b"cache-control", b"no-cache")]
+        headers.append((b"content-encoding", b"gzip"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        for place, part in enumerate(parts):
+            await send({"type": "http.response.body", "body": part, "more_body": place < len(parts) - 1})
+
+    got = []
+
+    async def send(message):
+        got.append(message)
+
+    asyncio.run(EarlyCharts(app)({"type": "http"}, None, send))
+    return dict(got[0]["headers"]), b"".join(message["body"] for message in got[1:])
+
+
+@pytest.mark.parametrize("parts", [[b"page"], [b"pa", b"ge"], [b"page", b""]])
+def test_a_page_is_the_first_page_whole(parts):
+    """However Streamlit sends its own, in parts or packed, one plain page comes, of the length that is said."""
+    headers, body = answer(200, b"text/html; charset=utf-8", parts)
+    assert body == first_page() and headers[b"content-length"] == str(len(body)).encode()
+    assert not {b"etag", b"content-encoding"} & set(headers) and headers[b"cache-control"] == b"no-cache"
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, b"text/javascript"), (404, b"text/html"), (304, b"text/html")])
+def test_everything_else_is_sent_as_it_is(status, kind):
+    """Files, errors and answers without a page pass through."""
+    headers, body = answer(status, kind, [b"pa", b"ge"])
+    assert body == b"page" and headers[b"etag"] == b"x" and headers[b"content-length"] == b"4"
