@@ -2,11 +2,14 @@
 
     python -m mrl_viz.ui.server PORT
 
-Streamlit's other options are read from `.streamlit/config.toml`; `streamlit run app.py` takes them in every other way.
+Streamlit's other options are read from `.streamlit/config.toml`, the address also from STREAMLIT_SERVER_ADDRESS;
+`streamlit run app.py` takes them in every other way.
 """
 
 from __future__ import annotations
 
+import gzip
+import os
 import signal
 import sys
 from collections.abc import MutableMapping
@@ -37,29 +40,42 @@ def first_page() -> bytes:
     return text.encode()
 
 
+def _is_html(start: MutableMapping[str, Any]) -> bool:
+    return bool(dict(start["headers"]).get(b"content-type", b"").startswith(b"text/html"))
+
+
 class EarlyCharts:
-    """Puts `first_page` where Streamlit answers with its own."""
+    """Puts `first_page` where Streamlit answers with its own page; what users made, such as a report, is left alone."""
 
     def __init__(self, app: Any) -> None:
-        self.app, self.page = app, first_page()
+        self.app, self.own, self.page = app, (CLIENT / "index.html").read_bytes(), first_page()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        is_page = False
+        held: list[MutableMapping[str, Any]] = []  # the beginning of an HTML answer, until its body is known
 
         async def with_page(message: MutableMapping[str, Any]) -> None:
-            nonlocal is_page
-            if message["type"] == "http.response.start":
-                headers = dict(message["headers"])
-                is_page = message["status"] == 200 and headers.get(b"content-type", b"").startswith(b"text/html")
-                if is_page:
-                    # Another text than the file's: a browser that kept one must not take it for the other.
-                    changed = {b"etag", b"last-modified", b"content-length", b"content-encoding"}
-                    message["headers"] = [part for part in message["headers"] if part[0] not in changed]
-                    message["headers"].append((b"content-length", str(len(self.page)).encode()))
-            elif is_page and message["type"] == "http.response.body":
-                # The file may come in several parts.
-                message["body"] = b"" if message.get("more_body") else self.page
-            await send(message)
+            if message["type"] == "http.response.start" and message["status"] == 200 and _is_html(message):
+                held.append(message)
+                return
+            if not held:
+                await send(message)
+                return
+            held.append(message)
+            if message.get("more_body"):
+                return
+            start, *parts = held
+            held.clear()
+            packed = dict(start["headers"]).get(b"content-encoding") == b"gzip"
+            body = b"".join(part.get("body", b"") for part in parts)
+            if (gzip.decompress(body) if packed else body) != self.own:
+                for part in (start, *parts):
+                    await send(part)
+                return
+            # Another text than the file's: a browser that kept one must not take it for the other.
+            changed = {b"etag", b"last-modified", b"content-length", b"content-encoding"}
+            kept = [part for part in start["headers"] if part[0] not in changed]
+            await send({**start, "headers": [*kept, (b"content-length", str(len(self.page)).encode())]})
+            await send({"type": "http.response.body", "body": self.page})
 
         await self.app(scope, receive, with_page if scope["type"] == "http" else send)
 
@@ -72,7 +88,8 @@ def main() -> None:
     # each part: 40 ms for each of the client's hundred files.
     uvicorn.run(
         EarlyCharts(st.App(home() / "app.py")),
-        host=option("server.address") or "127.0.0.1", port=int(sys.argv[1]),
+        host=os.environ.get("STREAMLIT_SERVER_ADDRESS") or option("server.address") or "127.0.0.1",
+        port=int(sys.argv[1]),
         ssl_certfile=option("server.sslCertFile"), ssl_keyfile=option("server.sslKeyFile"),
         ws="websockets-sansio", ws_max_size=MOST_MESSAGE,
         ws_per_message_deflate=option("server.enableWebsocketCompression"),

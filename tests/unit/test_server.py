@@ -1,6 +1,7 @@
 """The page that the app's server sends first."""
 
 import asyncio
+import gzip
 import re
 from pathlib import Path
 
@@ -21,12 +22,15 @@ def test_the_first_page_loads_the_charts_code():
     assert body == own.split("</head>")[1] and head.startswith(own.split("</head>")[0]) and asked not in own
 
 
-def answer(status, kind, parts):
+OWN = (CLIENT / "index.html").read_bytes()
+
+
+def answer(status, kind, parts, coding=b"identity"):
     """What a browser gets through the server's layer for an answer in some parts."""
 
     async def app(scope, receive, send):
         headers = [(b"content-type", kind), (b"content-length", b"4"), (b"etag", b"x"), (b"cache-control", b"no-cache")]
-        headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-encoding", coding))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         for place, part in enumerate(parts):
             await send({"type": "http.response.body", "body": part, "more_body": place < len(parts) - 1})
@@ -40,12 +44,23 @@ def answer(status, kind, parts):
     return dict(got[0]["headers"]), b"".join(message["body"] for message in got[1:])
 
 
-@pytest.mark.parametrize("parts", [[b"page"], [b"pa", b"ge"], [b"page", b""]])
-def test_a_page_is_the_first_page_whole(parts):
+@pytest.mark.parametrize("parts", [[OWN], [OWN[:9], OWN[9:]], [OWN, b""]])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_streamlits_page_becomes_the_first_page(parts, is_packed):
     """However Streamlit sends its own, in parts or packed, one plain page comes, of the length that is said."""
-    headers, body = answer(200, b"text/html; charset=utf-8", parts)
+    if is_packed:
+        whole = gzip.compress(OWN)
+        parts = [whole] if len(parts) == 1 else [whole[:9], whole[9:]]
+    headers, body = answer(200, b"text/html; charset=utf-8", parts, b"gzip" if is_packed else b"identity")
     assert body == first_page() and headers[b"content-length"] == str(len(body)).encode()
     assert not {b"etag", b"content-encoding"} & set(headers) and headers[b"cache-control"] == b"no-cache"
+
+
+@pytest.mark.parametrize("parts", [[b"<html>a report</html>"], [b"<html>", b"a report</html>"]])
+def test_a_users_own_html_is_left_alone(parts):
+    """A downloaded report is HTML too, and not Streamlit's page."""
+    headers, body = answer(200, b"text/html", parts)
+    assert body == b"<html>a report</html>" and headers[b"etag"] == b"x" and headers[b"content-length"] == b"4"
 
 
 @pytest.mark.parametrize(("status", "kind"), [(200, b"text/javascript"), (404, b"text/html"), (304, b"text/html")])
