@@ -25,7 +25,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from mrl_viz.retrieval.ann import AnnIndex
-from mrl_viz.retrieval.cost import bytes_per_vector, storage_cost
+from mrl_viz.retrieval.codes import bytes_per_vector
+from mrl_viz.retrieval.cost import storage_cost
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import measure_latency
 from mrl_viz.retrieval.quantization import QuantizedIndex

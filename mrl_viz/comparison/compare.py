@@ -19,13 +19,14 @@ from mrl_viz.measures.estimate import Estimate, PairedEstimate, bootstrap, paire
 from mrl_viz.measures.front import pareto_front
 from mrl_viz.measures.lists import Indices, neighbor_lists, shared_share
 from mrl_viz.measures.sample import chosen_rows
-from mrl_viz.retrieval.cost import BITS, bytes_per_vector
-from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, fit_quantizer
+from mrl_viz.retrieval.coded import stored
+from mrl_viz.retrieval.codes import bytes_per_vector
+from mrl_viz.retrieval.quantization import CALIBRATION_ROWS
 from mrl_viz.sweep import check_k
 from mrl_viz.tasks.task import Task, available_tasks, check_queries, find_task
 from mrl_viz.truncation import Floats, Ints, Progress, check_dims, default_dims
 
-DTYPES = tuple(BITS)
+DTYPES = ("float32", "float16", "int8", "int4", "binary")
 FEWEST_MODELS, MOST_MODELS = 2, 4
 # Overlap of this many lists is known to about a hundredth; every width and dtype is searched anew, so more takes long.
 MOST_MEASURED = 2000
@@ -239,11 +240,11 @@ def _measure_model(
     step()
     for dtype in DTYPES[1:]:
         for dim in dims:
-            quantizer = fit_quantizer(one.matrix[calibration], dim, dtype)
-            stored = quantizer.decode(quantizer.encode(one.matrix))
-            shares.append(shared_share(neighbor_lists(stored, queries[:, :dim], (dim,), k, own=own)[0], lists[-1]))
+            rows_of_codes = stored(one.matrix, dim, dtype, calibration=one.matrix[calibration])
+            found = neighbor_lists(rows_of_codes, queries[:, :dim], (dim,), k, own=own)
+            shares.append(shared_share(found[0], lists[-1]))
             if judge:
-                values.append(judge.measure(stored, judge.asking(one), (dim,)))
+                values.append(judge.measure(rows_of_codes, judge.asking(one), (dim,)))
             step()
     return lists, np.stack(shares), np.concatenate(values) if values else np.empty((0, 0))
 

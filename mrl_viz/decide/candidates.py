@@ -15,16 +15,18 @@ from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import mean_ranks
 from mrl_viz.result import Result
+from mrl_viz.retrieval.coded import CodedIndex, coded_index, fewest_rows, has_vectors, stored
+from mrl_viz.retrieval.codes import BITS
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
-from mrl_viz.retrieval.quantization import QuantizedIndex, fit_quantizer
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k, pair_similarities
 from mrl_viz.sweep.machine import single_threaded_blas
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims
 
-DTYPES = ("float32", "float16", "int8", "binary")
+# Of exact plans, unless others are asked for; every name in BITS may be.
+DTYPES = ("float32", "float16", "int8", "int4", "rabitq2", "binary")
 # A graph over more vectors than this takes minutes to build at every width.
 MOST_GRAPH_ITEMS = 20_000
 # Shortlists that are reranked at full width, in multiples of k.
@@ -150,7 +152,7 @@ def measure_candidates(
     metric : overlap@k (no labels needed), ndcg@k, recall@k or mrr@k (relevance), accuracy or accuracy:column (class
         labels, 5 neighbors vote), spearman (scored pairs); all but overlap as a share of the full width's value
     dims : widths; powers of two and trained widths when None; the full width is added
-    dtypes : of exact plans
+    dtypes : of exact plans, names in `codes.BITS`; RaBitQ only scores queries, so scored pairs are without it
     kinds : of indexes; exact, and hnsw up to 20,000 texts, when None
     allow_rerank : also with shortlists of 5·k and 20·k reranked at full width
     n_runs : timed queries per plan
@@ -174,7 +176,7 @@ def measure_candidates(
         allow_rerank=allow_rerank and target.pairs is None, trained=embedded.matryoshka_dims or (),
     )  # fmt: skip
     if target.pairs is not None:
-        plans = tuple(plan for plan in plans if plan.kind == "exact")
+        plans = tuple(plan for plan in plans if plan.kind == "exact" and has_vectors(plan.dtype))
     ks = tuple(sorted({1, max(1, k // 2), k, min(2 * k, most)})) if wanted.k is not None else (k,)
     depth = target.n_voters or ks[-1]
     index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
@@ -245,13 +247,19 @@ def candidate_plans(
     widths = default_dims(full_dim, trained) if dims is None else check_dims((*dims, full_dim), full_dim)
     if kinds is None:
         kinds = ("exact", "hnsw") if n_items <= MOST_GRAPH_ITEMS else ("exact",)
-    for name, given, known in (("dtypes", dtypes, DTYPES), ("kinds", kinds, KINDS)):
+    for name, given, known in (("dtypes", dtypes, tuple(BITS)), ("kinds", kinds, KINDS)):
         if isinstance(given, str) or not given or not set(given) <= set(known):
             raise InvalidInputError(f"`{name}` is {given!r}; choose one or more of {list(known)}.")
+    for dtype in dtypes:
+        if n_items < fewest_rows(dtype):
+            raise InvalidInputError(
+                f"`dtypes` has {dtype}, which learns from {fewest_rows(dtype)} or more texts, and there are {n_items}; "
+                "leave it out."
+            )
     identity = Plan(full_dim)
     plans = []
     for dim in widths:
-        firsts = [("exact", dtype) for dtype in DTYPES if "exact" in kinds and dtype in dtypes]
+        firsts = [("exact", dtype) for dtype in BITS if "exact" in kinds and dtype in dtypes]
         firsts += [(kind, "float32") for kind in KINDS if kind != "exact" and kind in kinds]
         for kind, dtype in firsts:
             plans.append(Plan(dim, dtype, kind))
@@ -267,10 +275,10 @@ def _built(
     plans: tuple[Plan, ...], corpus: FloatMatrix, index: PrefixIndex, seed: int
 ) -> Iterator[tuple[Plan, PlannedIndex]]:
     """The plans' indexes, one after another; plans with the same codes share them."""
-    coded: QuantizedIndex | None = None
+    coded: CodedIndex | None = None
     for plan in plans:
         if plan.dtype != "float32" and (coded is None or (coded.dim, coded.dtype) != (plan.dim, plan.dtype)):
-            coded = QuantizedIndex(corpus, plan.dim, plan.dtype, seed=seed)
+            coded = coded_index(corpus, plan.dim, plan.dtype, seed=seed)
         yield plan, build_plan(plan, corpus, prefix_index=index, codes=coded, seed=seed)
 
 
@@ -284,6 +292,6 @@ def _scan_ms(plan: Plan, noise: npt.NDArray[np.float32], n_runs: int, seed: int)
 
 def _pair_ranks(plan: Plan, corpus: FloatMatrix, pairs: tuple[Ints, Ints, Floats]) -> Floats:
     """Ranks of the pairs' cosines when both sides are stored in the plan's dtype."""
-    quantizer = fit_quantizer(corpus, plan.dim, plan.dtype)
-    left, right = (quantizer.decode(quantizer.encode(corpus[side])) for side in pairs[:2])
+    rows = stored(corpus, plan.dim, plan.dtype, calibration=corpus)
+    left, right = (rows[side] for side in pairs[:2])
     return mean_ranks(pair_similarities(left, right, [plan.dim])[0].astype(np.float64))

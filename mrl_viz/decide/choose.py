@@ -105,8 +105,7 @@ def choose(
     ]  # fmt: skip
     if not kept:
         raise InvalidInputError(
-            f"`dtypes` {dtypes!r} and `kinds` {kinds!r} leave no plan; choose dtypes of {list(DTYPES)}, and kinds "
-            "that were measured."
+            f"`dtypes` {dtypes!r} and `kinds` {kinds!r} leave no plan; choose dtypes and kinds that were measured."
         )
     tables = [_evidence(candidates, kept, level, target, size, budgets) for level in range(len(candidates.ks))]
     evidence = tables[candidates.ks.index(candidates.k)]

@@ -11,7 +11,7 @@ from typing import Any
 from mrl_viz.decide.corpus_size import CorpusSizeEffect
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation
 from mrl_viz.errors import DataFormatError, InvalidInputError
-from mrl_viz.retrieval.cost import BITS
+from mrl_viz.retrieval.codes import BITS
 from mrl_viz.retrieval.plan import KINDS, Plan
 
 SCHEMA, KIND = 1, "mrl_viz decision record"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, OptionalDependencyError
-from mrl_viz.retrieval.cost import pq_parts
+from mrl_viz.retrieval.codes import pq_parts
 from mrl_viz.retrieval.index import checked_queries
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k
@@ -51,7 +51,7 @@ class AnnIndex:
         self.n_items, self.full_dim = rows.shape
         check_dims([dim], self.full_dim if rerank_dim is None else check_dims([rerank_dim], self.full_dim)[0])
         self.kind, self.dim, self.rerank_dim = kind, dim, rerank_dim
-        self._faiss = _faiss()
+        self._faiss = load_faiss()
         vectors = truncate_and_normalize(rows, rerank_dim or dim).astype(np.float32, copy=False)
         base, self._n_probe = _approximate(self._faiss, kind, dim, self.n_items)
         if rerank_dim is not None:
@@ -134,7 +134,8 @@ def _approximate(faiss: ModuleType, kind: str, dim: int, n_items: int) -> tuple[
     return faiss.IndexPQ(dim, pq_parts(dim), n_bits, metric), 0
 
 
-def _faiss() -> ModuleType:
+def load_faiss() -> ModuleType:
+    """The faiss module; OptionalDependencyError where it is not installed."""
     try:
         import faiss
     except ImportError as error:

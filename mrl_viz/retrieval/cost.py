@@ -6,17 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.errors import DimensionError, EmptyInputError
 from mrl_viz.result import Result
+from mrl_viz.retrieval.codes import bits, bytes_per_vector, family, pq_parts
 from mrl_viz.truncation import check_count, check_dims
 
-# Bits of one coordinate.
-BITS = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
 # faiss keeps, per vector of an HNSW graph, its level (int32) and where its links begin (int64).
 HNSW_BOOKKEEPING_BYTES = 12
 LINK_BYTES = 4
-# A PQ code is one byte for this many coordinates: an eighth of the bytes of float16.
-COORDINATES_PER_CODE = 4
 
 Stages = tuple[tuple[int, int], ...]
 
@@ -171,17 +168,6 @@ class StorageCost(Result):
         return f"{self.n_items:,} vectors take {self.total_bytes / 1e9:,.2f} GB, {each:,.0f} bytes each."
 
 
-def bytes_per_vector(dim: int, dtype: str = "float32") -> int:
-    """Bytes of one stored vector, dim·bits/8 rounded up; InvalidInputError for an unknown dtype."""
-    return -(-dim * bits(dtype) // 8)
-
-
-def pq_parts(dim: int) -> int:
-    """How many equal parts a product code cuts a vector into, about one for four coordinates; one byte each."""
-    most = max(1, dim // COORDINATES_PER_CODE)
-    return next(parts for parts in range(most, 0, -1) if dim % parts == 0)
-
-
 def storage_cost(
     n_items: int, dim: int, *, dtype: str = "float32", rerank_dim: int | None = None, hnsw_links: int | None = None
 ) -> StorageCost:
@@ -204,7 +190,8 @@ def storage_cost(
         check_count(name, value)
     is_pq = dtype == "pq"
     code_bytes = pq_parts(dim) if is_pq else bytes_per_vector(dim, dtype)
-    parts = [f"{code_bytes} code bytes" if is_pq else f"{dim} x {BITS[dtype]}/8"]
+    is_plain = not is_pq and family(dtype) == dtype
+    parts = [f"{dim} x {bits(dtype)}/8" if is_plain else f"{code_bytes} code bytes"]
     graph = 0.0
     if rerank_dim:
         parts.append(f"{rerank_dim} x 4")
@@ -219,10 +206,3 @@ def storage_cost(
         graph_bytes=round(n_items * graph),
         formula=f"{n_items:,} x ({' + '.join(parts)})",
     )
-
-
-def bits(dtype: str) -> int:
-    """Bits of one coordinate; InvalidInputError for an unknown dtype."""
-    if dtype not in BITS:
-        raise InvalidInputError(f"`dtype` is {dtype!r}; choose one of {list(BITS)}.")
-    return BITS[dtype]

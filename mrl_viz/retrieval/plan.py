@@ -12,9 +12,10 @@ import numpy.typing as npt
 from mrl_viz.errors import DataFormatError, DimensionError, InvalidInputError, MrlVizError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import ANN_KINDS, HNSW_LINKS, AnnIndex
-from mrl_viz.retrieval.cost import RetrievalCost, Stages, StorageCost, bits, funnel_cost, storage_cost
+from mrl_viz.retrieval.coded import CodedIndex, coded_index
+from mrl_viz.retrieval.codes import bits
+from mrl_viz.retrieval.cost import RetrievalCost, Stages, StorageCost, funnel_cost, storage_cost
 from mrl_viz.retrieval.index import PrefixIndex
-from mrl_viz.retrieval.quantization import QuantizedIndex
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.shortlist import funnel_search, rerank
 from mrl_viz.truncation import check_count
@@ -135,7 +136,7 @@ class Plan(Result):
 class PlannedIndex:
     """A plan built over a corpus by `build_plan`. `plan` : how it searches."""
 
-    def __init__(self, plan: Plan, first: PrefixIndex | QuantizedIndex | AnnIndex, wide: PrefixIndex | None) -> None:
+    def __init__(self, plan: Plan, first: PrefixIndex | CodedIndex | AnnIndex, wide: PrefixIndex | None) -> None:
         self.plan, self._first, self._wide = plan, first, wide
         self.n_items, self.full_dim = first.n_items, first.full_dim
 
@@ -197,7 +198,7 @@ def build_plan(
     corpus: npt.ArrayLike,
     *,
     prefix_index: PrefixIndex | None = None,
-    codes: QuantizedIndex | None = None,
+    codes: CodedIndex | None = None,
     seed: int = 0,
 ) -> PlannedIndex:
     """The index that searches a corpus by a plan.
@@ -207,7 +208,7 @@ def build_plan(
     corpus : array_like of shape (n_items, full_dim)
     prefix_index : of the same corpus and holding the plan's widths, shared by several plans; built when None
     codes : of the same corpus in the plan's width and dtype, likewise
-    seed : of the sample of the corpus that int8 ranges come from
+    seed : of the sample of the corpus that ranges and codebooks come from
 
     Raises
     ------
@@ -223,5 +224,5 @@ def build_plan(
     if plan.dtype == "float32" and wide is not None:
         wide.level(plan.dim)
         return PlannedIndex(plan, wide, wide)
-    first = codes or QuantizedIndex(corpus, plan.dim, plan.dtype, seed=seed)
+    first = codes or coded_index(corpus, plan.dim, plan.dtype, seed=seed)
     return PlannedIndex(plan, first, wide if plan.rerank else None)

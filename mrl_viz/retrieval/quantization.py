@@ -1,8 +1,8 @@
-"""Smaller numbers: prefixes as float32, float16, int8 or one bit per coordinate, searched with float queries."""
+"""Smaller numbers: prefixes as float32, float16, int8, int4 or one bit per coordinate, searched with float queries."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.result import Result
-from mrl_viz.retrieval.cost import bytes_per_vector
+from mrl_viz.retrieval.codes import bytes_per_vector, is_rotated, rotation
 from mrl_viz.retrieval.index import checked_queries
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.topk import SCORES_LOOKED_THROUGH, Items, Scores, best_of_each, rounding_margin
@@ -20,8 +20,11 @@ from mrl_viz.sweep import check_k
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, check_dims, check_embeddings, truncate_and_normalize
 
 Codes = npt.NDArray[Any]
-# int8 codes run from -128 to 127.
-INT8_STEPS, INT8_LOWEST = 255, -128
+# What this module codes itself; faiss does the others.
+DTYPES = ("float32", "float16", "int8", "int4", "int4-rotated", "binary", "binary-rotated")
+# Steps between the lowest and the highest code, and the lowest: int8 codes run from -128 to 127, int4 from 0 to 15.
+STEPS = {"int8": 255, "int4": 15}
+LOWEST = {"int8": -128, "int4": 0}
 # Rows drawn to calibrate when no split is given: the ranges of more rows hardly differ.
 CALIBRATION_ROWS = 10_000
 # Codes widened to float32 at once: 4 MB, so that they are still in cache when they are multiplied.
@@ -34,8 +37,8 @@ WORD_BITS, LOOKUP_BITS = 64, 16
 class Quantizer(Result):
     """How the renormalised `dim`-prefix becomes codes, fitted on a calibration split.
 
-    `low`, `step` : float32 of shape (dim,), the value of the lowest int8 code and the distance between codes; empty for
-    other dtypes.
+    `low`, `step` : float32 of shape (dim,), the value of the lowest int8 or int4 code and the distance between codes;
+    empty for other dtypes.
     """
 
     dim: int
@@ -48,59 +51,86 @@ class Quantizer(Result):
         """Bytes of one coded vector."""
         return bytes_per_vector(self.dim, self.dtype)
 
-    def encode(self, embeddings: npt.ArrayLike) -> Codes:
-        """Codes of shape (n_items, dim), or (n_items, ceil(dim/8)) uint8 for binary: slice, renormalise, quantise.
+    @property
+    def kind(self) -> str:
+        """The dtype without its rotation."""
+        return self.dtype.removesuffix("-rotated")
 
-        int8 values outside the calibrated range are clipped to it. A bit is 1 where the coordinate is above 0.
+    def turned(self, rows: FloatMatrix) -> FloatMatrix:
+        """Rows (n_items, dim) in the space of the codes: rotated, where the dtype asks for it."""
+        return rows @ rotation(self.dim) if is_rotated(self.dtype) else rows
+
+    def encode(self, embeddings: npt.ArrayLike) -> Codes:
+        """Codes: slice, renormalise, rotate where the dtype says so, quantise.
+
+        Of shape (n_items, dim); packed in uint8, the first coordinate lowest, int4 (n_items, ceil(dim/2)) and binary
+        (n_items, ceil(dim/8)). Values outside the calibrated range are clipped to it. A bit is 1 where the coordinate
+        is above 0.
 
         Raises
         ------
         DimensionError : fewer than `dim` coordinates. ShapeError, EmptyInputError : unusable embeddings.
         """
-        rows = truncate_and_normalize(embeddings, self.dim).astype(np.float32, copy=False)
-        if self.dtype == "binary":
+        rows = self.turned(truncate_and_normalize(embeddings, self.dim).astype(np.float32, copy=False))
+        if self.kind == "binary":
             return np.packbits(rows > 0, axis=1, bitorder="little")
-        if self.dtype == "int8":
-            scaled = (rows - self.low) / np.where(self.step > 0, self.step, 1)
-            return (np.clip(np.rint(scaled), 0, INT8_STEPS) + INT8_LOWEST).astype(np.int8)
-        return rows.astype(self.dtype)
+        if self.kind not in STEPS:
+            return rows.astype(self.dtype)
+        scaled = (rows - self.low) / np.where(self.step > 0, self.step, 1)
+        codes = np.clip(np.rint(scaled), 0, STEPS[self.kind]) + LOWEST[self.kind]
+        return codes.astype(np.int8) if self.kind == "int8" else _packed(codes.astype(np.uint8))
 
     def decode(self, codes: Codes) -> npt.NDArray[np.float32]:
         """The float32 vectors (n_items, dim) that codes stand for, binary ones ±1/sqrt(dim); ShapeError for others."""
-        width = self.bytes_per_vector if self.dtype == "binary" else self.dim
-        kind = "uint8" if self.dtype == "binary" else self.dtype
+        is_packed = self.kind in ("binary", "int4")
+        width, kind = (self.bytes_per_vector, "uint8") if is_packed else (self.dim, self.dtype)
         if codes.ndim != 2 or codes.shape[1] != width or codes.dtype != kind:
             raise ShapeError(
                 f"`codes` are {codes.dtype} of shape {codes.shape}; give {kind} of shape (n_items, {width})."
             )
-        if self.dtype == "binary":
+        values = self.values(codes)
+        return values @ rotation(self.dim).T if is_rotated(self.dtype) else values
+
+    def values(self, codes: Codes) -> npt.NDArray[np.float32]:
+        """The same without turning them back: the vectors in the space of the codes."""
+        if self.kind == "binary":
             bits = np.unpackbits(codes, axis=1, count=self.dim, bitorder="little")
             return (bits.astype(np.float32) * 2 - 1) / np.float32(np.sqrt(self.dim))
-        if self.dtype == "int8":
-            return self.low + (codes.astype(np.float32) - INT8_LOWEST) * self.step
-        return _widened(codes)
+        if self.kind in STEPS:
+            return self.low + (_widened(codes, self.kind, self.dim) - LOWEST[self.kind]) * self.step
+        return _widened(codes, self.kind, self.dim)
 
 
 def fit_quantizer(calibration: npt.ArrayLike, dim: int, dtype: str) -> Quantizer:
-    """The quantizer of a width and dtype; int8 ranges are each coordinate's least to largest value.
+    """The quantizer of a width and dtype; int8 and int4 ranges are each coordinate's least to largest value.
 
     Parameters
     ----------
     calibration : array_like of shape (n_items, full_dim), best rows that are not searched
     dim : 1 to full_dim
-    dtype : float32, float16, int8 or binary; only int8 looks at the calibration rows
+    dtype : one of DTYPES; only int8 and int4 look at the calibration rows
 
     Raises
     ------
     DimensionError, ShapeError, EmptyInputError : unusable rows or width. InvalidInputError : an unknown dtype.
     """
-    bytes_per_vector(dim, dtype)
+    if dtype not in DTYPES:
+        raise InvalidInputError(f"`dtype` is {dtype!r}; choose one of {list(DTYPES)}.")
+    quantizer = Quantizer(dim, dtype, np.empty(0, np.float32), np.empty(0, np.float32))
     rows = truncate_and_normalize(calibration, dim).astype(np.float32, copy=False)
-    low, step = np.empty(0, np.float32), np.empty(0, np.float32)
-    if dtype == "int8":
-        low = rows.min(axis=0)
-        step = (rows.max(axis=0) - low) / np.float32(INT8_STEPS)
-    return Quantizer(dim, dtype, low, step)
+    if quantizer.kind not in STEPS:
+        return quantizer
+    rows = quantizer.turned(rows)
+    low = rows.min(axis=0)
+    return replace(quantizer, low=low, step=(rows.max(axis=0) - low) / np.float32(STEPS[quantizer.kind]))
+
+
+def calibrating(rows: FloatMatrix, given: npt.ArrayLike | None, seed: int = 0) -> FloatMatrix:
+    """What ranges and codebooks are learnt from: the rows given, else a seeded sample of at most CALIBRATION_ROWS."""
+    if given is not None:
+        return check_embeddings(given, "calibration")
+    n_drawn = min(CALIBRATION_ROWS, len(rows))
+    return np.asarray(rows[np.random.default_rng(seed).choice(len(rows), n_drawn, replace=False)])
 
 
 class QuantizedIndex:
@@ -109,8 +139,8 @@ class QuantizedIndex:
     Parameters
     ----------
     corpus : array_like of shape (n_items, full_dim)
-    dim, dtype : width and dtype of the codes
-    calibration : rows for the int8 ranges; a seeded sample of the corpus when None
+    dim, dtype : width and dtype of the codes, one of DTYPES
+    calibration : rows for the ranges of int8 and int4; a seeded sample of the corpus when None
     seed : of that sample
 
     Raises
@@ -124,15 +154,12 @@ class QuantizedIndex:
         rows = check_embeddings(corpus, "corpus")
         self.n_items, self.full_dim = rows.shape
         check_dims([dim], self.full_dim)
-        if calibration is None:
-            n_drawn = min(CALIBRATION_ROWS, self.n_items)
-            calibration = rows[np.random.default_rng(seed).choice(self.n_items, n_drawn, replace=False)]
-        self.quantizer = fit_quantizer(calibration, dim, dtype)
+        self.quantizer = fit_quantizer(calibrating(rows, calibration, seed), dim, dtype)
         self.dim, self.dtype = dim, dtype
         step = max(1, CODES_AT_ONCE * 8 // self.full_dim)
         codes = np.concatenate([self.quantizer.encode(rows[i : i + step]) for i in range(0, self.n_items, step)])
         # Words of 64 bits, one contiguous column each: scoring goes through all items word by word.
-        self._codes = _words(codes) if dtype == "binary" else codes
+        self._codes = _words(codes) if self.quantizer.kind == "binary" else codes
 
     @property
     def nbytes(self) -> int:
@@ -158,8 +185,8 @@ class QuantizedIndex:
         if query not in ("float", "code"):
             raise InvalidInputError(f"`query` is {query!r}; choose 'float' or 'code'.")
         rows = truncate_and_normalize(checked_queries(queries, self.full_dim), self.dim)
-        if query == "code":
-            rows = self.quantizer.decode(self.quantizer.encode(rows))
+        quantizer = self.quantizer
+        rows = quantizer.values(quantizer.encode(rows)) if query == "code" else quantizer.turned(rows)
         step = max(1, SCORES_LOOKED_THROUGH // self.n_items)
         found = [self._best(rows[start : start + step], k, query) for start in range(0, len(rows), step)]
         indices, similarities = (np.concatenate(parts) for parts in zip(*found))
@@ -169,28 +196,28 @@ class QuantizedIndex:
         )
 
     def _best(self, rows: FloatMatrix, k: int, query: str) -> tuple[npt.NDArray[np.int32], Scores]:
-        """The k best of every query; equal codes of bits get equal sums, in the same order, which decide themselves."""
-        if self.dtype == "binary":
+        """The k best of every query in the space of the codes; equal bits get equal sums, which decide themselves."""
+        if self.quantizer.kind == "binary":
             return best_of_each(self._hamming(rows) if query == "code" else self._looked_up(rows), k, 0.0)
         scale: Floats | float = 1.0
-        if self.dtype == "int8":
-            largest = np.abs(self.quantizer.low) + INT8_STEPS * self.quantizer.step
+        if self.quantizer.kind in STEPS:
+            largest = np.abs(self.quantizer.low) + STEPS[self.quantizer.kind] * self.quantizer.step
             scale = np.vecdot(np.abs(rows), largest).astype(np.float64)
         margins = np.broadcast_to(rounding_margin(self.dim, 1.0) * scale, len(rows))
         return best_of_each(self._products(rows), k, margins, partial(self._decoded_products, rows))
 
     def _products(self, rows: FloatMatrix) -> npt.NDArray[np.float32]:
-        """Dot products of shape (n_queries, n_items) with the decoded codes; int8 step and origin go into the query."""
-        wide, offset = rows, np.zeros(len(rows), dtype=np.float32)
-        if self.dtype == "int8":
+        """Dot products of shape (n_queries, n_items) with the decoded codes; step and origin go into the query."""
+        wide, offset, kind = rows, np.zeros(len(rows), dtype=np.float32), self.quantizer.kind
+        if kind in STEPS:
             wide = rows * self.quantizer.step
-            offset = rows @ (self.quantizer.low - INT8_LOWEST * self.quantizer.step)
+            offset = rows @ (self.quantizer.low - LOWEST[kind] * self.quantizer.step)
         if self.dtype == "float32":
             return np.asarray((self._codes @ wide[0])[None] if len(rows) == 1 else wide @ self._codes.T)
         scores = np.empty((len(rows), self.n_items), dtype=np.float32)
         step = max(1, CODES_AT_ONCE // self.dim)
         for start in range(0, self.n_items, step):
-            codes = _widened(self._codes[start : start + step])
+            codes = _widened(self._codes[start : start + step], kind, self.dim)
             # For one query row by row: a threaded product of so small a piece costs more to start than to do.
             scores[:, start : start + step] = np.vecdot(codes, wide[0]) if len(rows) == 1 else wide @ codes.T
         scores += offset[:, None]
@@ -202,7 +229,7 @@ class QuantizedIndex:
         step = max(1, CODES_AT_ONCE // self.dim)
         for start in range(0, len(items), step):
             part = slice(start, start + step)
-            decoded = self.quantizer.decode(self._codes[items[part]]).astype(np.float64)
+            decoded = self.quantizer.values(self._codes[items[part]]).astype(np.float64)
             result[part] = np.vecdot(decoded, queries[rows[part]].astype(np.float64))
         return result
 
@@ -235,11 +262,21 @@ class QuantizedIndex:
         return cosines
 
 
-def _widened(codes: Codes) -> npt.NDArray[np.float32]:
-    """Codes as float32. Finite float16 by its bits, exactly and five times faster than numpy's own conversion.
+def _packed(codes: npt.NDArray[np.uint8]) -> Codes:
+    """Two int4 codes in a byte, the first of them lower; (n_items, ceil(dim/2))."""
+    padded = np.pad(codes, ((0, 0), (0, codes.shape[1] % 2)))
+    return np.asarray(padded[:, ::2] | padded[:, 1::2] << 4)
+
+
+def _widened(codes: Codes, kind: str, dim: int) -> npt.NDArray[np.float32]:
+    """Codes as float32 (n_items, dim). Finite float16 by its bits, five times faster than numpy's own conversion.
 
     Thirteen places to the left its exponent and fraction are those of a float32 2^112 times smaller.
     """
+    if kind == "int4":
+        wide = np.empty((len(codes), 2 * codes.shape[1]), dtype=np.float32)
+        wide[:, ::2], wide[:, 1::2] = codes & 15, codes >> 4
+        return wide[:, :dim]
     if codes.dtype != np.float16:
         return codes.astype(np.float32)
     bits = codes.view(np.int16).astype(np.int32)

@@ -11,7 +11,7 @@ from mrl_viz.measures.estimate import columns
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import explain_miss
 from mrl_viz.retrieval.plan import Plan, build_plan
-from mrl_viz.retrieval.quantization import QuantizedIndex
+from mrl_viz.retrieval.quantization import DTYPES, QuantizedIndex
 from mrl_viz.retrieval.shortlist import funnel_search, rerank, shortlist_curve, shortlist_search
 from mrl_viz.retrieval.topk import best_of_each
 from mrl_viz.sweep import nested_sweep
@@ -155,7 +155,7 @@ def test_miss_is_explained_by_searches(seed, item, first, second):
 @settings(max_examples=25, deadline=None)
 @given(
     seed=SEEDS,
-    dtype=st.sampled_from(["float32", "float16", "int8", "binary"]),
+    dtype=st.sampled_from(DTYPES),
     query=st.sampled_from(["float", "code"]),
 )
 def test_quantised_search_is_a_sort_by_decoded_products(seed, dtype, query):

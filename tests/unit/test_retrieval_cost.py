@@ -66,7 +66,7 @@ def test_storage_matches_what_faiss_writes():
         (lambda: funnel_cost(10, ((8, 5), (4, 2)), 8), DimensionError, "from 8 dims back to 4"),
         (lambda: funnel_cost(10, ((4, 5), (8, 6)), 8), InvalidInputError, "`keep` is 6; .* 1 to 5"),
         (lambda: funnel_cost(10, ((4, 11),), 8), InvalidInputError, "`keep` is 11; .* 1 to 10"),
-        (lambda: funnel_cost(10, ((4, 10),), 4, dtype="int4"), InvalidInputError, "`dtype` is 'int4'"),
+        (lambda: funnel_cost(10, ((4, 10),), 4, dtype="int5"), InvalidInputError, "`dtype` is 'int5'"),
         (lambda: storage_cost(10, 4, hnsw_links=1), InvalidInputError, "`hnsw_links` is 1"),
         (lambda: double_and_halve(64, shortlist_size=5, k=10), InvalidInputError, "`shortlist_size` is 5"),
         (lambda: Plan(64, rerank=((100, 32),)), DimensionError, "from 64 dims back to 32"),

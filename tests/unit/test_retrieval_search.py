@@ -9,6 +9,8 @@ import pytest
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, MrlVizError, OptionalDependencyError, ShapeError
 from mrl_viz.retrieval.ann import AnnIndex
+from mrl_viz.retrieval.coded import FAISS_DTYPES, FaissCodes, has_vectors, stored
+from mrl_viz.retrieval.codes import BITS, bytes_per_vector, rotation
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import explain_miss
 from mrl_viz.retrieval.plan import Plan, build_plan
@@ -114,7 +116,10 @@ def test_recall_vs_full_is_a_set_overlap():
         recall_vs_full([[1]], [[1, 2]])
 
 
-@pytest.mark.parametrize(("dtype", "least"), [("float32", 1), ("float16", 0.99), ("int8", 0.93), ("binary", 0.2)])
+@pytest.mark.parametrize(
+    ("dtype", "least"),
+    [("float32", 1), ("float16", 0.99), ("int8", 0.93), ("int4", 0.6), ("int4-rotated", 0.6), ("binary", 0.2)],
+)
 def test_dtypes_and_rescoring(data, dtype, least):
     """Fewer bits find less, coded queries less still; rescoring from float32 gives back what the shortlist holds."""
     corpus, queries, index = data
@@ -133,6 +138,64 @@ def test_dtypes_and_rescoring(data, dtype, least):
         assert recall_vs_full(coded.search(queries, 10, query="code").indices, full).share.value < alone
 
 
+@pytest.mark.parametrize("dtype", ["int4", "int4-rotated"])
+def test_faiss_scans_the_codes_that_are_ours(data, dtype):
+    """The engine's int4 is the oracle's: the same codes, so the same scores and lists up to float32 sums."""
+    corpus, queries, _ = data
+    ours, engine = (kind(corpus, 30, dtype).search(queries, 10) for kind in (QuantizedIndex, FaissCodes))
+    np.testing.assert_allclose(engine.similarities, ours.similarities, atol=1e-6)
+    assert (engine.indices == ours.indices).mean() > 0.99
+    np.testing.assert_allclose(FaissCodes(corpus, 30, dtype).decoded(), stored(corpus, 30, dtype), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", FAISS_DTYPES)
+def test_engine_codes_score_what_they_stand_for_in_the_bytes_they_say(data, dtype):
+    """faiss keeps as many bytes as are counted; scores are products with the decoded vectors, where there are such."""
+    corpus, queries, index = data
+    coded = FaissCodes(corpus, 48, dtype)
+    assert coded.nbytes == len(corpus) * bytes_per_vector(48, dtype)
+    inner = faiss.downcast_index(getattr(coded._index, "index", coded._index))
+    assert inner.code_size == coded.bytes_per_vector
+    found = coded.search(queries, 10)
+    share = recall_vs_full(found.indices, index.search(queries, 10).indices).share.value
+    assert share >= {1: 0.2, 2: 0.3, 3: 0.5, 4: 0.6}.get(BITS[dtype], 0.8)
+    if has_vectors(dtype):
+        unit = truncate_and_normalize(queries, 48)
+        products = np.take_along_axis(unit @ coded.decoded().T, found.indices.astype(np.int64), axis=1)
+        np.testing.assert_allclose(products, found.similarities, atol=1e-5)
+
+
+def test_bytes_never_shrink_with_bits_or_dims():
+    """More bits of a family and more coordinates never take fewer bytes; the factors of RaBitQ are counted."""
+    for family in ("rabitq", "turboquant"):
+        names = [name for name in BITS if name.startswith(family)]
+        sizes = np.array([[bytes_per_vector(dim, name) for dim in range(1, 300)] for name in names])
+        assert (np.diff(sizes, axis=0) >= 0).all() and (np.diff(sizes, axis=1) >= 0).all()
+    assert (bytes_per_vector(64, "rabitq1"), bytes_per_vector(64, "rabitq4")) == (16, 52)
+    assert [bytes_per_vector(64, name) for name in ("int4", "turboquant4", "opq4", "opq1")] == [32, 32, 32, 8]
+
+
+def test_rotation_keeps_cosines_and_is_the_same_every_time():
+    """An orthogonal matrix of its width alone."""
+    turn = rotation(33)
+    np.testing.assert_allclose(turn @ turn.T, np.eye(33), atol=1e-6)
+    rotation.cache_clear()
+    np.testing.assert_array_equal(rotation(33), turn)
+
+
+def test_unequal_variances_spoil_signs_and_int4_until_they_are_rotated():
+    """After an SVD the first coordinates carry most: plain codes waste bits on the last ones, rotated ones do not."""
+    rng = np.random.default_rng(0)
+    corpus, queries = (rng.normal(size=(n, 64)) * np.geomspace(1, 0.05, 64) for n in (3000, 100))
+    full = PrefixIndex(corpus).search(queries, 10).indices
+    kept = {
+        dtype: recall_vs_full(QuantizedIndex(corpus, 64, dtype).search(queries, 10).indices, full).share.value
+        for dtype in ("binary", "binary-rotated", "int4", "int4-rotated")
+    }
+    assert kept["binary-rotated"] > kept["binary"] + 0.05
+    assert kept["int4-rotated"] > kept["int4"] + 0.01
+
+
 def test_float16_codes_widen_exactly():
     """Every finite float16, subnormal or not, becomes the same float32."""
     values = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
@@ -141,17 +204,19 @@ def test_float16_codes_widen_exactly():
     np.testing.assert_array_equal(quantizer.decode(values), values.astype(np.float32))
 
 
-def test_int8_ranges_come_from_the_calibration_split():
+@pytest.mark.parametrize(("dtype", "steps"), [("int8", 255), ("int4", 15), ("int4-rotated", 15)])
+def test_ranges_come_from_the_calibration_split(dtype, steps):
     """The extremes of the renormalised calibration rows are the ends of the scale, and values beyond are clipped."""
     corpus, _ = vectors(300)
-    quantizer = fit_quantizer(corpus[:200], 8, "int8")
-    rows = truncate_and_normalize(corpus, 8)
+    quantizer = fit_quantizer(corpus[:200], 8, dtype)
+    turn = rotation(8) if dtype == "int4-rotated" else np.eye(8, dtype=np.float32)
+    rows = truncate_and_normalize(corpus, 8) @ turn
     np.testing.assert_allclose(quantizer.low, rows[:200].min(axis=0))
-    np.testing.assert_allclose(quantizer.low + 255 * quantizer.step, rows[:200].max(axis=0), atol=1e-6)
-    decoded = quantizer.decode(quantizer.encode(corpus))
+    np.testing.assert_allclose(quantizer.low + steps * quantizer.step, rows[:200].max(axis=0), atol=1e-6)
+    decoded = quantizer.decode(quantizer.encode(corpus)) @ turn
     clipped = np.clip(rows, rows[:200].min(axis=0), rows[:200].max(axis=0))
     assert (np.abs(decoded - clipped) <= quantizer.step / 2 + 1e-6).all()
-    assert quantizer.bytes_per_vector == 8 and quantizer.to_dict()["dtype"] == "int8"
+    assert quantizer.bytes_per_vector == (8 if dtype == "int8" else 4) and quantizer.to_dict()["dtype"] == dtype
 
 
 def test_hamming_is_faiss_binary_search():
@@ -242,7 +307,14 @@ BAD = [
     (lambda i, q: shortlist_curve(i, q[:2], shortlist_dim=8).smallest_size(0), "`target` is 0"),
     (lambda i, q: PrefixIndex(np.empty((0, 8))), "`corpus` has no rows"),
     (lambda i, q: PrefixIndex(q, [100]), "`dim` is 100 but these embeddings have 48"),
-    (lambda i, q: QuantizedIndex(q, 8, "int4"), "`dtype` is 'int4'"),
+    (lambda i, q: QuantizedIndex(q, 8, "int5"), "`dtype` is 'int5'"),
+    (lambda i, q: FaissCodes(q, 8, "rabitq9"), "`dtype` is 'rabitq9'; choose one of .'rabitq1'"),
+    (lambda i, q: FaissCodes(q, 8, "int8"), "`dtype` is 'int8'; choose one of .'int4'"),
+    (
+        lambda i, q: FaissCodes(q, 8, "opq2"),
+        "`opq2` learns 16 centroids a part from at least 624 rows and there are 20",
+    ),
+    (lambda i, q: FaissCodes(q, 8, "rabitq4").decoded(), "`dtype` 'rabitq4' scores queries and has no vectors"),
     (lambda i, q: QuantizedIndex(q, 8, "int8").search(q, 10, query="bits"), "`query` is 'bits'"),
     (lambda i, q: QuantizedIndex(q, 8, "int8").search(q, 21), "`k` is 21"),
     (lambda i, q: fit_quantizer(q, 8, "int8").decode(np.zeros((2, 8))), "`codes` are float64"),

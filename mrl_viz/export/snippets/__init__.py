@@ -20,7 +20,7 @@ from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.errors import DimensionError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES
-from mrl_viz.retrieval.cost import pq_parts
+from mrl_viz.retrieval.codes import pq_parts
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import check_dims
 
