@@ -216,7 +216,7 @@ def compare_precisions(
     if isinstance(dtypes, str) or not dtypes:
         raise InvalidInputError(f"`dtypes` is {dtypes!r}; choose one or more of {list(BITS)}.")
     corpus, queries = embedded.matrix, embedded.queries
-    n_items, full_dim = corpus.shape
+    full_dim = embedded.full_dim
     widths = default_dims(full_dim, embedded.matryoshka_dims or ()) if dims is None else (*dims, full_dim)
     widths = check_dims(widths, full_dim)
     notes: list[str] = []
@@ -330,14 +330,14 @@ def _quality_of(
             if not has_vectors(dtype):
                 return None
             vectors = stored(rows, dim, dtype, seed=seed)
-            return judge.measure(vectors, vectors, (dim,))[0]
+            return np.asarray(judge.measure(vectors, vectors, (dim,))[0])
 
         return of_pairs
     searched, asking = judge.searched(rows), arrangement.apply(judge.asking(embedded))[judge.rows]
     length = judge.list_length(len(searched))
 
     def of_lists(dtype: str, dim: int) -> Floats | None:
-        return judge.score(_lists(searched, asking, dim, dtype, length, judge.own, seed)[None])[0]
+        return np.asarray(judge.score(_lists(searched, asking, dim, dtype, length, judge.own, seed)[None])[0])
 
     return of_lists
 
