@@ -18,7 +18,7 @@ from typing import Any
 from mrl_viz.adaptor.adaptor import one_thread
 from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
 from mrl_viz.archive import read_result, write_result
-from mrl_viz.comparison import compare_models, encode_speed
+from mrl_viz.comparison import compare_models, compare_precisions, encode_speed
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import (
     Candidates,
@@ -67,6 +67,10 @@ def quality(task: str) -> Callable[[Embedded, tuple[int, ...]], Any]:
 
 def plans(vectors: Embedded, dims: tuple[int, ...]) -> Any:
     return measure_candidates(embed(vectors.corpus), metric=METRIC)
+
+
+def precision(vectors: Embedded, dims: tuple[int, ...]) -> Any:
+    return compare_precisions(embed(vectors.corpus), dims=dims, k=K)
 
 
 def first_decision() -> Recommendation:
@@ -118,6 +122,7 @@ ANSWERS: dict[
     "quality_retrieval": (quality("retrieval"), lambda dims: ("retrieval", dims)),
     "quality_classification": (quality("classification"), lambda dims: ("classification", dims)),
     "plans": (plans, lambda dims: (METRIC,)),
+    "precision": (precision, lambda dims: (dims, K)),
     "adaptive": (adaptive, lambda dims: (HEADS, dims)),
     "adaptor": (adaptor, lambda dims: (Choice(dims[:-1], "neighbors", False),)),
     "corpus_size": (corpus_size, lambda dims: (METRIC, first_decision().plan, K, first_decision().n_vectors)),

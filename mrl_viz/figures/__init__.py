@@ -8,6 +8,7 @@ from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.decide import corpus_size_curve, pareto, sensitivity_heatmap
 from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
+from mrl_viz.figures.precision import kept_per_byte, width_by_bits
 from mrl_viz.figures.quality import quality_curves
 from mrl_viz.figures.retrieval import shortlist_overlap
 from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
@@ -27,6 +28,7 @@ __all__ = [
     "exits_by_label",
     "geometry_curves",
     "hubness_curves",
+    "kept_per_byte",
     "map_animation",
     "map_panels",
     "n2o_heatmap",
@@ -52,4 +54,5 @@ __all__ = [
     "training_losses",
     "twin_curves",
     "twin_gain",
+    "width_by_bits",
 ]

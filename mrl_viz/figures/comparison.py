@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.figures.quality import STYLES
-from mrl_viz.figures.style import DTYPE_SYMBOLS, GREY, KEPT, add_chance, add_rings, bytes_axis, finish, rising, shorten
+from mrl_viz.figures.style import GREY, KEPT, add_chance, add_rings, bytes_axis, dtype_symbol, finish, rising, shorten
 from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ def _per_byte(figure: go.Figure, comparison: ModelComparison, what: str, **y: An
         )  # fmt: skip
         figure.add_scatter(
             x=sizes, y=values, mode="markers", name=label, legendgroup=label, showlegend=False,
-            marker={"symbol": [DTYPE_SYMBOLS[point.dtype] for point in points], "size": POINT_SIZE, "color": colour},
+            marker={"symbol": [dtype_symbol(point.dtype) for point in points], "size": POINT_SIZE, "color": colour},
             text=[_hover(point, what, shorten(title or "")) for point in points],
             hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
-    for dtype, symbol in DTYPE_SYMBOLS.items():
+    for dtype in dict.fromkeys(point.dtype for point in comparison.points):
         figure.add_scatter(
             x=[None], y=[None], mode="markers", name=dtype, hoverinfo="skip",
-            marker={"symbol": symbol, "size": POINT_SIZE, "color": GREY},
+            marker={"symbol": dtype_symbol(dtype), "size": POINT_SIZE, "color": GREY},
         )  # fmt: skip
     bytes_axis(figure, [point.bytes_per_vector for point in comparison.points])
     return finish(figure, 500, **y)

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from mrl_viz.figures.style import (
     BLUE,
-    DTYPE_SYMBOLS,
     GREEN,
     GREY,
     KEPT,
@@ -20,6 +19,7 @@ from mrl_viz.figures.style import (
     add_line,
     add_rings,
     bytes_axis,
+    dtype_symbol,
     finish,
     log_axis,
     rising,
@@ -59,7 +59,7 @@ def pareto(recommendation: Recommendation) -> go.Figure:
                 "arrayminus": [row.quality - row.low if row.is_on_front else 0 for row in rows],
             },
             marker={
-                "symbol": [DTYPE_SYMBOLS[dtype] + ("-open" if row.plan.rerank else "") for row in rows], "size": 11,
+                "symbol": [dtype_symbol(dtype) + ("-open" if row.plan.rerank else "") for row in rows], "size": 11,
                 "line_width": 2, "color": [log10(row.latency.p50_ms) for row in rows], "colorscale": "Viridis",
                 "opacity": [1.0 if row.is_on_front else FAINT for row in rows],
                 "showscale": number == 0, "colorbar": _milliseconds(min(times), max(times)), **scale,

@@ -13,7 +13,12 @@ import plotly.graph_objects as go
 # Okabe-Ito colours, told apart under the common colour-vision deficiencies; dash and marker repeat the distinction.
 BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#CC79A7"
 BAND = "rgba(0, 114, 178, 0.20)"
-DTYPE_SYMBOLS = {"float32": "circle", "float16": "square", "int8": "diamond", "binary": "triangle-up"}
+DTYPE_SYMBOLS = {
+    "float32": "circle", "float16": "square", "int8": "diamond", "int4": "pentagon", "int4-rotated": "hexagon",
+    "binary": "triangle-up", "binary-rotated": "triangle-down",
+}  # fmt: skip
+# RaBitQ, TurboQuant and OPQ come in many bits.
+FAMILY_SYMBOLS = {"rabitq": "star", "turboquant": "cross", "opq": "x"}
 # A line that something is compared with.
 DASHED = {"color": GREY, "dash": "dash"}
 HEIGHT = 420
@@ -31,6 +36,11 @@ READ_CHARACTERS = 400
 # Joiners shape Persian, Indic and emoji text; every other invisible format character, the bidirectional ones above all,
 # goes.
 KEPT_FORMAT = "\u200c\u200d"
+
+
+def dtype_symbol(dtype: str) -> str:
+    """The marker of a code."""
+    return DTYPE_SYMBOLS.get(dtype) or FAMILY_SYMBOLS[dtype.rstrip("0123456789")]
 
 
 def shorten(text: str, most: int = LABEL_CHARACTERS) -> str:

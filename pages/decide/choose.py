@@ -4,6 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import choose as page
+from mrl_viz.ui import precision
 from mrl_viz.ui.charts import code_shown, draw, hint, plain, small_print, table
 from mrl_viz.ui.workspace import require_workspace
 
@@ -54,3 +55,4 @@ st.caption(
 )
 page.record_buttons(decision, grown, storage)
 code_shown(page.decision_code(workspace, measured.metric, options, grown))
+precision.section(workspace)

@@ -10,7 +10,7 @@ import pytest
 from mrl_viz.adaptor.adaptor import one_thread
 from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.archive import read_result
-from mrl_viz.comparison import ModelComparison
+from mrl_viz.comparison import ModelComparison, PrecisionComparison
 from mrl_viz.decide import Candidates, CorpusSizeEffect
 from mrl_viz.heads.adaptive import AdaptiveClassification
 from mrl_viz.projection import WidthMaps, procrustes_disparity, umap_maps
@@ -22,8 +22,8 @@ from mrl_viz.ui.shipped import FOLDER, answer_key
 SCRIPT = Path(__file__).parent.parent.parent / "benchmarks" / "make_sample_results.py"
 KINDS = {
     "comparison": ModelComparison, "quality_retrieval": Quality, "quality_classification": Quality,
-    "plans": Candidates, "adaptive": tuple[AdaptiveClassification, ...], "adaptor": AdaptorFit,
-    "corpus_size": CorpusSizeEffect, "umap": WidthMaps,
+    "plans": Candidates, "precision": PrecisionComparison, "adaptive": tuple[AdaptiveClassification, ...],
+    "adaptor": AdaptorFit, "corpus_size": CorpusSizeEffect, "umap": WidthMaps,
 }  # fmt: skip
 # Of the machine and its moment.
 TIMES = ("seconds", "texts_per_second", "embed_seconds", "latency", "p50_ms", "p95_ms", "expected_ms")
@@ -72,7 +72,7 @@ def assert_alike(found, expected, tolerance, path=""):
         assert found == expected, path
 
 
-@pytest.mark.parametrize("name", ["quality_retrieval", "quality_classification", "corpus_size"])
+@pytest.mark.parametrize("name", ["quality_retrieval", "quality_classification", "corpus_size", "precision"])
 def test_what_labels_and_parts_say(maker, visitor, name):
     """Task quality and the effect of the corpus size, measured again."""
     again = maker.ANSWERS[name][0](*visitor)
