@@ -96,7 +96,7 @@ def test_monitor_takes_fresh_queries_and_grown_data(decided, tmp_path):
     [
         (["recommend", "sample", "--target", "95"], "`target` is 95"),
         (["recommend", "sample", "--metric", "f1"], "`metric` is 'f1'"),
-        (["recommend", "sample", "--dtypes", "int4"], "`dtypes` is"),
+        (["recommend", "sample", "--dtypes", "int5"], "`dtypes` is"),
         (["recommend", "sample", "--memory-gb", "0"], "`memory_gb` is 0"),
         (["recommend", "sample", "--record", "out.txt"], "ends in .json or .md"),
         (["recommend", "sample", "--dims", "999"], "choose 1 to 256"),

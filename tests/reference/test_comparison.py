@@ -74,10 +74,11 @@ def naive_codes(rows, dim, dtype, calibration):
         return unit.astype(np.float16).astype(np.float64)
     if dtype == "binary":
         return np.where(unit > 0, 1.0, -1.0)
-    if dtype == "int8":
+    if dtype in ("int8", "int4"):
+        steps = 255 if dtype == "int8" else 15
         low, high = unit[calibration].min(axis=0), unit[calibration].max(axis=0)
-        step = (high.astype(np.float64) - low) / 255
-        return low + np.clip(np.round((unit - low) / step), 0, 255) * step
+        step = (high.astype(np.float64) - low) / steps
+        return low + np.clip(np.round((unit - low) / step), 0, steps) * step
     return unit.astype(np.float64)
 
 
@@ -109,7 +110,14 @@ def test_overlap_of_every_width_and_dtype_is_the_naive_one(real, compared, among
     for name, one in zip(MODELS, real):
         queries = one.matrix if is_self else one.queries
         full = naive_lists(queries, one.matrix.astype(np.float64), K, is_self=is_self)
-        for dtype, dim in (("float32", 64), ("float16", 16), ("int8", 64), ("binary", 64), ("binary", one.full_dim)):
+        for dtype, dim in (
+            ("float32", 64),
+            ("float16", 16),
+            ("int8", 64),
+            ("int4", 64),
+            ("binary", 64),
+            ("binary", one.full_dim),
+        ):
             stored = naive_codes(one.matrix, dim, dtype, calibration)
             found = naive_lists(queries[:, :dim], stored, K, is_self=is_self)
             assert point(comparison, name, dim, dtype).overlap.value == pytest.approx(
@@ -247,8 +255,8 @@ def test_pareto_front_is_the_naive_one():
 
 def test_points_carry_bytes_and_the_front_goes_by_quality(compared):
     """Bytes are width x bits / 8, every model has every dtype at its own widths, the front is of all quality."""
-    assert len(compared.points) == 2 * 3 * 4 == len(compared.rows())
-    bits = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
+    bits = {"float32": 32, "float16": 16, "int8": 8, "int4": 4, "binary": 1}
+    assert len(compared.points) == 2 * 3 * 5 == len(compared.rows())
     assert all(p.bytes_per_vector == p.dim * bits[p.dtype] // 8 for p in compared.points)
     assert {(p.model, p.dim) for p in compared.points} == {
         ("wordllama", 16), ("wordllama", 64), ("wordllama", 256),
@@ -428,7 +436,7 @@ def test_widths_are_each_models_own(monkeypatch):
     steps = []
     result = compare_models([a, b], dims=[4, 16], k=3, progress=lambda *at: steps.append(at))
     assert {(p.model, p.dim) for p in result.points} == {("a", 4), ("a", 8), ("b", 4), ("b", 16), ("b", 32)}
-    assert steps == [(n, 17) for n in range(1, 18)]
+    assert steps == [(n, 22) for n in range(1, 23)]
     assert result.n_measured == 12 and result.n_judged <= 20 and "seeded sample of 12 of 30" in " ".join(result.notes)
     assert point(result, "b", 32, "float32").overlap.value == 1
     assert [at.dim for at in result.agreement] == [4, None]
@@ -450,7 +458,7 @@ def test_plain_data_is_json(compared, among_texts):
     data = json.loads(json.dumps(compared.to_dict(), allow_nan=False))
     assert data["schema"] == 1 and data["neighbors_of"] == "queries" and data["takeaway"] == compared.takeaway()
     assert [model["name"] for model in data["models"]] == list(MODELS)
-    assert len(data["points"]) == 24 and [at["dim"] for at in data["n2o"]] == [16, 64, None]
+    assert len(data["points"]) == 30 and [at["dim"] for at in data["n2o"]] == [16, 64, None]
     assert among_texts.to_dict()["neighbors_of"] == "texts"
 
 

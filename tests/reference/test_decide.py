@@ -310,7 +310,9 @@ def test_candidate_plans_are_sound():
     with pytest.raises(DimensionError, match="choose 1 to 64"):
         candidate_plans(300, 64, dims=[65])
     with pytest.raises(InvalidInputError, match="`dtypes` is"):
-        candidate_plans(300, 64, dtypes=("int4",))
+        candidate_plans(300, 64, dtypes=("int5",))
+    with pytest.raises(InvalidInputError, match="opq2, which learns from 624 or more texts, and there are 300"):
+        candidate_plans(300, 64, dtypes=("opq2",))
 
 
 def test_the_figures_hold_every_plan(measured):
