@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mrl_viz.comparison.precision import CodedPoint, PrecisionComparison
 
 # A line's colour is its bits, its dash how they are made.
-COLOURS = {32: "black", 16: GREY, 8: BLUE, 4: GREEN, 3: "#56B4E9", 2: ORANGE, 1: PURPLE}
+COLOURS = {32: GREY, 16: "#56B4E9", 8: BLUE, 4: GREEN, 3: "#E69F00", 2: ORANGE, 1: PURPLE}
 DASHES = {"rabitq": "dot", "turboquant": "dashdot", "opq": "longdash"}
 
 

@@ -18,7 +18,6 @@ from mrl_viz.decide import (
     decision_record,
     measure_candidates,
 )
-from mrl_viz.decide.candidates import DTYPES
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
@@ -107,7 +106,8 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
     )
     memory = left.select_slider("Memory, GB", MEMORY_GB, NO_LIMIT, key="choose_memory")
     latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
-    dtypes = st.pills("Precisions", DTYPES, selection_mode="multi", default=DTYPES, key="choose_dtypes") or list(DTYPES)
+    there = tuple(dict.fromkeys(plan.dtype for plan in measured.plans))
+    dtypes = st.pills("Precisions", there, selection_mode="multi", default=there, key="choose_dtypes") or there
     return {
         "target": target / 100, "n_vectors": n_vectors, "memory_gb": _limit(memory), "latency_ms": _limit(latency),
         "dtypes": tuple(dtypes), "kinds": ("exact", "hnsw") if graphs else ("exact",), "allow_rerank": allow_rerank,
