@@ -36,7 +36,9 @@ GRAPH_SHORTLIST_FACTOR = 20
 MORE = 4.0
 
 # A scan is timed on this much, more than the corpora people try things on: there, what does not grow takes longest.
-SCANNED_COORDINATES, MOST_SCANNED_ITEMS, MOST_SCAN_RUNS = 4_000_000, 100_000, 5
+SCANNED_COORDINATES, MOST_SCANNED_ITEMS, MOST_SCAN_RUNS = 2_000_000, 100_000, 5
+# A plan that keeps less than any target is not chosen whatever its time, which is then taken from a few queries.
+LEAST_TARGET, FEW_RUNS = 0.5, 5
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def measure_candidates(
     dtypes : of exact plans, names in `codes.BITS`; RaBitQ only scores queries, so scored pairs are without it
     kinds : of indexes; exact, and hnsw up to 20,000 texts, when None
     allow_rerank : also with shortlists of 5·k and 20·k reranked at full width
-    n_runs : timed queries per plan
+    n_runs : timed queries per plan; fewer where it keeps less than half
     seed : of samples of queries and of int8 calibration, and of the bounds
     progress : called with (plans done, plans in all)
 
@@ -183,6 +185,7 @@ def measure_candidates(
     exact = build_plan(plans[-1], target.corpus, prefix_index=index)
     with single_threaded_blas():
         full_lists = exact.search(target.queries, depth, own=target.own).indices
+    full_quality = 0.0 if target.pairs is not None else target.values(full_lists, full_lists, ks)[ks.index(k)].mean()
     values, candidates = [], []
     first_pass: SearchResult | None = None
     longest = max((depth, *(plan.rerank[0][0] for plan in plans if plan.rerank)))
@@ -204,7 +207,9 @@ def measure_candidates(
         scanned = (plan.dim, plan.dtype, plan.kind)
         if scanned not in scans:
             scans[scanned] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, noise, min(n_runs, MOST_SCAN_RUNS), seed)
-        latency = measure_latency(partial(built.search, k=k), target.queries, n_runs=n_runs)
+        can_win = target.pairs is not None or values[-1][ks.index(k)].mean() >= LEAST_TARGET * full_quality
+        runs = n_runs if can_win else min(n_runs, FEW_RUNS)
+        latency = measure_latency(partial(built.search, k=k), target.queries, n_runs=runs)
         candidates.append(Candidate(plan, latency, scans[scanned], built.nbytes))
         if progress:
             progress(done, len(plans))
