@@ -41,10 +41,19 @@ def add_verbs(verbs: Any) -> None:
     recommend.add_argument(
         "--n-vectors", type=float, metavar="N", help="in production, such as 10e6 (default: as many as here)"
     )
-    recommend.add_argument("--memory-gb", type=float, metavar="G", help="budget for all vectors, 1e9 bytes")
+    recommend.add_argument(
+        "--memory-gb", type=float, metavar="G", help="budget in memory: codes and graph of all vectors, 1e9 bytes"
+    )
+    recommend.add_argument(
+        "--disk-gb", type=float, metavar="G", help="budget on disk: the float32 copy that a shortlist is reranked from"
+    )
     recommend.add_argument(
         "--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine"
     )
+    recommend.add_argument(
+        "--smallest", choices=["memory", "total"], default="memory",
+        help="what the plan is smallest in: bytes in memory, then on disk (default), or bytes in all",
+    )  # fmt: skip
     recommend.add_argument("--dtypes", default="float32,float16,int8,binary", help="of the searched vectors")
     recommend.add_argument(
         "--no-rerank", action="store_true", help="without a float32 copy that a shortlist is reranked from"
@@ -131,13 +140,14 @@ def _recommend(args: argparse.Namespace) -> int:
 
     if args.record and Path(args.record).suffix not in (".json", ".md"):
         raise InvalidInputError(f"`--record` is {args.record!r}; give a file name that ends in .json or .md.")
-    check_limits(args.target, args.n_vectors, args.memory_gb, args.latency_ms)
+    check_limits(args.target, args.n_vectors, args.memory_gb, args.latency_ms, disk_gb=args.disk_gb)
     embedded = embed_source(args, read_source(args))
     dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None
     with progress("measuring plans") as show:
         result = recommend(
             embedded, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
-            latency_ms=args.latency_ms, dims=dims, dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
+            disk_gb=args.disk_gb, latency_ms=args.latency_ms, smallest=args.smallest, dims=dims,
+            dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
             allow_rerank=not args.no_rerank, seed=args.seed, progress=show,
         )  # fmt: skip
     grown: CorpusSizeEffect | None = None
@@ -161,8 +171,10 @@ def _recommend(args: argparse.Namespace) -> int:
             "plan": "{row.plan.label}",
             "quality": "{row.quality:.1%}",
             "at least": "{row.low:.1%}",
-            "bytes": "{row.bytes_per_vector:,d}",
-            "GB": "{row.total_gb:.3g}",
+            "bytes": "{row.memory_bytes_per_vector:,d}",
+            "on disk": "{row.disk_bytes_per_vector:,d}",
+            "GB": "{row.memory_gb:.3g}",
+            "GB on disk": "{row.disk_gb:.3g}",
             "p95 ms": "{row.expected_ms:.3g}",
         },
         ({"name": name, "row": row} for name, row in shown if row is not None),
@@ -183,7 +195,7 @@ def _recommend(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    from mrl_viz.decide import plan_from_record, plan_from_text
+    from mrl_viz.decide import changed_since, plan_from_record, plan_from_text
     from mrl_viz.decide.search import search
     from mrl_viz.retrieval.plan import Plan
 
@@ -199,6 +211,7 @@ def _search(args: argparse.Namespace) -> int:
     embedded = embed_source(args, corpus, typed=query, with_queries=record is not None)
     if record is not None:
         plan = plan_from_record(record, fingerprint=embedded.fingerprint)
+        say(notes=changed_since(record))
     plan = plan or Plan(embedded.full_dim)
     found = search(embedded, query, plan=plan, k=args.k, trust_remote_code=args.trust_remote_code)
     rows = [
@@ -216,7 +229,7 @@ def _search(args: argparse.Namespace) -> int:
 
 
 def _monitor(args: argparse.Namespace) -> int:
-    from mrl_viz.decide import plan_from_record, plan_from_text
+    from mrl_viz.decide import changed_since, plan_from_record, plan_from_text
     from mrl_viz.decide.monitoring import check_deployed_plan
 
     record = _read_record(args.plan)
@@ -231,7 +244,7 @@ def _monitor(args: argparse.Namespace) -> int:
             f"`--plan` was decided for the model {decided_for} and this is {embedded.model}; use that model."
         )
     result = check_deployed_plan(embedded, plan, target=target, k=args.k, n_queries=args.sample, seed=args.seed)
-    say(result.takeaway())
+    say(result.takeaway(), notes=changed_since(record or {}))
     write_json(args.json, result.to_dict())
     return 1 if result.is_below_target else 0
 

@@ -5,7 +5,7 @@ from mrl_viz.decide.candidates import Candidate, Candidates, candidate_plans, me
 from mrl_viz.decide.choose import choose, recommend
 from mrl_viz.decide.corpus_size import CorpusSizeEffect, corpus_size_effect
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity
-from mrl_viz.decide.record import DecisionRecord, decision_record, plan_from_record, plan_from_text
+from mrl_viz.decide.record import DecisionRecord, changed_since, decision_record, plan_from_record, plan_from_text
 from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Recommendation",
     "Sensitivity",
     "candidate_plans",
+    "changed_since",
     "choose",
     "corpus_size_effect",
     "decision_record",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil, sqrt
 
 from mrl_viz.decide.candidates import DTYPES, MORE, Candidate, Candidates, measure_candidates
 from mrl_viz.decide.corpus_size import MOST_ON_SHORTLIST
-from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity, size_order
+from mrl_viz.decide.recommendation import SMALLEST, PlanEvidence, Recommendation, Sensitivity, size_order
 from mrl_viz.decide.storage import GB, whole_count
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
@@ -30,7 +31,9 @@ def recommend(
     metric: str = "overlap@10",
     n_vectors: float | None = None,
     memory_gb: float | None = None,
+    disk_gb: float | None = None,
     latency_ms: float | None = None,
+    smallest: str = "memory",
     dims: Iterable[int] | None = None,
     dtypes: Sequence[str] = DTYPES,
     kinds: Sequence[str] | None = None,
@@ -45,7 +48,9 @@ def recommend(
     ----------
     target : share of the full width's results (overlap) or quality (other metrics) to keep, in (0, 1]
     n_vectors : in production; as many as here when None
-    memory_gb, latency_ms : budgets at `n_vectors`: 1e9 bytes, and p95 of one query on this machine
+    memory_gb, disk_gb : budgets at `n_vectors`, in 1e9 bytes: of what is scanned, and of what is only reranked
+    latency_ms : budget of one query, p95 on this machine
+    smallest : "memory", the plan with the fewest bytes in memory and then on disk, or "total", with the fewest in all
     others : as in `measure_candidates`
 
     Raises
@@ -55,14 +60,14 @@ def recommend(
 
     Source: own definition; bounds as in `simultaneous_lower_bounds`.
     """
-    check_limits(target, n_vectors, memory_gb, latency_ms)
+    check_limits(target, n_vectors, memory_gb, latency_ms, disk_gb=disk_gb, smallest=smallest)
     measured = measure_candidates(
         embedded, metric=metric, dims=dims, dtypes=dtypes, kinds=kinds, allow_rerank=allow_rerank, n_runs=n_runs,
         seed=seed, progress=progress,
     )  # fmt: skip
     return choose(
-        measured, target=target, n_vectors=n_vectors, memory_gb=memory_gb, latency_ms=latency_ms, dtypes=dtypes,
-        kinds=kinds,
+        measured, target=target, n_vectors=n_vectors, memory_gb=memory_gb, disk_gb=disk_gb, latency_ms=latency_ms,
+        smallest=smallest, dtypes=dtypes, kinds=kinds,
     )  # fmt: skip
 
 
@@ -72,7 +77,9 @@ def choose(
     target: float = 0.95,
     n_vectors: float | None = None,
     memory_gb: float | None = None,
+    disk_gb: float | None = None,
     latency_ms: float | None = None,
+    smallest: str = "memory",
     dtypes: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
     allow_rerank: bool = True,
@@ -83,7 +90,7 @@ def choose(
     Parameters
     ----------
     candidates : from `measure_candidates`
-    target, n_vectors, memory_gb, latency_ms : as in `recommend`
+    target, n_vectors, memory_gb, disk_gb, latency_ms, smallest : as in `recommend`
     dtypes, kinds, allow_rerank : leave plans out; the bounds stay those of all measured plans
     targets : columns of the sensitivity table; `target` is added
 
@@ -94,9 +101,9 @@ def choose(
     Source: own definition.
     """
     for wanted in (target, *targets):
-        check_limits(wanted, n_vectors, memory_gb, latency_ms)
+        check_limits(wanted, n_vectors, memory_gb, latency_ms, disk_gb=disk_gb, smallest=smallest)
     size = candidates.n_items if n_vectors is None else int(n_vectors)
-    limits = {"memory_gb": memory_gb, "latency_ms": latency_ms}
+    limits = {"memory_gb": memory_gb, "disk_gb": disk_gb, "latency_ms": latency_ms}
     budgets = {name: float(limit) for name, limit in limits.items() if limit is not None}
     kept = [
         row for row, plan in enumerate(candidates.plans)
@@ -109,18 +116,17 @@ def choose(
         )
     tables = [_evidence(candidates, kept, level, target, size, budgets) for level in range(len(candidates.ks))]
     evidence = tables[candidates.ks.index(candidates.k)]
-    passing = sorted((row for row in evidence if row.meets_target), key=size_order)
+    passing = sorted((row for row in evidence if row.meets_target), key=lambda row: size_order(row, smallest))
     within = [row for row in passing if row.fits]
     chosen = within[0] if within else None
-    undecided = _undecided(evidence, candidates, kept, chosen, target)
+    undecided = _undecided(evidence, candidates, kept, chosen, target, smallest)
     status = "met" if chosen else "not_enough_texts" if undecided else "nothing_fits"
     if chosen and undecided and chosen.plan == Plan(candidates.full_dim):
         status = "not_enough_texts"
     columns = tuple(sorted({*targets, target}))
 
-    def excess(row: PlanEvidence) -> tuple[float, float]:
-        shares = _shares(row.total_gb, row.expected_ms, budgets)
-        return max(shares.values(), default=0.0), row.bytes_per_vector
+    def excess(row: PlanEvidence) -> tuple[float, ...]:
+        return max(_shares(row, budgets).values(), default=0.0), *row.size(smallest)
 
     return Recommendation(
         status=status,
@@ -135,26 +141,41 @@ def choose(
         n_queries=candidates.n_queries,
         n_vectors=size,
         budgets=budgets,
+        smallest=smallest,
         chosen=chosen,
         runners_up=tuple(within[1 : MOST_RUNNERS_UP + 1]),
         undecided=undecided,
-        binding=_binding(passing, chosen, budgets),
+        binding=_binding(passing, chosen, budgets, smallest),
         nearest=min(passing, key=excess) if passing and not chosen else None,
         best_within=max((row for row in evidence if row.fits and not chosen), key=lambda row: row.low, default=None),
         evidence=evidence,
         sensitivity=Sensitivity(
-            candidates.ks, columns, tuple(tuple(_smallest(table, column) for column in columns) for table in tables)
+            candidates.ks,
+            columns,
+            tuple(tuple(_smallest(table, column, smallest) for column in columns) for table in tables),
         ),
         notes=_notes(candidates, chosen.plan if chosen else None, size),
     )
 
 
-def check_limits(target: float, n_vectors: float | None, memory_gb: float | None, latency_ms: float | None) -> None:
-    """Raise InvalidInputError for a target outside (0, 1], a budget not above 0, or `n_vectors` below 1."""
+def check_limits(
+    target: float,
+    n_vectors: float | None,
+    memory_gb: float | None,
+    latency_ms: float | None,
+    *,
+    disk_gb: float | None = None,
+    smallest: str = "memory",
+) -> None:
+    """Raise InvalidInputError for a target outside (0, 1], a budget not above 0, `n_vectors` below 1, or `smallest`."""
     check_share("target", target)
     if n_vectors is not None:
         whole_count("n_vectors", n_vectors)
-    for name, limit in (("memory_gb", memory_gb), ("latency_ms", latency_ms)):
+    if smallest not in SMALLEST:
+        raise InvalidInputError(f"`smallest` is {smallest!r}; choose one of {list(SMALLEST)}.")
+    if disk_gb == 0:
+        raise InvalidInputError("`disk_gb` is 0; to do without reranking from disk, allow no rerank.")
+    for name, limit in (("memory_gb", memory_gb), ("disk_gb", disk_gb), ("latency_ms", latency_ms)):
         if limit is not None and not 0 < limit < float("inf"):
             raise InvalidInputError(f"`{name}` is {limit}; give a number above 0, or leave it out.")
 
@@ -164,22 +185,25 @@ def _evidence(
 ) -> tuple[PlanEvidence, ...]:
     qualities, lows = candidates.qualities[kept, level], candidates.lower_bounds[kept, level]
     measured = [candidates.candidates[row] for row in kept]
-    sizes = [one.plan.bytes_per_vector for one in measured]
-    front = pareto_front([(size, one.latency.p50_ms) for size, one in zip(sizes, measured)], qualities)
+    sizes = [(one.plan.memory_bytes_per_vector, one.plan.disk_bytes_per_vector) for one in measured]
+    front = pareto_front([(*size, one.latency.p50_ms) for size, one in zip(sizes, measured)], qualities)
 
-    def evidence(one: Candidate, size: int, own_quality: float, low: float, is_on_front: bool) -> PlanEvidence:
-        expected_ms, total_gb = one.expected_ms(candidates.n_items, n_vectors), size * n_vectors / GB
-        fits = not _exceeded(total_gb, expected_ms, budgets)
-        return PlanEvidence(
-            one.plan, own_quality, low, one.latency, expected_ms, size, total_gb, fits, low >= target, is_on_front
+    def evidence(
+        one: Candidate, size: tuple[int, int], own_quality: float, low: float, is_on_front: bool
+    ) -> PlanEvidence:
+        expected_ms = one.expected_ms(candidates.n_items, n_vectors)
+        memory_gb, disk_gb = (each * n_vectors / GB for each in size)
+        row = PlanEvidence(
+            one.plan, own_quality, low, one.latency, expected_ms, memory_gb, disk_gb, True, low >= target, is_on_front
         )
+        return replace(row, fits=not _exceeded(row, budgets))
 
     return tuple(map(evidence, measured, sizes, qualities.tolist(), lows.tolist(), front.tolist()))
 
 
-def _smallest(rows: Iterable[PlanEvidence], target: float) -> Plan | None:
+def _smallest(rows: Iterable[PlanEvidence], target: float, smallest: str) -> Plan | None:
     enough = [row for row in rows if row.fits and row.low >= target]
-    return min(enough, key=size_order).plan if enough else None
+    return min(enough, key=lambda row: size_order(row, smallest)).plan if enough else None
 
 
 def _undecided(
@@ -188,13 +212,14 @@ def _undecided(
     kept: Sequence[int],
     chosen: PlanEvidence | None,
     target: float,
+    smallest: str,
 ) -> tuple[tuple[PlanEvidence, int], ...]:
     """Smaller plans above the target with a bound below it, each with how many more queries would settle it."""
     n_queries = candidates.n_queries
     waiting = [
         (row, number) for row, number in zip(evidence, kept)
         if row.fits and not row.meets_target and row.quality > target
-        and (chosen is None or row.bytes_per_vector < chosen.bytes_per_vector)
+        and (chosen is None or row.size(smallest) < chosen.size(smallest))
     ]  # fmt: skip
     rows = []
     for row, number in waiting:
@@ -202,7 +227,7 @@ def _undecided(
         needed = n_queries * (times_as_many(row.quality - row.low, gap_with_more, row.quality - target) - 1)
         if needed <= MOST_QUERIES_TO_ASK_FOR:
             rows.append((row, max(1, ceil(needed))))
-    return tuple(sorted(rows, key=lambda pair: (pair[1], pair[0].bytes_per_vector)))
+    return tuple(sorted(rows, key=lambda pair: (pair[1], pair[0].size(smallest))))
 
 
 def times_as_many(gap: float, gap_with_more: float, wanted: float) -> float:
@@ -227,28 +252,32 @@ def times_as_many(gap: float, gap_with_more: float, wanted: float) -> float:
 
 
 def _binding(
-    passing: Sequence[PlanEvidence], chosen: PlanEvidence | None, budgets: Mapping[str, float]
+    passing: Sequence[PlanEvidence], chosen: PlanEvidence | None, budgets: Mapping[str, float], smallest: str
 ) -> tuple[str, ...]:
     """Budgets that, dropped alone, allow a smaller plan; all exceeded ones where only dropping several would help."""
-    smaller = [row for row in passing if chosen is None or row.bytes_per_vector < chosen.bytes_per_vector]
-    exceeded = [_exceeded(row.total_gb, row.expected_ms, budgets) for row in smaller]
+    smaller = [row for row in passing if chosen is None or row.size(smallest) < chosen.size(smallest)]
+    exceeded = [_exceeded(row, budgets) for row in smaller]
     alone = {name for names in exceeded if len(names) == 1 for name in names}
     every = set().union(*exceeded) if exceeded else set()
     return tuple(name for name in budgets if name in (alone or every))
 
 
-def _shares(total_gb: float, expected_ms: float, budgets: Mapping[str, float]) -> dict[str, float]:
+def _shares(row: PlanEvidence, budgets: Mapping[str, float]) -> dict[str, float]:
     """The share of every budget that is needed."""
-    needs = {"memory_gb": total_gb, "latency_ms": expected_ms}
+    needs = {"memory_gb": row.memory_gb, "disk_gb": row.disk_gb, "latency_ms": row.expected_ms}
     return {name: needs[name] / limit for name, limit in budgets.items()}
 
 
-def _exceeded(total_gb: float, expected_ms: float, budgets: Mapping[str, float]) -> set[str]:
-    return {name for name, share in _shares(total_gb, expected_ms, budgets).items() if share > 1}
+def _exceeded(row: PlanEvidence, budgets: Mapping[str, float]) -> set[str]:
+    return {name for name, share in _shares(row, budgets).items() if share > 1}
 
 
 def _notes(candidates: Candidates, plan: Plan | None, n_vectors: int) -> tuple[str, ...]:
     notes = [*candidates.notes, "Latency is of this machine, one query at a time, everything in memory."]
+    if plan is not None and plan.rerank:
+        notes.append(
+            "The copy that is reranked counts as disk, but was timed in memory: read from a disk it takes longer."
+        )
     if n_vectors <= candidates.n_items:
         return tuple(notes)
     notes.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.latency import Latency
-from mrl_viz.retrieval.plan import Plan
+from mrl_viz.retrieval.plan import BYTES, Plan
 
-BUDGETS = {"memory_gb": "memory", "latency_ms": "latency"}
+BUDGETS = {"memory_gb": "memory", "disk_gb": "disk", "latency_ms": "latency"}
+# By what plans are smallest: the bytes that are scanned, then those on disk; or all bytes, then those that are scanned.
+SMALLEST = ("memory", "total")
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class PlanEvidence(Result):
     """What speaks for one plan.
 
     `quality` : overlap, or share of the full width's metric; `low` : its simultaneous 95 % lower bound.
-    `latency` : measured; `expected_ms` : p95 at `n_vectors`. `total_gb` : at `n_vectors`. `fits` : within the budgets.
-    `is_on_front` : no other plan is at least as good in quality, bytes and median latency and better in one.
+    `latency` : measured; `expected_ms` : p95 at `n_vectors`. `memory_gb`, `disk_gb` : of what is scanned and of what is
+    only reranked, at `n_vectors`. `fits` : within the budgets. `is_on_front` : no other plan is at least as good in
+    quality, memory, disk and median latency and better in one.
     """
 
     plan: Plan
@@ -29,13 +32,39 @@ class PlanEvidence(Result):
     low: float
     latency: Latency
     expected_ms: float
-    bytes_per_vector: int
-    total_gb: float
+    memory_gb: float
+    disk_gb: float
     fits: bool
     meets_target: bool
     is_on_front: bool
 
+    _also = ("bytes_per_vector", "total_gb")
     _without = ("latency",)
+
+    @property
+    def memory_bytes_per_vector(self) -> int:
+        """Of what is scanned."""
+        return self.plan.memory_bytes_per_vector
+
+    @property
+    def disk_bytes_per_vector(self) -> int:
+        """Of what is only reranked."""
+        return self.plan.disk_bytes_per_vector
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """In memory and on disk together."""
+        return self.plan.bytes_per_vector
+
+    @property
+    def total_gb(self) -> float:
+        """In memory and on disk together, at `n_vectors`."""
+        return self.memory_gb + self.disk_gb
+
+    def size(self, smallest: str = "memory") -> tuple[int, int]:
+        """What makes a plan smaller than another: bytes in memory, then on disk; or in all, then in memory."""
+        memory = self.memory_bytes_per_vector
+        return (memory, self.disk_bytes_per_vector) if smallest == "memory" else (self.bytes_per_vector, memory)
 
     def to_dict(self) -> dict[str, Any]:
         """One flat record."""
@@ -47,16 +76,16 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def size_order(row: PlanEvidence) -> tuple[float, float]:
-    """Smaller first, then faster."""
-    return row.bytes_per_vector, row.latency.p50_ms
+def size_order(row: PlanEvidence, smallest: str = "memory") -> tuple[float, ...]:
+    """Smaller first, as `PlanEvidence.size` says, then faster."""
+    return *row.size(smallest), row.latency.p50_ms
 
 
 @dataclass(frozen=True)
 class Sensitivity(Result):
     """The plan chosen at other list lengths (rows) and targets (columns); None where none meets the target.
 
-    `bytes_per_vector` : tuples of shape (n_ks, n_targets).
+    `memory_bytes_per_vector` : tuples of shape (n_ks, n_targets).
     """
 
     ks: tuple[int, ...]
@@ -66,16 +95,17 @@ class Sensitivity(Result):
     _without = ("plans",)
 
     @property
-    def bytes_per_vector(self) -> tuple[tuple[int | None, ...], ...]:
-        """Bytes of a vector of every chosen plan."""
-        return tuple(tuple(plan.bytes_per_vector if plan else None for plan in row) for row in self.plans)
+    def memory_bytes_per_vector(self) -> tuple[tuple[int | None, ...], ...]:
+        """Bytes of a vector in memory, of every chosen plan."""
+        return tuple(tuple(plan.memory_bytes_per_vector if plan else None for plan in row) for row in self.plans)
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per list length and target."""
         return [
-            {"k": k, "target": target, "plan": plan.label if plan else None, "bytes_per_vector": size}
-            for k, plans, sizes in zip(self.ks, self.plans, self.bytes_per_vector)
-            for target, plan, size in zip(self.targets, plans, sizes)
+            {"k": k, "target": target, "plan": plan.label if plan else None}
+            | {name: getattr(plan, name) if plan else None for name in BYTES}
+            for k, plans in zip(self.ks, self.plans)
+            for target, plan in zip(self.targets, plans)
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,11 +113,12 @@ class Sensitivity(Result):
         return super().to_dict() | {"rows": self.rows()}
 
     def takeaway(self) -> str:
-        sizes = [size for row in self.bytes_per_vector for size in row if size is not None]
+        sizes = [size for row in self.memory_bytes_per_vector for size in row if size is not None]
         if not sizes:
             return "No plan meets any of these targets within the budgets."
         return (
-            f"From the easiest to the hardest cell the plan grows from {min(sizes):,} to {max(sizes):,} bytes a vector."
+            f"From the easiest to the hardest cell the plan grows from {min(sizes):,} to {max(sizes):,} bytes a vector "
+            "in memory."
         )
 
 
@@ -97,7 +128,8 @@ class Recommendation(Result):
 
     `status` : "met"; "not_enough_texts", a smaller plan (or any) looks good enough but the queries are too few to tell,
     and `chosen` is then exact full width if that fits; "nothing_fits", no plan within the budgets meets the target.
-    `chosen` : the smallest plan by bytes that fits and whose lower bound meets the target; ties to the faster.
+    `smallest` : by what: "memory", bytes in memory and then on disk, or "total", all bytes.
+    `chosen` : the smallest plan that fits and whose lower bound meets the target; ties to the faster.
     `runners_up` : the next larger such plans. `undecided` : smaller plans that fit and reach the target, but not with
     their lower bound, each with how many more queries would settle it, fewest first.
     `binding` : the budgets without which a smaller plan (or any) would do. `nearest` : when nothing fits, the plan that
@@ -117,6 +149,7 @@ class Recommendation(Result):
     n_queries: int
     n_vectors: int
     budgets: Mapping[str, float]
+    smallest: str
     chosen: PlanEvidence | None
     runners_up: tuple[PlanEvidence, ...]
     undecided: tuple[tuple[PlanEvidence, int], ...]
@@ -141,8 +174,12 @@ class Recommendation(Result):
 
     @property
     def front(self) -> tuple[PlanEvidence, ...]:
-        """The Pareto front of quality, bytes and measured median latency, from the fewest bytes up."""
-        return tuple(sorted((row for row in self.evidence if row.is_on_front), key=size_order))
+        """The Pareto front of quality, memory, disk and measured median latency, smallest first."""
+        return self.ordered(row for row in self.evidence if row.is_on_front)
+
+    def ordered(self, rows: Iterable[PlanEvidence]) -> tuple[PlanEvidence, ...]:
+        """Plans from the smallest to the largest, as `smallest` says."""
+        return tuple(sorted(rows, key=lambda row: size_order(row, self.smallest)))
 
     def storage(self, *, price_per_gb: float | None = None) -> DeploymentStorage:
         """What the chosen plan takes for `n_vectors`.
@@ -157,12 +194,12 @@ class Recommendation(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One record per measured plan, smallest first."""
-        return [row.to_dict() for row in sorted(self.evidence, key=size_order)]
+        return [row.to_dict() for row in self.ordered(self.evidence)]
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain data, schema 1."""
+        """The result as plain data, schema 2: since then memory and disk are told apart."""
         return {
-            "schema": 1,
+            "schema": 2,
             **super().to_dict(),
             "undecided": [row.to_dict() | {"more_queries": more} for row, more in self.undecided],
             "evidence": self.rows(),
@@ -175,13 +212,10 @@ class Recommendation(Result):
         aim = f"{100 * self.target:.4g}% of {whose}{self.metric}"
         within = " within the budgets" if self.budgets else ""
         if self.chosen is not None:
-            saved = f"{1 - self.chosen.bytes_per_vector / (4 * self.full_dim):.0%} fewer bytes than full float32"
-            if self.chosen.bytes_per_vector >= 4 * self.full_dim:
-                saved = "no smaller than full float32"
             text = (
                 f"{self.chosen.plan.label} keeps {self.chosen.quality:.1%}, at least {self.chosen.low:.1%} with "
                 f"{self.confidence:.0%} confidence: the smallest of {len(self.evidence)} plans that is sure to keep "
-                f"{aim} ({saved})."
+                f"{aim} ({self._saved(self.chosen)})."
             )
         else:
             text = f"None of {len(self.evidence)} plans{within} is sure to keep {aim}."
@@ -197,11 +231,20 @@ class Recommendation(Result):
         if self.binding:
             text += f" What binds: {' and '.join(BUDGETS[name] for name in self.binding)}."
         if self.nearest is not None:
+            disk = f", {_number(self.nearest.disk_gb)} GB on disk" if self.nearest.disk_gb else ""
             text += (
-                f" Nearest: {self.nearest.plan.label}, with {_number(self.nearest.total_gb)} GB and about "
-                f"{_number(self.nearest.expected_ms)} ms."
+                f" Nearest: {self.nearest.plan.label}, with {_number(self.nearest.memory_gb)} GB in memory{disk} and "
+                f"about {_number(self.nearest.expected_ms)} ms."
             )
         if self.best_within is not None:
             row = self.best_within
             text += f" The best{within} is {row.plan.label}: it is sure to keep {row.low:.1%}."
         return text
+
+    def _saved(self, row: PlanEvidence) -> str:
+        """How much smaller than full float32 a plan is, by what it is smallest in."""
+        size, full = row.size(self.smallest)[0], 4 * self.full_dim
+        where = " in memory" if row.disk_bytes_per_vector and self.smallest == "memory" else ""
+        disk = f", and {row.disk_bytes_per_vector:,} bytes a vector on disk" if where else ""
+        saved = "no smaller" if size >= full else f"{1 - size / full:.0%} fewer bytes{where}"
+        return f"{saved} than full float32{disk}"

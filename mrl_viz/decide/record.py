@@ -14,7 +14,12 @@ from mrl_viz.errors import DataFormatError, InvalidInputError
 from mrl_viz.retrieval.codes import BITS
 from mrl_viz.retrieval.plan import KINDS, Plan
 
-SCHEMA, KIND = 1, "mrl_viz decision record"
+SCHEMA, KIND = 2, "mrl_viz decision record"
+# Schemas whose plans are still plans, and what has changed since.
+CHANGED_SINCE = {
+    1: "This record is from before memory and disk were told apart: its bytes, and a budget for memory, count the codes "
+    "that are searched and the float32 copy that is reranked together; its plan is read as it was."
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def decision_record(
         "status": decided["status"],
         "data": parts("fingerprint", "n_items", "n_queries"),
         "model": {"name": decided["model"], "full_dim": decided["full_dim"]},
-        "aim": parts("metric", "target", "confidence", "n_vectors", "budgets"),
+        "aim": parts("metric", "target", "confidence", "n_vectors", "budgets", "smallest"),
         "plan": plan.to_dict() if plan else None,
         "evidence": decided["chosen"],
         **parts("runners_up", "undecided"),
@@ -128,7 +133,7 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
 
     Parameters
     ----------
-    record : as `DecisionRecord.record`, or read from its JSON
+    record : as `DecisionRecord.record`, or read from its JSON, also of the schema before; see `changed_since`
     fingerprint : of the data in use, `Embedded.fingerprint`; None skips the check
 
     Raises
@@ -136,9 +141,13 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
     DataFormatError : not a decision record, or one without a plan.
     InvalidInputError : a record of other data.
     """
-    is_record = isinstance(record, Mapping) and (record.get("schema"), record.get("kind")) == (SCHEMA, KIND)
-    if not is_record or "plan" not in record:
+    if not isinstance(record, Mapping) or record.get("kind") != KIND or "plan" not in record:
         raise DataFormatError("This is no decision record; give the JSON that `decision_record` wrote.")
+    if record.get("schema") not in (SCHEMA, *CHANGED_SINCE):
+        raise DataFormatError(
+            f"This decision record has schema {record.get('schema')!r} and this version reads 1 to {SCHEMA}; use the "
+            "version of mrl_viz that wrote it, or decide again."
+        )
     if record["plan"] is None:
         raise DataFormatError("This decision record holds no plan: nothing met its target within its budgets.")
     data = record.get("data")
@@ -149,6 +158,11 @@ def plan_from_record(record: Mapping[str, Any], *, fingerprint: str | None = Non
             "judgements or another model; choose again for these data."
         )
     return Plan.from_dict(record["plan"])
+
+
+def changed_since(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a record of an earlier schema says otherwise than one of today, in sentences; none for one of today."""
+    return tuple(sentence for schema, sentence in CHANGED_SINCE.items() if record.get("schema") == schema)
 
 
 def _caveats(recommendation: Recommendation, corpus_size: CorpusSizeEffect | None) -> list[str]:
@@ -184,10 +198,10 @@ def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage
         f"- data: {data['n_items']:,} texts, {data['n_queries']:,} queries, fingerprint `{data['fingerprint']}`",
         f"- model: {_plain(recommendation.model)}, {recommendation.full_dim} dims",
         f"- aim: {recommendation.target:.0%} of {_plain(recommendation.metric)} at {recommendation.n_vectors:,} "
-        f"vectors; budgets: {budgets}",
+        f"vectors; budgets: {budgets}; smallest by: {aim['smallest']}",
         "",
-        "| | plan | quality | at least (95 %) | bytes per vector | p95 ms, measured |",
-        "|---|---|---|---|---|---|",
+        "| | plan | quality | at least (95 %) | bytes per vector in memory | on disk | p95 ms, measured |",
+        "|---|---|---|---|---|---|---|",
         *(_row(name, row) for name, row in rows if row is not None),
         "",
         "## Storage",
@@ -207,8 +221,8 @@ def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage
 
 def _row(name: str, row: PlanEvidence) -> str:
     return (
-        f"| {name} | {row.plan.label} | {row.quality:.1%} | {row.low:.1%} | {row.bytes_per_vector:,} | "
-        f"{row.latency.p95_ms:.2f} |"
+        f"| {name} | {row.plan.label} | {row.quality:.1%} | {row.low:.1%} | {row.memory_bytes_per_vector:,} | "
+        f"{row.disk_bytes_per_vector:,} | {row.latency.p95_ms:.2f} |"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a plan takes for a number of vectors: bytes by part, the formula, and the monthly price of holding them."""
+"""What a plan takes for a number of vectors, in memory and on disk: bytes by part, formula and monthly price."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class DeploymentStorage(Result):
     """Bytes for `n_vectors` vectors, in GB of 1e9 bytes.
 
     `raw_gb` : as float32 at full width, what the plan is compared with. `code_gb`, `graph_gb`, `rerank_gb` : the parts
-    of `StorageCost`; `total_gb` : the three. `formula` : of `total_gb`, in bytes. `monthly_price` : total times the
-    price given, None without one.
+    of `StorageCost`; `memory_gb` : the first two, which are scanned; `disk_gb` : the last, which is only reranked;
+    `total_gb` : both. `formula` : of `total_gb`, in bytes. `monthly_price` : total times the price given, None without
+    one.
     """
 
     n_vectors: int
@@ -27,6 +28,8 @@ class DeploymentStorage(Result):
     code_gb: float
     graph_gb: float
     rerank_gb: float
+    memory_gb: float
+    disk_gb: float
     total_gb: float
     formula: str
     price_per_gb: float | None
@@ -34,22 +37,23 @@ class DeploymentStorage(Result):
 
     def takeaway(self) -> str:
         price = "" if self.monthly_price is None else f" and cost {self.monthly_price:,.2f} a month"
+        disk = f" and {_gigabytes(self.disk_gb)} on disk" if self.disk_gb else ""
         return (
-            f"{self.n_vectors:,} vectors take {_gigabytes(self.total_gb)}{price}; float32 at full width takes "
-            f"{_gigabytes(self.raw_gb)}."
+            f"{self.n_vectors:,} vectors take {_gigabytes(self.memory_gb)} in memory{disk}{price}; float32 at full "
+            f"width takes {_gigabytes(self.raw_gb)}."
         )
 
 
 def deployment_storage(
     plan: Plan, n_vectors: int, full_dim: int, *, price_per_gb: float | None = None
 ) -> DeploymentStorage:
-    """Storage of a plan for a number of vectors, its parts and its monthly price.
+    """Memory and disk of a plan for a number of vectors, its parts and its monthly price.
 
     Parameters
     ----------
     n_vectors : 1 or more
     full_dim : width of the model
-    price_per_gb : your own price of a gigabyte (1e9 bytes) for a month, in any currency, 0 or more
+    price_per_gb : your own price of a gigabyte (1e9 bytes) for a month, wherever it lies, in any currency, 0 or more
 
     Raises
     ------
@@ -69,6 +73,8 @@ def deployment_storage(
         code_gb=parts.code_bytes / GB,
         graph_gb=parts.graph_bytes / GB,
         rerank_gb=parts.rerank_bytes / GB,
+        memory_gb=parts.memory_bytes / GB,
+        disk_gb=parts.disk_bytes / GB,
         total_gb=total,
         formula=f"{parts.formula} bytes",
         price_per_gb=price_per_gb,

@@ -35,14 +35,16 @@ WHISKER, FAINT = "rgba(127, 127, 127, 0.45)", 0.3
 
 
 def pareto(recommendation: Recommendation) -> go.Figure:
-    """Quality against bytes per vector, one marker a plan, coloured by median latency.
+    """Quality against bytes per vector in memory, one marker a plan, coloured by median latency.
 
-    Faint plans are beaten in quality, bytes and latency by another; the line joins those that no smaller plan reaches
+    Where plans are chosen by all their bytes, against those. Faint plans are beaten in quality, memory, disk and
+    latency by another; the line joins those that no smaller plan reaches
     in quality. Marker shapes are dtypes, open markers rerank; the chosen plan is ringed, the target is the dashed line.
     """
     figure = go.Figure()
     evidence = recommendation.evidence
-    sizes, values = [row.bytes_per_vector for row in evidence], [row.quality for row in evidence]
+    by = recommendation.smallest
+    sizes, values = [row.size(by)[0] for row in evidence], [row.quality for row in evidence]
     best = rising(sizes, values)
     figure.add_scatter(
         x=[sizes[place] for place in best], y=[values[place] for place in best], mode="lines", hoverinfo="skip",
@@ -53,7 +55,7 @@ def pareto(recommendation: Recommendation) -> go.Figure:
     for number, dtype in enumerate(dict.fromkeys(row.plan.dtype for row in evidence)):
         rows = [row for row in evidence if row.plan.dtype == dtype]
         figure.add_scatter(
-            x=[row.bytes_per_vector for row in rows], y=[row.quality for row in rows], mode="markers", name=dtype,
+            x=[row.size(by)[0] for row in rows], y=[row.quality for row in rows], mode="markers", name=dtype,
             error_y={
                 "array": np.zeros(len(rows)), "thickness": 1.5, "width": 0, "color": WHISKER,
                 "arrayminus": [row.quality - row.low if row.is_on_front else 0 for row in rows],
@@ -67,23 +69,26 @@ def pareto(recommendation: Recommendation) -> go.Figure:
             text=[_hover(row) for row in rows], hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
     if (chosen := recommendation.chosen) is not None:
-        add_rings(figure, [chosen.bytes_per_vector], [chosen.quality], "chosen", 24)
+        add_rings(figure, [chosen.size(by)[0]], [chosen.quality], "chosen", 24)
     figure.add_hline(y=recommendation.target, line={"color": ORANGE, "dash": "dash"})
-    bytes_axis(figure, sizes)
+    bytes_axis(figure, sizes, "bytes per vector in memory" if by == "memory" else "bytes per vector, memory and disk")
     what = "" if recommendation.metric.startswith("overlap") else ", share of full width"
     return finish(figure, 520, title=f"{shorten(recommendation.metric)}{what}", tickformat=".0%")
 
 
 def sensitivity_heatmap(sensitivity: Sensitivity) -> go.Figure:
-    """Bytes per vector of the plan chosen for every list length (rows) and target (columns); empty without a plan."""
-    sizes = [[float("nan") if size is None else size for size in row] for row in sensitivity.bytes_per_vector]
+    """Bytes per vector in memory of the plan chosen for every list length (rows) and target (columns).
+
+    Empty where there is no plan.
+    """
+    sizes = [[float("nan") if size is None else size for size in row] for row in sensitivity.memory_bytes_per_vector]
     text = [["none" if plan is None else f"{plan.dim} {plan.dtype}" for plan in row] for row in sensitivity.plans]
     names = [["no plan meets it" if plan is None else plan.label for plan in row] for row in sensitivity.plans]
     figure = go.Figure().add_heatmap(
         z=np.log2(np.array(sizes, dtype=float)), x=[f"{100 * target:.4g}%" for target in sensitivity.targets],
         y=[str(k) for k in sensitivity.ks], text=text, texttemplate="%{text}", textfont_size=14, xgap=2, ygap=2,
         customdata=np.dstack([names, sizes]), colorscale="Viridis", reversescale=True, showscale=False,
-        hovertemplate="k %{y}, target %{x}<br>%{customdata[0]}<br>%{customdata[1]} bytes per vector<extra></extra>",
+        hovertemplate="k %{y}, target %{x}<br>%{customdata[0]}<br>%{customdata[1]} bytes in memory<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title="target", type="category")
     return finish(figure, max(240, 120 + 60 * len(sensitivity.ks)), title="list length k", type="category")
@@ -118,6 +123,7 @@ def _milliseconds(least: float, most: float) -> dict[str, object]:
 
 def _hover(row: PlanEvidence) -> str:
     return (
-        f"{row.plan.label}<br>{row.quality:.3f}, 95 %: at least {row.low:.3f}<br>{row.bytes_per_vector:,} bytes per "
-        f"vector<br>{row.latency.p50_ms:.2f} ms median, {row.latency.p95_ms:.2f} ms p95"
+        f"{row.plan.label}<br>{row.quality:.3f}, 95 %: at least {row.low:.3f}<br>{row.memory_bytes_per_vector:,} bytes "
+        f"per vector in memory, {row.disk_bytes_per_vector:,} on disk<br>"
+        f"{row.latency.p50_ms:.2f} ms median, {row.latency.p95_ms:.2f} ms p95"
     )

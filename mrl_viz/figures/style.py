@@ -137,11 +137,11 @@ def log_axis(figure: go.Figure, title: str, ticks: Sequence[int]) -> None:
     )
 
 
-def bytes_axis(figure: go.Figure, sizes: Sequence[int]) -> None:
+def bytes_axis(figure: go.Figure, sizes: Sequence[int], title: str = "bytes per vector") -> None:
     """Bytes per vector, labelled at powers of two, or of four where those have no room."""
     first, last = int(np.floor(np.log2(min(sizes)))), int(np.ceil(np.log2(max(sizes))))
     step = 1 if last - first <= 8 else 2
-    log_axis(figure, "bytes per vector", [2**power for power in range(first, last + 1, step)])
+    log_axis(figure, title, [2**power for power in range(first, last + 1, step)])
 
 
 def by_width(

@@ -148,9 +148,12 @@ def _fitted(stages: list[tuple[int, int]], k: int, n_items: int | None) -> Stage
 
 @dataclass(frozen=True)
 class StorageCost(Result):
-    """Bytes that a corpus takes: the searched codes, a float32 copy to rerank from, an HNSW graph."""
+    """Bytes that a corpus takes: the searched codes, a float32 copy to rerank from, an HNSW graph.
 
-    _also = ("total_bytes",)
+    What every search scans, codes and graph, is held in memory; the copy, of which a search reads a few rows, on disk.
+    """
+
+    _also = ("memory_bytes", "disk_bytes", "total_bytes")
 
     n_items: int
     code_bytes: int
@@ -159,19 +162,32 @@ class StorageCost(Result):
     formula: str
 
     @property
+    def memory_bytes(self) -> int:
+        """What is scanned: codes and graph."""
+        return self.code_bytes + self.graph_bytes
+
+    @property
+    def disk_bytes(self) -> int:
+        """What is only reranked from."""
+        return self.rerank_bytes
+
+    @property
     def total_bytes(self) -> int:
         """All three together."""
-        return self.code_bytes + self.rerank_bytes + self.graph_bytes
+        return self.memory_bytes + self.disk_bytes
 
     def takeaway(self) -> str:
-        each = self.total_bytes / self.n_items
-        return f"{self.n_items:,} vectors take {self.total_bytes / 1e9:,.2f} GB, {each:,.0f} bytes each."
+        def said(size: int) -> str:
+            return f"{size / 1e9:,.2f} GB, {size / self.n_items:,.0f} bytes each,"
+
+        disk = f" and {said(self.disk_bytes)} on disk" if self.disk_bytes else ""
+        return f"{self.n_items:,} vectors take {said(self.memory_bytes)} in memory{disk}."
 
 
 def storage_cost(
     n_items: int, dim: int, *, dtype: str = "float32", rerank_dim: int | None = None, hnsw_links: int | None = None
 ) -> StorageCost:
-    """What `n_items` vectors take in memory.
+    """What `n_items` vectors take, in memory and on disk.
 
     Parameters
     ----------
@@ -193,12 +209,12 @@ def storage_cost(
     is_plain = not is_pq and family(dtype) == dtype
     parts = [f"{dim} x {bits(dtype)}/8" if is_plain else f"{code_bytes} code bytes"]
     graph = 0.0
-    if rerank_dim:
-        parts.append(f"{rerank_dim} x 4")
     if hnsw_links is not None:
         check_count("hnsw_links", hnsw_links, 2)
         graph = LINK_BYTES * (2 * hnsw_links + hnsw_links / (hnsw_links - 1)) + HNSW_BOOKKEEPING_BYTES
         parts.append(f"{LINK_BYTES} x (2 x {hnsw_links} + {hnsw_links}/{hnsw_links - 1}) + {HNSW_BOOKKEEPING_BYTES}")
+    if rerank_dim:
+        parts.append(f"{rerank_dim} x 4")
     return StorageCost(
         n_items=n_items,
         code_bytes=n_items * code_bytes,

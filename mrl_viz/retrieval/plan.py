@@ -21,6 +21,8 @@ from mrl_viz.retrieval.shortlist import funnel_search, rerank
 from mrl_viz.truncation import check_count
 
 KINDS = ("exact", *ANN_KINDS)
+# What a plan's record says beside its fields; computed, so not read again.
+BYTES = ("memory_bytes_per_vector", "disk_bytes_per_vector")
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,26 @@ class Plan(Result):
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Plan:
-        """The plan that `to_dict` wrote; DataFormatError for unknown or missing fields or values that make none."""
+        """The plan that `to_dict` wrote; DataFormatError for unknown or missing fields or values that make none.
+
+        Its bytes per vector, which records from before they were written lack, are computed and not read.
+        """
         known = {field.name for field in fields(cls)}
-        if not isinstance(record, Mapping) or "dim" not in record or not set(record) <= known:
+        if not isinstance(record, Mapping) or "dim" not in record or not set(record) <= {*known, *BYTES}:
             raise DataFormatError(
                 f"A plan is a record with `dim` and optionally {sorted(known - {'dim'})}; this is {record!r}."
             )
         try:
             pairs = tuple((size, dim) for size, dim in record.get("rerank", ()))
-            return cls(**{**record, "rerank": pairs})
+            own = {name: value for name, value in record.items() if name in known}
+            return cls(**{**own, "rerank": pairs})
         except (MrlVizError, TypeError, ValueError) as error:
             raise DataFormatError(f"This record makes no plan: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data, ready for JSON."""
-        return super().to_dict() | {"rerank": [list(pair) for pair in self.rerank]}
+        """The fields and the bytes per vector in memory and on disk as plain data, ready for JSON."""
+        sizes = {name: getattr(self, name) for name in BYTES}
+        return super().to_dict() | {"rerank": [list(pair) for pair in self.rerank]} | sizes
 
     @property
     def label(self) -> str:
@@ -90,15 +97,30 @@ class Plan(Result):
         return self.rerank[-1][1] if self.rerank else self.dim
 
     @property
-    def bytes_per_vector(self) -> int:
-        """Stored bytes per vector: the searched code, links of the graph, and a separate float32 copy when reranking.
+    def memory_bytes_per_vector(self) -> int:
+        """Bytes per vector of what a search scans: the code and the links of the graph.
 
-        `PlannedIndex.nbytes` may be less: an exact float32 first pass reads the prefix of the rerank copy itself.
+        Also where the first pass is exact float32: scanning the prefixes of whole rows on disk would read nearly all of
+        the disk, so a deployment holds a copy of the prefixes in memory.
+        """
+        return self.storage(1).memory_bytes
+
+    @property
+    def disk_bytes_per_vector(self) -> int:
+        """Bytes per vector of what is only reranked, a float32 row of the widest rerank; 0 without a rerank."""
+        return self.storage(1).disk_bytes
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Stored bytes per vector, in memory and on disk together.
+
+        `PlannedIndex.nbytes` may be less: here everything is in memory, where an exact float32 first pass reads the
+        prefix of the rerank copy itself.
         """
         return self.storage(1).total_bytes
 
     def storage(self, n_items: int) -> StorageCost:
-        """What so many vectors take in memory; InvalidInputError below 1."""
+        """What so many vectors take in memory and on disk; InvalidInputError below 1."""
         dtype = "pq" if self.kind == "pq" else self.dtype
         links = HNSW_LINKS if self.kind == "hnsw" else None
         rerank_dim = self.rerank[-1][1] if self.rerank else None

@@ -18,6 +18,7 @@ from mrl_viz.decide import (
     decision_record,
     measure_candidates,
 )
+from mrl_viz.decide.recommendation import SMALLEST
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
@@ -31,7 +32,8 @@ from mrl_viz.ui.workspace import Workspace
 
 NO_LIMIT = "no limit"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
-MEMORY_GB = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
+GIGABYTES = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
+SMALLEST_WORDS = {"memory": "in memory", "total": "in all"}
 LATENCY_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, NO_LIMIT)
 STATUS = {
     "met": (st.success, ":material/check_circle:"),
@@ -104,12 +106,22 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
     graphs = right.toggle(
         "Graph index (HNSW)", True, key="choose_graphs", disabled="hnsw" not in {p.kind for p in measured.plans}
     )
-    memory = left.select_slider("Memory, GB", MEMORY_GB, NO_LIMIT, key="choose_memory")
+    memory = left.select_slider(
+        "Memory, GB", GIGABYTES, NO_LIMIT, key="choose_memory", help="What a search scans: the codes, and the graph."
+    )
     latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
     there = tuple(dict.fromkeys(plan.dtype for plan in measured.plans))
     dtypes = st.pills("Precisions", there, selection_mode="multi", default=there, key="choose_dtypes") or there
+    disk = left.select_slider(
+        "Disk, GB", GIGABYTES, NO_LIMIT, key="choose_disk", help="What is only reranked: the full float32 vectors."
+    )
+    smallest = middle.segmented_control(
+        "Smallest means", list(SMALLEST), default=SMALLEST[0], key="choose_smallest", required=True,
+        format_func=SMALLEST_WORDS.get, help="Least memory, then least disk; or the fewest bytes in all.",
+    )  # fmt: skip
     return {
-        "target": target / 100, "n_vectors": n_vectors, "memory_gb": _limit(memory), "latency_ms": _limit(latency),
+        "target": target / 100, "n_vectors": n_vectors, "memory_gb": _limit(memory), "disk_gb": _limit(disk),
+        "latency_ms": _limit(latency), "smallest": smallest,
         "dtypes": tuple(dtypes), "kinds": ("exact", "hnsw") if graphs else ("exact",), "allow_rerank": allow_rerank,
     }  # fmt: skip
 
@@ -125,8 +137,8 @@ def decision_shown(decision: Recommendation) -> None:
         metrics(
             (share, f"{row.quality:.1%}"),
             ("At least (95 %)", f"{row.low:.1%}"),
-            ("Bytes per vector", f"{row.bytes_per_vector:,}"),
-            ("Memory", gigabytes(row.total_gb)),
+            ("Memory", gigabytes(row.memory_gb), f"{row.memory_bytes_per_vector:,} bytes a vector, which are scanned."),
+            ("Disk", gigabytes(row.disk_gb), f"{row.disk_bytes_per_vector:,} bytes a vector, which are only reranked."),
             ("p95 expected", f"{row.expected_ms:,.1f} ms"),
         )
     small_print(*decision.notes)
@@ -140,7 +152,8 @@ def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
         rows += [("nearest", decision.nearest), ("best within the budgets", decision.best_within)]
     return [
         {"": name, "plan": row.plan.label, "kept": round(row.quality, 4), "at least": round(row.low, 4),
-         "bytes per vector": row.bytes_per_vector, "GB": float(f"{row.total_gb:.3g}"),
+         "bytes in memory": row.memory_bytes_per_vector, "bytes on disk": row.disk_bytes_per_vector,
+         "GB in memory": float(f"{row.memory_gb:.3g}"), "GB on disk": float(f"{row.disk_gb:.3g}"),
          "p50 ms here": round(row.latency.p50_ms, 3), "p95 ms expected": round(row.expected_ms, 3)}
         for name, row in rows if row
     ]  # fmt: skip
@@ -156,8 +169,8 @@ def storage_of(decision: Recommendation) -> DeploymentStorage | None:
 def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
     parts = (
         ("float32 at full width, for comparison", storage.raw_gb), ("searched vectors", storage.code_gb),
-        ("HNSW graph", storage.graph_gb), ("float32 copy to rerank from", storage.rerank_gb),
-        ("the plan in all", storage.total_gb),
+        ("HNSW graph", storage.graph_gb), ("in memory: what is scanned", storage.memory_gb),
+        ("on disk: float32 copy to rerank from", storage.disk_gb), ("the plan in all", storage.total_gb),
     )  # fmt: skip
     price = storage.price_per_gb
     return [
