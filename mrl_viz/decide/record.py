@@ -17,8 +17,8 @@ from mrl_viz.retrieval.plan import KINDS, Plan
 SCHEMA, KIND = 2, "mrl_viz decision record"
 # Schemas whose plans are still plans, and what has changed since.
 CHANGED_SINCE = {
-    1: "This record is from before memory and disk were told apart: its bytes, and a budget for memory, count the codes "
-    "that are searched and the float32 copy that is reranked together; its plan is read as it was."
+    1: "This record is from before memory and disk were told apart: its bytes, and a budget for memory, count together "
+    "the codes that are searched and the float32 copy that is reranked; its plan is read as it was."
 }
 
 

@@ -27,8 +27,11 @@ def decided(tmp_path_factory):
 def test_recommend_writes_data_and_record(decided, tmp_path, capsys):
     """The data hold every plan, the record the decision; Markdown goes by the ending; a sentence says the same."""
     data, record = (json.loads(Path(decided[name]).read_text(encoding="utf-8")) for name in ("data", "record"))
-    assert data["schema"] == 1 and data["n_vectors"] == 10_000_000 and data["chosen"]["dtype"] == "int8"
-    assert record["plan"] == {"dim": 256, "dtype": "int8", "kind": "exact", "rerank": []}
+    assert data["schema"] == 2 and data["n_vectors"] == 10_000_000 and data["chosen"]["dtype"] == "int8"
+    assert record["plan"] == {
+        "dim": 256, "dtype": "int8", "kind": "exact", "rerank": [],
+        "memory_bytes_per_vector": 256, "disk_bytes_per_vector": 0,
+    }  # fmt: skip
     assert record["decision"] == data["takeaway"] and record["storage"]["monthly_price"] == pytest.approx(2 * 2.56)
     out = tmp_path / "decision.md"
     assert main(["recommend", "sample", "--target", "0.85", *QUICK, "--record", str(out), "--no-corpus-size"]) == 0
@@ -98,6 +101,9 @@ def test_monitor_takes_fresh_queries_and_grown_data(decided, tmp_path):
         (["recommend", "sample", "--metric", "f1"], "`metric` is 'f1'"),
         (["recommend", "sample", "--dtypes", "int5"], "`dtypes` is"),
         (["recommend", "sample", "--memory-gb", "0"], "`memory_gb` is 0"),
+        (["recommend", "sample", "--disk-gb", "0"], "`disk_gb` is 0; to do without"),
+        (["recommend", "sample", "--disk-gb", "-1"], "`disk_gb` is -1"),
+        (["recommend", "sample", "--smallest", "disk"], "--smallest"),
         (["recommend", "sample", "--record", "out.txt"], "ends in .json or .md"),
         (["recommend", "sample", "--dims", "999"], "choose 1 to 256"),
         (["recommend", "no-such-file.txt"], "no-such-file"),

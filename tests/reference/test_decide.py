@@ -126,6 +126,49 @@ def test_a_budget_can_ask_for_a_larger_plan():
     assert decision.plan == Plan(128, "int8") and decision.binding == ("latency_ms",) and decision.status == "met"
 
 
+RERANKED = Plan(64, "binary", rerank=((50, FULL),))
+
+
+def test_smallest_is_memory_first_or_all_bytes():
+    """Eight bytes that are scanned and 1,024 on disk are smaller than 128 in memory, and larger in all."""
+    measured = made({Plan(128, "int8"): 0.99, RERANKED: 0.99})
+    decision = choose(measured, target=0.9)
+    assert decision.plan == RERANKED and decision.smallest == "memory"
+    assert [row.plan for row in decision.runners_up] == [Plan(128, "int8"), Plan(FULL)]
+    assert "99% fewer bytes in memory than full float32, and 1,024 bytes a vector on disk" in decision.takeaway()
+    in_all = choose(measured, target=0.9, smallest="total")
+    assert in_all.plan == Plan(128, "int8") and [row.plan for row in in_all.runners_up] == [Plan(FULL), RERANKED]
+    assert "88% fewer bytes than full float32)" in in_all.takeaway()
+    assert [row["plan"] for row in in_all.rows()] == [row.plan.label for row in (in_all.chosen, *in_all.runners_up)]
+    for chosen in (decision, in_all):
+        assert chosen.sensitivity.plans[0][chosen.sensitivity.targets.index(0.9)] == chosen.plan
+
+
+def test_plans_as_small_in_memory_are_told_apart_on_disk():
+    """Of plans that scan the same codes the one that reranks shorter vectors is smaller."""
+    narrower = Plan(64, "binary", rerank=((50, 128),))
+    assert choose(made({RERANKED: 0.99, narrower: 0.99}), target=0.9).plan == narrower
+
+
+def test_memory_and_disk_have_budgets_of_their_own():
+    """A budget of memory leaves out what is only reranked, one of disk only that, and each binds by its name."""
+    measured = made({Plan(128, "int8"): 0.99, RERANKED: 0.99})
+    small = choose(measured, target=0.9, n_vectors=1e6, memory_gb=0.01)
+    assert small.plan == RERANKED and small.chosen.memory_gb == 0.008 and small.chosen.disk_gb == 1.024
+    assert small.chosen.total_gb == pytest.approx(1.032) and small.budgets == {"memory_gb": 0.01}
+    no_disk = choose(measured, target=0.9, n_vectors=1e6, disk_gb=1)
+    assert no_disk.plan == Plan(128, "int8") and no_disk.binding == ("disk_gb",)
+    neither = choose(measured, target=0.9, n_vectors=1e6, memory_gb=0.01, disk_gb=1)
+    assert neither.plan is None and set(neither.binding) == {"memory_gb", "disk_gb"}
+    assert "What binds: memory and disk." in neither.takeaway()
+    assert neither.nearest.plan == RERANKED
+    assert "with 0.008 GB in memory, 1.02 GB on disk and about" in neither.takeaway()
+    fields = {name: small.to_dict()["chosen"][name] for name in ("memory_gb", "disk_gb", "memory_bytes_per_vector")}
+    assert fields == {"memory_gb": 0.008, "disk_gb": 1.024, "memory_bytes_per_vector": 8}
+    assert any("read from a disk it takes longer" in note for note in small.notes)
+    assert not any("from a disk" in note for note in no_disk.notes)
+
+
 def test_what_is_allowed_leaves_plans_out():
     """Precisions and reranks that are not wanted are never chosen; none left is refused; none good enough says so."""
     measured = made(GOOD | {Plan(8, "binary", rerank=((50, FULL),)): 0.999})
@@ -147,11 +190,14 @@ def test_a_target_is_shown_with_its_digits():
 
 
 def test_the_front_is_what_no_plan_beats(measured):
-    """A plan is on the front exactly when no other is at least as good in quality, bytes and time and better in one."""
+    """A plan is on the front when none is as good in quality, memory, disk and time and better in one; else not."""
     rows = choose(measured, target=0.5).evidence
     for row in rows:
-        own = (-row.quality, row.bytes_per_vector, row.latency.p50_ms)
-        others = [(-other.quality, other.bytes_per_vector, other.latency.p50_ms) for other in rows]
+        own = (-row.quality, row.memory_bytes_per_vector, row.disk_bytes_per_vector, row.latency.p50_ms)
+        others = [
+            (-other.quality, other.memory_bytes_per_vector, other.disk_bytes_per_vector, other.latency.p50_ms)
+            for other in rows
+        ]
         beaten = any(all(a <= b for a, b in zip(other, own)) and other != own for other in others)
         assert row.is_on_front != beaten
 
@@ -201,6 +247,9 @@ def test_a_shortlist_that_holds_half_the_texts_is_warned_of():
         ({"memory_gb": 0}, "`memory_gb` is 0"),
         ({"latency_ms": -1}, "`latency_ms` is -1"),
         ({"memory_gb": float("inf")}, "`memory_gb` is inf"),
+        ({"disk_gb": 0}, "`disk_gb` is 0; to do without"),
+        ({"disk_gb": -1}, "`disk_gb` is -1"),
+        ({"smallest": "disk"}, "`smallest` is 'disk'; choose one of"),
     ],
 )
 def test_impossible_limits_are_refused(arguments, message):
@@ -321,7 +370,11 @@ def test_the_figures_hold_every_plan(measured):
     figure = pareto(decision)
     assert sum(len(trace.x) for trace in figure.data if trace.name in ("float32", "int8")) == len(decision.evidence)
     (ring,) = [trace for trace in figure.data if trace.name == "chosen"]
-    assert ring.x[0] == decision.chosen.bytes_per_vector
+    assert ring.x[0] == decision.chosen.memory_bytes_per_vector
+    assert figure.layout.xaxis.title.text.startswith("bytes per vector in memory")
+    in_all = choose(measured, target=0.7, smallest="total")
+    (ring,) = [trace for trace in pareto(in_all).data if trace.name == "chosen"]
+    assert ring.x[0] == in_all.chosen.bytes_per_vector
     heat = sensitivity_heatmap(decision.sensitivity).data[0]
     assert heat.z.shape == (len(measured.ks), len(decision.sensitivity.targets))
     assert not any(trace.name == "chosen" for trace in pareto(choose(measured, target=0.7, memory_gb=1e-9)).data)

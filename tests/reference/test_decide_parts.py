@@ -9,6 +9,7 @@ import pytest
 from mrl_viz.data.corpus import corpus_from_vectors
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import (
+    changed_since,
     choose,
     corpus_size_effect,
     decision_record,
@@ -121,6 +122,8 @@ def test_storage_is_its_formula(plan):
     """The total is the sum of its parts, what the formula shown says, and about what the index built takes."""
     storage = deployment_storage(plan, 1000, 256, price_per_gb=2.5)
     assert storage.code_gb + storage.graph_gb + storage.rerank_gb == pytest.approx(storage.total_gb)
+    assert storage.memory_gb == storage.code_gb + storage.graph_gb and storage.disk_gb == storage.rerank_gb
+    assert (storage.disk_gb > 0) == bool(plan.rerank) == ("on disk" in storage.takeaway())
     assert storage.total_gb * 1e9 == pytest.approx(1000 * plan.bytes_per_vector, rel=0.02)
     formula = (
         storage.formula.removesuffix(" bytes")
@@ -165,7 +168,7 @@ def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
         decision, corpus_size=grown, price_per_gb=3, currency="EUR", note="decided by us", decided_at="2026-01-01"
     )
     data = json.loads(record.to_json())
-    assert data["kind"] == "mrl_viz decision record" and data["schema"] == 1 and data["decided_at"] == "2026-01-01"
+    assert data["kind"] == "mrl_viz decision record" and data["schema"] == 2 and data["decided_at"] == "2026-01-01"
     assert data["data"] == {"fingerprint": embedded.fingerprint, "n_items": 480, "n_queries": 480}
     assert data["model"] == {"name": "wordllama", "full_dim": 256}
     assert data["evidence"]["low"] == decision.chosen.low and data["aim"]["target"] == 0.9
@@ -206,7 +209,8 @@ def test_a_record_of_other_judgements_is_refused(embedded, decision):
     [
         ({}, "no decision record"),
         ([], "no decision record"),
-        ({"schema": 2}, "no decision record"),
+        ({"schema": 3}, "has schema 3 and this version reads 1 to 2"),
+        ({"schema": None}, "has schema None and this version reads 1 to 2"),
         ({"kind": "something else"}, "no decision record"),
         ({"plan": {"dim": 0}}, "makes no plan: `dim` is 0"),
         ({"plan": {"dim": 8, "colour": 1}}, "A plan is a record with `dim`"),
@@ -219,6 +223,17 @@ def test_damaged_records_are_refused(decision, damage, reason):
     record = decision_record(decision).to_dict() | damage if damage else damage
     with pytest.raises(DataFormatError, match=reason):
         plan_from_record(record)
+
+
+def test_a_record_of_the_schema_before_is_read(embedded, decision):
+    """A record from before memory and disk were told apart gives its plan, and what it says otherwise is said."""
+    record = decision_record(decision).to_dict()
+    assert changed_since(record) == ()
+    plan = {name: record["plan"][name] for name in ("dim", "dtype", "kind", "rerank")}
+    before = record | {"schema": 1, "plan": plan}
+    assert plan_from_record(before, fingerprint=embedded.fingerprint) == decision.plan
+    (said,) = changed_since(before)
+    assert "before memory and disk were told apart" in said
 
 
 def test_a_record_without_a_plan_says_so(decision):

@@ -56,6 +56,11 @@ def test_storage_matches_what_faiss_writes():
         cost.total_bytes, rel=0.01
     )
     assert faiss.serialize_index(built._index).nbytes == built.nbytes
+    assert cost.memory_bytes == pytest.approx(AnnIndex(corpus, "hnsw", 16).nbytes, rel=0.01)
+    assert cost.disk_bytes == corpus.nbytes and cost.total_bytes == cost.memory_bytes + cost.disk_bytes
+    assert cost.takeaway() == (
+        "3,000 vectors take 0.00 GB, 336 bytes each, in memory and 0.00 GB, 192 bytes each, on disk."
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,22 @@ def test_plan_round_trip_and_cost():
     assert Plan.from_dict(plan.to_dict()) == plan
     assert plan.stages(10) == ((32, 500), (64, 50), (256, 10))
     assert plan.bytes_per_vector == 32 + 256 * 4
+    assert (plan.memory_bytes_per_vector, plan.disk_bytes_per_vector) == (32, 256 * 4)
+    whole = Plan(32, rerank=((500, 256),))
+    assert (whole.memory_bytes_per_vector, whole.disk_bytes_per_vector) == (32 * 4, 256 * 4)
+    assert Plan(256).disk_bytes_per_vector == 0 and Plan(256).memory_bytes_per_vector == 256 * 4
     assert plan.label == "32 dims int8 exact, 500 reranked at 64, 50 reranked at 256"
     cost = plan.cost(10_000, 256, k=10)
     assert cost.multiply_adds == 10_000 * 32 + 500 * 64 + 50 * 256
     assert cost.bytes_read == 10_000 * 32 + (500 * 64 + 50 * 256) * 4
+
+
+def test_a_plan_written_before_its_bytes_were_is_read():
+    """The bytes of a record are computed again: a plan without them, or with others, is the plan of its fields."""
+    plan = Plan(64, "int8", rerank=((200, 256),))
+    record = plan.to_dict()
+    assert (record["memory_bytes_per_vector"], record["disk_bytes_per_vector"]) == (64, 1024)
+    before = {name: record[name] for name in ("dim", "dtype", "kind", "rerank")}
+    assert Plan.from_dict(before) == Plan.from_dict(record | {"memory_bytes_per_vector": 1}) == plan
+    with pytest.raises(DataFormatError, match="A plan is a record"):
+        Plan.from_dict(record | {"memory": 64})
