@@ -155,7 +155,7 @@ def measure_candidates(
         labels, 5 neighbors vote), spearman (scored pairs); all but overlap as a share of the full width's value
     dims : widths; powers of two and trained widths when None; the full width is added
     dtypes : of exact plans, names in `codes.BITS`; RaBitQ only scores queries, so scored pairs are without it
-    kinds : of indexes; exact, and hnsw up to 20,000 texts, when None
+    kinds : of indexes; exact, panorama, and hnsw up to 20,000 texts, when None
     allow_rerank : also with shortlists of 5·k and 20·k reranked at full width
     n_runs : timed queries per plan; fewer where it keeps less than half
     seed : of samples of queries and of int8 calibration, and of the bounds
@@ -251,7 +251,7 @@ def candidate_plans(
     """
     widths = default_dims(full_dim, trained) if dims is None else check_dims((*dims, full_dim), full_dim)
     if kinds is None:
-        kinds = ("exact", "hnsw") if n_items <= MOST_GRAPH_ITEMS else ("exact",)
+        kinds = ("exact", "panorama", "hnsw") if n_items <= MOST_GRAPH_ITEMS else ("exact", "panorama")
     for name, given, known in (("dtypes", dtypes, tuple(BITS)), ("kinds", kinds, KINDS)):
         if isinstance(given, str) or not given or not set(given) <= set(known):
             raise InvalidInputError(f"`{name}` is {given!r}; choose one or more of {list(known)}.")
@@ -269,7 +269,7 @@ def candidate_plans(
         for kind, dtype in firsts:
             plans.append(Plan(dim, dtype, kind))
             # Reranking at full width what was searched there in float32 changes nothing.
-            if allow_rerank and (dim, dtype, kind) != (full_dim, "float32", "exact"):
+            if allow_rerank and kind != "panorama" and (dim, dtype, kind) != (full_dim, "float32", "exact"):
                 factors = SHORTLIST_FACTORS if kind == "exact" else (GRAPH_SHORTLIST_FACTOR,)
                 sizes = [factor * k for factor in factors if factor * k < n_items]
                 plans += [Plan(dim, dtype, kind, ((size, full_dim),)) for size in sizes]

@@ -14,6 +14,7 @@ from mrl_viz.truncation import check_count, check_dims
 # faiss keeps, per vector of an HNSW graph, its level (int32) and where its links begin (int64).
 HNSW_BOOKKEEPING_BYTES = 12
 LINK_BYTES = 4
+NORM_BYTES = 4
 
 Stages = tuple[tuple[int, int], ...]
 
@@ -185,7 +186,13 @@ class StorageCost(Result):
 
 
 def storage_cost(
-    n_items: int, dim: int, *, dtype: str = "float32", rerank_dim: int | None = None, hnsw_links: int | None = None
+    n_items: int,
+    dim: int,
+    *,
+    dtype: str = "float32",
+    rerank_dim: int | None = None,
+    hnsw_links: int | None = None,
+    n_levels: int | None = None,
 ) -> StorageCost:
     """What `n_items` vectors take, in memory and on disk.
 
@@ -194,6 +201,7 @@ def storage_cost(
     dim, dtype : of the searched vectors; dtype "pq" is a product code
     rerank_dim : width of the separate float32 copy that reranking reads; None without a rerank
     hnsw_links : faiss's M, links per vector and upper level (twice as many at the bottom); None without a graph
+    n_levels : of an early stop, which keeps a norm of what is left at each and of the whole; None without one
 
     Raises
     ------
@@ -208,6 +216,10 @@ def storage_cost(
     code_bytes = pq_parts(dim) if is_pq else bytes_per_vector(dim, dtype)
     is_plain = not is_pq and family(dtype) == dtype
     parts = [f"{dim} x {bits(dtype)}/8" if is_plain else f"{code_bytes} code bytes"]
+    if n_levels is not None:
+        check_count("n_levels", n_levels)
+        code_bytes += NORM_BYTES * (n_levels + 1)
+        parts.append(f"({n_levels} + 1) x {NORM_BYTES}")
     graph = 0.0
     if hnsw_links is not None:
         check_count("hnsw_links", hnsw_links, 2)

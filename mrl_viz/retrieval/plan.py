@@ -16,11 +16,12 @@ from mrl_viz.retrieval.coded import CodedIndex, coded_index
 from mrl_viz.retrieval.codes import bits
 from mrl_viz.retrieval.cost import RetrievalCost, Stages, StorageCost, funnel_cost, storage_cost
 from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.panorama import PanoramaIndex, n_levels
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.shortlist import funnel_search, rerank
 from mrl_viz.truncation import check_count
 
-KINDS = ("exact", *ANN_KINDS)
+KINDS = ("exact", "panorama", *ANN_KINDS)
 # What a plan's record says beside its fields; computed, so not read again.
 BYTES = ("memory_bytes_per_vector", "disk_bytes_per_vector")
 
@@ -30,7 +31,8 @@ class Plan(Result):
     """How to search, independent of the data.
 
     `dim` : width of the first pass. `dtype` : of its vectors; approximate kinds take float32 (PQ makes its own codes).
-    `kind` : "exact", "hnsw", "ivf" or "pq".
+    `kind` : "exact", "panorama" (exact, each vector read only as far as it can still be among the best), "hnsw", "ivf"
+    or "pq".
     `rerank` : (size, dim) pairs: so many items rescored with float32 at that width; none, one, or a funnel of several.
 
     Raises
@@ -89,7 +91,8 @@ class Plan(Result):
     def label(self) -> str:
         """A short name, such as "64 dims float32 exact, 200 reranked at 768"."""
         steps = [f"{size:,} reranked at {dim}" for size, dim in self.rerank]
-        return ", ".join([f"{self.dim} dims {self.dtype} {self.kind}", *steps])
+        kind = "exact, early stop" if self.kind == "panorama" else self.kind
+        return ", ".join([f"{self.dim} dims {self.dtype} {kind}", *steps])
 
     @property
     def widest(self) -> int:
@@ -124,7 +127,8 @@ class Plan(Result):
         dtype = "pq" if self.kind == "pq" else self.dtype
         links = HNSW_LINKS if self.kind == "hnsw" else None
         rerank_dim = self.rerank[-1][1] if self.rerank else None
-        return storage_cost(n_items, self.dim, dtype=dtype, rerank_dim=rerank_dim, hnsw_links=links)
+        levels = n_levels(self.dim) if self.kind == "panorama" else None
+        return storage_cost(n_items, self.dim, dtype=dtype, rerank_dim=rerank_dim, hnsw_links=links, n_levels=levels)
 
     def allows(self, k: int) -> bool:
         """Whether every list is long enough for k results."""
@@ -145,7 +149,7 @@ class Plan(Result):
 
         Raises
         ------
-        InvalidInputError, DimensionError, EmptyInputError : an approximate plan, whose cost depends on the data, or
+        InvalidInputError, DimensionError, EmptyInputError : a plan of another kind, whose cost depends on the data, or
         sizes that do not fit the corpus.
         """
         if self.kind != "exact":
@@ -158,7 +162,9 @@ class Plan(Result):
 class PlannedIndex:
     """A plan built over a corpus by `build_plan`. `plan` : how it searches."""
 
-    def __init__(self, plan: Plan, first: PrefixIndex | CodedIndex | AnnIndex, wide: PrefixIndex | None) -> None:
+    def __init__(
+        self, plan: Plan, first: PrefixIndex | CodedIndex | AnnIndex | PanoramaIndex, wide: PrefixIndex | None
+    ) -> None:
         self.plan, self._first, self._wide = plan, first, wide
         self.n_items, self.full_dim = first.n_items, first.full_dim
 
@@ -235,14 +241,17 @@ def build_plan(
     Raises
     ------
     DimensionError, ShapeError, EmptyInputError, InvalidInputError : a plan that does not fit the corpus.
-    OptionalDependencyError : an approximate plan without faiss.
+    OptionalDependencyError : a plan of another kind than exact without faiss.
     """
-    if plan.kind != "exact":
+    if plan.kind in ANN_KINDS:
         ann = AnnIndex(corpus, plan.kind, plan.dim, rerank_dim=plan.rerank[0][1] if plan.rerank else None)
         return PlannedIndex(plan, ann, None)
     wide = prefix_index
     if wide is None and (plan.rerank or plan.dtype == "float32"):
         wide = PrefixIndex(corpus, [plan.dim, *(dim for _, dim in plan.rerank)])
+    if plan.kind == "panorama":
+        panorama = PanoramaIndex(corpus, plan.dim, plain=wide, seed=seed)
+        return PlannedIndex(plan, panorama, wide if plan.rerank else None)
     if plan.dtype == "float32" and wide is not None:
         wide.level(plan.dim)
         return PlannedIndex(plan, wide, wide)

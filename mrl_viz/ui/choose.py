@@ -117,7 +117,7 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
     )
     smallest = middle.segmented_control(
         "Smallest means", list(SMALLEST), default=SMALLEST[0], key="choose_smallest", required=True,
-        format_func=SMALLEST_WORDS.get, help="Least memory, then least disk; or the fewest bytes in all.",
+        format_func=SMALLEST_WORDS.__getitem__, help="Least memory, then least disk; or the fewest bytes in all.",
     )  # fmt: skip
     return {
         "target": target / 100, "n_vectors": n_vectors, "memory_gb": _limit(memory), "disk_gb": _limit(disk),
