@@ -23,7 +23,7 @@ from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k, pair_similarities
 from mrl_viz.sweep.machine import single_threaded_blas
-from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims
+from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims, truncate_and_normalize
 
 # Of exact plans, unless others are asked for; every name in BITS may be.
 DTYPES = ("float32", "float16", "int8", "int4", "rabitq2", "binary")
@@ -206,7 +206,9 @@ def measure_candidates(
                 values.append(target.values(found.indices, full_lists, ks))
         scanned = (plan.dim, plan.dtype, plan.kind)
         if scanned not in scans:
-            scans[scanned] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, noise, min(n_runs, MOST_SCAN_RUNS), seed)
+            few = min(n_runs, MOST_SCAN_RUNS)
+            rows, asked = _scanned(plan, noise, target.corpus, target.queries, few, seed)
+            scans[scanned] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, rows, asked, few, seed)
         can_win = target.pairs is not None or values[-1][ks.index(k)].mean() >= LEAST_TARGET * full_quality
         runs = n_runs if can_win else min(n_runs, FEW_RUNS)
         latency = measure_latency(partial(built.search, k=k), target.queries, n_runs=runs)
@@ -287,12 +289,27 @@ def _built(
         yield plan, build_plan(plan, corpus, prefix_index=index, codes=coded, seed=seed)
 
 
-def _scan_ms(plan: Plan, noise: npt.NDArray[np.float32], n_runs: int, seed: int) -> float:
-    """p95 milliseconds per vector of a plan's first pass, on noise: what is scanned does not change the speed."""
+def _scanned(
+    plan: Plan, noise: npt.NDArray[np.float32], corpus: FloatMatrix, queries: FloatMatrix, n_runs: int, seed: int
+) -> tuple[FloatMatrix, FloatMatrix]:
+    """Vectors (n_items, plan.dim) to time a scan on, and queries: noise, as what is scanned does not change its speed.
+
+    How far an early stop reads does depend on it: that one scans vectors of the corpus, drawn with noise of half their
+    own spread, since copies would be closer to each other than texts are.
+    """
     n_items = min(SCANNED_COORDINATES // plan.dim + 1, MOST_SCANNED_ITEMS)
     rows = noise[: n_items * plan.dim].reshape(n_items, plan.dim)
+    if plan.kind != "panorama":
+        return rows, rows[:n_runs]
+    own = truncate_and_normalize(corpus, plan.dim).astype(np.float32, copy=False)
+    drawn = np.random.default_rng(seed).integers(len(own), size=n_items)
+    return own[drawn] + rows * (own.std(axis=0) / 2), queries[:n_runs, : plan.dim]
+
+
+def _scan_ms(plan: Plan, rows: FloatMatrix, queries: FloatMatrix, n_runs: int, seed: int) -> float:
+    """p95 milliseconds per vector of a plan's first pass over some vectors."""
     built = build_plan(Plan(plan.dim, plan.dtype, plan.kind), rows, seed=seed)
-    return measure_latency(lambda row: built.search(row), rows[:n_runs], n_runs=n_runs).p95_ms / n_items
+    return measure_latency(lambda row: built.search(row), queries, n_runs=n_runs).p95_ms / len(rows)
 
 
 def _pair_ranks(plan: Plan, corpus: FloatMatrix, pairs: tuple[Ints, Ints, Floats]) -> Floats:

@@ -33,6 +33,7 @@ from mrl_viz.ui.workspace import Workspace
 NO_LIMIT = "no limit"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 GIGABYTES = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
+EXACT = ("exact", "panorama")
 SMALLEST_WORDS = {"memory": "in memory", "total": "in all"}
 LATENCY_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, NO_LIMIT)
 STATUS = {
@@ -110,8 +111,6 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
         "Memory, GB", GIGABYTES, NO_LIMIT, key="choose_memory", help="What a search scans: the codes, and the graph."
     )
     latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
-    there = tuple(dict.fromkeys(plan.dtype for plan in measured.plans))
-    dtypes = st.pills("Precisions", there, selection_mode="multi", default=there, key="choose_dtypes") or there
     disk = left.select_slider(
         "Disk, GB", GIGABYTES, NO_LIMIT, key="choose_disk", help="What is only reranked: the full float32 vectors."
     )
@@ -119,10 +118,12 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
         "Smallest means", list(SMALLEST), default=SMALLEST[0], key="choose_smallest", required=True,
         format_func=SMALLEST_WORDS.__getitem__, help="Least memory, then least disk; or the fewest bytes in all.",
     )  # fmt: skip
+    there = tuple(dict.fromkeys(plan.dtype for plan in measured.plans))
+    dtypes = st.pills("Precisions", there, selection_mode="multi", default=there, key="choose_dtypes") or there
     return {
         "target": target / 100, "n_vectors": n_vectors, "memory_gb": _limit(memory), "disk_gb": _limit(disk),
         "latency_ms": _limit(latency), "smallest": smallest,
-        "dtypes": tuple(dtypes), "kinds": ("exact", "hnsw") if graphs else ("exact",), "allow_rerank": allow_rerank,
+        "dtypes": tuple(dtypes), "kinds": (*EXACT, "hnsw") if graphs else EXACT, "allow_rerank": allow_rerank,
     }  # fmt: skip
 
 

@@ -31,6 +31,8 @@ EXACT = {
     "narrow rerank": Plan(20, rerank=((50, 100),)),
     "funnel": Plan(16, rerank=((120, 64), (40, 256))),
 }
+# Exact too; only faiss can stop early, and the others say that they do not.
+EARLY = Plan(100, kind="panorama")
 CODED = {
     "float16": Plan(64, "float16"),
     "float16 rerank": Plan(32, "float16", rerank=((60, 256),)),
@@ -120,11 +122,10 @@ def answers(target, plan, sample, where, **options):
     return ids, np.array([[score for _, score in row] for row in found])
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("plan", [*EXACT.values(), EARLY], ids=[*EXACT, "early stop"])
 @pytest.mark.parametrize("target", RUN)
-def test_exact_float32_snippets_return_our_results(target, name, sample, place):
+def test_exact_float32_snippets_return_our_results(target, plan, sample, place):
     """Every rank has our cosine, and the item there is ours or ties with it."""
-    plan = EXACT[name]
     vectors, queries = sample
     assert snippet(target, plan).executed
     ids, scores = answers(target, plan, sample, place(target))
@@ -133,6 +134,18 @@ def test_exact_float32_snippets_return_our_results(target, name, sample, place):
     rows = truncate_and_normalize(vectors, plan.widest)
     cosines = np.einsum("qkd,qd->qk", rows[ids], truncate_and_normalize(queries, plan.widest))
     np.testing.assert_allclose(cosines, ours.similarities, atol=2e-6)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_early_stop_is_faiss_own(target):
+    """faiss gets the index that stops early, rotated; every other store scans to the end and says so."""
+    found = snippet(target, EARLY)
+    assert ("IndexFlatIPPanorama" in found.code and "LinearTransform" in found.code) == (target == "faiss")
+    assert any("reads every vector to its end" in note for note in found.notes) == (target != "faiss")
+    said = " ".join(found.code.split())
+    assert ("Note: This store reads every vector to its end" in said) == (target != "faiss")
+    ast.parse(found.code)
+    assert max(map(len, found.code.splitlines())) <= 120
 
 
 def first_pass(target, plan, vectors, query):

@@ -10,7 +10,7 @@ Each store is one Jinja template: what it is called, what it needs, its notes, i
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from mrl_viz.errors import DimensionError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES
 from mrl_viz.retrieval.codes import pq_parts
+from mrl_viz.retrieval.panorama import BATCH_SIZE, n_levels
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import check_dims
 
@@ -28,6 +29,7 @@ from mrl_viz.truncation import check_dims
 TARGETS = ("faiss", "pgvector", "qdrant", "lancedb", "sqlite-vec", "milvus", "weaviate", "elasticsearch", "vespa")
 PRE_TRUNCATION = ("none", "layer_norm")
 LINE_LENGTH = 100
+NO_EARLY_STOP = ("This store reads every vector to its end: the same results, later than an early stop finds them.",)
 # What several templates say alike.
 PHRASES = {
     "hamming_note": "Binary vectors are compared with the query's own bits (Hamming distance); the plan was measured "
@@ -101,12 +103,15 @@ def deployment_snippets(
         raise InvalidInputError(f"`pre_truncation` is {pre_truncation!r}; choose one of {list(PRE_TRUNCATION)}.")
     facts = PHRASES | {
         "plan": plan,
+        "label": plan.label,
         "code": plan.dtype if plan.kind == "exact" else plan.kind,
         "rerank": plan.rerank,
         "first": "RERANK[0][0]" if plan.rerank else "k",
         "wide_dims": list(dict.fromkeys(dim for _, dim in plan.rerank)),
         "passes": [("short", "DIM"), *((f"at_{dim}", dim) for _, dim in plan.rerank)],
         "pq_parts": pq_parts(plan.dim),
+        "panorama": (n_levels(plan.dim), BATCH_SIZE),
+        "no_early_stop": (),
         "model": model,
         "full_dim": full_dim,
         "pre_truncation": pre_truncation,
@@ -118,8 +123,15 @@ def deployment_snippets(
 
 def _snippet(target: str, facts: dict[str, Any]) -> DeploymentSnippet:
     """The program of one target: its template holds both the code and what is said about it."""
+    if facts["plan"].kind == "panorama" and target != "faiss":  # the others scan to the end
+        facts = facts | {
+            "plan": replace(facts["plan"], kind="exact"),
+            "code": "float32",
+            "no_early_stop": NO_EARLY_STOP,
+        }
     said: Any = _templates().get_template(f"{target}.j2").make_module(facts)
-    return DeploymentSnippet(target, said.title, "python", str(said), said.install, said.executed, tuple(said.notes))
+    notes = (*facts["no_early_stop"], *said.notes)
+    return DeploymentSnippet(target, said.title, "python", str(said), said.install, said.executed, notes)
 
 
 @cache
