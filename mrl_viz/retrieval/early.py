@@ -217,7 +217,7 @@ def _search(
     counts, n_read, low, threshold = np.empty(len(levels), np.int64), 0, 0, -np.inf
     for level, high in enumerate(levels):
         partial = partial + items[alive, low:high] @ query[low:high]
-        n_read += len(alive) * (high - low)
+        n_read += int(np.isnan(cosines[alive]).sum()) * (high - low)
         best = alive[np.argpartition(-partial, k - 1)[:k]]
         fresh = best[np.isnan(cosines[best])]
         cosines[fresh] = cosines_of(fresh)

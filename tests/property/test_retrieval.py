@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrl_viz.measures.estimate import columns
+from mrl_viz.retrieval.early import early_orders, early_search
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import explain_miss
+from mrl_viz.retrieval.panorama import PanoramaIndex
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.retrieval.quantization import DTYPES, QuantizedIndex
 from mrl_viz.retrieval.shortlist import funnel_search, rerank, shortlist_curve, shortlist_search
@@ -233,3 +235,105 @@ def test_a_rerank_leaves_out_what_was_not_found():
     alone = rerank(index, queries[1:2], replace(found, indices=found.indices[1:2]), k=5).indices[0]
     np.testing.assert_array_equal(together, alone)
     assert set(together[:4]) == set(found.indices[1, :4]) and together[4] == -1
+
+
+def real(seed, n_items, full_dim, n_queries=4):
+    """Vectors whose variance falls along the index, some of them twice or all zero, and queries near some of them."""
+    rng = np.random.default_rng(seed)
+    scale = (1 + np.arange(full_dim)) ** -rng.uniform(0, 1)
+    corpus = (rng.normal(size=(n_items, full_dim)) * scale).astype(np.float32)
+    corpus[rng.integers(n_items, size=n_items // 5)] = corpus[0]
+    corpus[-1] = 0
+    near = corpus[rng.integers(n_items, size=n_queries)]
+    return corpus, (near + 0.3 * scale * rng.normal(size=near.shape)).astype(np.float32)
+
+
+def drawn(seed, n_items, full_dim, has_ties):
+    return tied(seed, n_items, full_dim) if has_ties else real(seed, n_items, full_dim)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=SEEDS, n_items=st.integers(2, 90), full_dim=st.integers(1, 12), k=st.integers(1, 30), ties=st.booleans(),
+    is_own=st.booleans(), levels=st.lists(st.integers(1, 12), max_size=4),
+)  # fmt: skip
+def test_stopping_early_loses_nothing(seed, n_items, full_dim, k, ties, is_own, levels):
+    """The lists and similarities of exact search, whatever the levels, ties, duplicates and zero vectors."""
+    corpus, queries = drawn(seed, n_items, full_dim, ties)
+    own = np.random.default_rng(seed).permutation(n_items)[:3] if is_own else None
+    queries = queries if own is None else corpus[own]
+    k = min(k, n_items - is_own)
+    dims = [dim for dim in levels if dim <= full_dim] or None
+    found = early_search(corpus, queries, k, dims=dims, own=own)
+    exact = PrefixIndex(corpus).search(queries, k, own=own)
+    np.testing.assert_array_equal(found.indices, exact.indices)
+    np.testing.assert_array_equal(found.similarities, exact.similarities)
+    assert found.dims[-1] == full_dim and 0 < found.read.value <= 1
+    shares = [alive.value for alive in found.alive]
+    assert shares == sorted(shares, reverse=True) and shares[-1] * found.n_items >= k - 1e-9
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, k=st.integers(1, 10))
+def test_what_stays_alive_is_what_the_bound_leaves(seed, k):
+    """No fewer than a bound against the true k-th best leaves, and at the end exactly those that are as good as it."""
+    corpus, queries = real(seed, 60, 16, n_queries=1)
+    found = early_search(corpus, queries, k, dims=[2, 5, 9])
+    (query,) = queries.astype(np.float64) / np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
+    norms = np.linalg.norm(corpus.astype(np.float64), axis=1, keepdims=True)
+    rows = corpus / np.where(norms > 0, norms, 1)
+    cosines = rows @ query
+    best = np.sort(cosines)[-k]
+    for dim, alive in zip(found.dims, found.alive):
+        bounds = rows[:, :dim] @ query[:dim] + np.linalg.norm(rows[:, dim:], axis=1) * np.linalg.norm(query[dim:])
+        assert (bounds >= cosines - 1e-12).all()
+        assert alive.value * 60 >= (bounds >= best).sum() - 1e-9
+    assert found.alive[-1].value * 60 == pytest.approx((cosines >= best - 1e-7).sum())
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, n_items=st.integers(2, 300), full_dim=st.integers(2, 40), k=st.integers(1, 300), ties=st.booleans())
+def test_panorama_gives_the_lists_of_exact_search(seed, n_items, full_dim, k, ties):
+    """faiss' early stop after a rotation: the same lists and similarities at a width, also among duplicates."""
+    corpus, queries = drawn(seed, n_items, full_dim, ties)
+    dim, k = max(1, full_dim // 2), min(k, n_items)
+    exact = PrefixIndex(corpus, [dim]).search(queries, k, dim=dim)
+    found = PanoramaIndex(corpus, dim).search(queries, k)
+    np.testing.assert_array_equal(found.indices, exact.indices)
+    np.testing.assert_array_equal(found.similarities, exact.similarities)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, own=st.booleans(), reranked=st.booleans())
+def test_a_panorama_plan_is_the_exact_plan(seed, own, reranked):
+    """With or without a rerank, and where items search for each other, it finds what the exact plan finds."""
+    corpus, queries = real(seed, 120, 24)
+    rows = np.random.default_rng(seed).permutation(120)[:5] if own else None
+    asked = queries if rows is None else corpus[rows]
+    rerank = ((30, 24),) if reranked else ()
+    found, exact = (
+        build_plan(Plan(8, kind=kind, rerank=rerank), corpus).search(asked, 7, own=rows).indices
+        for kind in ("panorama", "exact")
+    )
+    np.testing.assert_array_equal(found, exact)
+
+
+def test_orders_find_the_same_and_scrambling_costs():
+    """Every order finds the same items; where variances fall, order lets fewer vectors live than a scrambled one."""
+    rng = np.random.default_rng(0)
+    scale = (1.0 + np.arange(64)) ** -1
+    corpus = (rng.normal(size=(800, 64)) * scale).astype(np.float32)
+    queries = (corpus[:20] + 0.2 * scale * rng.normal(size=(20, 64))).astype(np.float32)
+    found = early_orders(corpus, queries, 10)
+    own, svd, scrambled = found.searches
+    assert found.orders == ("prefix", "svd", "scrambled") and found.dims == (8, 16, 32, 64)
+    for one in (svd, scrambled):
+        shared = [len(set(a) & set(b)) for a, b in zip(own.indices, one.indices)]
+        assert min(shared) == 10
+    for level in range(3):
+        assert own.alive[level].high < scrambled.alive[level].low
+    assert max(own.read.high, svd.read.high) < scrambled.read.low
+    assert f"{scrambled.alive[2].value:.0%} scrambled" in found.takeaway()
+    assert f"{svd.read.value:.0%} after SVD" in found.takeaway()
+    row = found.rows()[0]
+    assert row["dim"] == 8 and row["svd"] == svd.alive[0].value and row["scrambled_low"] == scrambled.alive[0].low

@@ -115,7 +115,8 @@ def test_too_few_texts_for_other_corpus_sizes_say_how_many(embedded):
 
 @pytest.mark.parametrize(
     "plan", [Plan(64), Plan(64, "float16"), Plan(64, "int8"), Plan(64, "binary"), Plan(32, rerank=((50, 256),)),
-             Plan(64, kind="hnsw"), Plan(32, kind="pq"), Plan(16, "binary", rerank=((90, 128), (30, 256)))],
+             Plan(64, kind="hnsw"), Plan(32, kind="pq"), Plan(64, kind="panorama"),
+             Plan(16, "binary", rerank=((90, 128), (30, 256)))],
     ids=lambda plan: plan.label,
 )  # fmt: skip
 def test_storage_is_its_formula(plan):
@@ -262,6 +263,7 @@ def test_a_record_wants_the_corpus_size_effect_of_its_plan(embedded, decision):
     [
         ("64", Plan(64)),
         ("64,int8", Plan(64, "int8")),
+        ("64,panorama", Plan(64, kind="panorama")),
         (" 32 , hnsw , 200@768 ", Plan(32, kind="hnsw", rerank=((200, 768),))),
         ("32,binary,1000@128,100@768", Plan(32, "binary", rerank=((1000, 128), (100, 768)))),
     ],

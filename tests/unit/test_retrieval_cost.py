@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import pytest
 
-from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError
+from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.retrieval.ann import HNSW_LINKS, AnnIndex
 from mrl_viz.retrieval.cost import (
     bytes_per_vector,
@@ -13,7 +13,10 @@ from mrl_viz.retrieval.cost import (
     funnel_presets,
     storage_cost,
 )
-from mrl_viz.retrieval.plan import Plan
+from mrl_viz.retrieval.early import early_search
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.panorama import BATCH_SIZE, PanoramaIndex
+from mrl_viz.retrieval.plan import Plan, build_plan
 
 IMAGENET = 1_281_167
 
@@ -116,3 +119,46 @@ def test_a_plan_written_before_its_bytes_were_is_read():
     assert Plan.from_dict(before) == Plan.from_dict(record | {"memory_bytes_per_vector": 1}) == plan
     with pytest.raises(DataFormatError, match="A plan is a record"):
         Plan.from_dict(record | {"memory": 64})
+
+
+def test_an_early_stop_costs_its_norms():
+    """The codes and a norm for each level and the whole, as faiss holds them; nothing of it is on disk."""
+    corpus = np.random.default_rng(0).normal(size=(2048, 100)).astype(np.float32)
+    plan, index = Plan(100, kind="panorama"), PanoramaIndex(corpus, 100)
+    held = index._index.codes.size() + 4 * index._index.cum_sums.size()
+    assert plan.memory_bytes_per_vector * 2048 == held and plan.disk_bytes_per_vector == 0
+    assert index.nbytes == held + PrefixIndex(corpus, [100]).nbytes == build_plan(plan, corpus).nbytes
+    assert plan.storage(10).formula == "10 x (100 x 32/8 + (7 + 1) x 4)"
+    assert plan.label == "100 dims float32 exact, early stop"
+    with pytest.raises(InvalidInputError, match="multiply-adds depend on the data"):
+        plan.cost(2048, 100)
+    with pytest.raises(InvalidInputError, match="`kind` 'panorama' works with float32"):
+        Plan(64, "int8", "panorama")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda rows: early_search(rows, rows, 0), InvalidInputError, "`k` is 0"),
+        (lambda rows: early_search(rows, rows, 31), InvalidInputError, "`k` is 31"),
+        (lambda rows: early_search(rows, rows, 30, own=np.arange(30)), InvalidInputError, "`k` is 30"),
+        (lambda rows: early_search(rows, rows, own=[1]), ShapeError, r"`own` has shape \(1,\) for 30 queries"),
+        (lambda rows: early_search(rows, rows[:, :3]), ShapeError, "`queries` have 3 coordinates"),
+        (lambda rows: early_search(rows, rows, dims=[9]), DimensionError, "choose 1 to 8"),
+        (lambda rows: PanoramaIndex(rows, 9), DimensionError, "choose 1 to 8"),
+        (lambda rows: PanoramaIndex(rows, 8).search(rows, 31), InvalidInputError, "`k` is 31"),
+        (lambda rows: PanoramaIndex(rows, 8).search(rows[:, :3]), ShapeError, "`queries` have 3 coordinates"),
+    ],
+)
+def test_impossible_early_stops_are_refused(call, error, message):
+    """Lists longer than there are items, other widths and broken rows are one sentence each."""
+    rows = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    with pytest.raises(error, match=message):
+        call(rows)
+
+
+def test_lists_longer_than_a_batch_of_faiss_are_exact_too():
+    """faiss' early stop finds no more than a batch; longer lists come from the plain search."""
+    corpus = np.random.default_rng(0).normal(size=(BATCH_SIZE + 200, 8)).astype(np.float32)
+    found = PanoramaIndex(corpus, 8).search(corpus[:2], BATCH_SIZE + 50)
+    np.testing.assert_array_equal(found.indices, PrefixIndex(corpus).search(corpus[:2], BATCH_SIZE + 50).indices)
