@@ -10,7 +10,7 @@ from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
 from mrl_viz.figures.precision import kept_per_byte, width_by_bits
 from mrl_viz.figures.quality import quality_curves
-from mrl_viz.figures.retrieval import shortlist_overlap
+from mrl_viz.figures.retrieval import shortlist_overlap, still_alive
 from mrl_viz.figures.similarity import density_heatmap, similarity_curves, similarity_heatmaps, threshold_shift
 from mrl_viz.figures.space import geometry_curves, hubness_curves, space_agreement_curves
 from mrl_viz.figures.training import training_losses, twin_curves, twin_gain
@@ -50,6 +50,7 @@ __all__ = [
     "similarity_curves",
     "similarity_heatmaps",
     "space_agreement_curves",
+    "still_alive",
     "threshold_shift",
     "training_losses",
     "twin_curves",

@@ -1,4 +1,4 @@
-"""Pictures of shortlists."""
+"""Pictures of shortlists, and of what an exact search may leave out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, DASHED, KEPT, add_band, add_line, add_mark, finish, log_axis
+from mrl_viz.figures.style import (
+    BLUE,
+    DASHED,
+    GREEN,
+    GREY,
+    KEPT,
+    add_band,
+    add_estimates,
+    add_line,
+    add_mark,
+    by_width,
+    finish,
+    log_axis,
+)
 from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
+    from mrl_viz.retrieval.early import EarlyOrders
     from mrl_viz.retrieval.shortlist import ShortlistCurve
 
 
@@ -23,3 +37,22 @@ def shortlist_overlap(curve: ShortlistCurve, chosen_size: int | None = None) -> 
         add_mark(figure, chosen_size)
     log_axis(figure, f"shortlist size at {curve.shortlist_dim} dims", curve.sizes)
     return finish(figure, title="full-width neighbors found", **KEPT)
+
+
+# How the orders of coordinates are named and drawn.
+ORDERS = {
+    "prefix": ("the model's order", BLUE, "solid", "circle"),
+    "svd": ("after SVD", GREEN, "dash", "diamond"),
+    "scrambled": ("scrambled", GREY, "dot", "square"),
+}
+
+
+def still_alive(orders: EarlyOrders) -> go.Figure:
+    """Share of the vectors that can still be among the best after so many coordinates, in every order of them."""
+    figure = go.Figure()
+    for name, search in zip(orders.orders, orders.searches):
+        said, colour, dash, symbol = ORDERS[name]
+        add_estimates(figure, search.dims, columns(search.alive), said, colour, dash, symbol, number=".1%")
+    by_width(figure, orders.dims, title="vectors still in the running", **KEPT)
+    figure.update_xaxes(title="coordinates read (log scale)")
+    return figure

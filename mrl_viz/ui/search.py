@@ -12,13 +12,15 @@ from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_plans
 from mrl_viz.retrieval.cost import RetrievalCost, funnel_cost, funnel_presets
+from mrl_viz.retrieval.early import EarlyOrders, early_orders
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import MissExplanation, explain_miss
 from mrl_viz.retrieval.probes import Probes, probes
 from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
 from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
+from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import small_print
-from mrl_viz.ui.code import Script
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import measured, with_queries
 from mrl_viz.ui.selection import Subject, choose_own_query, selected_subject, shortened, typed_subject
 from mrl_viz.ui.workspace import Workspace
@@ -26,6 +28,8 @@ from mrl_viz.ui.workspace import Workspace
 CELL_CHARACTERS = 80
 # Widths side by side before the columns get too narrow to read.
 MOST_COLUMNS = 5
+# An early stop is shown for so many texts and queries; more take seconds and show the same.
+MOST_EARLY_TEXTS, EARLY_QUERIES = 10_000, 100
 PRESET_NAMES = {
     "three_steps": "Three steps",
     "paper": "The paper's",
@@ -174,6 +178,27 @@ def miss_of(workspace: Workspace, query: Subject, plan: Design) -> MissExplanati
     found = funnel_search(index, query.vector, stages, own=query.own).indices[0]
     lost = [int(item) for item in exact if item not in found]
     return explain_miss(index, query.vector, lost[0], stages, own=query.item) if lost else None
+
+
+def early_of(workspace: Workspace) -> EarlyOrders:
+    """How many vectors an exact search can drop after so many coordinates, in several orders of them."""
+    return _early(workspace.embedded, workspace.k, with_queries(workspace).queries)
+
+
+@measured("Stopping early…")
+def _early(vectors: Embedded, k: int, _queries: FloatMatrix | None) -> EarlyOrders:
+    corpus = vectors.matrix[:MOST_EARLY_TEXTS]
+    asked = probes(corpus, _queries, most=EARLY_QUERIES)
+    return early_orders(corpus, asked.rows, k, own=asked.own)
+
+
+def early_code(workspace: Workspace) -> Script:
+    script = Script(workspace, queries=None)
+    is_part = workspace.corpus.n_items > MOST_EARLY_TEXTS
+    corpus = Code(f"{script.matrix}[:{MOST_EARLY_TEXTS}]") if is_part else script.matrix
+    asked = script.let("asked", probes, corpus, script.vectors.queries, most=EARLY_QUERIES)
+    found = script.let("found", early_orders, corpus, asked.rows, workspace.k, own=asked.own)
+    return script.say(found).show(figures.still_alive, found)
 
 
 @measured("Measuring the latency of every plan…")

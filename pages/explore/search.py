@@ -29,6 +29,15 @@ st.info(
 )
 code_shown(page.search_code(workspace, plan, curve))
 
+st.subheader("Exact, and yet not read to the end")
+st.caption(
+    "What is left of two unit vectors after some coordinates cannot add more to their product than the product of "
+    "the norms left: ⟨q, x⟩ ≤ Σⱼ≤ₘ qⱼxⱼ + ‖q_{>m}‖‖x_{>m}‖. A vector whose bound is below the k-th best so far is out, "
+    "and no result is lost. The sooner the coordinates that count come, the sooner that happens."
+)
+draw("still_alive", figures.still_alive, page.early_of(workspace))
+code_shown(page.early_code(workspace), key="early_code")
+
 st.subheader("Within a latency budget")
 answer = page.latency_dial(workspace, query, measured_with)
 if answer is not None:

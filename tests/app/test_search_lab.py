@@ -128,8 +128,37 @@ def test_the_shown_code_measures_the_plan_with_the_same_queries(has_queries, mon
         (tmp_path / "texts.txt").write_text("\n".join(corpus.texts))
         monkeypatch.chdir(tmp_path)
     app = opened(PAGE, corpus)
-    (code,) = code_of(app)
+    (code,) = [block for block in code_of(app) if "shortlist_curve" in block]
     exec(compile(code, "shown", "exec"), {})
     asked, recall = capsys.readouterr().out.strip().splitlines()
     assert asked in said(app) and recall in said(app)
     assert ("own queries" in asked) == has_queries
+
+
+def test_an_early_stop_is_shown_in_every_order():
+    """A line an order, from nearly all of the vectors to the k that are found, and a sentence with both."""
+    app = opened(PAGE)
+    rows = data_of(app, "still_alive")
+    vectors = embed(read_corpus("sample"))
+    assert list(rows["dim"]) == [8, 16, 32, 64, 128, 256]
+    for order in ("prefix", "svd", "scrambled"):
+        shares = list(rows[order])
+        assert shares == sorted(shares, reverse=True)
+        assert shares[-1] == pytest.approx(10 / vectors.corpus.n_items, abs=2e-4)
+    assert all(own < mixed for own, mixed in zip(rows["prefix"][1:-1], rows["scrambled"][1:-1]))
+    assert "can still be among the 10 best" in said(app) and "order lets it stop early" in said(app)
+
+
+@pytest.mark.parametrize("has_queries", [True, False], ids=["queries", "texts alone"])
+def test_the_shown_code_stops_as_early(has_queries, monkeypatch, capsys, tmp_path):
+    """Run as it stands, the code of the early stop says the page's sentence."""
+    monkeypatch.setattr(go.Figure, "show", lambda figure: None)
+    corpus = None
+    if not has_queries:
+        corpus = corpus_from_texts(read_corpus("sample").texts[:120], name="texts.txt")
+        (tmp_path / "texts.txt").write_text("\n".join(corpus.texts))
+        monkeypatch.chdir(tmp_path)
+    app = opened(PAGE, corpus)
+    (code,) = [block for block in code_of(app) if "early_orders" in block]
+    exec(compile(code, "shown", "exec"), {})
+    assert capsys.readouterr().out.strip() in said(app)
