@@ -16,7 +16,6 @@ from mrl_viz.figures.style import (
     add_estimates,
     add_line,
     add_mark,
-    by_width,
     finish,
     log_axis,
 )
@@ -53,6 +52,5 @@ def still_alive(orders: EarlyOrders) -> go.Figure:
     for name, search in zip(orders.orders, orders.searches):
         said, colour, dash, symbol = ORDERS[name]
         add_estimates(figure, search.dims, columns(search.alive), said, colour, dash, symbol, number=".1%")
-    by_width(figure, orders.dims, title="vectors still in the running", **KEPT)
-    figure.update_xaxes(title="coordinates read (log scale)")
-    return figure
+    figure.update_xaxes(title="coordinates read", rangemode="tozero")
+    return finish(figure, title="vectors still in the running", **KEPT)

@@ -17,14 +17,17 @@ import numpy.typing as npt
 from mrl_viz.arrangements import Arrangement, prefix_arrangement, random_arrangements, svd_rotation
 from mrl_viz.errors import ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap
+from mrl_viz.measures.lists import nearest_level
 from mrl_viz.result import ByWidth, Result, records
 from mrl_viz.retrieval.index import checked_queries
 from mrl_viz.sweep import check_k
 from mrl_viz.sweep.cosines import as_float32
-from mrl_viz.truncation import Floats, Ints, check_dims, default_dims, normalize
+from mrl_viz.truncation import Floats, Ints, check_dims, normalize
 
 # Cosines that are as much apart may be equal once they are float32, and then the lower index decides.
 MARGIN = float(np.finfo(np.float32).eps)
+# A bound is looked at after 8 coordinates and then after each so many.
+FIRST_STOP, STEP = 8, 16
 # Orders of coordinates, and how a sentence says them.
 ORDERS = {"prefix": "in the model's own order", "svd": "after SVD", "scrambled": "scrambled"}
 
@@ -50,7 +53,7 @@ class EarlySearch(ByWidth):
     _without = ("indices", "similarities")
 
     def takeaway(self) -> str:
-        middle = len(self.dims) // 2
+        middle = nearest_level(self.dims, self.dims[-1] / 2)
         return (
             f"After {self.dims[middle]} of {self.dims[-1]} coordinates {self.alive[middle].value:.1%} of "
             f"{self.n_items:,} vectors can still be among the {self.k} best; exact search reads {self.read.value:.0%} "
@@ -84,7 +87,7 @@ class EarlyOrders(Result):
         return records(dim=self.dims, **{name: one.alive for name, one in zip(self.orders, self.searches)})
 
     def takeaway(self) -> str:
-        level, first = len(self.dims) // 2, self.searches[0]
+        level, first = nearest_level(self.dims, self.dims[-1] / 2), self.searches[0]
         alive = [f"{one.alive[level].value:.0%} {said}" for said, one in zip(ORDERS.values(), self.searches)]
         read = [f"{one.read.value:.0%} {said}" for said, one in zip(ORDERS.values(), self.searches)]
         return (
@@ -113,7 +116,7 @@ def early_search(
     corpus : array_like of shape (n_items, full_dim)
     queries : array_like of shape (n_queries, full_dim)
     k : 1 to n_items
-    dims : coordinates after which vectors are dropped; powers of two from 8 when None; the full width is added
+    dims : coordinates after which vectors are dropped; 8, 16, 32, 48 and so on when None; the full width is added
     own : each query's row in the corpus, of shape (n_queries,), where queries are items themselves, to be left out
     seed : of the bootstrap over queries
 
@@ -129,7 +132,8 @@ def early_search(
     wanted = checked_queries(queries, full_dim).astype(np.float64)
     items, asked = normalize(rows), normalize(wanted)
     check_k(k, n_items - (own is not None))
-    levels = check_dims((*(default_dims(full_dim) if dims is None else dims), full_dim), full_dim)
+    stops = (FIRST_STOP, *range(STEP, full_dim, STEP)) if full_dim > FIRST_STOP else ()
+    levels = check_dims((*(stops if dims is None else dims), full_dim), full_dim)
     left_out = np.full(len(asked), -1) if own is None else np.asarray(own)
     if left_out.shape != (len(asked),):
         raise ShapeError(f"`own` has shape {left_out.shape} for {len(asked)} queries; give each query's row.")

@@ -29,7 +29,7 @@ CELL_CHARACTERS = 80
 # Widths side by side before the columns get too narrow to read.
 MOST_COLUMNS = 5
 # An early stop is shown for so many texts and queries; more take seconds and show the same.
-MOST_EARLY_TEXTS, EARLY_QUERIES = 10_000, 100
+MOST_EARLY_TEXTS, EARLY_QUERIES = 5_000, 50
 PRESET_NAMES = {
     "three_steps": "Three steps",
     "paper": "The paper's",

@@ -326,11 +326,11 @@ def test_orders_find_the_same_and_scrambling_costs():
     queries = (corpus[:20] + 0.2 * scale * rng.normal(size=(20, 64))).astype(np.float32)
     found = early_orders(corpus, queries, 10)
     own, svd, scrambled = found.searches
-    assert found.orders == ("prefix", "svd", "scrambled") and found.dims == (8, 16, 32, 64)
+    assert found.orders == ("prefix", "svd", "scrambled") and found.dims == (8, 16, 32, 48, 64)
     for one in (svd, scrambled):
         shared = [len(set(a) & set(b)) for a, b in zip(own.indices, one.indices)]
         assert min(shared) == 10
-    for level in range(3):
+    for level in range(4):
         assert own.alive[level].high < scrambled.alive[level].low
     assert max(own.read.high, svd.read.high) < scrambled.read.low
     assert f"{scrambled.alive[2].value:.0%} scrambled" in found.takeaway()
