@@ -185,7 +185,7 @@ def _recommend(args: argparse.Namespace) -> int:
         say(f"{storage.takeaway()} ({storage.formula})")
     if grown is not None:
         say(grown.takeaway())
-    say(result.takeaway())
+    say(*(one.takeaway() for one in result.trade_offs), result.takeaway())
     record = decision_record(result, corpus_size=grown, price_per_gb=args.price_per_gb)
     if args.record:
         text = record.to_json() if args.record.endswith(".json") else record.markdown

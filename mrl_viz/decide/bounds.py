@@ -1,8 +1,10 @@
-"""Lower confidence bounds that hold for many plans at once, whatever the distribution of the queries' values."""
+"""Lower confidence bounds of many plans, by a fixed order or all at once, whatever the queries' values look like."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from math import ceil
 
 import numpy as np
@@ -11,10 +13,100 @@ import numpy.typing as npt
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import CONFIDENCE, slabs
 from mrl_viz.sweep.machine import single_threaded_blas
-from mrl_viz.truncation import Floats
+from mrl_viz.truncation import Floats, Ints
 
 # The simultaneous bound lies far in the tail of the draws: 10,000 leave dozens of them below it.
 N_DRAWS = 10_000
+# A path is closed when its plan is this surely below the target. At 0.95 the bounds are no tighter, and two plans of
+# which one is good where the other is bad are together wrong more often than promised.
+SURELY_BELOW = 0.99
+
+Bools = npt.NDArray[np.bool_]
+
+
+def sequential_lower_bounds(
+    values: npt.ArrayLike,
+    full: npt.ArrayLike | None = None,
+    *,
+    paths: Sequence[Sequence[int]],
+    gold: npt.ArrayLike | None = None,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+    n_draws: int = N_DRAWS,
+    copies: float = 1,
+) -> Floats:
+    """One-sided lower bounds of every plan's quality, by testing the plans of each path one after another.
+
+    What holds: for a target set before looking at the values, all plans whose bound is at least the target truly reach
+    it, together, with the given confidence. It follows that the bound of a plan named before looking is a confidence
+    bound. It does not follow that all bounds are true at once, so a target moved until one likes the answer is promised
+    less surely; `simultaneous_lower_bounds` are for that.
+
+    For one target the first plan of every path waits. The waiting plans are tested by the bounds that are simultaneous
+    for them; those that reach the target are accepted, and the next on their paths wait instead. A path whose waiting
+    plan is below the target with confidence SURELY_BELOW is closed and takes no share of the error any more. When no
+    waiting plan passes, the test is over. A plan's bound is the highest target up to which it is accepted at every one.
+
+    Parameters
+    ----------
+    values, full, gold, confidence, seed, n_draws, copies : as in `simultaneous_lower_bounds`
+    paths : rows of `values`, every one in one path, in an order fixed before looking: the better first, as far as one
+        can tell. A plan behind one that fails is not accepted, however good it looks.
+
+    Returns
+    -------
+    ndarray of shape (n_plans,)
+
+    Raises
+    ------
+    InvalidInputError : `paths` do not hold every row once; and as in `simultaneous_lower_bounds`.
+
+    Source: fixed-sequence testing, Angelopoulos et al. 2021, "Learn then test", arXiv:2110.01052, section 4; putting
+    aside what is surely below, Ellis, Pecanka & Goeman 2020, "Gaining power in multiple testing of interval hypotheses
+    via conditionalization", arXiv:1801.00141. Their combination with simultaneous bounds is an own definition, tested
+    where the truth is known.
+    """
+    draws = _draws(values, full, gold, confidence=confidence, seed=seed, n_draws=n_draws, copies=copies)
+    n_plans = len(draws.quality)
+    if sorted(row for path in paths for row in path) != list(range(n_plans)):
+        raise InvalidInputError(f"`paths` is {paths!r}; give every row from 0 to {n_plans - 1} once.")
+    first, following = np.zeros(n_plans, dtype=bool), np.full(n_plans, -1)
+    for path in map(list, paths):
+        first[path[:1]] = True
+        following[path[:-1]] = path[1:]
+    lows, target = np.empty(n_plans), -np.inf
+    are_left = np.ones(n_plans, dtype=bool)
+    # Closing paths has its price, or independent plans just below the target would fail a little too often.
+    error = SURELY_BELOW * (1 - confidence)
+    bounds = cache(lambda waiting: draws.bounds(np.frombuffer(waiting, dtype=bool), error))
+    highest = draws.ordered[:, ceil(SURELY_BELOW * n_draws) - 1]
+    while are_left.any():
+        accepted, last_target = _accepted(first, following, highest, bounds, target)
+        are_left &= accepted
+        lows[are_left] = last_target
+        target = np.nextafter(last_target, np.inf)
+    return lows
+
+
+def _accepted(
+    first: Bools, following: Ints, highest: Floats, bounds: Callable[[bytes], Floats], target: float
+) -> tuple[Bools, float]:
+    """The plans accepted at one target, and the largest target at which everything goes the same way."""
+    is_open = highest >= target
+    last_target = highest[is_open].min(initial=np.inf)
+    accepted, waiting = np.zeros(len(first), dtype=bool), first & is_open
+    while waiting.any():
+        found = bounds(waiting.tobytes())
+        passed = waiting & (found >= target)
+        if not passed.any():
+            break
+        last_target = min(last_target, found[passed].min())
+        accepted |= passed
+        waiting &= ~passed
+        next_ones = following[passed]
+        waiting[next_ones[next_ones >= 0]] = True
+        waiting &= is_open
+    return accepted, last_target
 
 
 def simultaneous_lower_bounds(
@@ -60,6 +152,41 @@ def simultaneous_lower_bounds(
     the bound of Clopper & Pearson 1934. All plans together: ranks of draws, Mandel & Betensky 2008, "Simultaneous
     confidence intervals based on the percentile bootstrap approach".
     """
+    draws = _draws(values, full, gold, confidence=confidence, seed=seed, n_draws=n_draws, copies=copies)
+    return draws.bounds(np.ones(len(draws.quality), dtype=bool), 1 - confidence)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Every plan's quality in every draw of weights.
+
+    `ordered` : (n_plans, n_draws), each row ascending. `ranks` : (n_plans, n_draws), how many of a plan's draws are at
+    or below each of them. `quality` : (n_plans,), as measured.
+    """
+
+    ordered: Floats
+    ranks: Ints
+    quality: Floats
+
+    def bounds(self, plans: Bools, error: float) -> Floats:
+        """Bounds of all plans, as far out in the tail as lets at most `error` of draws fall below any of `plans`."""
+        deepest = self.ranks[plans].min(axis=0)
+        place = max(0, ceil(error * len(deepest)) - 1)
+        # A draw at the bound itself is not below it; the next lower rank keeps the error at most `error`.
+        place = max(0, int(np.partition(deepest, place)[place]) - 1)
+        return np.asarray(np.minimum(self.ordered[:, place], self.quality))
+
+
+def _draws(
+    values: npt.ArrayLike,
+    full: npt.ArrayLike | None,
+    gold: npt.ArrayLike | None,
+    *,
+    confidence: float,
+    seed: int,
+    n_draws: int,
+    copies: float,
+) -> _Draws:
     rows, base, judged = _checked(values, full, gold)
     if not 0 < confidence < 1:
         raise InvalidInputError(f"`confidence` is {confidence}; choose a share above 0 and below 1, such as 0.95.")
@@ -68,18 +195,14 @@ def simultaneous_lower_bounds(
     drawn = np.ascontiguousarray(drawn_quality(rows, base, judged, seed=seed, n_draws=n_draws, copies=copies).T)
     order = np.argsort(drawn, axis=1)
     ordered = np.take_along_axis(drawn, order, axis=1)
-    # How many draws are at or below each draw of a plan; over plans, the deepest.
-    deepest = np.full(n_draws, n_draws)
-    for places, own in zip(order, ordered):
-        deepest[places] = np.minimum(deepest[places], np.searchsorted(own, own, side="right"))
-    deepest.sort()
-    place = int(deepest[max(0, ceil((1 - confidence) * n_draws) - 1)]) - 1
-    # A draw at the bound itself is not below it; the next lower rank keeps the error at most 1 - confidence.
-    return np.asarray(np.minimum(ordered[:, max(0, place)], quality(rows, base, judged)))
+    ranks = np.empty_like(order)
+    for own, places, sorted_draws in zip(ranks, order, ordered):
+        own[places] = np.searchsorted(sorted_draws, sorted_draws, side="right")
+    return _Draws(ordered, ranks, quality(rows, base, judged))
 
 
 def quality(values: npt.ArrayLike, full: npt.ArrayLike | None = None, gold: npt.ArrayLike | None = None) -> Floats:
-    """The quality that `simultaneous_lower_bounds` bounds, shape (n_plans,); raises as that does."""
+    """The quality that these bounds are of, shape (n_plans,); raises as that does."""
     rows, base, judged = _checked(values, full, gold)
     return np.asarray(_weighted_quality(_even(rows.shape[1]), rows, base, judged)[0])
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.decide.bounds import quality, simultaneous_lower_bounds
+from mrl_viz.decide.bounds import quality, sequential_lower_bounds
 from mrl_viz.decide.metrics import find_target, parse_metric
+from mrl_viz.decide.trade_offs import TradeOff, trade_offs
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import mean_ranks
@@ -109,20 +110,31 @@ class Candidates(Result):
 
     @cached_property
     def lower_bounds(self) -> Floats:
-        """Its 95 % lower bounds, simultaneous over plans, shape (n_plans, n_ks)."""
-        return self._at_every_k(partial(simultaneous_lower_bounds, seed=self.seed))
+        """Its 95 % lower bounds by `sequential_lower_bounds`, shape (n_plans, n_ks)."""
+        return self._at_every_k(self._bounds)
 
     @cached_property
     def bounds_with_more(self) -> Floats:
         """The lower bounds at k if there were `MORE` times as many queries like these, shape (n_plans,)."""
         level = self.ks.index(self.k)
-        return self._at_every_k(partial(simultaneous_lower_bounds, seed=self.seed, copies=MORE), [level])[:, 0]
+        return self._at_every_k(partial(self._bounds, copies=MORE), [level])[:, 0]
+
+    @cached_property
+    def trade_offs(self) -> tuple[TradeOff, ...]:
+        """Where bits beat dims or dims beat bits, at k; none for spearman, which is no mean over pairs."""
+        if self.gold is not None:
+            return ()
+        return trade_offs(self.plans, self.values[:, self.ks.index(self.k)], metric=self.metric, seed=self.seed)
 
     def takeaway(self) -> str:
         return (
             f"{len(self.candidates)} plans were measured by {self.metric} of {self.n_queries} queries on "
             f"{self.n_items:,} texts."
         )
+
+    def _bounds(self, values: Floats, full: Floats | None, *, gold: Floats | None, copies: float = 1) -> Floats:
+        paths = testing_paths(self.plans[:-1])
+        return sequential_lower_bounds(values, full, gold=gold, paths=paths, seed=self.seed, copies=copies)
 
     def _at_every_k(self, measure: Callable[..., Floats], levels: Sequence[int] | None = None) -> Floats:
         others = self.values[:-1]
@@ -276,6 +288,15 @@ def candidate_plans(
                 sizes = [factor * k for factor in factors if factor * k < n_items]
                 plans += [Plan(dim, dtype, kind, ((size, full_dim),)) for size in sizes]
     return (*(plan for plan in plans if plan != identity), identity)
+
+
+def testing_paths(plans: Sequence[Plan]) -> tuple[tuple[int, ...], ...]:
+    """Positions of the plans that differ in width only, widest first: the order of `sequential_lower_bounds`."""
+    paths: dict[tuple[object, ...], list[int]] = {}
+    for row in sorted(range(len(plans)), key=lambda row: -plans[row].dim):
+        family = tuple(getattr(plans[row], field.name) for field in fields(Plan) if field.name != "dim")
+        paths.setdefault(family, []).append(row)
+    return tuple(map(tuple, paths.values()))
 
 
 def _built(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import ceil, sqrt
+from math import ceil, log, sqrt
 
 from mrl_viz.decide.candidates import DTYPES, MORE, Candidate, Candidates, measure_candidates
 from mrl_viz.decide.corpus_size import MOST_ON_SHORTLIST
 from mrl_viz.decide.recommendation import SMALLEST, PlanEvidence, Recommendation, Sensitivity, size_order
 from mrl_viz.decide.storage import GB, whole_count
+from mrl_viz.decide.trade_offs import TradeOff
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.estimate import CONFIDENCE
@@ -58,7 +59,7 @@ def recommend(
     InvalidInputError, EmptyInputError, DimensionError, ShapeError, OptionalDependencyError : as in `measure_candidates`
     and `choose`.
 
-    Source: own definition; bounds as in `simultaneous_lower_bounds`.
+    Source: own definition; bounds as in `sequential_lower_bounds`.
     """
     check_limits(target, n_vectors, memory_gb, latency_ms, disk_gb=disk_gb, smallest=smallest)
     measured = measure_candidates(
@@ -85,7 +86,9 @@ def choose(
     allow_rerank: bool = True,
     targets: Sequence[float] = TARGETS,
 ) -> Recommendation:
-    """The smallest of measured plans whose simultaneous 95 % lower bound meets the target within the budgets.
+    """The smallest of measured plans whose 95 % lower bound meets the target within the budgets.
+
+    The promise is for a target set before looking: all plans that meet it do so truly, together, with 95 % confidence.
 
     Parameters
     ----------
@@ -124,6 +127,7 @@ def choose(
     if chosen and undecided and chosen.plan == Plan(candidates.full_dim):
         status = "not_enough_texts"
     columns = tuple(sorted({*targets, target}))
+    allowed = {candidates.plans[row] for row in kept}
 
     def excess(row: PlanEvidence) -> tuple[float, ...]:
         return max(_shares(row, budgets).values(), default=0.0), *row.size(smallest)
@@ -153,6 +157,10 @@ def choose(
             candidates.ks,
             columns,
             tuple(tuple(_smallest(table, column, smallest) for column in columns) for table in tables),
+        ),
+        trade_offs=_nearest_trade_offs(
+            [one for one in candidates.trade_offs if {one.better, one.worse} <= allowed],
+            (chosen or max(evidence, key=lambda row: row.low)).bytes_per_vector,
         ),
         notes=_notes(candidates, chosen.plan if chosen else None, size),
     )
@@ -204,6 +212,12 @@ def _evidence(
 def _smallest(rows: Iterable[PlanEvidence], target: float, smallest: str) -> Plan | None:
     enough = [row for row in rows if row.fits and row.low >= target]
     return min(enough, key=lambda row: size_order(row, smallest)).plan if enough else None
+
+
+def _nearest_trade_offs(found: Sequence[TradeOff], n_bytes: int) -> tuple[TradeOff, ...]:
+    """Where dims beat bits and where bits beat dims, as far as there is any: the one nearest in bytes."""
+    kinds = ([one for one in found if one.is_wider_better == is_wider] for is_wider in (True, False))
+    return tuple(min(ones, key=lambda one: abs(log(one.bytes_per_vector / n_bytes))) for ones in kinds if ones)
 
 
 def _undecided(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
+from mrl_viz.decide.trade_offs import TradeOff
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.latency import Latency
@@ -21,7 +22,7 @@ SMALLEST = ("memory", "total")
 class PlanEvidence(Result):
     """What speaks for one plan.
 
-    `quality` : overlap, or share of the full width's metric; `low` : its simultaneous 95 % lower bound.
+    `quality` : overlap, or share of the full width's metric; `low` : its 95 % lower bound, `sequential_lower_bounds`.
     `latency` : measured; `expected_ms` : p95 at `n_vectors`. `memory_gb`, `disk_gb` : of what is scanned and of what is
     only reranked, at `n_vectors`. `fits` : within the budgets. `is_on_front` : no other plan is at least as good in
     quality, memory, disk and median latency and better in one.
@@ -134,7 +135,8 @@ class Recommendation(Result):
     their lower bound, each with how many more queries would settle it, fewest first.
     `binding` : the budgets without which a smaller plan (or any) would do. `nearest` : when nothing fits, the plan that
     meets the target with the least excess over the budgets; `best_within` : the best plan within them.
-    `evidence` : every measured plan.
+    `evidence` : every measured plan. `trade_offs` : where dims beat bits and where bits beat dims, near the chosen
+    plan's bytes and as far as the queries can tell.
     """
 
     status: str
@@ -158,6 +160,7 @@ class Recommendation(Result):
     best_within: PlanEvidence | None
     evidence: tuple[PlanEvidence, ...]
     sensitivity: Sensitivity
+    trade_offs: tuple[TradeOff, ...] = ()
     notes: tuple[str, ...] = ()
 
     _also = ("more_queries",)

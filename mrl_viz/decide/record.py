@@ -85,7 +85,7 @@ def decision_record(
         "aim": parts("metric", "target", "confidence", "n_vectors", "budgets", "smallest"),
         "plan": plan.to_dict() if plan else None,
         "evidence": decided["chosen"],
-        **parts("runners_up", "undecided"),
+        **parts("runners_up", "undecided", "trade_offs"),
         "storage": storage.to_dict() if storage else None,
         "currency": currency,
         "corpus_size": corpus_size.to_dict() if corpus_size else None,
@@ -168,7 +168,8 @@ def changed_since(record: Mapping[str, Any]) -> tuple[str, ...]:
 def _caveats(recommendation: Recommendation, corpus_size: CorpusSizeEffect | None) -> list[str]:
     caveats = [
         f"The lower bound is about queries like the {recommendation.n_queries} measured ones, this corpus and model.",
-        "Bounds hold for all compared plans together (95 %), so the choice among them does not spoil them.",
+        "All plans that meet the target do so together (95 %), so the choice among them does not spoil the promise; it "
+        "is for a target set before looking at the results.",
         *recommendation.notes,
     ]
     if recommendation.metric.startswith("overlap"):
@@ -204,6 +205,7 @@ def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage
         "|---|---|---|---|---|---|---|",
         *(_row(name, row) for name, row in rows if row is not None),
         "",
+        *(line for one in recommendation.trade_offs for line in (_plain(one.takeaway()), "")),
         "## Storage",
         "",
         *(storage or ["No plan, no storage."]),

@@ -142,7 +142,7 @@ def decision_shown(decision: Recommendation) -> None:
             ("Disk", gigabytes(row.disk_gb), f"{row.disk_bytes_per_vector:,} bytes a vector, which are only reranked."),
             ("p95 expected", f"{row.expected_ms:,.1f} ms"),
         )
-    small_print(*decision.notes)
+    small_print(*(one.takeaway() for one in decision.trade_offs), *decision.notes)
 
 
 def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ table(page.runner_up_rows(decision), key="plans")
 st.subheader("Quality against bytes and time")
 st.caption(
     "Faint plans are beaten by another in quality, memory, disk and time at once. Whiskers reach down to the 95 % "
-    "lower bounds, which hold for all plans together. Open markers rerank, from vectors that lie on disk; colour is "
-    "the measured median time of a query."
+    "lower bounds: all plans whose bound reaches a target set beforehand truly reach it. Open markers rerank, from "
+    "vectors that lie on disk; colour is the measured median time of a query."
 )
 draw("pareto", figures.pareto, decision)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, pearsonr
 
-from mrl_viz.decide import simultaneous_lower_bounds
-from mrl_viz.decide.bounds import quality
+from mrl_viz.decide import sequential_lower_bounds, simultaneous_lower_bounds
+from mrl_viz.decide.bounds import SURELY_BELOW, quality
 from mrl_viz.decide.choose import times_as_many
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 
@@ -70,6 +70,86 @@ def test_copies_are_more_queries_like_these():
     values = np.random.default_rng(5).random((3, 50))
     written = simultaneous_lower_bounds(np.tile(values, 4))
     assert simultaneous_lower_bounds(values, copies=4) == pytest.approx(written, abs=0.01)
+
+
+def test_one_plan_has_the_same_bound_in_a_path_of_its_own():
+    """Without others to wait for, testing one after another is testing once, at all but the price of closing paths."""
+    values = np.random.default_rng(6).random((1, 80))
+    (once,) = simultaneous_lower_bounds(values, confidence=1 - 0.05 * SURELY_BELOW)
+    assert sequential_lower_bounds(values, paths=[[0]]) == pytest.approx([once], abs=1e-4)
+
+
+def families(truth, rng, *, n_queries, is_alike):
+    """Yes-or-no values of families of plans of given true quality; alike where the same queries are hard for all."""
+    hardness = rng.random(n_queries) if is_alike else rng.random((*truth.shape, n_queries))
+    return (hardness < truth[:, :, None]).reshape(-1, n_queries).astype(float)
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+@pytest.mark.parametrize("first_false", [0, 1, 2])
+def test_what_meets_a_target_set_before_does_so_truly(first_false, is_alike):
+    """In 95 % of samples no plan just below the target is accepted, wherever in its path it stands."""
+    rng = np.random.default_rng(first_false)
+    target, n_samples = 0.9, 200
+    truth = np.full((6, 4), 0.95)
+    truth[:, first_false:] = target - 1e-9
+    truth[3:, first_false + 1 :] = 0.5
+    paths = np.arange(truth.size).reshape(truth.shape).tolist()
+    broken = 0
+    for _ in range(n_samples):
+        values = families(truth, rng, n_queries=100, is_alike=is_alike)
+        lows = sequential_lower_bounds(values, paths=paths, n_draws=1000)
+        broken += ((lows >= target) & (truth.ravel() < target)).any()
+    # Two standard errors of 200 samples are 3 points.
+    assert broken / n_samples <= 0.05 + 0.03
+
+
+def test_testing_every_plan_alone_would_break_the_promise():
+    """Accepting whatever has a bound of its own above the target is wrong far too often, so the test above can fail."""
+    rng = np.random.default_rng(0)
+    truth = np.full((6, 4), 0.9 - 1e-9)
+    broken = 0
+    for _ in range(50):
+        values = families(truth, rng, n_queries=100, is_alike=False)
+        broken += any(simultaneous_lower_bounds(row, n_draws=1000)[0] >= 0.9 for row in values)
+    assert broken / 50 > 0.3
+
+
+def test_paths_that_come_to_their_end_cost_nothing():
+    """Any number of paths that are far below leaves the bound of a good plan where it would be alone."""
+    rng = np.random.default_rng(7)
+    good = (rng.random((1, 150)) < 0.97).astype(float)
+    alone = sequential_lower_bounds(good, paths=[[0]])[0]
+    poor = rng.random((20, 150)) / 2
+    together = sequential_lower_bounds(np.concatenate([good, poor]), paths=[[row] for row in range(21)])
+    assert together[0] == pytest.approx(alone)
+    assert simultaneous_lower_bounds(np.concatenate([good, poor]))[0] < alone - 0.01
+
+
+def test_a_path_ends_at_its_first_failure():
+    """A plan behind a worse one is promised no more than that one; in a path of its own it is."""
+    rng = np.random.default_rng(8)
+    values = (rng.random((2, 150)) < [[0.7], [0.95]]).astype(float)
+    worse, behind = sequential_lower_bounds(values, paths=[[0, 1]])
+    assert behind == worse < 0.7
+    assert sequential_lower_bounds(values, paths=[[0], [1]])[1] > 0.85
+
+
+def test_bounds_by_order_are_seldom_below_simultaneous_ones():
+    """Falling widths of several families: every bound is at least the simultaneous one, on the whole clearly above."""
+    rng = np.random.default_rng(9)
+    truth = np.array([1, 0.98, 0.9, 0.75, 0.5]) * np.array([[1], [0.99], [0.9], [0.8]])
+    values = families(truth, rng, n_queries=100, is_alike=True)
+    paths = np.arange(truth.size).reshape(truth.shape).tolist()
+    gain = sequential_lower_bounds(values, paths=paths) - simultaneous_lower_bounds(values)
+    assert gain.min() >= 0 and gain.mean() > 0.005
+
+
+@pytest.mark.parametrize("paths", [[], [[0]], [[0, 1, 1]], [[0], [1], [2]]])
+def test_paths_hold_every_plan_once(paths):
+    """A plan without a path, in two of them, or one that is not there is refused."""
+    with pytest.raises(InvalidInputError, match="every row from 0 to 1 once"):
+        sequential_lower_bounds([[1, 0], [1, 1]], paths=paths)
 
 
 @pytest.mark.parametrize(
