@@ -133,7 +133,7 @@ class Candidates(Result):
         )
 
     def _bounds(self, values: Floats, full: Floats | None, *, gold: Floats | None, copies: float = 1) -> Floats:
-        paths = testing_paths(self.plans[:-1])
+        paths = width_paths(self.plans[:-1])
         return sequential_lower_bounds(values, full, gold=gold, paths=paths, seed=self.seed, copies=copies)
 
     def _at_every_k(self, measure: Callable[..., Floats], levels: Sequence[int] | None = None) -> Floats:
@@ -290,7 +290,7 @@ def candidate_plans(
     return (*(plan for plan in plans if plan != identity), identity)
 
 
-def testing_paths(plans: Sequence[Plan]) -> tuple[tuple[int, ...], ...]:
+def width_paths(plans: Sequence[Plan]) -> tuple[tuple[int, ...], ...]:
     """Positions of the plans that differ in width only, widest first: the order of `sequential_lower_bounds`."""
     paths: dict[tuple[object, ...], list[int]] = {}
     for row in sorted(range(len(plans)), key=lambda row: -plans[row].dim):

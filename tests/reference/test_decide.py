@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from mrl_viz.data.reading import read_corpus
-from mrl_viz.decide import Candidate, Candidates, candidate_plans, choose, measure_candidates, recommend
+from mrl_viz.decide import (
+    Candidate,
+    Candidates,
+    candidate_plans,
+    choose,
+    decision_record,
+    measure_candidates,
+    recommend,
+)
+from mrl_viz.decide.candidates import width_paths
 from mrl_viz.decide.metrics import parse_metric
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
@@ -362,6 +371,32 @@ def test_candidate_plans_are_sound():
         candidate_plans(300, 64, dtypes=("int5",))
     with pytest.raises(InvalidInputError, match="opq2, which learns from 624 or more texts, and there are 300"):
         candidate_plans(300, 64, dtypes=("opq2",))
+
+
+def test_a_path_holds_the_widths_of_a_family():
+    """Plans are tested from the widest down, those that differ in anything but width on paths of their own."""
+    plans = candidate_plans(300, 64, k=10)
+    paths = width_paths(plans)
+    assert sorted(row for path in paths for row in path) == list(range(len(plans)))
+    for path in paths:
+        dims = [plans[row].dim for row in path]
+        assert dims == sorted(set(dims), reverse=True)
+        assert len({replace(plans[row], dim=1) for row in path}) == 1
+    assert len(paths) == len({replace(plan, dim=1) for plan in plans})
+
+
+def test_the_recommendation_says_where_dims_beat_bits(measured):
+    """Of equally large plans the better one is named near the plan chosen, for the plans that are allowed."""
+    decision = choose(measured, target=0.9)
+    (found,) = decision.trade_offs
+    assert found.is_wider_better and found.bytes_per_vector == 128
+    assert (found.better, found.worse) == (Plan(128, "int8"), Plan(32))
+    level = measured.ks.index(K)
+    means = dict(zip(measured.plans, measured.values[:, level].mean(axis=1)))
+    assert found.gain == pytest.approx(means[found.better] - means[found.worse]) and 0 < found.gain_low < found.gain
+    assert choose(measured, target=0.9, dtypes=("int8",)).trade_offs == ()
+    assert found.takeaway() in decision_record(decision).markdown
+    assert decision.to_dict()["trade_offs"][0]["better"]["dim"] == 128
 
 
 def test_the_figures_hold_every_plan(measured):
