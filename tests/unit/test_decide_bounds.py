@@ -104,6 +104,17 @@ def test_what_meets_a_target_set_before_does_so_truly(first_false, is_alike):
     assert broken / n_samples <= 0.05 + 0.03
 
 
+def test_a_plan_that_is_good_where_another_is_bad_costs_the_promise_nothing():
+    """Two plans just below the target of which one looks the better the worse the other does: still 95 %."""
+    rng = np.random.default_rng(1)
+    broken = 0
+    for _ in range(300):
+        right = rng.random(150) < 0.5
+        lows = sequential_lower_bounds([right, ~right], paths=[[0], [1]], n_draws=1000)
+        broken += (lows >= 0.5 + 1e-9).any()
+    assert broken / 300 <= 0.05 + 0.025
+
+
 def test_testing_every_plan_alone_would_break_the_promise():
     """Accepting whatever has a bound of its own above the target is wrong far too often, so the test above can fail."""
     rng = np.random.default_rng(0)
