@@ -32,7 +32,7 @@ ROOMS = {
     "data": (DATA, CORE),
     "embedding": (DATA, CORE | {"data"}),
     "analysis": (NUMERIC, CORE | {"embedding"}),
-    "tasks": (LEARNED, CORE | {"data", "embedding"}),
+    "tasks": (LEARNED | {"bm25s"}, CORE | {"data", "embedding"}),
     "projection": (LEARNED, CORE | {"archive"}),
     "retrieval": (LEARNED, CORE | {"tasks"}),
     "training": (DATA | LEARNED, CORE | {"data", "embedding", "tasks"}),
@@ -159,7 +159,7 @@ def test_pages_are_widgets_and_prose(path):
 @pytest.mark.parametrize("rooms", ["mrl_viz.cli.main, mrl_viz.truncation", "mrl_viz.figures"])
 def test_importing_the_package_is_light(rooms):
     """The command line's rooms and the figures load neither torch nor streamlit nor pandas."""
-    heavy = ("torch", "streamlit", "umap", "pandas", "sentence_transformers", "zarr")
+    heavy = ("torch", "streamlit", "umap", "pandas", "sentence_transformers", "zarr", "bm25s")
     code = f"import sys, {rooms}; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

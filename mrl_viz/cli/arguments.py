@@ -67,6 +67,30 @@ def add_verb(
     return parser
 
 
+def add_hybrid(parser: argparse.ArgumentParser) -> None:
+    """Let a verb measure hybrid search, see `fusion_k_of`."""
+    parser.add_argument(
+        "--hybrid", action="store_true", help="every list fused with that of BM25 by reciprocal rank, 1 / (K + rank)"
+    )
+    parser.add_argument("--fusion-k", type=int, metavar="K", help="of the fusion, with --hybrid (default 60)")
+
+
+def fusion_k_of(args: argparse.Namespace) -> int | None:
+    """The constant of the fusion, None without `--hybrid`.
+
+    Raises
+    ------
+    InvalidInputError : a constant without a fusion.
+    """
+    from mrl_viz.tasks.hybrid import FUSION_K
+
+    if args.hybrid:
+        return FUSION_K if args.fusion_k is None else int(args.fusion_k)
+    if args.fusion_k is not None:
+        raise InvalidInputError("`--fusion-k` is of a fusion; add --hybrid.")
+    return None
+
+
 def read_source(args: argparse.Namespace) -> Corpus:
     """The corpus that the arguments name, with its queries and judgements.
 

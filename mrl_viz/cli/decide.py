@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mrl_viz.cli.arguments import DIMS, add_verb, embed_source, read_source
+from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError
 
@@ -38,6 +38,7 @@ def add_verbs(verbs: Any) -> None:
     recommend.add_argument(
         "--metric", default="overlap@10", help="overlap@K, ndcg@K, recall@K, mrr@K, accuracy[:COLUMN] or spearman"
     )
+    add_hybrid(recommend)
     recommend.add_argument(
         "--n-vectors", type=float, metavar="N", help="in production, such as 10e6 (default: as many as here)"
     )
@@ -141,6 +142,7 @@ def _recommend(args: argparse.Namespace) -> int:
     if args.record and Path(args.record).suffix not in (".json", ".md"):
         raise InvalidInputError(f"`--record` is {args.record!r}; give a file name that ends in .json or .md.")
     check_limits(args.target, args.n_vectors, args.memory_gb, args.latency_ms, disk_gb=args.disk_gb)
+    fusion_k = fusion_k_of(args)
     embedded = embed_source(args, read_source(args))
     dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None
     with progress("measuring plans") as show:
@@ -148,10 +150,11 @@ def _recommend(args: argparse.Namespace) -> int:
             embedded, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
             disk_gb=args.disk_gb, latency_ms=args.latency_ms, smallest=args.smallest, dims=dims,
             dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
-            allow_rerank=not args.no_rerank, seed=args.seed, progress=show,
+            allow_rerank=not args.no_rerank, fusion_k=fusion_k, seed=args.seed, progress=show,
         )  # fmt: skip
     grown: CorpusSizeEffect | None = None
-    if result.plan is not None and not args.no_corpus_size:
+    # What more vectors do was measured for lists of vectors alone.
+    if result.plan is not None and fusion_k is None and not args.no_corpus_size:
         try:
             with progress("other corpus sizes") as show:
                 grown = corpus_size_effect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mrl_viz.cli.arguments import DIMS, add_verb, embed_source, read_source
+from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import InvalidInputError
 
@@ -38,6 +38,7 @@ def add_verbs(verbs: Any) -> None:
         "--task", choices=("retrieval", "pairs", "classification"), help="default: the first the data have labels for"
     )
     evaluate.add_argument("--binary-qrels", action="store_true", help="count every positive relevance grade as 1")
+    add_hybrid(evaluate)
 
     embed = add_verb(verbs, "embed", _embed, "write the embeddings of a source as .npy", has_queries=False)
     embed.add_argument("--out", required=True, metavar="FILE.npy", help="where the float32 matrix goes")
@@ -142,13 +143,15 @@ def _evaluate(args: argparse.Namespace) -> int:
     from mrl_viz.tasks.evaluation import evaluate
     from mrl_viz.truncation import parse_dims
 
+    fusion_k = fusion_k_of(args)
     corpus = read_source(args)
     embedded = embed_source(args, corpus)
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
     with progress("evaluating") as show:
         quality = evaluate(
-            embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, seed=args.seed, progress=show
-        )
+            embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, fusion_k=fusion_k, seed=args.seed,
+            progress=show,
+        )  # fmt: skip
     say(f"{quality.task} with {embedded.model}, {corpus.n_items} texts")
     table(
         {

@@ -24,6 +24,7 @@ from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k, pair_similarities
 from mrl_viz.sweep.machine import single_threaded_blas
+from mrl_viz.tasks.hybrid import HYBRID
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims, truncate_and_normalize
 
 # Of exact plans, unless others are asked for; every name in BITS may be.
@@ -69,6 +70,7 @@ class Candidate(Result):
 class Candidates(Result):
     """Plans measured on the same corpus and queries; the last one is exact float32 search at full width.
 
+    `metric` : its name; with HYBRID before it where lists were fused with BM25's by the constant `fusion_k`.
     `values` : float64 of shape (n_plans, n_ks, n_queries), each query's value at every list length of `ks`.
     `full` : (n_ks, n_queries), the same at full width, where quality is a share of it; None for overlap.
     `gold` : (n_queries,), ranks of the judged scores, for spearman only. `texts_are_queries` : there were no queries,
@@ -89,6 +91,7 @@ class Candidates(Result):
     gold: Floats | None
     seed: int
     notes: tuple[str, ...] = ()
+    fusion_k: int | None = None
 
     _also = ("n_queries",)
     _without = ("candidates", "values", "full", "gold", "seed")
@@ -154,6 +157,7 @@ def measure_candidates(
     dtypes: Sequence[str] = DTYPES,
     kinds: Sequence[str] | None = None,
     allow_rerank: bool = True,
+    fusion_k: int | None = None,
     n_runs: int = TIMED_RUNS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -169,18 +173,22 @@ def measure_candidates(
     dtypes : of exact plans, names in `codes.BITS`; RaBitQ only scores queries, so scored pairs are without it
     kinds : of indexes; exact, panorama, and hnsw up to 20,000 texts, when None
     allow_rerank : also with shortlists of 5·k and 20·k reranked at full width
+    fusion_k : measured as hybrid: every plan's list is fused with the same list of BM25 by reciprocal rank with this
+        constant, such as 60, before it is judged, see `hybrid_of`; for metrics at k of texts. Latency and bytes stay
+        those of the vectors. None leaves the words out
     n_runs : timed queries per plan; fewer where it keeps less than half
     seed : of samples of queries and of int8 calibration, and of the bounds
     progress : called with (plans done, plans in all)
 
     Raises
     ------
-    InvalidInputError : an unknown metric, dtype or kind, k not below the corpus size, or labels that cannot be used.
+    InvalidInputError : an unknown metric, dtype or kind, k not below the corpus size, labels that cannot be used, or
+    hybrid without texts or with a metric that has no k.
     EmptyInputError : no labels for the metric. DimensionError, ShapeError : unusable widths or arrays.
     OptionalDependencyError : an approximate kind without faiss.
     """
     wanted = parse_metric(metric)
-    target = find_target(embedded, wanted, seed)
+    target = find_target(embedded, wanted, seed, fusion_k)
     most = len(target.corpus) - (target.own is not None)
     if wanted.k is not None:
         check_k(wanted.k, most)
@@ -192,7 +200,7 @@ def measure_candidates(
     if target.pairs is not None:
         plans = tuple(plan for plan in plans if plan.kind == "exact" and has_vectors(plan.dtype))
     ks = tuple(sorted({1, max(1, k // 2), k, min(2 * k, most)})) if wanted.k is not None else (k,)
-    depth = target.n_voters or ks[-1]
+    depth = target.n_voters or max(ks[-1], target.hybrid.depth if target.hybrid else 0)
     index = PrefixIndex(target.corpus, {plan.dim for plan in plans} | {plan.widest for plan in plans})
     exact = build_plan(plans[-1], target.corpus, prefix_index=index)
     with single_threaded_blas():
@@ -208,13 +216,15 @@ def measure_candidates(
             if target.pairs is not None:
                 values.append(_pair_ranks(plan, target.corpus, target.pairs)[None])
             else:
+                # Hybrid takes what a shorter shortlist has.
+                length = min(depth, plan.rerank[-1][0]) if plan.rerank and target.hybrid else depth
                 if plan.kind != "exact":
-                    found = built.search(target.queries, depth, own=target.own)
+                    found = built.search(target.queries, length, own=target.own)
                 elif first_pass is None or not plan.rerank:  # the plans that rerank its lists come next
                     first_pass = built.search(target.queries, longest, own=target.own)
-                    found = first_pass.first(depth)
+                    found = first_pass.first(length)
                 else:
-                    found = built.reranked(target.queries, first_pass, depth)
+                    found = built.reranked(target.queries, first_pass, length)
                 values.append(target.values(found.indices, full_lists, ks))
         scanned = (plan.dim, plan.dtype, plan.kind)
         if scanned not in scans:
@@ -229,7 +239,7 @@ def measure_candidates(
             progress(done, len(plans))
     stacked = np.stack(values)
     return Candidates(
-        metric=wanted.name,
+        metric=wanted.name if target.hybrid is None else f"{HYBRID}{wanted.name}",
         k=k,
         ks=ks,
         model=embedded.model,
@@ -243,6 +253,7 @@ def measure_candidates(
         gold=None if target.pairs is None else mean_ranks(target.pairs[2]),
         seed=seed,
         notes=target.notes,
+        fusion_k=fusion_k,
     )
 
 

@@ -39,6 +39,7 @@ def recommend(
     dtypes: Sequence[str] = DTYPES,
     kinds: Sequence[str] | None = None,
     allow_rerank: bool = True,
+    fusion_k: int | None = None,
     n_runs: int = TIMED_RUNS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -63,8 +64,8 @@ def recommend(
     """
     check_limits(target, n_vectors, memory_gb, latency_ms, disk_gb=disk_gb, smallest=smallest)
     measured = measure_candidates(
-        embedded, metric=metric, dims=dims, dtypes=dtypes, kinds=kinds, allow_rerank=allow_rerank, n_runs=n_runs,
-        seed=seed, progress=progress,
+        embedded, metric=metric, dims=dims, dtypes=dtypes, kinds=kinds, allow_rerank=allow_rerank,
+        fusion_k=fusion_k, n_runs=n_runs, seed=seed, progress=progress,
     )  # fmt: skip
     return choose(
         measured, target=target, n_vectors=n_vectors, memory_gb=memory_gb, disk_gb=disk_gb, latency_ms=latency_ms,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.lists import shares_by_length
+from mrl_viz.tasks.hybrid import Hybrid, hybrid_of
 from mrl_viz.tasks.task import Task, available_tasks, find_task, sample_rows
 from mrl_viz.truncation import FloatMatrix, Floats, Ints
 
@@ -58,7 +59,8 @@ class Target:
     """What plans search, and how their lists are judged.
 
     `corpus` : (n_items, full_dim); `queries` : (n_queries, full_dim). `own` : each query's row in the corpus, where
-    texts search for each other. `task` : the labels; None for overlap, which full-width lists judge.
+    texts search for each other. `task` : the labels; None for overlap, which full-width lists judge. `hybrid` : what
+    lists are fused with before they are judged; None where only vectors search.
     """
 
     metric: Metric
@@ -67,6 +69,7 @@ class Target:
     own: Ints | None = None
     task: Task | None = None
     notes: tuple[str, ...] = ()
+    hybrid: Hybrid | None = None
 
     @property
     def pairs(self) -> tuple[Ints, Ints, Floats] | None:
@@ -82,6 +85,8 @@ class Target:
 
     def values(self, found: Lists, full: Lists, ks: Sequence[int]) -> Floats:
         """Each query's value at every list length, (n_ks, n_queries), from its results and those at full width."""
+        if self.hybrid is not None:
+            found, full = (self.hybrid.fuse(lists, max(ks)) for lists in (found, full))
         if self.task is None:
             return shares_by_length(found, full)[:, np.array(ks) - 1].T
         if self.task.kind == "classification":
@@ -90,20 +95,39 @@ class Target:
         return np.concatenate(list(self.task.scores(found[None], names).values()))
 
 
-def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
+def find_target(embedded: Embedded, metric: Metric, seed: int, fusion_k: int | None = None) -> Target:
     """The queries and labels for a metric; at most MOST_QUERIES of them, a seeded sample.
+
+    Parameters
+    ----------
+    fusion_k : judge lists fused with those of BM25, see `hybrid_of`; None judges those of the vectors
 
     Raises
     ------
-    EmptyInputError : the corpus has no labels for the metric. InvalidInputError : labels that cannot be used.
+    EmptyInputError : the corpus has no labels for the metric. InvalidInputError : labels that cannot be used, or hybrid
+    without texts or with another metric than one at k.
     """
+    if fusion_k is not None and metric.k is None:
+        raise InvalidInputError(
+            f"`metric` is {metric.name}, and hybrid fuses lists of results; use {', '.join(f'{at}@10' for at in AT_K)}."
+        )
+    target, asking = _target(embedded, metric, seed)
+    if fusion_k is None:
+        return target
+    hybrid = hybrid_of(embedded.corpus, asking, texts_ask=target.own is not None, fusion_k=fusion_k)
+    return replace(target, hybrid=hybrid, notes=(*target.notes, hybrid.about()))
+
+
+def _target(embedded: Embedded, metric: Metric, seed: int) -> tuple[Target, Ints]:
+    """The target, and the positions of its queries among all, or of the texts that search."""
     corpus = embedded.matrix
     if metric.kind == "overlap":
         if embedded.queries is not None:
-            return Target(metric, corpus, embedded.queries[sample_rows(len(embedded.queries), MOST_QUERIES, seed)])
+            asking = sample_rows(len(embedded.queries), MOST_QUERIES, seed)
+            return Target(metric, corpus, embedded.queries[asking]), asking
         own = sample_rows(len(corpus), MOST_QUERIES, seed)
         note = "There are no queries, so texts search for their own neighbors; real queries may behave otherwise."
-        return Target(metric, corpus, corpus[own], own, notes=(note,))
+        return Target(metric, corpus, corpus[own], own, notes=(note,)), own
     kind, needs = NEEDS.get(metric.kind, ("retrieval", "relevance judgements"))
     if kind not in available_tasks(embedded.corpus) or (kind == "retrieval" and embedded.queries is None):
         raise EmptyInputError(
@@ -113,5 +137,6 @@ def find_target(embedded: Embedded, metric: Metric, seed: int) -> Target:
     task = find_task(embedded, kind, metric=metric.name, column=metric.column, most_judged=MOST_QUERIES, seed=seed)
     if task.pairs is not None:
         note = "Index and rerank play no part in spearman: both texts of a pair are stored in the plan's dtype."
-        return Target(metric, corpus, corpus[task.pairs[0]], task=task, notes=(*task.notes, note))
-    return Target(metric, task.searched(corpus), task.asking(embedded)[task.rows], task.own, task, task.notes)
+        return Target(metric, corpus, corpus[task.pairs[0]], task=task, notes=(*task.notes, note)), task.rows
+    found = Target(metric, task.searched(corpus), task.asking(embedded)[task.rows], task.own, task, task.notes)
+    return found, task.rows

@@ -172,7 +172,7 @@ def _caveats(recommendation: Recommendation, corpus_size: CorpusSizeEffect | Non
         "is for a target set before looking at the results.",
         *recommendation.notes,
     ]
-    if recommendation.metric.startswith("overlap"):
+    if "overlap" in recommendation.metric:
         caveats.append("Overlap is agreement with the full-width vectors, not quality for users; label some queries.")
     if recommendation.status == "not_enough_texts":
         caveats.append("There are too few queries to tell; the plan is the safe one, not the smallest that would do.")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.errors import InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.sweep.machine import single_threaded_blas
 from mrl_viz.tasks.classes import (
@@ -20,9 +21,10 @@ from mrl_viz.tasks.classes import (
     silhouette,
 )
 from mrl_viz.tasks.curves import MetricCurve, mean_curve
+from mrl_viz.tasks.hybrid import HYBRID, hybrid_of
 from mrl_viz.tasks.pairs import pair_correlations
 from mrl_viz.tasks.retrieval import DEPTH
-from mrl_viz.tasks.task import class_tasks, find_task
+from mrl_viz.tasks.task import Lists, Task, class_tasks, find_task
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims
 
 SHOTS = (1, 3, 5)
@@ -32,14 +34,16 @@ SHOTS = (1, 3, 5)
 class Quality(Result):
     """Task quality at every width; agreement with the full-width vector plays no part in it.
 
-    `task` : one of TASKS. `curves` : metric name to its curve; class-label metrics are called metric:label column.
-    `notes` : what was left out and why.
+    `task` : one of TASKS. `curves` : metric name to its curve; class-label metrics are called metric:label column,
+    those of fused lists HYBRID metric, and come first. `notes` : what was left out and why. `fusion_k` : the constant
+    of the fusion, None where only vectors searched.
     """
 
     task: str
     dims: tuple[int, ...]
     curves: Mapping[str, MetricCurve]
     notes: tuple[str, ...]
+    fusion_k: int | None = None
 
     @property
     def main_metric(self) -> str:
@@ -51,12 +55,16 @@ class Quality(Result):
         return [{"metric": name} | row for name, curve in self.curves.items() for row in curve.rows()]
 
     def to_dict(self) -> dict[str, Any]:
-        """`task` and `metrics`: metric name to one record per width."""
-        return {"task": self.task, "metrics": {name: curve.rows() for name, curve in self.curves.items()}}
+        """`task`, `fusion_k` where lists were fused, and `metrics`: metric name to one record per width."""
+        fused = {} if self.fusion_k is None else {"fusion_k": self.fusion_k}
+        return {"task": self.task, **fused, "metrics": {name: curve.rows() for name, curve in self.curves.items()}}
 
     def takeaway(self) -> str:
-        """One sentence on the main metric."""
-        return self.curves[self.main_metric].takeaway()
+        """One sentence on the main metric; where lists were fused, one more on the vectors alone."""
+        main = self.curves[self.main_metric].takeaway()
+        if self.fusion_k is None:
+            return main
+        return f"{main} By vectors alone {self.curves[self.main_metric.removeprefix(HYBRID)].takeaway()}"
 
 
 def evaluate(
@@ -65,6 +73,7 @@ def evaluate(
     dims: Iterable[int],
     task: str | None = None,
     binary_qrels: bool = False,
+    fusion_k: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Quality:
@@ -76,13 +85,15 @@ def evaluate(
     dims : widths in 1..full_dim; the full width is added
     task : one of TASKS; None takes the first that the corpus has labels for
     binary_qrels : count every positive relevance grade as 1
+    fusion_k : also measure retrieval as hybrid: every width's lists fused with BM25's by reciprocal rank with this
+        constant, such as 60, see `hybrid_of`; None leaves the words out
     seed : of bootstrap, folds and example draws
     progress : called with (steps done, steps in all)
 
     Raises
     ------
     EmptyInputError : no labels, or none that can be used.
-    InvalidInputError : a task without labels, constant scores, one class.
+    InvalidInputError : a task without labels, constant scores, one class; hybrid without texts, or another task.
     DimensionError, ShapeError : unusable widths or arrays.
     """
     checked = check_dims((*dims, embedded.full_dim), embedded.full_dim)
@@ -90,7 +101,13 @@ def evaluate(
     if judge.kind == "retrieval":
         lists = judge.lists(embedded.matrix, judge.asking(embedded), checked, k=DEPTH, progress=progress)
         curves = {name: mean_curve(name, checked, values, seed=seed) for name, values in judge.scores(lists).items()}
-        return Quality("retrieval", checked, curves, judge.notes)
+        notes = judge.notes
+        if fusion_k is not None:
+            hybrid, said = _hybrid_curves(embedded, judge, lists, checked, fusion_k, seed)
+            curves, notes = hybrid | curves, (*notes, *said)
+        return Quality("retrieval", checked, curves, notes, fusion_k)
+    if fusion_k is not None:
+        raise InvalidInputError(f"`task` is {judge.kind!r}, and hybrid fuses lists that answer queries; use retrieval.")
     if judge.pairs is not None:
         left, right, scores = judge.pairs
         curves = pair_correlations(embedded.matrix[left], embedded.matrix[right], scores, dims=checked, seed=seed)
@@ -99,6 +116,16 @@ def evaluate(
         return Quality("pairs", checked, curves, judge.notes)
     with single_threaded_blas():
         return _classification(embedded, checked, seed, progress)
+
+
+def _hybrid_curves(
+    embedded: Embedded, judge: Task, lists: Lists, dims: tuple[int, ...], fusion_k: int, seed: int
+) -> tuple[dict[str, MetricCurve], tuple[str, str]]:
+    hybrid = hybrid_of(embedded.corpus, judge.rows, fusion_k=fusion_k)
+    fused = judge.scores(hybrid.fuse(lists))
+    curves = {HYBRID + name: mean_curve(HYBRID + name, dims, values, seed=seed) for name, values in fused.items()}
+    words = judge.score(hybrid.words[None]).mean()
+    return curves, (hybrid.about(), f"By words alone, BM25, {judge.metric} is {words:.3f}.")
 
 
 def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progress: Progress | None) -> Quality:

@@ -18,14 +18,17 @@ from mrl_viz.decide import (
     decision_record,
     measure_candidates,
 )
+from mrl_viz.decide.metrics import AT_K
 from mrl_viz.decide.recommendation import SMALLEST
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets
 from mrl_viz.retrieval.plan import Plan
+from mrl_viz.tasks.hybrid import HYBRID
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import download, hint, metrics, plain, small_print
 from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.hybrid import fusion_chosen
 from mrl_viz.ui.results import embed_queries, is_of_sample, measured, with_queries
 from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
@@ -62,16 +65,21 @@ def measured_plans(workspace: Workspace) -> Candidates:
         help="overlap: results shared with the full width, no labels needed. The others: share of the full width's "
         "own quality.",
     )  # fmt: skip
-    shipped = at_hand(Candidates, "plans", workspace, metric)
+    fusion_k = None
+    if metric.partition("@")[0] in AT_K:
+        is_self = metric.startswith("overlap") and not workspace.corpus.query_texts
+        fusion_k = fusion_chosen(workspace.corpus, "choose_hybrid", texts_ask=is_self)
+    made_of = (metric, *(() if fusion_k is None else (fusion_k,)))
+    shipped = at_hand(Candidates, "plans", workspace, *made_of)
 
     def measure(report: Report, stopped: Stopped) -> Candidates:
         progress = steps(report, stopped, "Measuring plans")
         asked = _is_of_queries(metric)
         vectors = embed_queries(workspace.embedded, workspace.model) if asked else workspace.embedded
-        return measure_candidates(vectors, metric=metric, progress=progress)
+        return measure_candidates(vectors, metric=metric, fusion_k=fusion_k, progress=progress)
 
     measured = asked_for(
-        f"plans {answer_key(workspace.embedded, metric)}", ("Measure again", f"Measure every plan by {metric}"),
+        f"plans {answer_key(workspace.embedded, *made_of)}", ("Measure again", f"Measure every plan by {metric}"),
         "run_choose", measure,
         "Every width, precision, index and rerank is searched with and timed once, some seconds for a thousand texts. "
         "Moving a slider afterwards only chooses again.",
@@ -184,6 +192,9 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
     """Overlap of the plan on nested subsamples; None, with a sentence, without a plan or with too few texts."""
     if decision.plan is None:
         return None
+    if decision.metric.startswith(HYBRID):
+        hint("This is measured of lists of vectors alone: switch hybrid off to see it.")
+        return None
     n_items = workspace.corpus.n_items
     if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_corpus_size"):
         return None
@@ -255,16 +266,20 @@ def _readable(number: int) -> str:
     return f"{number:,}"
 
 
-def decision_code(workspace: Workspace, metric: str, options: dict[str, Any], grown: CorpusSizeEffect | None) -> Script:
+def decision_code(
+    workspace: Workspace, measured: Candidates, options: dict[str, Any], grown: CorpusSizeEffect | None
+) -> Script:
+    metric = measured.metric.removeprefix(HYBRID)
+    fused = {} if measured.fusion_k is None else {"fusion_k": measured.fusion_k}
     script = Script(workspace, queries=None if _is_of_queries(metric) else ())
-    measured = script.let("measured", measure_candidates, script.vectors, metric=metric)
-    decision = script.let("decision", choose, measured, **options)
+    again = script.let("measured", measure_candidates, script.vectors, metric=metric, **fused)
+    decision = script.let("decision", choose, again, **options)
     script.say(decision).show(figures.pareto, decision)
     script.show(figures.sensitivity_heatmap, decision.sensitivity)
     if grown is not None:
         options = {"k": grown.k, "n_vectors": decision.n_vectors}
-        again = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **options)
-        script.show(figures.corpus_size_curve, again)
+        larger = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **options)
+        script.show(figures.corpus_size_curve, larger)
     record = script.call(decision_record, decision, corpus_size=None if grown is None else Code("grown"))
     script.add(f"print({record}.markdown)")
     return script

@@ -14,11 +14,13 @@ from mrl_viz.analysis import controls as measure_controls
 from mrl_viz.arrangements import ARRANGEMENTS, Arrangement
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
+from mrl_viz.tasks.hybrid import HYBRID
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import stop_with
 from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.hybrid import fusion_chosen
 from mrl_viz.ui.results import is_of_sample, measured, with_queries
 from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
@@ -58,11 +60,13 @@ def task_quality(workspace: Workspace) -> Quality:
     task = (
         st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
     )
-    vectors, made_of = with_queries(workspace) if task == "retrieval" else workspace.embedded, (task, workspace.dims)
+    fusion_k = fusion_chosen(workspace.corpus, "quality_hybrid") if task == "retrieval" else None
+    vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
+    made_of = (task, workspace.dims, *(() if fusion_k is None else (fusion_k,)))
 
     def measure(report: Report, stopped: Stopped) -> Quality:
         progress = steps(report, stopped, "Measuring task quality at every width")
-        return evaluate(vectors, dims=workspace.dims, task=task, seed=0, progress=progress)
+        return evaluate(vectors, dims=workspace.dims, task=task, fusion_k=fusion_k, seed=0, progress=progress)
 
     return asked_for(
         f"quality {answer_key(workspace.embedded, *made_of)}", ("", "Measure task quality"), "measure_quality", measure,
@@ -72,11 +76,12 @@ def task_quality(workspace: Workspace) -> Quality:
 
 
 def choose_metrics(quality: Quality) -> Sequence[str]:
-    """Which metrics to draw; the first ones by default, so that coarse and fine labels stand side by side."""
+    """Which metrics to draw; by default the first with all labels, coarse and fine, and hybrid beside vectors alone."""
     names = list(quality.curves)
-    first = names[0].split(":")[0]
-    default = [name for name in names if name.split(":")[0] == first][:3]
-    return st.multiselect("Metrics", names, default=default, key=f"metrics_{quality.task}", max_selections=4) or default
+    first = names[0].removeprefix(HYBRID).split(":")[0]
+    default = [name for name in names if name.removeprefix(HYBRID).split(":")[0] == first][:3]
+    key = f"metrics_{quality.task}" + ("" if quality.fusion_k is None else "_hybrid")
+    return st.multiselect("Metrics", names, default=default, key=key, max_selections=4) or default
 
 
 def controls_code(workspace: Workspace, nested: bool) -> Script:
@@ -95,5 +100,6 @@ def controls_code(workspace: Workspace, nested: bool) -> Script:
 
 def quality_code(workspace: Workspace, quality: Quality, metrics: Sequence[str]) -> Script:
     script = Script(workspace, queries=None if quality.task == "retrieval" else ())
-    again = script.let("quality", evaluate, script.vectors, dims=workspace.dims, task=quality.task, seed=0)
+    fused = {} if quality.fusion_k is None else {"fusion_k": quality.fusion_k}
+    again = script.let("quality", evaluate, script.vectors, dims=workspace.dims, task=quality.task, seed=0, **fused)
     return script.say(again).show(figures.quality_curves, again, list(metrics), workspace.focus_dim)

@@ -55,5 +55,5 @@ st.caption(
     "`search --plan` takes."
 )
 page.record_buttons(decision, grown, storage)
-code_shown(page.decision_code(workspace, measured.metric, options, grown))
+code_shown(page.decision_code(workspace, measured, options, grown))
 precision.section(workspace)

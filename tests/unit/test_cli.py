@@ -83,6 +83,23 @@ def test_evaluate_takes_the_task_that_is_asked_for(tmp_path):
     ]
 
 
+def test_evaluate_and_recommend_fuse_with_words_when_asked(tmp_path, capsys):
+    """`--hybrid` gives what the library measures with that constant, dense curves beside it, and says what it is."""
+    out, record = tmp_path / "quality.json", tmp_path / "record.json"
+    asked = ["sample:hard", "--dims", "32", "--hybrid", "--fusion-k", "20"]
+    assert main(["evaluate", *asked, "--task", "retrieval", "--json", str(out)]) == 0
+    corpus = embed(read_corpus("sample:hard"))
+    expected = evaluate(corpus, dims=(32,), task="retrieval", fusion_k=20)
+    assert json.loads(out.read_text()) == json.loads(json.dumps(expected.to_dict()))
+    assert next(iter(expected.curves)) == "hybrid ndcg@10" and "ndcg@10" in expected.curves
+    printed = capsys.readouterr().out
+    assert expected.takeaway() in printed and "1 / (20 + rank)" in printed and "By words alone, BM25" in printed
+    quick = ["--dtypes", "float32", "--no-rerank", "--metric", "ndcg@10", "--record", str(record)]
+    assert main(["recommend", *asked, *quick]) == 0
+    decided = json.loads(record.read_text())
+    assert decided["aim"]["metric"] == "hybrid ndcg@10" and any("1 / (20 + rank)" in one for one in decided["caveats"])
+
+
 def test_compare_prints_and_writes_what_the_library_measures(labelled, tmp_path, capsys):
     """Every model, width and dtype is a line with what `compare_models` measures; HTML goes to its file."""
     out, page = tmp_path / "comparison.json", tmp_path / "comparison.html"
@@ -200,6 +217,11 @@ def test_models_are_those_of_the_catalogue(tmp_path, capsys):
         (["evaluate", "{labelled}", "--task", "pairs"], "`task` is 'pairs' but"),
         (["evaluate", "{labelled}", "--dims", "0"], "choose 1 to 256"),
         (["evaluate", "{labelled}", "--label-column", "genre"], "has no column 'genre'"),
+        (["evaluate", "{labelled}", "--hybrid"], "`task` is 'classification', and hybrid fuses lists that answer"),
+        (["evaluate", "sample", "--fusion-k", "10"], "add --hybrid"),
+        (["evaluate", "sample", "--task", "retrieval", "--hybrid", "--fusion-k", "0"], "`fusion_k` is 0"),
+        (["recommend", "{vectors}", "--hybrid", "--metric", "overlap@1"], "holds vectors without `texts`, and hybrid"),
+        (["recommend", "{labelled}", "--hybrid", "--metric", "accuracy"], "`metric` is accuracy, and hybrid fuses"),
         (["compare", "{labelled}", "--model", "wordllama"], "one model to compare; give two to four"),
         (["compare", "{labelled}", "--vectors", "{vectors}", "--model", "wordllama"], "has 2 vectors but 32 texts"),
         (["compare", "{vectors}", "--vectors", "{vectors}"], "give files different names"),
