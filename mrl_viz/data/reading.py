@@ -11,7 +11,8 @@ from typing import Any
 from mrl_viz.data import beir, tables, vectors
 from mrl_viz.data.content import MOST_BYTES, MOST_VECTOR_BYTES, Options, check_size, decode, folder_members
 from mrl_viz.data.corpus import Corpus, corpus_from_texts, with_qrels, with_queries
-from mrl_viz.data.samples import SAMPLES, sample_folder
+from mrl_viz.data.limit import limit_members
+from mrl_viz.data.samples import LIMIT, SAMPLES, sample_folder
 from mrl_viz.errors import DataFormatError
 
 KINDS = ", ".join((".txt", *tables.SUFFIXES, ".zip (BEIR)", *vectors.SUFFIXES))
@@ -79,7 +80,8 @@ def _read(source: str | Path, options: Options) -> Corpus:
     with _opening(source):
         if path.is_dir():
             name = str(source) if folder else path.resolve().name
-            return beir.read_collection(folder_members(path), name, options)
+            members = limit_members(path) if source == LIMIT else folder_members(path)
+            return beir.read_collection(members, name, options)
         if path.is_file():
             is_vectors = path.suffix.lower() in (*vectors.SUFFIXES, ".parquet")
             return _read_content(path.name, _bytes(path, MOST_VECTOR_BYTES if is_vectors else MOST_BYTES), options)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from mrl_viz.home import home
 
-# The word to its folder below the sample data: a BEIR folder whose README says where it comes from.
-SAMPLES = {"sample": ".", "sample:hard": "hard"}
+# The word to its folder below the sample data: a BEIR folder whose README says where it comes from, or what LIMIT is
+# made from.
+LIMIT = "sample:limit"
+SAMPLES = {"sample": ".", "sample:hard": "hard", LIMIT: "limit"}
 
 
 def sample_data_folder() -> Path:

@@ -106,6 +106,11 @@ class Candidates(Result):
         """The plans, in order."""
         return tuple(candidate.plan for candidate in self.candidates)
 
+    @property
+    def full_quality(self) -> float | None:
+        """The full width's own value at k; None for overlap, which is 1 there, and spearman, which is no mean."""
+        return None if self.full is None or self.gold is not None else float(self.full[self.ks.index(self.k)].mean())
+
     @cached_property
     def qualities(self) -> Floats:
         """Share of the full width's quality at every list length, shape (n_plans, n_ks); 1 for exact full width."""

@@ -164,6 +164,7 @@ def choose(
             (chosen or max(evidence, key=lambda row: row.low)).bytes_per_vector,
         ),
         notes=_notes(candidates, chosen.plan if chosen else None, size),
+        full_quality=candidates.full_quality,
     )
 
 

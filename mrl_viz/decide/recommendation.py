@@ -12,6 +12,7 @@ from mrl_viz.errors import InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.latency import Latency
 from mrl_viz.retrieval.plan import BYTES, Plan
+from mrl_viz.tasks.curves import poor_full_width
 
 BUDGETS = {"memory_gb": "memory", "disk_gb": "disk", "latency_ms": "latency"}
 # By what plans are smallest: the bytes that are scanned, then those on disk; or all bytes, then those that are scanned.
@@ -136,7 +137,8 @@ class Recommendation(Result):
     `binding` : the budgets without which a smaller plan (or any) would do. `nearest` : when nothing fits, the plan that
     meets the target with the least excess over the budgets; `best_within` : the best plan within them.
     `evidence` : every measured plan. `trade_offs` : where dims beat bits and where bits beat dims, near the chosen
-    plan's bytes and as far as the queries can tell.
+    plan's bytes and as far as the queries can tell. `full_quality` : the full width's own value, None for overlap and
+    spearman.
     """
 
     status: str
@@ -162,6 +164,7 @@ class Recommendation(Result):
     sensitivity: Sensitivity
     trade_offs: tuple[TradeOff, ...] = ()
     notes: tuple[str, ...] = ()
+    full_quality: float | None = None
 
     _also = ("more_queries",)
 
@@ -210,7 +213,11 @@ class Recommendation(Result):
         }
 
     def takeaway(self) -> str:
-        """What to deploy and what is promised, or what stands in the way."""
+        """What to deploy and what is promised, or what stands in the way; and whether the full width is worth it."""
+        poor = "" if self.full_quality is None else poor_full_width(self.metric, self.full_quality)
+        return f"{self._verdict()}{poor}"
+
+    def _verdict(self) -> str:
         whose = "" if self.metric.startswith("overlap") else "the full width’s "
         aim = f"{100 * self.target:.4g}% of {whose}{self.metric}"
         within = " within the budgets" if self.budgets else ""

@@ -10,6 +10,26 @@ from mrl_viz.measures.lists import nearest_level
 from mrl_viz.result import Result
 from mrl_viz.truncation import Floats
 
+# Below a quarter of the best there can be, what was looked for is mostly missing or far down.
+POOR = 0.25
+# Their best is 1 whatever the labels; recall of many answers in ten places, or accuracy of many classes, may not be.
+OF_ONE = ("ndcg", "mrr")
+
+
+def poor_full_width(metric: str, value: float) -> str:
+    """A sentence, with a space before it, where the full width's own value is so low that no width will do; else "".
+
+    Parameters
+    ----------
+    metric : its name, HYBRID or not, such as ndcg@10. value : at full width
+    """
+    if not metric.split()[-1].startswith(OF_ONE) or value >= POOR:
+        return ""
+    return (
+        f" The full width's own {metric} is {value:.3f} of at most 1: no width of this model will do here, because a "
+        "share of that is a share of little. Try another model, or words beside vectors (hybrid)."
+    )
+
 
 @dataclass(frozen=True)
 class MetricCurve(Result):
@@ -49,7 +69,7 @@ class MetricCurve(Result):
             sentence += f" and {self.value[level].value:.3f} at {self.dims[level]}{share}"
         if self.is_too_wide:
             sentence += f"; with {self.n_items} judged the intervals are too wide to choose a width by"
-        return f"{sentence}."
+        return f"{sentence}.{poor_full_width(self.name, self.value[-1].value)}"
 
 
 def mean_curve(name: str, dims: tuple[int, ...], values: Floats, *, seed: int = 0) -> MetricCurve:

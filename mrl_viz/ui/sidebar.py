@@ -63,9 +63,10 @@ def _data_label(own: Corpus | None, option: str) -> str:
     if option == "mine" and own:
         return own.name
     corpus = sample(option)
-    column, values = next(iter(corpus.labels.items()))
     kind = option.partition(":")[2]
-    return f"Sample{kind and f' ({kind})'}: {corpus.n_items:,} texts, {len(set(values))} {column}s"
+    column = next(iter(corpus.labels), None)
+    what = f"{len(set(corpus.labels[column]))} {column}s" if column else f"{len(corpus.query_ids):,} queries"
+    return f"Sample{kind and f' ({kind})'}: {corpus.n_items:,} texts, {what}"
 
 
 def _model_choice(corpus: Corpus) -> str:

@@ -204,3 +204,18 @@ def test_every_integer_width_is_measured_on_request(app):
         if trace.get("name") == "overlap@10"
     ]
     assert curve["mode"] == "lines" and len(base64.b64decode(curve["x"]["bdata"])) == 256 * 2
+
+
+def test_a_sample_without_labels_has_every_page(app):
+    """The sample in which width binds: no page fails, and Task quality says that no width will do."""
+    app.selectbox(key="data").set_value("sample:limit").run()
+    assert "1,000 texts, 1,035 queries" in next(one for one in app.selectbox(key="data").options if "limit" in one)
+    for path in sorted((ROOT / "pages").rglob("*.py")):
+        app.switch_page(str(path.relative_to(ROOT)))
+        again(app)
+        assert not app.exception and app.title, path
+        # All queries hang together through their texts, so none can be held out from training.
+        assert [one.value for one in app.error if "none can be held out" not in one.value] == [], path
+    app.switch_page("pages/explore/quality.py")
+    again(app)
+    assert any("no width of this model will do" in one.value for one in (*app.caption, *app.markdown, *app.info))

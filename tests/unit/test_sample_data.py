@@ -1,17 +1,21 @@
 """The samples have the shape their README promises, and the shipped vectors are the model's own."""
 
 import csv
+import re
 from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.data.samples import sample_data_folder
+from mrl_viz.decide import decision_record, recommend
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoder import model_identity
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import shipped_encoder
+from mrl_viz.tasks.evaluation import evaluate
 
 # name, domains, topics of each, texts of each topic, queries, most answers to a query
 SAMPLES = [("sample", 10, 8, 16, 160, 5), ("sample:hard", 8, 6, 10, 96, 3)]
@@ -88,6 +92,61 @@ def test_sample_sentences_are_short():
     lines = (sample_data_folder() / "sentences.txt").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(set(lines)) == 40
     assert all(2 < len(line.split()) <= 10 for line in lines)
+
+
+def test_every_pair_of_the_limit_sample_answers_one_query():
+    """Each query asks for a thing that two of the first 46 people like, another pair each, and nobody else."""
+    corpus = read_corpus("sample:limit")
+    assert (corpus.name, corpus.n_items, corpus.check.n_duplicates, len(corpus.query_ids)) == (
+        "sample:limit",
+        1000,
+        0,
+        1035,
+    )
+    likes = [re.fullmatch(r"\w+ \w+ likes (.+) and (\w+)\.", text) for text in corpus.texts]
+    things = {name: [*said[1].split(", "), said[2]] for name, said in zip(corpus.ids, likes)}
+    assert all(len(set(liked)) == len(liked) == 45 for liked in things.values())
+    asked = {
+        query: re.fullmatch(r"Who likes (\w+)\?", text)[1] for query, text in zip(corpus.query_ids, corpus.query_texts)
+    }
+    assert len(set(asked.values())) == 1035
+    for query, thing in asked.items():
+        assert corpus.qrels[query] == {name: 1 for name, liked in things.items() if thing in liked}
+    pairs = {frozenset(found) for found in corpus.qrels.values()}
+    assert pairs == {frozenset(pair) for pair in combinations(corpus.ids[:46], 2)}
+
+
+def test_the_limit_sample_is_the_same_everywhere():
+    """No random generator makes it, so its fingerprint is known; its first texts are its small form."""
+    assert read_corpus("sample:limit").fingerprint == "67e2f5e545cb64c8"
+    small = read_corpus("sample:limit", limit=46)
+    assert (
+        small.n_items == 46 and len(small.qrels) == 1035 and not any("judgements" in note for note in small.check.notes)
+    )
+
+
+def test_no_width_will_do_where_width_binds():
+    """Words alone answer everything there; of vectors, Task quality and Choose say that no width will do."""
+    vectors = embed(read_corpus("sample:limit"))
+    quality = evaluate(vectors, dims=[64], fusion_k=60)
+    assert "BM25, ndcg@10 is 1.000" in quality.notes[-1]
+    dense = quality.curves["ndcg@10"]
+    assert dense.value[-1].value < 0.25 and "no width of this model will do" in dense.takeaway()
+    assert "no width of this model will do" not in quality.curves["hybrid ndcg@10"].takeaway()
+    decision = recommend(
+        vectors,
+        target=0.8,
+        metric="ndcg@10",
+        dims=[64],
+        dtypes=("float32",),
+        kinds=("exact",),
+        allow_rerank=False,
+        n_runs=1,
+    )
+    assert decision.status == "met" and decision.full_quality == pytest.approx(dense.value[-1].value, abs=0.01)
+    assert "no width of this model will do" in decision.takeaway() and "no width" in decision_record(decision).markdown
+    good = evaluate(embed(read_corpus("sample")), dims=[64], task="retrieval")
+    assert "no width of this model" not in good.takeaway()
 
 
 def test_shipped_vectors_are_the_models_own():
