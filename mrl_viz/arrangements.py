@@ -1,7 +1,7 @@
 """Ways to make short vectors out of long ones: a map from D to D coordinates, after which a prefix is kept.
 
 `prefix` is what a Matryoshka model is trained for, `random` and `suffix` are its controls, `svd` is the baseline to
-beat.
+beat. `centred` and `tempered` change cosine itself: what they find is other even at full width.
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.truncation import Flags, FloatMatrix, Ints, check_count, check_embeddings, normalize
+from mrl_viz.truncation import Flags, FloatMatrix, Floats, Ints, check_count, check_embeddings, normalize
 
 ARRANGEMENTS = ("prefix", "random", "suffix", "svd")
+# Measured when they are asked for; `tempered` with its strength, such as tempered:0.5.
+ON_REQUEST = ("centred", "tempered")
+# Learnt from rows without labels, so measured on others.
+FITTED = ("svd", *ON_REQUEST)
+# Between SVD, 0, and whitening, 1.
+GAMMA = 0.5
+# Directions weaker than this share of the strongest are rounding of float32, which tempering would blow up.
+WEAKEST = 1e-6
 # Fewer draws give no usable spread: the standard deviation of 10 is itself known to about a quarter.
 FEWEST_DRAWS = 10
 # A rotation estimated from four rows per coordinate is within a few hundredths of overlap of one from many more.
@@ -30,7 +38,8 @@ class Arrangement:
     """A map of full_dim coordinates to as many: a permutation, a rotation, whatever else was learnt, or the identity.
 
     `order` : int64 of shape (full_dim,), new coordinate j is old coordinate order[j].
-    `rotation` : float32 of shape (full_dim, full_dim), applied from the right.
+    `rotation` : float32 of shape (full_dim, full_dim), applied from the right to unit rows, less `centre` where that is
+    given, float32 of shape (full_dim,); any matrix can be one.
     `learned` : rows (n_items, full_dim) to as many, such as a residual network.
     `fitted_rows` : `row_keys` of the rows it was learnt from; None where those are unknown.
     """
@@ -41,6 +50,7 @@ class Arrangement:
     rotation: npt.NDArray[np.float32] | None = None
     learned: Callable[[FloatMatrix], FloatMatrix] | None = None
     fitted_rows: Ints | None = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    centre: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError unless there is a coordinate."""
@@ -70,20 +80,62 @@ class Arrangement:
         if self.order is not None:
             return np.take(array, self.order, axis=1)
         if self.rotation is not None:
-            return normalize(array) @ self.rotation.astype(array.dtype, copy=False)
+            unit = normalize(array)
+            if self.centre is not None:
+                unit = unit - self.centre.astype(array.dtype, copy=False)
+            return unit @ self.rotation.astype(array.dtype, copy=False)
         return array if self.learned is None else self.learned(array)
 
 
 def check_arrangements(arrangements: Iterable[str | Arrangement]) -> tuple[tuple[str, ...], tuple[Arrangement, ...]]:
-    """The names, each once, in the order of ARRANGEMENTS, and the arrangements given; InvalidInputError for others."""
+    """The names, each once, in the order of ARRANGEMENTS, and the arrangements given; InvalidInputError for others.
+
+    `tempered` is named with its strength: tempered:0.5.
+    """
     given = tuple(arrangements)
     learned = tuple(entry for entry in given if isinstance(entry, Arrangement))
     wanted = {entry.strip().lower() for entry in given if isinstance(entry, str)}
-    unknown = sorted(wanted - set(ARRANGEMENTS))
+    known = (*ARRANGEMENTS, *ON_REQUEST)
+    unknown = sorted(name for name in wanted if name not in known and name.partition(":")[0] != "tempered")
     if unknown or not given:
         got = f"`arrangements` has {unknown[0]!r}" if unknown else "`arrangements` is empty"
-        raise InvalidInputError(f"{got}; choose from {', '.join(ARRANGEMENTS)}.")
-    return tuple(name for name in ARRANGEMENTS if name in wanted), learned
+        raise InvalidInputError(f"{got}; choose from {', '.join(known[:-1])}, tempered:GAMMA.")
+    strengths = sorted({_gamma_of(name) for name in wanted if name.startswith("tempered")})
+    plain = tuple(name for name in known[:-1] if name in wanted)
+    return (*plain, *(f"tempered:{gamma:g}" for gamma in strengths)), learned
+
+
+def fitted_arrangement(name: str, embeddings: npt.ArrayLike) -> Arrangement:
+    """The arrangement of a name of FITTED, such as svd or tempered:0.5, fitted on rows (n_fit, full_dim).
+
+    Raises
+    ------
+    InvalidInputError : another name. EmptyInputError, ShapeError : unusable rows, see `svd_arrangement`.
+    """
+    (name,), _ = check_arrangements([name])
+    if name.partition(":")[0] not in FITTED:
+        raise InvalidInputError(
+            f"`arrangement` is {name!r}, which is not learnt from rows; choose svd, centred or tempered:GAMMA."
+        )
+    if name.startswith("tempered"):
+        return tempered_arrangement(embeddings, _gamma_of(name))
+    return centred_arrangement(embeddings) if name == "centred" else svd_arrangement(embeddings)
+
+
+def _gamma_of(name: str) -> float:
+    """The strength in a name such as tempered:0.5; GAMMA where it says none."""
+    text = name.partition(":")[2]
+    try:
+        gamma = float(text) if text else GAMMA
+    except ValueError:
+        gamma = float("nan")
+    _check_gamma(gamma, text)
+    return gamma
+
+
+def _check_gamma(gamma: float, said: object) -> None:
+    if not 0 <= gamma <= 1:
+        raise InvalidInputError(f"`gamma` is {said}; choose 0 (SVD) to 1 (whitening), as in tempered:0.5.")
 
 
 def prefix_arrangement(full_dim: int) -> Arrangement:
@@ -116,12 +168,57 @@ def svd_arrangement(embeddings: npt.ArrayLike) -> Arrangement:
     ------
     EmptyInputError : fewer rows than coordinates, which leave directions undetermined. ShapeError : unusable rows.
     """
-    n_fit, full_dim = check_embeddings(embeddings).shape
+    rows = _enough(embeddings)
+    return Arrangement("svd", rows.shape[1], rotation=np.ascontiguousarray(svd_rotation(rows).T))
+
+
+def centred_arrangement(embeddings: npt.ArrayLike) -> Arrangement:
+    """The principal components of the unit rows less their mean; fit it on rows (n_fit, full_dim) not measured.
+
+    Raises
+    ------
+    EmptyInputError : fewer rows than coordinates. ShapeError : unusable rows.
+
+    Taking the mean away changes the angles between rows, so it finds others even at full width. Source: Jolliffe 2002,
+    "Principal component analysis", chapter 1.
+    """
+    rows = normalize(_enough(embeddings)).astype(np.float64)
+    centre = rows.mean(axis=0)
+    rotation = np.ascontiguousarray(_directions(rows - centre)[0].T, dtype=np.float32)
+    return Arrangement("centred", rows.shape[1], rotation=rotation, centre=centre.astype(np.float32))
+
+
+def tempered_arrangement(embeddings: npt.ArrayLike, gamma: float = GAMMA) -> Arrangement:
+    """The SVD's coordinates, each divided by its strength to the power gamma, so that weak ones count for more.
+
+    Parameters
+    ----------
+    embeddings : rows (n_fit, full_dim) that are not measured
+    gamma : 0 is SVD, 1 whitening (without centring). A direction's strength is the root mean square of the unit rows in
+        it; directions below the WEAKEST share of the strongest's square count as if they had that
+
+    Raises
+    ------
+    InvalidInputError : `gamma` outside 0..1. EmptyInputError : fewer rows than coordinates. ShapeError : unusable rows.
+
+    Source: Λ^(-γ/2) Vᵀ in Li, Eustratiadis & Kanoulas 2026, arXiv:2603.19339; they choose γ by width.
+    """
+    _check_gamma(gamma, gamma)
+    rows = normalize(_enough(embeddings)).astype(np.float64)
+    directions, squares = _directions(rows)
+    weights = np.maximum(squares / squares[0], WEAKEST) ** (-gamma / 2)
+    rotation = np.ascontiguousarray(directions.T * weights, dtype=np.float32)
+    return Arrangement(f"tempered:{gamma:g}", rows.shape[1], rotation=rotation)
+
+
+def _enough(embeddings: npt.ArrayLike) -> FloatMatrix:
+    rows = check_embeddings(embeddings)
+    n_fit, full_dim = rows.shape
     if n_fit < full_dim:
         raise EmptyInputError(
             f"`embeddings` has {n_fit} rows for {full_dim} coordinates; SVD needs {full_dim} or more."
         )
-    return Arrangement("svd", full_dim, rotation=np.ascontiguousarray(svd_rotation(embeddings).T))
+    return rows
 
 
 def svd_rotation(embeddings: npt.ArrayLike) -> FloatMatrix:
@@ -133,12 +230,17 @@ def svd_rotation(embeddings: npt.ArrayLike) -> FloatMatrix:
     Source: Eckart & Young 1936, "The approximation of one matrix by another of lower rank": the best linear map to any
     number of coordinates for the dot products.
     """
-    rows = normalize(embeddings).astype(np.float64)
+    return np.ascontiguousarray(_directions(normalize(embeddings).astype(np.float64))[0], dtype=np.float32)
+
+
+def _directions(rows: Floats) -> tuple[Floats, Floats]:
+    """The right singular vectors of the rows, (full_dim, full_dim), and their squared values, strongest first."""
     # Eigenvectors of the Gram matrix: its squared condition number is no concern in float64, and it is far cheaper.
-    vectors = np.linalg.eigh(rows.T @ rows)[1][:, ::-1].T
+    squares, columns = np.linalg.eigh(rows.T @ rows)
+    vectors = columns[:, ::-1].T
     # A singular vector's sign is free; its largest coordinate positive makes the same rows give the same bytes.
     signs = np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)])
-    return np.ascontiguousarray(vectors * signs[:, None], dtype=np.float32)
+    return vectors * signs[:, None], squares[::-1]
 
 
 def held_out_rows(n_items: int, full_dim: int, *, seed: int = 0) -> tuple[Ints, Ints]:

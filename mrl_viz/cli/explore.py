@@ -27,7 +27,8 @@ def add_verbs(verbs: Any) -> None:
     sweep.add_argument(
         "--arrangements",
         default="prefix",
-        help="prefix,random,suffix,svd,importance,adaptor:FOLDER: also measure these (default prefix)",
+        help="prefix,random,suffix,svd,centred,tempered:GAMMA,importance,adaptor:FOLDER: also measure these (default "
+        "prefix)",
     )
 
     evaluate = add_verb(
@@ -38,6 +39,10 @@ def add_verbs(verbs: Any) -> None:
         "--task", choices=("retrieval", "pairs", "classification"), help="default: the first the data have labels for"
     )
     evaluate.add_argument("--binary-qrels", action="store_true", help="count every positive relevance grade as 1")
+    evaluate.add_argument(
+        "--arrangement", metavar="A",
+        help="of retrieval: svd, centred or tempered:GAMMA, fitted on the texts searched (default: as they are)",
+    )  # fmt: skip
     add_hybrid(evaluate)
 
     embed = add_verb(verbs, "embed", _embed, "write the embeddings of a source as .npy", has_queries=False)
@@ -140,13 +145,15 @@ def _sweep(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from mrl_viz.tasks.evaluation import evaluate
+    from mrl_viz.tasks.evaluation import evaluate, searched_in
     from mrl_viz.truncation import parse_dims
 
     fusion_k = fusion_k_of(args)
     corpus = read_source(args)
     embedded = embed_source(args, corpus)
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)
+    if args.arrangement is not None:
+        embedded = searched_in(embedded, args.arrangement, task=args.task)
     with progress("evaluating") as show:
         quality = evaluate(
             embedded, dims=dims, task=args.task, binary_qrels=args.binary_qrels, fusion_k=fusion_k, seed=args.seed,

@@ -35,6 +35,7 @@ RANDOM_BAND = "rgba(127, 127, 127, 0.30)"
 LINES = {
     "suffix": ("suffix", PURPLE, "dot", "square"),
     "svd": ("SVD, held out", GREEN, "dashdot", "diamond"),
+    "centred": ("centred PCA, held out", "#56B4E9", "longdash", "triangle-down"),
     "prefix": ("prefix", BLUE, "solid", "circle"),
 }
 # A learnt map stands in this line; several differ in marker.
@@ -59,7 +60,7 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
         name: (shorten(name), ORANGE, "solid", LEARNED_SYMBOLS[place % len(LEARNED_SYMBOLS)])
         for place, name in enumerate(learned)
     }
-    for name in ("suffix", "svd", *learned, "prefix"):
+    for name in ("suffix", "svd", "centred", *learned, "prefix"):
         if curve := curves.get(name):
             beside = [f"<br>prefix on the same texts {value:.3f}" for value in curve.prefix_overlap or ()]
             width, size = (4, 9) if name == "prefix" else (2, 7)

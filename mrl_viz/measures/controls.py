@@ -13,13 +13,14 @@ import numpy.typing as npt
 from mrl_viz.arrangements import (
     ARRANGEMENTS,
     FEWEST_DRAWS,
+    FITTED,
     Arrangement,
     check_arrangements,
+    fitted_arrangement,
     held_out_rows,
     prefix_arrangement,
     random_arrangements,
     suffix_arrangement,
-    svd_arrangement,
 )
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.measures.estimate import Estimate, bootstrap, columns, holm
@@ -147,16 +148,17 @@ def compare_arrangements(
     ----------
     sweep : of these very rows, which is the prefix arrangement's; it gives the widths and k
     corpus, queries : array_like of shape (n_items, full_dim) and (n_queries, full_dim), as they were swept
-    arrangements : names from ARRANGEMENTS and learnt maps, such as a fitted adaptor's; those are measured on the texts
-        that they have not seen where these are enough for lists of k, else on all texts with a warning among the notes
+    arrangements : names from ARRANGEMENTS, centred, tempered:GAMMA, and learnt maps, such as a fitted adaptor's; those
+        are measured on the texts that they have not seen where these are enough for lists of k, else on all texts with
+        a warning among the notes
     n_draws : random permutations, 10 or more
     seed : of the random draws, the held-out rows and the bootstrap
     progress : called with (sweeps done, sweeps in all)
 
     Returns
     -------
-    ControlComparison : without `svd`, and with a note, when half of the rows are fewer than the coordinates or the rest
-        have fewer than k neighbors.
+    ControlComparison : without `svd` and the others of FITTED, and with a note, when half of the rows are fewer than
+        the coordinates or the rest have fewer than k neighbors.
 
     Raises
     ------
@@ -177,9 +179,11 @@ def compare_arrangements(
     prefix_map = prefix_arrangement(full_dim)
     draws = random_arrangements(full_dim, n_draws=n_draws, seed=seed)
     notes: list[str] = []
-    held_out = _held_out(n_items, full_dim, k, is_self, seed, notes) if "svd" in names else None
-    names = tuple(name for name in names if name != "svd" or held_out is not None)
-    n_sweeps = sum({"random": n_draws, "svd": 2}.get(name, 1) for name in names) + 2 * len(learned)
+    fitted = [name for name in names if name.partition(":")[0] in FITTED]
+    held_out = _held_out(n_items, full_dim, k, is_self, seed, notes) if fitted else None
+    if held_out is None:
+        names, fitted = tuple(name for name in names if name not in fitted), []
+    n_sweeps = sum(n_draws if name == "random" else 1 for name in names) + bool(fitted) + 2 * len(learned)
     done = count(1)
 
     def measure(arrangement: Arrangement, rows: Ints | None = None) -> tuple[Sweep, Floats]:
@@ -209,16 +213,22 @@ def compare_arrangements(
                 draw_means[draw] = values.mean(axis=1)
                 total += values
             add(name, found, total / n_draws, sd=draw_means.std(axis=0, ddof=1))
-        elif name == "svd" and held_out is not None:
-            fit, measured = held_out
-            prefix = measure(prefix_map, measured)[1].mean(axis=1)
-            add(name, *measure(svd_arrangement(corpus[fit]), measured), prefix_overlap=prefix)
-            notes.append(
-                f"SVD is fitted on {len(fit)} texts and measured on the other {len(measured)}; "
-                "the prefix on those is given beside it."
-            )
-        else:
+        elif name not in fitted:
             add(name, *measure(suffix_arrangement(full_dim) if name == "suffix" else prefix_map))
+    if held_out is not None:
+        fit, measured = held_out
+        truth, values = measure(prefix_map, measured)
+        prefix = values.mean(axis=1)
+        for name in fitted:
+            found, values = measure(fitted_arrangement(name, corpus[fit]), measured)
+            if name != "svd":  # what finds other neighbors at its full width is measured by the original's
+                values = shared_share(found.indices, truth.indices[-1])
+                notes.append(_changes(name, dims, values.mean(axis=1), prefix))
+            add(name, found, values, prefix_overlap=prefix)
+        notes.append(
+            f"{_listed(fitted)} fitted on {len(fit)} texts and measured on the other {len(measured)}; "
+            "the prefix on those is given beside it."
+        )
     for arrangement in learned:
         rows, note = _unseen_rows(arrangement, corpus, k, is_self)
         # Neighbors are those of the original full vectors: a map may change even what its own full width finds.
@@ -306,6 +316,21 @@ def _held_out(
         notes.append(f"No SVD line: of {n_items} texts {len(measured)} are left to measure, too few for k = {k}.")
         return None
     return fit, measured
+
+
+def _changes(name: str, dims: tuple[int, ...], kept: Floats, prefix: Floats) -> str:
+    """What a map that changes cosine keeps at its full width, and from where it is worse than the prefix."""
+    said = f"{name} changes cosine itself: its full width keeps {kept[-1]:.0%} of the neighbors there were"
+    is_better = np.flatnonzero(kept >= prefix)
+    worse_from = is_better[-1] + 1 if len(is_better) else 0
+    if worse_from == len(dims):
+        return f"{said}."
+    return f"{said}, and from {dims[worse_from]} dims on it keeps fewer than the raw prefix."
+
+
+def _listed(fitted: list[str]) -> str:
+    names = ["SVD" if name == "svd" else name for name in fitted]
+    return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
 
 
 def _unseen_rows(learned: Arrangement, corpus: FloatMatrix, k: int, is_self: bool) -> tuple[Ints | None, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mrl_viz.arrangements import fitted_arrangement
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.result import Result
@@ -116,6 +117,27 @@ def evaluate(
         return Quality("pairs", checked, curves, judge.notes)
     with single_threaded_blas():
         return _classification(embedded, checked, seed, progress)
+
+
+def searched_in(embedded: Embedded, arrangement: str, *, task: str | None = None) -> Embedded:
+    """The same in an arrangement fitted on the texts that are searched, for retrieval by queries that it has not seen.
+
+    Parameters
+    ----------
+    arrangement : svd, centred or tempered:GAMMA
+    task : that is to be judged, as in `evaluate`
+
+    Raises
+    ------
+    InvalidInputError : another arrangement, or a task that judges the very texts it would be fitted on.
+    EmptyInputError : fewer texts than coordinates, or no labels.
+    """
+    kind = find_task(embedded, task).kind
+    if kind != "retrieval":
+        raise InvalidInputError(
+            f"`arrangement` is {arrangement}, which would be fitted on the texts that {kind} judges; use retrieval."
+        )
+    return embedded.arranged(fitted_arrangement(arrangement, embedded.matrix))
 
 
 def _hybrid_curves(

@@ -11,7 +11,7 @@ from mrl_viz import figures
 from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.analysis import Analysis
 from mrl_viz.analysis import controls as measure_controls
-from mrl_viz.arrangements import ARRANGEMENTS, Arrangement
+from mrl_viz.arrangements import ARRANGEMENTS, FITTED, GAMMA, Arrangement
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.hybrid import HYBRID
@@ -27,6 +27,7 @@ from mrl_viz.ui.workspace import Workspace
 
 # Thirteen sweeps of this many texts take about as long as a page may; more are measured on request.
 MOST_UNASKED = 3000
+FURTHER = {"centred": "PCA, centred", "tempered": "spectral tempering Λ^(−γ/2)Vᵀ"}
 
 
 def controls(workspace: Workspace, result: Analysis) -> ControlComparison | None:
@@ -34,15 +35,31 @@ def controls(workspace: Workspace, result: Analysis) -> ControlComparison | None
     n_items = workspace.corpus.n_items
     if n_items > MOST_UNASKED and not st.toggle(f"Measure the controls on {n_items:,} texts", key="controls"):
         return None
-    fit = session_adaptor(workspace)
+    fit, chosen = session_adaptor(workspace), _further_arrangements()
     if fit is None:
-        return _controls(result, "", ())
-    return _controls(result, fit.adaptor.fingerprint, (fit.adaptor.arrangement(),))
+        return _controls(result, "", chosen, ())
+    return _controls(result, fit.adaptor.fingerprint, chosen, (fit.adaptor.arrangement(),))
+
+
+def _further_arrangements() -> tuple[str, ...]:
+    """What a visitor wants to see beside the controls."""
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    chosen = left.pills(
+        "Also", list(FURTHER), selection_mode="multi", key="further_arrangements", format_func=FURTHER.__getitem__,
+        help="Both change cosine itself, so that even the full width finds other neighbors; they are measured when "
+        "chosen.",
+    )  # fmt: skip
+    if "tempered" in chosen:
+        gamma = right.slider("γ", 0.0, 1.0, GAMMA, 0.05, key="gamma", help="0 is SVD, 1 whitening.")
+        chosen = [f"tempered:{gamma:g}" if name == "tempered" else name for name in chosen]
+    return tuple(chosen)
 
 
 @measured("Measuring random, suffix and SVD controls…")
-def _controls(result: Analysis, adaptor: str, _learned: tuple[Arrangement, ...]) -> ControlComparison:
-    return measure_controls(result, arrangements=(*ARRANGEMENTS, *_learned))
+def _controls(
+    result: Analysis, adaptor: str, further: tuple[str, ...], _learned: tuple[Arrangement, ...]
+) -> ControlComparison:
+    return measure_controls(result, arrangements=(*ARRANGEMENTS, *further, *_learned))
 
 
 def control_rows(comparison: ControlComparison) -> list[dict[str, Any]]:
@@ -84,18 +101,21 @@ def choose_metrics(quality: Quality) -> Sequence[str]:
     return st.multiselect("Metrics", names, default=default, key=key, max_selections=4) or default
 
 
-def controls_code(workspace: Workspace, nested: bool) -> Script:
-    """The curves beside their controls again; `nested` : with the bars of nestedness."""
+def controls_code(workspace: Workspace, shown: ControlComparison) -> Script:
+    """The curves beside their controls again, with the bars of nestedness where they were shown."""
     script = Script(workspace)
     given: dict[str, object] = {}
+    further = tuple(name for name in shown.curves if name not in ARRANGEMENTS and name.partition(":")[0] in FITTED)
+    names = [*map(repr, (*ARRANGEMENTS, *further))]
     if session_adaptor(workspace) is not None:
         script.add("# adaptor: the folder in the file that the Adaptor page offers")
-        learned = f'{script.name(Adaptor)}.load("adaptor").arrangement()'
-        given["arrangements"] = Code(f"({', '.join(map(repr, ARRANGEMENTS))}, {learned})")
+        names.append(f'{script.name(Adaptor)}.load("adaptor").arrangement()')
+    if len(names) > len(ARRANGEMENTS):
+        given["arrangements"] = Code(f"({', '.join(names)})")
     beside = script.let("beside", measure_controls, script.analysis(), **given)
     script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.trained)
     script.say(beside)
-    return script.show(figures.nestedness_bars, beside.nestedness) if nested else script
+    return script.show(figures.nestedness_bars, beside.nestedness) if shown.nestedness is not None else script
 
 
 def quality_code(workspace: Workspace, quality: Quality, metrics: Sequence[str]) -> Script:

@@ -30,7 +30,7 @@ if controls is not None:
     small_print(*controls.notes)
     if controls.nestedness is not None:
         draw("nestedness", figures.nestedness_bars, controls.nestedness)
-    code_shown(evidence.controls_code(workspace, controls.nestedness is not None), "controls_curve")
+    code_shown(evidence.controls_code(workspace, controls), "controls_curve")
 
 overlap = result.overlap
 st.subheader("At every list length")

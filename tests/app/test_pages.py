@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from mrl_viz.launcher import WARMED
 from mrl_viz.ui import results
-from tests.app.steps import again, code_of, has
+from tests.app.steps import again, code_of, has, said
 
 ROOT = Path(__file__).parent.parent.parent
 APP = str(ROOT / "app.py")
@@ -219,3 +219,14 @@ def test_a_sample_without_labels_has_every_page(app):
     app.switch_page("pages/explore/quality.py")
     again(app)
     assert any("no width of this model will do" in one.value for one in (*app.caption, *app.markdown, *app.info))
+
+
+def test_what_changes_cosine_is_shown_beside_the_controls_on_request(app):
+    """PCA, centred, and tempering at the strength chosen are lines of their own; the shown code measures them too."""
+    app.switch_page("pages/explore/neighbors.py").run()
+    assert "changes cosine" not in said(app)
+    app.pills(key="further_arrangements").set_value(["centred", "tempered"]).run(timeout=120)
+    app.slider(key="gamma").set_value(0.25).run(timeout=120)
+    assert not app.exception and not app.error
+    assert "centred changes cosine itself" in said(app) and "tempered:0.25 changes cosine itself" in said(app)
+    assert any("'centred', 'tempered:0.25')" in code for code in code_of(app))

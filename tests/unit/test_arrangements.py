@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 from mrl_viz.arrangements import (
+    centred_arrangement,
     check_arrangements,
+    fitted_arrangement,
     held_out_rows,
     prefix_arrangement,
     random_arrangements,
     suffix_arrangement,
     svd_arrangement,
+    tempered_arrangement,
 )
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.truncation import normalize
@@ -49,6 +53,54 @@ def test_svd_is_numpys_right_singular_basis_without_centring():
     assert rotated.dtype == np.float32
 
 
+def test_centred_is_sklearns_pca_of_the_unit_rows():
+    """Rows come out as PCA transforms them, up to signs: their mean is taken away before they are rotated."""
+    rows = ROWS + 1
+    arrangement, pca = centred_arrangement(rows), PCA(n_components=12).fit(normalize(rows).astype(np.float64))
+    found, expected = arrangement.apply(rows[:20]), pca.transform(normalize(rows[:20]).astype(np.float64))
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-5)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-5)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("gamma", [0, 0.3, 1])
+def test_tempered_is_the_formula(gamma):
+    """Coordinates are those of numpy's SVD over their singular values to the power gamma; 0 is SVD, 1 whitens."""
+    rows = normalize(ROWS + 1)
+    _, values, basis = np.linalg.svd(rows.astype(np.float64), full_matrices=False)
+    expected = rows @ basis.T * (values / values[0]) ** -gamma
+    found = tempered_arrangement(rows, gamma).apply(rows)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-3)
+    if gamma == 0:
+        np.testing.assert_allclose(found, svd_arrangement(rows).apply(rows), atol=1e-6)
+    if gamma == 1:
+        np.testing.assert_allclose(found.T @ found, np.eye(12) * values[0] ** 2, atol=1e-2)
+
+
+def test_tempering_does_not_blow_up_what_is_rounding():
+    """A direction without strength, where rows hold rounding only, weighs at most a thousand times the strongest."""
+    dead = ROWS.copy()
+    dead[:, 3] = 0
+    arrangement = tempered_arrangement(dead, 1)
+    assert np.linalg.norm(arrangement.rotation, axis=0).max() <= 1001
+    assert np.isfinite(arrangement.apply(dead)).all()
+
+
+def test_names_say_how_strong_tempering_is():
+    """Each name once, in a fixed order; the strength is a part of the name, and a half where it is left out."""
+    names, _ = check_arrangements(["tempered:1", "Centred", "tempered", "prefix", "tempered:0.50", "svd"])
+    assert names == ("prefix", "svd", "centred", "tempered:0.5", "tempered:1")
+    rows = ROWS + 1
+    for name, made in (
+        ("svd", svd_arrangement(rows)), ("centred", centred_arrangement(rows)),
+        ("tempered:0.2", tempered_arrangement(rows, 0.2)),
+    ):  # fmt: skip
+        found = fitted_arrangement(name, rows)
+        assert found.name == name
+        np.testing.assert_array_equal(found.apply(rows), made.apply(rows))
+
+
 def test_held_out_rows_are_disjoint_and_complete():
     """No row is both fitted on and measured, none is lost; a tenth is enough where that is many."""
     for n_items in (24, 60, 5000):
@@ -72,6 +124,17 @@ def test_held_out_rows_are_disjoint_and_complete():
             "`arrangements` has 'pca'; choose from prefix",
         ),
         (lambda: check_arrangements([]), InvalidInputError, "`arrangements` is empty"),
+        (lambda: check_arrangements(["tempered:2"]), InvalidInputError, "`gamma` is 2; choose 0"),
+        (lambda: check_arrangements(["tempered:much"]), InvalidInputError, "`gamma` is much; choose 0"),
+        (lambda: check_arrangements(["temperedly"]), InvalidInputError, "`arrangements` has 'temperedly'"),
+        (lambda: tempered_arrangement(ROWS, -0.1), InvalidInputError, "`gamma` is -0.1"),
+        (lambda: tempered_arrangement(ROWS[:11]), EmptyInputError, "11 rows for 12 coordinates"),
+        (lambda: centred_arrangement(ROWS[:11]), EmptyInputError, "11 rows for 12 coordinates"),
+        (
+            lambda: fitted_arrangement("suffix", ROWS),
+            InvalidInputError,
+            "`arrangement` is 'suffix', which is not learnt",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_error(call, error, message):

@@ -11,6 +11,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from mrl_viz.arrangements import tempered_arrangement
 from mrl_viz.cli.main import main
 from mrl_viz.cli.printing import table
 from mrl_viz.comparison import compare_models
@@ -98,6 +99,22 @@ def test_evaluate_and_recommend_fuse_with_words_when_asked(tmp_path, capsys):
     assert main(["recommend", *asked, *quick]) == 0
     decided = json.loads(record.read_text())
     assert decided["aim"]["metric"] == "hybrid ndcg@10" and any("1 / (20 + rank)" in one for one in decided["caveats"])
+
+
+def test_further_arrangements_are_measured_by_overlap_and_by_judgements(tmp_path, capsys):
+    """`sweep` and `evaluate` take what changes cosine, and give what the library measures."""
+    out, source = tmp_path / "out.json", ["sample", "--dims", "64", "--json", str(tmp_path / "out.json")]
+    assert main(["sweep", *source, "--arrangements", "prefix,svd,centred,tempered:0.3", "--queries", "sample"]) == 0
+    data = json.loads(out.read_text())
+    assert list(data["arrangements"]) == ["prefix", "svd", "centred", "tempered:0.3"]
+    assert data["arrangements"]["centred"][-1]["overlap"] < data["arrangements"]["svd"][-1]["overlap"] == 1
+    assert "centred changes cosine itself" in capsys.readouterr().out
+    assert main(["evaluate", *source, "--task", "retrieval", "--arrangement", "tempered:0.3"]) == 0
+    vectors = embed(read_corpus("sample"))
+    arranged = vectors.arranged(tempered_arrangement(vectors.matrix, 0.3))
+    expected = evaluate(arranged, dims=(64,), task="retrieval").to_dict()
+    assert json.loads(out.read_text()) == json.loads(json.dumps(expected))
+    assert "tempered:0.3" in capsys.readouterr().out
 
 
 def test_compare_prints_and_writes_what_the_library_measures(labelled, tmp_path, capsys):
@@ -219,6 +236,12 @@ def test_models_are_those_of_the_catalogue(tmp_path, capsys):
         (["evaluate", "{labelled}", "--label-column", "genre"], "has no column 'genre'"),
         (["evaluate", "{labelled}", "--hybrid"], "`task` is 'classification', and hybrid fuses lists that answer"),
         (["evaluate", "sample", "--fusion-k", "10"], "add --hybrid"),
+        (
+            ["evaluate", "{labelled}", "--arrangement", "svd"],
+            "`arrangement` is svd, which would be fitted on the texts",
+        ),
+        (["evaluate", "sample", "--task", "retrieval", "--arrangement", "suffix"], "is 'suffix', which is not learnt"),
+        (["sweep", "{labelled}", "--arrangements", "tempered:7"], "`gamma` is 7; choose 0 (SVD) to 1 (whitening)"),
         (["evaluate", "sample", "--task", "retrieval", "--hybrid", "--fusion-k", "0"], "`fusion_k` is 0"),
         (["recommend", "{vectors}", "--hybrid", "--metric", "overlap@1"], "holds vectors without `texts`, and hybrid"),
         (["recommend", "{labelled}", "--hybrid", "--metric", "accuracy"], "`metric` is accuracy, and hybrid fuses"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, permutation_test, skew, spearmanr, ttest_rel
 
-from mrl_viz.arrangements import held_out_rows, random_arrangements
+from mrl_viz.arrangements import fitted_arrangement, held_out_rows, random_arrangements
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.space import geometry_curves, hubness_curves, space_agreement_curves
@@ -67,6 +67,34 @@ def test_every_curve_is_the_naive_measurement(nested):
     gap = overlap(NESTED) - draws.mean(axis=0)
     np.testing.assert_allclose(columns(nested.nestedness.gap)[0], gap, atol=1e-6)
     np.testing.assert_allclose(nested.nestedness.z[:-1], gap[:-1] / draws.std(axis=0, ddof=1)[:-1], rtol=1e-4)
+
+
+def test_what_changes_cosine_is_measured_by_the_original_neighbors():
+    """PCA, centred, and tempering find others even at full width; a note says how many are kept, and from where it is
+    worse than the raw prefix."""
+    rows = NESTED + 1
+    compared = compare(rows, dims=DIMS, k=5, seed=1, arrangements=["prefix", "centred", "tempered:1", "svd"])
+    fit, measured = held_out_rows(400, 32, seed=1)
+    truth = nested_sweep(rows[measured], dims=DIMS, k=5).indices[-1]
+    for name in ("centred", "tempered:1"):
+        arrangement = fitted_arrangement(name, rows[fit])
+        found = nested_sweep(arrangement.apply(rows[measured]), dims=DIMS, k=5).indices
+        expected = [
+            np.mean([len({*one} & {*other}) / 5 for one, other in zip(level.tolist(), truth.tolist())])
+            for level in found
+        ]
+        curve = compared.curves[name]
+        np.testing.assert_allclose(columns(curve.overlap)[0], expected, atol=1e-6)
+        assert expected[-1] < 1 and curve.prefix_overlap == compared.curves["svd"].prefix_overlap
+        dims = [dim for dim, kept, raw in zip(curve.dims, expected, curve.prefix_overlap) if kept < raw]
+        (note,) = [one for one in compared.notes if one.startswith(f"{name} changes cosine")]
+        assert f"keeps {expected[-1]:.0%} of the neighbors" in note and dims[-1] == 32
+        assert any(f"from {dim} dims on it keeps fewer" in note for dim in dims)
+    assert compared.notes[-1].startswith(
+        "SVD, centred and tempered:1 are fitted on 128 texts and measured on the other"
+    )
+    names = [trace.name for trace in controls_curve(compared).data]
+    assert "centred PCA, held out" in names and "tempered:1" in names
 
 
 def test_intervals_hold_their_values(nested):
