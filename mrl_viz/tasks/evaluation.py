@@ -147,7 +147,9 @@ def _hybrid_curves(
     fused = judge.scores(hybrid.fuse(lists))
     curves = {HYBRID + name: mean_curve(HYBRID + name, dims, values, seed=seed) for name, values in fused.items()}
     words = judge.score(hybrid.words[None]).mean()
-    return curves, (hybrid.about(), f"By words alone, BM25, {judge.metric} is {words:.3f}.")
+    below = [str(dim) for dim, value in zip(dims, fused[judge.metric].mean(axis=1)) if value < words]
+    worse = f", more than hybrid reaches at {', '.join(below)} dims" if below else ""
+    return curves, (hybrid.about(), f"By words alone, BM25, {judge.metric} is {words:.3f}{worse}.")
 
 
 def _classification(embedded: Embedded, dims: tuple[int, ...], seed: int, progress: Progress | None) -> Quality:

@@ -119,6 +119,8 @@ def test_quality_is_of_the_fused_lists(hard):
     }
     alone = ranking_scores(words[None], grades, ("ndcg@10",))["ndcg@10"].mean()
     assert f"BM25, ndcg@10 is {alone:.3f}" in quality.notes[-1]
+    below = ", ".join(str(dim) for dim, value in zip(dims, expected) if value < alone)
+    assert quality.notes[-1].endswith(f", more than hybrid reaches at {below} dims." if below else f"{alone:.3f}.")
     assert dense.takeaway() in quality.takeaway() and quality.takeaway().startswith("hybrid ndcg@10")
 
 
