@@ -20,13 +20,33 @@ from mrl_viz.embedding.catalogue import find_card
 from mrl_viz.errors import DimensionError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES
-from mrl_viz.retrieval.codes import pq_parts
+from mrl_viz.retrieval.coded import OPQ_KMEANS_TURNS, OPQ_TURNS, RABITQ_QUERY_BITS
+from mrl_viz.retrieval.codes import BITS, bits, bytes_per_vector, family, is_rotated, pq_parts
 from mrl_viz.retrieval.panorama import BATCH_SIZE, n_levels
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import check_dims
 
 # In the order in which they are shown: embedded libraries first, then servers. Each has its template of that name.
 TARGETS = ("faiss", "pgvector", "qdrant", "lancedb", "sqlite-vec", "milvus", "weaviate", "elasticsearch", "vespa")
+# The codes that each of them has, by its own documentation. A rotated one is rotated in the program, but RaBitQ and
+# TurboQuant only for faiss: the other stores that have them rotate by themselves.
+SIGNS = ("binary", "binary-rotated")
+COMMON = ("float32", "float16", "int8", *SIGNS)
+CODES = {
+    "faiss": tuple(BITS),
+    "pgvector": ("float32", "float16", *SIGNS),
+    "qdrant": (*COMMON, "turboquant1", "turboquant2", "turboquant4", "turboquant8"),
+    "lancedb": (*COMMON, *(f"rabitq{each}" for each in range(1, 9))),
+    "sqlite-vec": ("float32", "int8", *SIGNS),
+    "milvus": (*COMMON, "rabitq1"),
+    "weaviate": ("float32", "int8", *SIGNS, "rabitq1"),
+    "elasticsearch": ("float32", "int8", "int4", "int4-rotated", *SIGNS),
+    "vespa": COMMON,
+}
+# Widths that a store's codes come in: multiples of this.
+MULTIPLES = {("lancedb", "rabitq"): 8, ("elasticsearch", "int4"): 2, ("elasticsearch", "int4-rotated"): 2}
+# What stands in for a code that a store lacks, the first that is no coarser; signs for other one-bit codes.
+FINER = ("int8", "float16", "float32")
 PRE_TRUNCATION = ("none", "layer_norm")
 LINE_LENGTH = 100
 NO_EARLY_STOP = ("This store reads every vector to its end: the same results, later than an early stop finds them.",)
@@ -41,6 +61,9 @@ PHRASES = {
     "links": HNSW_LINKS,
     "build_candidates": HNSW_BUILD_CANDIDATES,
     "search_candidates": HNSW_SEARCH_CANDIDATES,
+    "rabitq_query_bits": RABITQ_QUERY_BITS,
+    "opq_turns": OPQ_TURNS,
+    "opq_kmeans_turns": OPQ_KMEANS_TURNS,
 }
 
 
@@ -104,7 +127,6 @@ def deployment_snippets(
     facts = PHRASES | {
         "plan": plan,
         "label": plan.label,
-        "code": plan.dtype if plan.kind == "exact" else plan.kind,
         "rerank": plan.rerank,
         "first": "RERANK[0][0]" if plan.rerank else "k",
         "wide_dims": list(dict.fromkeys(dim for _, dim in plan.rerank)),
@@ -118,7 +140,42 @@ def deployment_snippets(
         "query_prompt": (card.query_prompt if card else "") if query_prompt is None else query_prompt,
         "document_prompt": (card.document_prompt if card else "") if document_prompt is None else document_prompt,
     }
-    return tuple(_snippet(target, facts) for target in TARGETS)
+    return tuple(_snippet(target, facts | _code_of(target, plan)) for target in TARGETS)
+
+
+def _code_of(target: str, plan: Plan) -> dict[str, Any]:
+    """What a target searches: the plan's own codes, or the next finer ones that it has, and what is said about that."""
+    code, said = plan.dtype, ""
+    if not _has(target, code, plan.dim):
+        code = next(finer for finer in _finer(target, plan.dtype) if _has(target, finer, plan.dim))
+        ratio = bytes_per_vector(plan.dim, code) / bytes_per_vector(plan.dim, plan.dtype)
+        size = "in as many bytes" if ratio == 1 else f"at {ratio:.2g} times the bytes"
+        said = f"This store has no {plan.dtype}{_of_width(target, plan)}; {code} is used instead, {size}."
+    is_index = plan.kind != "exact"
+    return {
+        "code": plan.kind if is_index else code.removesuffix("-rotated"),
+        "family": plan.kind if is_index else family(code.removesuffix("-rotated")),
+        "code_bits": bits(code),
+        "opq_parts": pq_parts(plan.dim, 8 // bits(code)) if family(code) == "opq" else None,
+        "rotated": is_rotated(code) and (code.endswith("-rotated") or target == "faiss"),
+        "instead": said,
+    }
+
+
+def _has(target: str, code: str, dim: int) -> bool:
+    return code in CODES[target] and dim % MULTIPLES.get((target, family(code)), 1) == 0
+
+
+def _finer(target: str, dtype: str) -> list[str]:
+    """What may stand in for a code, the best first: more bits of its kind, signs for one bit, else plain numbers."""
+    kin = [code for code in CODES[target] if family(code) == family(dtype) and bits(code) > bits(dtype)]
+    signs = ["binary-rotated"] if bits(dtype) == 1 and family(dtype) != "opq" else []
+    return [*sorted(kin, key=bits), *signs, *(code for code in FINER if bits(code) >= bits(dtype))]
+
+
+def _of_width(target: str, plan: Plan) -> str:
+    """Said where a store has a code, but not at this width."""
+    return f" of {plan.dim} dims" if plan.dtype in CODES[target] else ""
 
 
 def _snippet(target: str, facts: dict[str, Any]) -> DeploymentSnippet:
@@ -127,6 +184,7 @@ def _snippet(target: str, facts: dict[str, Any]) -> DeploymentSnippet:
         facts = facts | {
             "plan": replace(facts["plan"], kind="exact"),
             "code": "float32",
+            "family": "float32",
             "no_early_stop": NO_EARLY_STOP,
         }
     said: Any = _templates().get_template(f"{target}.j2").make_module(facts)
