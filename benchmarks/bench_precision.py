@@ -2,8 +2,8 @@
 
     python benchmarks/bench_precision.py [--data sample FOLDER] [--models wordllama all-MiniLM-L6-v2] [--k 10]
 
-A FOLDER is a data set in BEIR's layout. At every size a code has the width that keeps most neighbors; what the task says
-at that width was not looked at when it was taken.
+A FOLDER is a data set in BEIR's layout. At every size a code has the width that keeps most neighbors; how the task
+judges that width was not looked at when it was taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mrl_viz.embedding.embedded import embed
 from mrl_viz.measures.estimate import Estimate
 
 SIZES = (16, 32, 64, 128, 256)
-CODES = (*PRECISIONS, "opq4", "opq2", "opq1")
+CODES = (*PRECISIONS, "opq2", "opq1")
 # Powers of two and the widths between them, so that codes with factors of their own fill their bytes too.
 WIDTHS = (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Codes that suffer from unequal variances, and what they are after a rotation.
@@ -32,9 +32,7 @@ def at_sizes(found: PrecisionComparison, *, quality: bool) -> None:
     """Print what every code keeps, or how the task judges it, at every size, with the width that it has there."""
     print(f"| arrangement | code | {' | '.join(f'{size} bytes' for size in SIZES)} |")
     print("|---|---|" + "---|" * len(SIZES))
-    within = {
-        size: {(point.arrangement, point.dtype): point for point in found.within(size)} for size in SIZES
-    }
+    within = {size: {(point.arrangement, point.dtype): point for point in found.within(size)} for size in SIZES}
     for arrangement in found.arrangements:
         for dtype in found.dtypes:
             points = [within[size].get((arrangement, dtype)) for size in SIZES]
@@ -67,7 +65,7 @@ def report(data: str, model: str, k: int) -> None:
     whole = next(p for p in found.points if p.label == f"{found.full_dim} dims float32")
     if whole.quality is not None:
         print(f"float32 at full width, {whole.bytes_per_vector:,} bytes: {found.metric} {interval(whole.quality)}.")
-    print(f"\noverlap@{k}, \"width: share kept [95 % interval]\":\n")
+    print(f'\noverlap@{k}, "width: share kept [95 % interval]":\n')
     at_sizes(found, quality=False)
     if found.metric is not None:
         print(f"\n{found.metric}, at the same widths:\n")
