@@ -18,8 +18,9 @@ PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,20
 def add_verbs(verbs: Any) -> None:
     """Add the four verbs to the parser's."""
     compare = add_verb(
-        verbs, "compare", _compare, "two to four models of the same texts, per byte", has_model=False,
-        dims=DIMS, k="neighbors per list", seed="bootstrap and samples",
+        verbs, "compare", _compare,
+        "two to four models of the same texts, per byte: every width in float32, float16, int8, int4 and binary",
+        has_model=False, dims=DIMS, k="neighbors per list", seed="bootstrap and samples",
     )  # fmt: skip
     compare.add_argument("--model", action="append", default=[], help="a model; once for each")
     compare.add_argument(
@@ -55,7 +56,11 @@ def add_verbs(verbs: Any) -> None:
         "--smallest", choices=["memory", "total"], default="memory",
         help="what the plan is smallest in: bytes in memory, then on disk (default), or bytes in all",
     )  # fmt: skip
-    recommend.add_argument("--dtypes", default="float32,float16,int8,binary", help="of the searched vectors")
+    recommend.add_argument(
+        "--dtypes", default="float32,float16,int8,int4,rabitq2,binary",
+        help="of the searched vectors (default %(default)s); also int4-rotated, binary-rotated, rabitq1 to rabitq8, "
+        "turboquant1, 2, 3, 4 or 8, opq1, 2 or 4",
+    )  # fmt: skip
     recommend.add_argument(
         "--no-rerank", action="store_true", help="without a float32 copy that a shortlist is reranked from"
     )

@@ -38,10 +38,10 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible()
     verdict = page.get_by_test_id("stAlert").first
     expect(
-        verdict.get_by_text(re.compile("the smallest of 82 plans that is sure to keep 90% of overlap@10"))
+        verdict.get_by_text(re.compile("the smallest of 118 plans that is sure to keep 90% of overlap@10"))
     ).to_be_visible()
     plan = page.get_by_text(re.compile(r"^Plan: ")).first
-    expect(plan).to_have_text("Plan: 256 dims int8 exact")
+    expect(plan).to_have_text("Plan: 256 dims int4 exact")
     target = page.get_by_role("slider", name="Target, % kept")
     target.press("End")
     expect(plan).to_have_text("Plan: 256 dims float32 exact")
@@ -61,6 +61,14 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
         if ending == "json":
             record = json.loads(content)
             assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 1280
+    # Bits or width: another size of vectors has another sentence, from the answer at hand.
+    expect(headings(page, "Bits or width?")).to_be_visible()
+    of_64, of_32 = (page.get_by_text(re.compile(f"^{size} bytes a vector: ")) for size in (64, 32))
+    expect(of_64.first).to_be_visible()
+    page.get_by_role("slider", name="Bytes per vector").press("ArrowLeft")
+    expect(of_32.first).to_be_visible()
+    expect(of_64).to_have_count(0)
+    loaded(page)
     # With the least memory no plan is left: the page names memory and the nearest plan instead of a choice.
     page.get_by_role("slider", name="Memory, GB").press("Home")
     expect(page.get_by_text(re.compile("What binds: memory")).first).to_be_visible()
