@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.decide.bounds import quality, sequential_lower_bounds
+from mrl_viz.decide.bounds import quality, sequential_lower_bounds, simultaneous_lower_bounds
 from mrl_viz.decide.metrics import find_target, parse_metric
 from mrl_viz.decide.trade_offs import TradeOff, trade_offs
 from mrl_viz.embedding.embedded import Embedded
@@ -118,7 +118,7 @@ class Candidates(Result):
 
     @cached_property
     def lower_bounds(self) -> Floats:
-        """Its 95 % lower bounds by `sequential_lower_bounds`, shape (n_plans, n_ks)."""
+        """Its 95 % lower bounds, shape (n_plans, n_ks): `sequential_lower_bounds`; for spearman simultaneous ones."""
         return self._at_every_k(self._bounds)
 
     @cached_property
@@ -141,8 +141,11 @@ class Candidates(Result):
         )
 
     def _bounds(self, values: Floats, full: Floats | None, *, gold: Floats | None, copies: float = 1) -> Floats:
+        if gold is not None:
+            # No query is added to pairs, so a bound of a correlation is right in the limit only and needs the margin.
+            return simultaneous_lower_bounds(values, full, gold=gold, seed=self.seed, copies=copies)
         paths = width_paths(self.plans[:-1])
-        return sequential_lower_bounds(values, full, gold=gold, paths=paths, seed=self.seed, copies=copies)
+        return sequential_lower_bounds(values, full, paths=paths, seed=self.seed, copies=copies)
 
     def _at_every_k(self, measure: Callable[..., Floats], levels: Sequence[int] | None = None) -> Floats:
         others = self.values[:-1]

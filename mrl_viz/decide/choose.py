@@ -60,7 +60,7 @@ def recommend(
     InvalidInputError, EmptyInputError, DimensionError, ShapeError, OptionalDependencyError : as in `measure_candidates`
     and `choose`.
 
-    Source: own definition; bounds as in `sequential_lower_bounds`.
+    Source: own definition; bounds as in `Candidates.lower_bounds`.
     """
     check_limits(target, n_vectors, memory_gb, latency_ms, disk_gb=disk_gb, smallest=smallest)
     measured = measure_candidates(

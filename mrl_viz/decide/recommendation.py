@@ -23,7 +23,7 @@ SMALLEST = ("memory", "total")
 class PlanEvidence(Result):
     """What speaks for one plan.
 
-    `quality` : overlap, or share of the full width's metric; `low` : its 95 % lower bound, `sequential_lower_bounds`.
+    `quality` : overlap, or share of the full width's metric; `low` : its 95 % lower bound, as of `Candidates`.
     `latency` : measured; `expected_ms` : p95 at `n_vectors`. `memory_gb`, `disk_gb` : of what is scanned and of what is
     only reranked, at `n_vectors`. `fits` : within the budgets. `is_on_front` : no other plan is at least as good in
     quality, memory, disk and median latency and better in one.
