@@ -8,6 +8,12 @@ that a busy moment hits all alike. The first query of a burst is not counted: id
 the cores for a moment after the plan before. The shortlists are the smallest that keep 99.8 % of the full-width
 neighbors of 100 other queries, those of HNSW and its own candidates the smallest that keep 99 %; every figure is of
 queries they have not seen.
+
+    python benchmarks/bench_retrieval.py --early-stop [--vectors FILE.npy]
+
+compares exact search that stops early (faiss' Panorama) with faiss Flat instead, in one thread and by its time on the
+processor: as the coordinates come, after SVD, and scrambled, and what our own bound reads of them. FILE holds vectors
+of your own, of which 100 are queries.
 """
 
 from __future__ import annotations
@@ -24,11 +30,14 @@ import faiss
 import numpy as np
 from safetensors.numpy import load_file
 
+from mrl_viz.arrangements import svd_rotation
 from mrl_viz.retrieval.ann import AnnIndex
 from mrl_viz.retrieval.codes import bytes_per_vector
 from mrl_viz.retrieval.cost import storage_cost
+from mrl_viz.retrieval.early import early_orders
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import measure_latency
+from mrl_viz.retrieval.panorama import BATCH_SIZE, n_levels
 from mrl_viz.retrieval.quantization import QuantizedIndex
 from mrl_viz.retrieval.results import recall_vs_full
 from mrl_viz.retrieval.shortlist import funnel_search, rerank, shortlist_curve, shortlist_search
@@ -237,15 +246,71 @@ def compare(corpus: np.ndarray, queries: np.ndarray, repeats: int, hnsw: bool) -
         )
 
 
+def stop_early(name: str, corpus: np.ndarray, queries: np.ndarray, repeats: int) -> None:
+    """Print one row per order of coordinates: how much faster than faiss Flat, and that nothing is lost."""
+    full_dim = corpus.shape[1]
+    rows, asked = (truncate_and_normalize(each, full_dim).astype(np.float32) for each in (corpus, queries))
+    mixed = np.random.default_rng(0).permutation(full_dim)
+    turn = np.ascontiguousarray(svd_rotation(rows).T)
+    flat = faiss.IndexFlatIP(full_dim)
+    flat.add(rows)
+    truth = flat.search(asked, K)[1]
+    engines = {"faiss Flat": (flat, asked)}
+    orders = (
+        ("own order", rows, asked), ("after SVD", rows @ turn, asked @ turn),
+        ("scrambled", rows[:, mixed], asked[:, mixed]),
+    )  # fmt: skip
+    for said, items, wanted in orders:
+        early = faiss.IndexFlatIPPanorama(full_dim, n_levels(full_dim), BATCH_SIZE)
+        early.add(np.ascontiguousarray(items))
+        engines[f"Panorama, {said}"] = (early, np.ascontiguousarray(wanted))
+    times: dict[str, list[float]] = {said: [] for said in engines}
+    for burst in range(0, repeats, BURST):
+        for said, (index, wanted) in engines.items():
+            index.search(wanted[:1], K)
+            for turned in range(burst, burst + BURST):
+                query = wanted[turned % len(wanted)][None]
+                started = time.thread_time()
+                index.search(query, K)
+                times[said].append(time.thread_time() - started)
+    base = statistics.median(times["faiss Flat"])
+    print(f"{name}: {len(rows):,} x {full_dim}, k = {K}, median of {repeats} single queries, one thread")
+    read = early_orders(rows, asked[:20], K).searches
+    for number, (said, (index, wanted)) in enumerate(engines.items()):
+        same = np.mean([set(a) == set(b) for a, b in zip(index.search(wanted, K)[1], truth)])
+        middle = statistics.median(times[said])
+        bound = f", by our bound {read[number - 1].read.value:4.0%} of the coordinates" if number else ""
+        print(f"  {said:20} {middle * 1e3:7.3f} ms {base / middle:5.1f}x  same top {K}: {same:.0%}{bound}", flush=True)
+
+
+def ordered_vectors(n_items: int, n_queries: int, full_dim: int = 384, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Generated vectors whose standard deviation falls as index^-1/2, and queries near some of them."""
+    rng = np.random.default_rng(seed)
+    scale = ((1 + np.arange(full_dim)) ** -0.5).astype(np.float32)
+    corpus = rng.standard_normal((n_items, full_dim), dtype=np.float32) * scale
+    near = corpus[rng.choice(n_items, n_queries, replace=False)]
+    return corpus, near + 0.5 * scale * rng.standard_normal(near.shape, dtype=np.float32)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--n-items", type=int, default=500_000)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--no-hnsw", action="store_true", help="leave out HNSW, which takes minutes to build")
     parser.add_argument("--data", choices=["spectrum", "sample", "both"], default="both")
+    parser.add_argument("--early-stop", action="store_true", help="compare exact search that stops early instead")
+    parser.add_argument("--vectors", metavar="FILE", help="vectors of your own for --early-stop, .npy")
     args = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
           f"faiss {faiss.__version__} with {faiss.omp_get_max_threads()} threads, numpy {np.__version__}")  # fmt: skip
+    if args.early_stop:
+        faiss.omp_set_num_threads(1)  # one query has one thread; Flat would not need more for it either
+        stop_early("Generated, ordered", *ordered_vectors(20_000, N_QUERIES), args.repeats)
+        stop_early("The sample, tiled with noise", *sample_vectors(10_312, N_QUERIES), args.repeats)
+        if args.vectors:
+            rows = np.load(args.vectors)
+            stop_early(Path(args.vectors).stem, rows[N_QUERIES:], rows[:N_QUERIES], args.repeats)
+        return
     if args.data != "sample":
         print("Clustered vectors, variance falling along the index")
         compare(*spectrum_vectors(args.n_items, 2 * N_QUERIES), args.repeats, not args.no_hnsw)
