@@ -130,7 +130,7 @@ def early_search(
     rows = as_float32(corpus, "corpus").astype(np.float64)
     n_items, full_dim = rows.shape
     wanted = checked_queries(queries, full_dim).astype(np.float64)
-    items, asked = normalize(rows), normalize(wanted)
+    items, asked = (normalize(each).astype(np.float64, copy=False) for each in (rows, wanted))
     check_k(k, n_items - (own is not None))
     stops = (FIRST_STOP, *range(STEP, full_dim, STEP)) if full_dim > FIRST_STOP else ()
     levels = check_dims((*(stops if dims is None else dims), full_dim), full_dim)
@@ -147,7 +147,8 @@ def early_search(
         def cosines(some: Ints, row: int = row) -> Floats:
             # Of the vectors as they are, whose products of whole numbers are exact.
             products = lengths[some] * own_lengths[row]
-            return np.clip(np.vecdot(rows[some], wanted[row]) / np.where(products > 0, products, 1), -1, 1)
+            dots = np.vecdot(rows[some], wanted[row])
+            return np.asarray(np.clip(dots / np.where(products > 0, products, 1), -1, 1))
 
         found, scores, alive[:, row], n_read = _search(
             items, others, query, tails, own_tails[:, row], levels, k, cosines
@@ -202,7 +203,7 @@ def _tails(rows: Floats, levels: tuple[int, ...]) -> Floats:
     # Summed from the end: a difference of large sums could make one too small.
     edges = zip(levels, (*levels[1:], rows.shape[1]))
     blocks = np.stack([np.einsum("ij,ij->i", rows[:, low:high], rows[:, low:high]) for low, high in edges])
-    return np.sqrt(np.cumsum(blocks[::-1], axis=0)[::-1])
+    return np.asarray(np.sqrt(np.cumsum(blocks[::-1], axis=0)[::-1]))
 
 
 def _search(

@@ -18,7 +18,7 @@ from mrl_viz.truncation import FloatMatrix, check_dims, check_embeddings, trunca
 
 # faiss looks at its bound after each level of so many coordinates, for a batch of vectors at once; it finds no more
 # than a batch.
-LEVEL_DIMS, BATCH_SIZE = 16, 1024
+LEVEL_DIMS, BATCH_SIZE = 32, 1024
 # So many more than asked for are found, among which cosines of the vectors as they are decide.
 SPARE = 10
 

@@ -128,7 +128,7 @@ def test_an_early_stop_costs_its_norms():
     held = index._index.codes.size() + 4 * index._index.cum_sums.size()
     assert plan.memory_bytes_per_vector * 2048 == held and plan.disk_bytes_per_vector == 0
     assert index.nbytes == held + PrefixIndex(corpus, [100]).nbytes == build_plan(plan, corpus).nbytes
-    assert plan.storage(10).formula == "10 x (100 x 32/8 + (7 + 1) x 4)"
+    assert plan.storage(10).formula == "10 x (100 x 32/8 + (4 + 1) x 4)"
     assert plan.label == "100 dims float32 exact, early stop"
     with pytest.raises(InvalidInputError, match="multiply-adds depend on the data"):
         plan.cost(2048, 100)
