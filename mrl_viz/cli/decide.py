@@ -50,12 +50,12 @@ def add_verbs(verbs: Any) -> None:
         "--disk-gb", type=float, metavar="G", help="budget on disk: the float32 copy that a shortlist is reranked from"
     )
     recommend.add_argument(
-        "--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine"
-    )
-    recommend.add_argument(
         "--smallest", choices=["memory", "total"], default="memory",
         help="what the plan is smallest in: bytes in memory, then on disk (default), or bytes in all",
     )  # fmt: skip
+    recommend.add_argument(
+        "--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine"
+    )
     recommend.add_argument(
         "--dtypes", default="float32,float16,int8,int4,rabitq2,binary",
         help="of the searched vectors (default %(default)s); also int4-rotated, binary-rotated, rabitq1 to rabitq8, "
