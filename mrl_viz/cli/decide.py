@@ -50,9 +50,8 @@ def add_verbs(verbs: Any) -> None:
         "--disk-gb", type=float, metavar="G", help="budget on disk: the float32 copy that a shortlist is reranked from"
     )
     recommend.add_argument(
-        "--smallest", choices=["memory", "total"], default="memory",
-        help="what the plan is smallest in: bytes in memory, then on disk (default), or bytes in all",
-    )  # fmt: skip
+        "--smallest", default="memory", help="in what: memory, then disk (default), or total, all bytes"
+    )
     recommend.add_argument(
         "--latency-ms", type=float, metavar="L", help="budget for one query, 95th percentile on this machine"
     )
@@ -146,7 +145,9 @@ def _recommend(args: argparse.Namespace) -> int:
 
     if args.record and Path(args.record).suffix not in (".json", ".md"):
         raise InvalidInputError(f"`--record` is {args.record!r}; give a file name that ends in .json or .md.")
-    check_limits(args.target, args.n_vectors, args.memory_gb, args.latency_ms, disk_gb=args.disk_gb)
+    check_limits(
+        args.target, args.n_vectors, args.memory_gb, args.latency_ms, disk_gb=args.disk_gb, smallest=args.smallest
+    )
     fusion_k = fusion_k_of(args)
     embedded = embed_source(args, read_source(args))
     dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None

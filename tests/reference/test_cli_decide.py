@@ -8,7 +8,7 @@ import pytest
 
 from mrl_viz.cli.main import main
 
-QUICK = ["--dims", "64", "--dtypes", "float32,int8"]
+QUICK = ["--dims", "64", "--dtypes", "float32,int8", "--smallest", "total"]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,39 @@ def test_recommend_says_what_binds(capsys):
     """A budget that nothing meets is no error: the sentence names it and the nearest plan."""
     assert main(["recommend", "sample", "--target", "0.85", *QUICK, "--n-vectors", "10e6", "--memory-gb", "0.001"]) == 0
     out = capsys.readouterr().out
-    assert "What binds: memory." in out and "Nearest: 256 dims int8 exact, with 2.56 GB" in out
+    assert "What binds: memory." in out
+    # What is reranked is no memory, so the nearest plan is the one that scans least.
+    assert "Nearest: 64 dims int8 exact, 50 reranked at 256, with 0.64 GB in memory, 10.2 GB on disk" in out
+
+
+def test_recommend_counts_memory_first_and_disk_apart(tmp_path, capsys):
+    """Without another wish a plan that reranks from disk is smaller than one that holds more in memory."""
+    out = tmp_path / "decision.json"
+    asked = ["recommend", "sample", "--target", "0.85", *QUICK[:-2], "--n-vectors", "10e6", "--no-corpus-size"]
+    assert main([*asked, "--memory-gb", "1", "--json", str(out)]) == 0
+    data = json.loads(out.read_text(encoding="utf-8"))
+    chosen = data["chosen"]
+    assert data["smallest"] == "memory" and data["budgets"] == {"memory_gb": 1.0}
+    assert (chosen["memory_bytes_per_vector"], chosen["disk_bytes_per_vector"]) == (64, 1024)
+    assert (chosen["memory_gb"], chosen["disk_gb"]) == (0.64, 10.24) and chosen["rerank"]
+    assert "10,000,000 vectors take 640.0 MB in memory and 10.24 GB on disk" in capsys.readouterr().out
+    assert main([*asked, "--memory-gb", "1", "--disk-gb", "1"]) == 0
+    assert "What binds: memory and disk." in capsys.readouterr().out
+
+
+def test_a_record_of_the_schema_before_is_searched_and_monitored_with(decided, tmp_path, capsys):
+    """A record from before memory and disk were told apart is read, and a note says what it counts otherwise."""
+    record = json.loads(Path(decided["record"]).read_text(encoding="utf-8"))
+    record["schema"], old = 1, tmp_path / "old.json"
+    record["plan"] = {name: record["plan"][name] for name in ("dim", "dtype", "kind", "rerank")}
+    old.write_text(json.dumps(record), encoding="utf-8")
+    assert main(["search", "sample", "--query", "holes in Swiss cheese", "--plan", str(old)]) == 0
+    assert "note: This record is from before memory and disk were told apart" in capsys.readouterr().out
+    assert main(["monitor", "sample", "--plan", str(old)]) == 0
+    assert "note: This record is from before memory and disk were told apart" in capsys.readouterr().out
+    old.write_text(json.dumps(record | {"schema": 9}), encoding="utf-8")
+    assert main(["monitor", "sample", "--plan", str(old)]) == 2
+    assert "has schema 9 and this version reads 1 to 2" in capsys.readouterr().err
 
 
 def test_search_finds_by_plan(decided, tmp_path, capsys):
@@ -103,7 +135,7 @@ def test_monitor_takes_fresh_queries_and_grown_data(decided, tmp_path):
         (["recommend", "sample", "--memory-gb", "0"], "`memory_gb` is 0"),
         (["recommend", "sample", "--disk-gb", "0"], "`disk_gb` is 0; to do without"),
         (["recommend", "sample", "--disk-gb", "-1"], "`disk_gb` is -1"),
-        (["recommend", "sample", "--smallest", "disk"], "--smallest"),
+        (["recommend", "sample", "--smallest", "disk"], "`smallest` is 'disk'; choose one of ['memory', 'total']"),
         (["recommend", "sample", "--record", "out.txt"], "ends in .json or .md"),
         (["recommend", "sample", "--dims", "999"], "choose 1 to 256"),
         (["recommend", "no-such-file.txt"], "no-such-file"),
