@@ -31,7 +31,7 @@ def measured_plans(model, metric, *, own_queries):
 
 
 def halves(measured, target):
-    """Each random half decides, the other verifies: the plan's bound, its quality there, whether it is smaller."""
+    """Each random half decides, the other verifies: the plan's bound, its quality there, whether memory holds less."""
     level = measured.ks.index(measured.k)
     # One list length is enough: the sensitivity table is not looked at.
     full = None if measured.full is None else measured.full[[level]]
@@ -42,7 +42,7 @@ def halves(measured, target):
         decision = choose(subset(measured, np.sort(order[:half])), target=target, targets=(target,))
         assert decision.plan is not None and decision.chosen.low >= target
         found = quality_on(subset(measured, np.sort(order[half:])), decision)
-        yield decision.chosen.low, found, decision.chosen.bytes_per_vector < 4 * measured.full_dim
+        yield decision.chosen.low, found, decision.chosen.memory_bytes_per_vector < 4 * measured.full_dim
 
 
 @pytest.mark.parametrize(
