@@ -134,17 +134,19 @@ class PrecisionComparison(Result):
             return f"No width and code measured here fits into {n_bytes} bytes a vector."
         best = found[0]
         text = f"{n_bytes} bytes a vector: {best.label} keeps {best.kept.value:.0%} of the neighbors"
-        wide = [p for p in found if p.arrangement == "prefix" and p.dtype in ("float32", "int8") and p != best]
+        # Of the same arrangement, so that the difference is one of bits and dims alone.
+        wide = [p for p in found if p.arrangement == best.arrangement and p.dtype in ("float32", "int8") and p != best]
         text += "".join(f", {point.label} {point.kept.value:.0%}" for point in wide)
+        own = next((p for p in found if p.arrangement == "prefix" and p.dtype == "int8"), None)
+        if own is not None and best.arrangement != "prefix":
+            text += f", {own.label} {own.kept.value:.0%}"
         if not wide:
             return f"{text}."
         gap = self.difference(best, wide[0])
         if gap.low <= 0:
             return f"{text}; the first two cannot be told apart."
-        bits, others = BITS[best.dtype], BITS[wide[0].dtype]
-        cause = "Here fewer bits beat fewer dims" if bits < others else "Here more bits beat more dims"
-        if bits == others:
-            cause = "Here another arrangement beats the prefix"
+        is_coarser = BITS[best.dtype] < BITS[wide[0].dtype]
+        cause = "Here fewer bits beat fewer dims" if is_coarser else "Here more bits beat more dims"
         return f"{text}. {cause}, by {100 * gap.value:.0f} points (95 %: {100 * gap.low:.0f} to {100 * gap.high:.0f})."
 
     def rotation_takeaway(self) -> str | None:

@@ -97,8 +97,9 @@ def test_takeaways_say_what_the_points_say(measured):
         assert found[0].kept.value == max(p.kept.value for p in measured.points if p.bytes_per_vector <= size)
         said = measured.takeaway(size)
         assert found[0].label in said and f"{found[0].kept.value:.0%}" in said
-        plain = next((p for p in found if p.arrangement == "prefix" and p.dtype in ("float32", "int8")), None)
-        if plain not in (None, found[0]):
+        same = (p for p in found if p.arrangement == found[0].arrangement and p.dtype in ("float32", "int8"))
+        plain = next((p for p in same if p != found[0]), None)
+        if plain is not None:
             sure = measured.difference(found[0], plain).low > 0
             assert ("beat" in said) is sure
     assert "fewer bits beat fewer dims" in measured.takeaway(64)
