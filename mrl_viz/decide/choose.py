@@ -161,7 +161,7 @@ def choose(
         ),
         trade_offs=_nearest_trade_offs(
             [one for one in candidates.trade_offs if {one.better, one.worse} <= allowed],
-            (chosen or max(evidence, key=lambda row: row.low)).bytes_per_vector,
+            (chosen or max(evidence, key=lambda row: row.low)).memory_bytes_per_vector,
         ),
         notes=_notes(candidates, chosen.plan if chosen else None, size),
         full_quality=candidates.full_quality,
