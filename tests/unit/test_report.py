@@ -82,7 +82,7 @@ def test_numbers_and_takeaway_are_the_comparisons(report):
     result = comparison()
     text = without_library(report).replace("&#x27;", "'")
     assert result.takeaway() in text and result.fingerprint in text
-    assert f"<summary>{len(result.points)} points</summary>" in text and text.count("<tr>") == 3 + 2 + 2 + 16
+    assert f"<summary>{len(result.points)} points</summary>" in text and text.count("<tr>") == 3 + 2 + 2 + 20
     assert all(note in text for note in result.notes) and f"{result.models[0].quality.value:.4f}" in text
     assert '<td class="text">full</td>' in text
 
