@@ -18,9 +18,9 @@ from mrl_viz.measures.front import pareto_front
 from mrl_viz.measures.lists import Indices, shared_share
 from mrl_viz.measures.sample import chosen_rows
 from mrl_viz.result import Result
-from mrl_viz.retrieval.coded import coded_index, fewest_rows, has_vectors, stored
+from mrl_viz.retrieval.coded import CodedIndex, coded_index, fewest_rows, has_vectors, stored
 from mrl_viz.retrieval.codes import BITS, bytes_per_vector, family
-from mrl_viz.sweep import check_k, nested_sweep
+from mrl_viz.sweep import check_k
 from mrl_viz.tasks.task import Task, available_tasks, find_task
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims
 
@@ -239,17 +239,17 @@ def compare_precisions(
     judge = _judge(embedded, task, seed, notes)
     if judge is not None and judge.kind == "pairs" and not all(map(has_vectors, dtypes)):
         notes.append("RaBitQ scores queries only, so scored pairs are without it.")
-    truth = _lists(searched, asking, full_dim, "float32", k, own, seed)
+    truth = _lists(coded_index(searched, full_dim, "float32"), asking, k, own)
     keys = list(product(maps, dtypes, widths))
     kept, judged = np.empty((len(keys), len(asking)), dtype=np.float32), []
     done = count()
     for arrangement in maps:
         turned, asked = arrangement.apply(searched), arrangement.apply(asking)
-        quality = _quality_of(arrangement, embedded, judge, seed)
+        quality = _quality_of(arrangement, embedded, judge, len(searched), seed)
         for dtype, dim in product(dtypes, widths):
-            place = next(done)
-            kept[place] = shared_share(_lists(turned, asked, dim, dtype, k, own, seed), truth)
-            judged.append(quality(dtype, dim))
+            place, index = next(done), coded_index(turned, dim, dtype, seed=seed)
+            kept[place] = shared_share(_lists(index, asked, k, own), truth)
+            judged.append(quality(index))
             if progress is not None:
                 progress(place + 1, len(keys))
     sizes = [bytes_per_vector(dim, dtype) for _, dtype, dim in keys]
@@ -291,11 +291,14 @@ def _maps(
                 fit, rows = held_out_rows(n_items, full_dim, seed=seed)
             maps.append(svd_arrangement(corpus[fit]))
             notes.append(
-                f"SVD is fitted on {len(fit)} texts and everything measured on the other {len(rows)}."
+                f"SVD is fitted on {len(fit)} texts and what is kept is measured on the other {len(rows)}; labels are "
+                "judged on all."
                 if is_self
                 else "SVD is fitted on the texts that are searched, as it would be deployed; the queries are new to it."
             )
         except EmptyInputError as error:
+            if not (maps or learned):
+                raise
             rows = everything
             notes.append(f"Without SVD: {error}")
     for arrangement in learned:
@@ -320,37 +323,37 @@ def _judge(embedded: Embedded, task: str | None, seed: int, notes: list[str]) ->
 
 
 def _quality_of(
-    arrangement: Arrangement, embedded: Embedded, judge: Task | None, seed: int
-) -> Callable[[str, int], Floats | None]:
-    """The value of everything judged in a code at a width, (n_judged,); None where it cannot be judged."""
+    arrangement: Arrangement, embedded: Embedded, judge: Task | None, n_searched: int, seed: int
+) -> Callable[[CodedIndex], Floats | None]:
+    """The value of everything judged, (n_judged,), in the code and at the width of an index over `n_searched` texts.
+
+    None where it cannot be judged.
+    """
     if judge is None:
-        return lambda dtype, dim: None
+        return lambda index: None
     rows = arrangement.apply(embedded.matrix)
     if judge.pairs is not None:
 
-        def of_pairs(dtype: str, dim: int) -> Floats | None:
-            if not has_vectors(dtype):
+        def of_pairs(index: CodedIndex) -> Floats | None:
+            if not has_vectors(index.dtype):
                 return None
-            vectors = stored(rows, dim, dtype, seed=seed)
-            return np.asarray(judge.measure(vectors, vectors, (dim,))[0])
+            vectors = stored(rows, index.dim, index.dtype, seed=seed)
+            return np.asarray(judge.measure(vectors, vectors, (index.dim,))[0])
 
         return of_pairs
     searched, asking = judge.searched(rows), arrangement.apply(judge.asking(embedded))[judge.rows]
     length = judge.list_length(len(searched))
 
-    def of_lists(dtype: str, dim: int) -> Floats | None:
-        return np.asarray(judge.score(_lists(searched, asking, dim, dtype, length, judge.own, seed)[None])[0])
+    def of_lists(index: CodedIndex) -> Floats | None:
+        if not len(searched) == n_searched == len(rows):  # the task searches other texts than those of the index
+            index = coded_index(searched, index.dim, index.dtype, seed=seed)
+        return np.asarray(judge.score(_lists(index, asking, length, judge.own)[None])[0])
 
     return of_lists
 
 
-def _lists(
-    corpus: FloatMatrix, queries: FloatMatrix, dim: int, dtype: str, k: int, own: Ints | None, seed: int
-) -> Indices:
+def _lists(index: CodedIndex, queries: FloatMatrix, k: int, own: Ints | None) -> Indices:
     """The k items that each query finds in the coded prefixes, its own left out, (n_queries, k)."""
-    if dtype == "float32" and own is None:
-        return np.asarray(nested_sweep(corpus, queries, dims=(dim,), k=k).indices[0])
-    index = coded_index(corpus, dim, dtype, seed=seed)
     if own is None:
         return np.asarray(index.search(queries, k).indices)
     return np.asarray(index.search(queries, k + 1).without(own).indices)

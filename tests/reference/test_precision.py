@@ -114,7 +114,10 @@ def test_texts_among_themselves_and_learnt_maps(minilm):
     alone = replace(minilm, queries=None, corpus=replace(minilm.corpus, qrels={}, pairs=(), labels={}))
     found = compare_precisions(alone, dims=(64,), dtypes=("float32", "int4-rotated"))
     assert found.is_self and found.n_items == found.n_measured == 640 and found.task is None
-    assert "measured on the other 640" in found.notes[0]
+    assert "measured on the other 640; labels are judged on all" in found.notes[0]
+    few = replace(alone, matrix=minilm.matrix[:300])
+    with pytest.raises(EmptyInputError, match="`svd` needs 768 texts"):
+        compare_precisions(few, dims=(64,), dtypes=("float32",), arrangements=("svd",))
     seen = svd_arrangement(minilm.matrix[:600])
     learnt = replace(seen, name="learnt", fitted_rows=row_keys(minilm.matrix[:600]))
     found = compare_precisions(minilm, dims=(64,), dtypes=("float32", "binary"), arrangements=("prefix", learnt))
