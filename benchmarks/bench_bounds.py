@@ -49,8 +49,8 @@ def smallest(measured: Candidates, lows: Floats, target: float) -> int | None:
     """The row of the plan that `choose` takes; None where it is exact full width."""
     plans = measured.plans
     enough = [row for row, low in enumerate(lows) if low >= target]
-    order = [(plans[row].bytes_per_vector, measured.candidates[row].latency.p50_ms, row) for row in enough]
-    order = [one for one in order if one[0] < plans[-1].bytes_per_vector]
+    order = [(plans[row].memory_bytes_per_vector, measured.candidates[row].latency.p50_ms, row) for row in enough]
+    order = [one for one in order if one[0] < plans[-1].memory_bytes_per_vector]
     return min(order)[2] if order else None
 
 
@@ -71,13 +71,13 @@ def halves(measured: Candidates, bounds: Bounds, targets: Sequence[float], n_hal
             row = smallest(measured, lows, target)
             if row is not None:
                 chosen[target].append((row, lows[row], own[row], found[row]))
-    full = measured.plans[-1].bytes_per_vector
+    full = measured.plans[-1].memory_bytes_per_vector
     for target, rows in chosen.items():
         cells = [f"{target:.0%}"]
         if rows:
             often, times = Counter(row for row, *_ in rows).most_common(1)[0]
             _, low, own, found = np.array(rows).T
-            sizes = sum(measured.plans[row].bytes_per_vector for row, *_ in rows) + full * (n_halves - len(rows))
+            sizes = sum(measured.plans[row].memory_bytes_per_vector for row, *_ in rows) + full * (n_halves - len(rows))
             cells += [
                 f"{measured.plans[often].label} ({times})", f"{sizes / n_halves:,.0f}", mark(own.mean()),
                 mark(low.mean()), mark(found.mean()), mark(1 - (found < target).sum() / n_halves),
@@ -95,7 +95,7 @@ def truths(
     truth, _ = quality_and_lows(measured, np.arange(measured.n_queries), None)
     wrong = np.zeros((len(targets), 2))
     any_wrong, gaps, sizes = 0, [[] for _ in targets], np.zeros(len(targets))
-    full = measured.plans[-1].bytes_per_vector
+    full = measured.plans[-1].memory_bytes_per_vector
     for seed in range(n_samples):
         drawn = np.random.default_rng(seed).integers(0, measured.n_queries, n_queries)
         own, lows = quality_and_lows(measured, drawn, bounds)
@@ -104,12 +104,12 @@ def truths(
         for place, target in enumerate(targets):
             row = smallest(measured, lows, target)
             wrong[place, 0] += bool(((lows >= target) & (truth < target)).any())
-            sizes[place] += full if row is None else measured.plans[row].bytes_per_vector
+            sizes[place] += full if row is None else measured.plans[row].memory_bytes_per_vector
             if row is not None:
                 wrong[place, 1] += lows[row] > truth[row]
                 gaps[place].append(own[row] - lows[row])
     for target, (meets, low), gap, size in zip(targets, wrong / n_samples, gaps, sizes / n_samples):
-        kept = [plan.bytes_per_vector for plan, true in zip(measured.plans, truth) if true >= target]
+        kept = [plan.memory_bytes_per_vector for plan, true in zip(measured.plans, truth) if true >= target]
         gap_cell = f"{100 * np.mean(gap):.1f}" if gap else "–"
         yield [f"{target:.2%}", mark(meets), mark(low), mark(any_wrong / n_samples), gap_cell, f"{size:,.0f}",
                f"{min([*kept, full]):,}"]  # fmt: skip

@@ -7,9 +7,11 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz import figures
+from mrl_viz.arrangements import Arrangement
 from mrl_viz.comparison.precision import CodedPoint, PrecisionComparison, compare_precisions
+from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
-from mrl_viz.ui.charts import draw, headline, small_print, table
+from mrl_viz.ui.charts import code_shown, draw, headline, small_print, table
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.results import embed_queries, is_of_sample
 from mrl_viz.ui.shipped import answer_key, at_hand
@@ -21,19 +23,23 @@ TITLE = "Bits or width?"
 
 
 def precisions(workspace: Workspace) -> PrecisionComparison:
-    """Every width in every code, once asked for; before, the page ends with a sentence or progress."""
+    """Every width in every code, also under this session's adaptor; the page ends while there is none."""
 
     def measure(report: Report, stopped: Stopped) -> PrecisionComparison:
         told = steps(report, stopped, "Measuring widths and codes")
         vectors = embed_queries(workspace.embedded, workspace.model)
-        return compare_precisions(vectors, dims=workspace.dims, k=workspace.k, progress=told)
+        arrangements: tuple[str | Arrangement, ...] = ("prefix", "svd")
+        if fit:
+            arrangements += (fit.adaptor.arrangement(),)
+        return compare_precisions(vectors, dims=workspace.dims, arrangements=arrangements, k=workspace.k, progress=told)
 
-    made_of = (workspace.dims, workspace.k)
+    fit = session_adaptor(workspace)
+    made_of = (workspace.dims, workspace.k, *([fit.adaptor.fingerprint] if fit else []))
     return asked_for(
         f"precision {answer_key(workspace.embedded, *made_of)}", ("Measure the codes again", "Measure every code"),
         "run_precision", measure, "Every width is searched in every code, some seconds for a thousand texts.",
         at_hand=at_hand(PrecisionComparison, "precision", workspace, *made_of),
-        is_shared=is_of_sample(workspace.embedded),
+        is_shared=is_of_sample(workspace.embedded) and fit is None,
     )  # fmt: skip
 
 
@@ -61,10 +67,12 @@ def section(workspace: Workspace) -> None:
     table([_row(point) for point in found.within(n_bytes)], key="precision_within")
     draw("width_by_bits", figures.width_by_bits, found, arrangement, takeaway=found.takeaway(n_bytes))
     small_print(*found.notes)
+    code_shown(precision_code(workspace), key="precision_code")
 
 
-def precision_code(workspace: Workspace, script: Script) -> Script:
-    """The lines that measure it, added to a page's."""
+def precision_code(workspace: Workspace) -> Script:
+    """The lines that measure it, without the session's adaptor, which is fitted on its own page."""
+    script = Script(workspace, queries=None)
     found = script.let("precisions", compare_precisions, script.vectors, dims=workspace.dims, k=workspace.k)
     return script.say(found).show(figures.kept_per_byte, found).show(figures.width_by_bits, found)
 

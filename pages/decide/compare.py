@@ -4,6 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import compare as page
+from mrl_viz.ui import precision
 from mrl_viz.ui.charts import code_shown, draw, headline, small_print, table
 from mrl_viz.ui.workspace import require_workspace
 
@@ -33,3 +34,4 @@ small_print(side.takeaway())
 table(page.side_rows(workspace, side), key="side_by_side")
 page.report_button(comparison)
 code_shown(page.comparison_code(workspace, chosen, comparison))
+precision.section(workspace)

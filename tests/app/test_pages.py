@@ -164,7 +164,7 @@ def test_every_page_shows_the_sample(app, path):
 @pytest.mark.parametrize(
     ("path", "n_charts"),
     [
-        ("explore/quality", 1), ("decide/compare", 3), ("decide/choose", 5), ("train/mrl", 3), ("train/adaptive", 3),
+        ("explore/quality", 1), ("decide/compare", 5), ("decide/choose", 5), ("train/mrl", 3), ("train/adaptive", 3),
         ("train/adaptor", 3),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.ui.precision import TITLE
-from tests.app.steps import again, opened, said
+from tests.app.steps import again, code_of, opened, said
 
 PAGE = "decide/choose"
 
@@ -38,6 +38,15 @@ def test_the_samples_answer_is_at_hand_and_follows_the_bytes():
         assert f"{rows['dims'][0]} dims {rows['code'][0]}" in sentences[size]
     assert len(set(sentences.values())) == 3
     assert "RaBitQ or TurboQuant, in equal bytes on these vectors:" in said(app)
+
+
+def test_compare_has_the_section_of_the_model_in_the_sidebar():
+    """The same answer at hand, on the page of models and bytes, with code that measures it."""
+    app = opened("decide/compare")
+    assert asks_for_bytes(app) and not app.exception
+    assert said(app).count("RaBitQ or TurboQuant, in equal bytes") == 1
+    (code,) = [block for block in code_of(app) if "compare_precisions" in block]
+    assert "figures.kept_per_byte(precisions)" in code and "figures.width_by_bits(precisions)" in code
 
 
 def test_the_arrangement_changes_the_picture_and_not_the_sentence():

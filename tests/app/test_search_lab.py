@@ -118,18 +118,29 @@ def test_the_index_is_laid_out_once(monkeypatch):
     assert len(made) == 1
 
 
-@pytest.mark.parametrize("has_queries", [True, False], ids=["queries", "texts alone"])
-def test_the_shown_code_measures_the_plan_with_the_same_queries(has_queries, monkeypatch, capsys, tmp_path):
-    """Run as it stands, the code says which queries were used and the recall that the page shows."""
+@pytest.fixture
+def page_whose_code_ran(monkeypatch, tmp_path):
+    """The page of the sample, or of texts in a file beside it, after its code with a certain call ran as it stands."""
+
+    def opened_and_run(call, has_queries):
+        corpus = None
+        if not has_queries:
+            corpus = corpus_from_texts(read_corpus("sample").texts[:120], name="texts.txt")
+            (tmp_path / "texts.txt").write_text("\n".join(corpus.texts))
+        app = opened(PAGE, corpus)
+        (code,) = [block for block in code_of(app) if call in block]
+        exec(compile(code, "shown", "exec"), {})
+        return app
+
     monkeypatch.setattr(go.Figure, "show", lambda figure: None)
-    corpus = None
-    if not has_queries:
-        corpus = corpus_from_texts(read_corpus("sample").texts[:120], name="texts.txt")
-        (tmp_path / "texts.txt").write_text("\n".join(corpus.texts))
-        monkeypatch.chdir(tmp_path)
-    app = opened(PAGE, corpus)
-    (code,) = [block for block in code_of(app) if "shortlist_curve" in block]
-    exec(compile(code, "shown", "exec"), {})
+    monkeypatch.chdir(tmp_path)
+    return opened_and_run
+
+
+@pytest.mark.parametrize("has_queries", [True, False], ids=["queries", "texts alone"])
+def test_the_shown_code_measures_the_plan_with_the_same_queries(has_queries, page_whose_code_ran, capsys):
+    """Run as it stands, the code says which queries were used and the recall that the page shows."""
+    app = page_whose_code_ran("shortlist_curve", has_queries)
     asked, recall = capsys.readouterr().out.strip().splitlines()
     assert asked in said(app) and recall in said(app)
     assert ("own queries" in asked) == has_queries
@@ -151,15 +162,7 @@ def test_an_early_stop_is_shown_in_every_order():
 
 
 @pytest.mark.parametrize("has_queries", [True, False], ids=["queries", "texts alone"])
-def test_the_shown_code_stops_as_early(has_queries, monkeypatch, capsys, tmp_path):
+def test_the_shown_code_stops_as_early(has_queries, page_whose_code_ran, capsys):
     """Run as it stands, the code of the early stop says the page's sentence."""
-    monkeypatch.setattr(go.Figure, "show", lambda figure: None)
-    corpus = None
-    if not has_queries:
-        corpus = corpus_from_texts(read_corpus("sample").texts[:120], name="texts.txt")
-        (tmp_path / "texts.txt").write_text("\n".join(corpus.texts))
-        monkeypatch.chdir(tmp_path)
-    app = opened(PAGE, corpus)
-    (code,) = [block for block in code_of(app) if "early_orders" in block]
-    exec(compile(code, "shown", "exec"), {})
+    app = page_whose_code_ran("early_orders", has_queries)
     assert capsys.readouterr().out.strip() in said(app)
