@@ -39,6 +39,8 @@ MORE = 4.0
 
 # A scan is timed on this much, more than the corpora people try things on: there, what does not grow takes longest.
 SCANNED_COORDINATES, MOST_SCANNED_ITEMS, MOST_SCAN_RUNS = 2_000_000, 100_000, 5
+# Codes of that are made of a part of so many rows or more, and repeated: encoding takes longer than scanning.
+SCAN_COPIES, LEAST_CODED_ROWS = 8, 1000
 # A plan that keeps less than any target is not chosen whatever its time, which is then taken from a few queries.
 LEAST_TARGET, FEW_RUNS = 0.5, 5
 
@@ -348,7 +350,13 @@ def _scanned(
 
 def _scan_ms(plan: Plan, rows: FloatMatrix, queries: FloatMatrix, n_runs: int, seed: int) -> float:
     """p95 milliseconds per vector of a plan's first pass over some vectors."""
-    built = build_plan(Plan(plan.dim, plan.dtype, plan.kind), rows, seed=seed)
+    codes = None
+    if plan.dtype != "float32":
+        copies = min(SCAN_COPIES, max(1, len(rows) // LEAST_CODED_ROWS))
+        codes = coded_index(rows[: len(rows) // copies], plan.dim, plan.dtype, seed=seed)
+        codes.repeat(copies)
+        rows = rows[: codes.n_items]
+    built = build_plan(Plan(plan.dim, plan.dtype, plan.kind), rows, codes=codes, seed=seed)
     return measure_latency(lambda row: built.search(row), queries, n_runs=n_runs).p95_ms / len(rows)
 
 

@@ -98,6 +98,16 @@ class FaissCodes:
             multiply_adds=self.n_items * self.dim, bytes_read=self.nbytes,
         )  # fmt: skip
 
+    def repeat(self, times: int) -> None:
+        """Hold the same codes so many times over, one after the other: more to scan without encoding more."""
+        codes = self._index
+        if family(self.dtype) == "opq":
+            codes = self._faiss.downcast_index(codes.index)
+        more = self._faiss.vector_to_array(codes.codes).reshape(self.n_items, -1)
+        for _ in range(times - 1):
+            codes.add_sa_codes(more)
+        self.n_items = self._index.ntotal = codes.ntotal
+
     def decoded(self) -> npt.NDArray[np.float32]:
         """The vectors (n_items, dim) that the codes stand for; InvalidInputError for RaBitQ, which only has scores."""
         if family(self.dtype) == "rabitq":

@@ -195,6 +195,11 @@ class QuantizedIndex:
             started, self.dim, self.n_items, indices, similarities, multiply_adds=work, bytes_read=n_bytes
         )
 
+    def repeat(self, times: int) -> None:
+        """Hold the same codes so many times over, one after the other: more to scan without encoding more."""
+        self.n_items *= times
+        self._codes = np.tile(self._codes, (1, times) if self.quantizer.kind == "binary" else (times, 1))
+
     def _best(self, rows: FloatMatrix, k: int, query: str) -> tuple[npt.NDArray[np.int32], Scores]:
         """The k best of every query in the space of the codes; equal bits get equal sums, which decide themselves."""
         if self.quantizer.kind == "binary":

@@ -38,13 +38,16 @@ Work = Callable[[Report, Stopped], Result]
 class Task(Generic[Result]):
     """One piece of work. `work` is given (report, stopped): what to call with (done, total, words), and what to ask.
 
-    `watchers` : the sessions that wait for it; it stops when none does any more.
+    `first_look` : done before it, for a `draft` to look at meanwhile. `watchers` : the sessions that wait for it; it
+    stops when none does any more.
     """
 
     work: Work[Result]
+    first_look: Work[Result] | None = None
     done: int = 0
     total: int = 0
     words: str = "Waiting for other work on this machine…"
+    draft: Result | None = None
     result: Result | None = None
     error: MrlVizError | None = None
     thread: threading.Thread | None = None
@@ -61,6 +64,8 @@ class Task(Generic[Result]):
         try:
             with WORKING, one_thread():
                 self.words = "Preparing…"
+                if self.first_look is not None:
+                    self.draft = self.first_look(self._report, self._is_stopped)
                 self.result = self.work(self._report, self._is_stopped)
         except MrlVizError as error:
             self.error = error
@@ -100,14 +105,14 @@ def _tasks() -> dict[str, Task[Any]]:
     return tasks
 
 
-def _begin(key: str, work: Work[Any], is_shared: bool) -> Task[Any]:
+def _begin(key: str, work: Work[Any], is_shared: bool, first_look: Work[Any] | None = None) -> Task[Any]:
     """Start a task under that name in place of the session's earlier one, or wait for the one that others started."""
     tasks = _tasks()
     before = tasks.pop(key, None)
     with _SHARING:
         task = _SHARED.get(key) if is_shared else None
         if task is None or task is before or not (task.result is not None or (task.is_running and task.watchers)):
-            task = Task(work)
+            task = Task(work, first_look)
         task.watchers.add(_session())
         if task.thread is None:
             task.start()
@@ -147,7 +152,8 @@ def steps(report: Report, stopped: Stopped, words: str) -> Callable[[int, int], 
 
 def asked_for(
     key: str, words: tuple[str, str], button: str, work: Work[Result], about: str, code: Script | None = None, *,
-    at_hand: Result | None = None, is_shared: bool = False, starts: bool = False,
+    at_hand: Result | None = None, first_look: Work[Result] | None = None, is_shared: bool = False,
+    starts: bool = False,
 ) -> Result:  # fmt: skip
     """The result of the named work, started by a button: `words` to do it again and the first time, `about` it before.
 
@@ -156,6 +162,8 @@ def asked_for(
     Parameters
     ----------
     at_hand : a result that is there already; it is shown until the work was asked for
+    first_look : quicker work of the same kind, done first; its result is shown below the progress of the whole, and
+        after a stop
     is_shared : everybody who asks for this name asks for the same; it is done once
     starts : without its button, which is there only to start it again after a stop
 
@@ -165,20 +173,27 @@ def asked_for(
     """
     found = _tasks().get(key)
     if found is not None and isinstance(found.error, CancelledError):
-        about, found, starts = f"{plain(str(found.error))} {about}", None, False
+        about, starts = f"{plain(str(found.error))} {about}", False
+        if at_hand is None and found.draft is not None:
+            hint(about)
+            at_hand = found.draft
+        found = None
     is_wanted = starts and found is None and at_hand is None
     if not starts and (found is None or not found.is_running):
         is_first = found is None and at_hand is None
         is_wanted = st.button(words[is_first], key=button, type="primary" if is_first else "secondary")
     if is_wanted:
-        found = _begin(key, work, is_shared)
+        found = _begin(key, work, is_shared, first_look)
     if found is None and at_hand is not None:
         return at_hand
     if found is None or found.is_running:
         if found is None:
             hint(about)
         else:
-            _watch(key)
+            _watch(key, has_draft=found.draft is not None)
+            if found.draft is not None:
+                draft: Result = found.draft
+                return draft
         if code is not None:
             code_shown(code)
         st.stop()
@@ -191,9 +206,9 @@ def asked_for(
 
 
 @st.fragment(run_every=POLL_S)
-def _watch(key: str) -> None:
+def _watch(key: str, has_draft: bool) -> None:
     found = _tasks().get(key)
-    if found is None or not found.is_running:
+    if found is None or not found.is_running or (found.draft is not None) != has_draft:
         st.rerun()
     with st.container(border=True):
         st.progress(min(found.done / max(found.total, 1), 1.0), text=found.words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -44,6 +45,11 @@ STATUS = {
     "not_enough_texts": (st.warning, ":material/hourglass_empty:"),
     "nothing_fits": (st.warning, ":material/block:"),
 }
+FIRST_LOOK = (
+    "A first look: exact plans alone, timed with few queries. Plans that rerank, stop early or have a graph were still "
+    "to be measured."
+)
+FIRST_RUNS = 5
 # The effect of the corpus size of more texts than this takes long enough to ask first.
 MOST_UNASKED = 5000
 
@@ -72,18 +78,28 @@ def measured_plans(workspace: Workspace) -> Candidates:
     made_of = (metric, *(() if fusion_k is None else (fusion_k,)))
     shipped = at_hand(Candidates, "plans", workspace, *made_of)
 
-    def measure(report: Report, stopped: Stopped) -> Candidates:
-        progress = steps(report, stopped, "Measuring plans")
+    def vectors() -> Embedded:
         asked = _is_of_queries(metric)
-        vectors = embed_queries(workspace.embedded, workspace.model) if asked else workspace.embedded
-        return measure_candidates(vectors, metric=metric, fusion_k=fusion_k, progress=progress)
+        return embed_queries(workspace.embedded, workspace.model) if asked else workspace.embedded
+
+    def first_look(report: Report, stopped: Stopped) -> Candidates:
+        progress = steps(report, stopped, "Measuring exact plans first")
+        found = measure_candidates(
+            vectors(), metric=metric, fusion_k=fusion_k, kinds=("exact",), allow_rerank=False, n_runs=FIRST_RUNS,
+            progress=progress,
+        )  # fmt: skip
+        return replace(found, notes=(*found.notes, FIRST_LOOK))
+
+    def measure(report: Report, stopped: Stopped) -> Candidates:
+        progress = steps(report, stopped, "Measuring all plans")
+        return measure_candidates(vectors(), metric=metric, fusion_k=fusion_k, progress=progress)
 
     measured = asked_for(
         f"plans {answer_key(workspace.embedded, *made_of)}", ("Measure again", f"Measure every plan by {metric}"),
         "run_choose", measure,
         "Every width, precision, index and rerank is searched with and timed once, some seconds for a thousand texts. "
         "Moving a slider afterwards only chooses again.",
-        at_hand=shipped, is_shared=is_of_sample(workspace.embedded),
+        first_look=first_look, at_hand=shipped, is_shared=is_of_sample(workspace.embedded),
     )  # fmt: skip
     if measured is shipped:
         small_print(

@@ -1,6 +1,12 @@
 """Choose a dimension: memory and disk apart, and what "smallest" means."""
 
-from tests.app.steps import again, opened, said
+import threading
+
+import pytest
+
+from mrl_viz.data.corpus import corpus_from_texts
+from mrl_viz.ui import choose
+from tests.app.steps import again, once, opened, said, tasks_of
 
 PAGE = "decide/choose"
 
@@ -55,3 +61,57 @@ def test_the_storage_table_tells_memory_from_disk():
     assert "in memory: what is scanned" in names and "on disk: float32 copy to rerank from" in names
     assert names[-1] == "the plan in all"
     assert "in memory" in said(app)
+
+
+@pytest.fixture
+def measuring(monkeypatch):
+    """Measuring every plan waits until it is let go; the first look does not."""
+    go, measure = threading.Event(), choose.measure_candidates
+
+    def held(vectors, *, progress, **options):
+        while "kinds" not in options and not go.wait(0.01):
+            progress(0, 1)
+        return measure(vectors, progress=progress, **options)
+
+    monkeypatch.setattr(choose, "measure_candidates", held)
+    return go
+
+
+def asked_of_own_texts():
+    """The page of sixty texts, at its first look."""
+    app = opened(PAGE, corpus_from_texts([f"{word} and {n} more" for n in range(30) for word in ("river", "bread")]))
+    app.button(key="run_choose").click()
+    once(app)
+    (task,) = tasks_of(app)
+    while task.draft is None:
+        task.thread.join(0.01)
+    once(app)
+    assert not app.exception and not app.error
+    return app, task
+
+
+def test_a_first_answer_is_there_while_the_rest_is_measured(measuring):
+    """Exact plans are chosen from at once, and it says so; in the end there are those that rerank as well."""
+    app, task = asked_of_own_texts()
+    assert task.is_running and choose.FIRST_LOOK in said(app)
+    first = row_of(app, "chosen")
+    assert first["bytes on disk"] == 0
+    set_target = app.slider(key="choose_target").set_value(99)
+    assert set_target.value == 99
+    once(app)
+    assert not app.exception and row_of(app, "chosen")["bytes in memory"] >= first["bytes in memory"]
+    measuring.set()
+    again(app)
+    assert choose.FIRST_LOOK not in said(app) and app.slider(key="choose_target").value == 99
+    assert len(task.result.plans) > len(task.draft.plans)
+
+
+def test_the_first_answer_stays_after_a_stop(measuring):
+    """Who stops has the answer of the exact plans and may measure again."""
+    app, task = asked_of_own_texts()
+    app.button(key=next(button.key for button in app.button if button.key.startswith("stop_"))).click()
+    again(app)
+    assert task.result is None
+    assert "Stopped after" in said(app) and choose.FIRST_LOOK in said(app)
+    assert row_of(app, "chosen")["bytes on disk"] == 0
+    assert app.button(key="run_choose").label == "Measure again"

@@ -104,3 +104,15 @@ def test_few_results_are_kept(visitor, monkeypatch):
     assert list(background._tasks()) == ["running"]
     running.go.set()
     background._tasks()["running"].thread.join()
+
+
+def test_a_first_look_is_there_while_the_work_goes_on_and_after_a_stop(visitor):
+    """The draft comes before the work and is kept whatever becomes of it."""
+    work = Work()
+    task = background._begin("answer", work, False, first_look=lambda report, stopped: "draft")
+    while not work.begun:
+        task.thread.join(0.01)
+    assert task.is_running and task.draft == "draft" and task.result is None
+    background._leave("answer")
+    task.thread.join()
+    assert isinstance(task.error, CancelledError) and task.draft == "draft"

@@ -9,7 +9,7 @@ import pytest
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, MrlVizError, OptionalDependencyError, ShapeError
 from mrl_viz.retrieval.ann import AnnIndex
-from mrl_viz.retrieval.coded import FAISS_DTYPES, FaissCodes, has_vectors, stored
+from mrl_viz.retrieval.coded import FAISS_DTYPES, FaissCodes, coded_index, has_vectors, stored
 from mrl_viz.retrieval.codes import BITS, bytes_per_vector, rotation
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.misses import explain_miss
@@ -147,6 +147,19 @@ def test_faiss_scans_the_codes_that_are_ours(data, dtype):
     assert (engine.indices == ours.indices).mean() > 0.99
     differs = np.abs(FaissCodes(corpus, 30, dtype).decoded() - stored(corpus, 30, dtype)) > 1e-6
     assert differs.any(axis=1).mean() < 1e-3  # a coordinate halfway between two steps may round either way
+
+
+@pytest.mark.parametrize("dtype", sorted(BITS))
+def test_repeated_codes_are_found_once_a_copy(data, dtype):
+    """Of codes held three times over every text is found three times at its score, in three times the bytes."""
+    corpus, queries, _ = data
+    once, thrice = (coded_index(corpus[:700], 16, dtype) for _ in range(2))
+    thrice.repeat(3)
+    assert thrice.n_items == 2100 and thrice.nbytes == 3 * once.nbytes
+    found, alone = thrice.search(queries, 30), once.search(queries, 10)
+    np.testing.assert_allclose(found.similarities, np.repeat(alone.similarities, 3, axis=1), atol=1e-6)
+    copies = np.bincount(found.indices[0] % 700)
+    assert (copies[alone.indices[0]] == 3).mean() >= 0.9  # the last of the list may tie with others
 
 
 @pytest.mark.parametrize("dtype", FAISS_DTYPES)
