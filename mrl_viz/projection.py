@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +32,7 @@ from mrl_viz.measures.maps import align, map_quality, procrustes_disparity
 from mrl_viz.measures.sample import chosen_rows
 from mrl_viz.result import ByWidth
 from mrl_viz.sweep import Sweep, check_k, nested_sweep
+from mrl_viz.sweep.machine import compiled_code_kept
 from mrl_viz.truncation import (
     FloatMatrix,
     Ints,
@@ -290,6 +295,20 @@ def _pca_positions(rows: FloatMatrix, dims: tuple[int, ...]) -> tuple[npt.NDArra
     return np.stack(positions).astype(np.float32), (shares[0], shares[1])
 
 
+@cache
+def _umap() -> ModuleType:
+    """umap-learn, which compiles for 15 seconds at its first map: that is kept for the next process."""
+    with compiled_code_kept() as is_kept:
+        import umap
+
+        modules = [module for name, module in sys.modules.items() if name.startswith("umap.") and is_kept]
+        for function in chain.from_iterable(vars(module).values() for module in modules):
+            if hasattr(function, "enable_caching"):
+                function.enable_caching()
+    found: ModuleType = umap
+    return found
+
+
 def _umap_positions(
     unit: FloatMatrix, neighbors: Indices, start: FloatMatrix, seed: int, epochs: int, learning_rate: float
 ) -> FloatMatrix:
@@ -309,9 +328,7 @@ def _umap_positions(
         # On import: no TensorFlow. In the fit: neighbors without a search index cannot place new texts, and none are
         # placed.
         warnings.simplefilter("ignore")
-        import umap
-
-        reducer = umap.UMAP(
+        reducer = _umap().UMAP(
             n_neighbors=indices.shape[1], init=start.astype(np.float32), metric="cosine", random_state=seed, n_jobs=1,
             n_epochs=epochs, learning_rate=learning_rate, precomputed_knn=(indices, distances, None),
             # Else opposite texts, at cosine distance 2, would fall off the map.

@@ -39,6 +39,11 @@ class WarmScheduling(LoadFileScheduling):
         return kept_together(nodeid) or super()._split_scope(nodeid)
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than there are processors: tests wait for browsers, servers and processes of their own."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_xdist_make_scheduler(config, log):
     """Workers are given files in the order of the collection, see below."""
     config.option.loadscopereorder = False

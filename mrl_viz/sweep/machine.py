@@ -79,8 +79,9 @@ def _openblas() -> tuple[tuple[Callable[[int], object], int], ...]:
     return tuple(found)
 
 
-def compiled(function: Callable[..., None], signature: Any, fastmath: Collection[str]) -> Callable[..., None]:
-    """The function compiled for this processor, without Python's lock; kept in the cache folder for the next process.
+@contextmanager
+def compiled_code_kept() -> Iterator[bool]:
+    """Numba functions made inside keep their compiled code in the cache folder for the next process; whether they can.
 
     Numba would keep it beside the source, which may be an installation that is not ours to write.
     """
@@ -96,7 +97,15 @@ def compiled(function: Callable[..., None], signature: Any, fastmath: Collection
         is_kept = False  # then every process compiles its own
     settings.CACHE_DIR = str(folder)
     try:
-        made: Callable[..., None] = numba.njit(signature, nogil=True, cache=is_kept, fastmath=set(fastmath))(function)
-        return made
+        yield is_kept
     finally:
         settings.CACHE_DIR = before
+
+
+def compiled(function: Callable[..., None], signature: Any, fastmath: Collection[str]) -> Callable[..., None]:
+    """The function compiled for this processor, without Python's lock; kept, where it can be, for the next process."""
+    import numba
+
+    with compiled_code_kept() as is_kept:
+        made: Callable[..., None] = numba.njit(signature, nogil=True, cache=is_kept, fastmath=set(fastmath))(function)
+    return made

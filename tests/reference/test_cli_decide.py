@@ -44,8 +44,9 @@ def test_recommend_says_what_binds(capsys):
     assert main(["recommend", "sample", "--target", "0.85", *QUICK, "--n-vectors", "10e6", "--memory-gb", "0.001"]) == 0
     out = capsys.readouterr().out
     assert "What binds: memory." in out
-    # What is reranked is no memory, so the nearest plan is the one that scans least.
-    assert "Nearest: 64 dims int8 exact, 50 reranked at 256, with 0.64 GB in memory, 10.2 GB on disk" in out
+    # What is reranked is no memory, so the nearest plan is the one that scans least; of several the one faster here.
+    nearest = r"Nearest: 64 dims int8 exact, (50|200) reranked at 256, with 0\.64 GB in memory, 10\.2 GB on disk"
+    assert re.search(nearest, out)
 
 
 def test_recommend_counts_memory_first_and_disk_apart(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
@@ -239,6 +240,11 @@ def test_takeaways_state_the_numbers(maps, umaps):
     assert f"another seed alone changes it ({umaps[0].seed_disparity:.2f})" in umaps[0].takeaway()
     assert [row["dim"] for row in maps.rows()] == list(DIMS)
     json.dumps(maps.to_dict())
+
+
+def test_what_umap_compiles_is_kept_for_the_next_process(umaps):
+    """Its layout takes longest to compile, and lies in the folder for compiled code."""
+    assert list(Path(os.environ["NUMBA_CACHE_DIR"]).rglob("layouts._optimize_layout_euclidean_single_epoch*.nbc"))
 
 
 # Quality and alignment
