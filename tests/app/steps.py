@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.caching.cache_resource_api import clear_session_cache
 from streamlit.testing.v1 import AppTest
 
+# Every AppTest would read the metadata of all installed packages, half a second of work, for components: none has any.
+manifest_scanner.scan_component_manifests = lambda: []
 # What AppTest calls every session.
 SESSION = "test session id"
 APP = str(Path(__file__).parent.parent.parent / "app.py")
