@@ -4,7 +4,8 @@ The queries are dealt into folds. For each fold every method is fitted on the do
 and then ranks all documents for the queries of the fold; so each query is held out once, and intervals are over all of
 them. Documents are what the maps are fitted on: they are known before a search engine is asked, queries are not.
 
-python benchmarks/bench_adaptor_quality.py FOLDER [--model all-MiniLM-L6-v2] [--folds 5] [--seed 0] [--json OUT]
+python benchmarks/bench_adaptor_quality.py FOLDER [--model all-MiniLM-L6-v2] [--folds 5] [--seed 0]
+    [--only Search-Adaptor] [--json OUT]
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrl_viz.adaptor.adaptor import Adaptor
+from mrl_viz.adaptor.adaptor import Adaptor, AdaptorSettings
 from mrl_viz.adaptor.fit import fit_adaptor
 from mrl_viz.arrangements import svd_rotation
 from mrl_viz.data.reading import read_corpus
@@ -30,13 +31,14 @@ from mrl_viz.tasks.retrieval import ranking_scores
 from mrl_viz.truncation import normalize
 
 K = 10
-# Name in the table: method, whether it sees judgements.
+# Name in the table: method, whether it sees judgements, settings.
 FITS = {
-    "default, unsupervised": ("neighbors", False),
-    "paper, unsupervised": ("paper", False),
-    "default, supervised": ("neighbors", True),
-    "paper, supervised": ("paper", True),
-    "Search-Adaptor": ("search", True),
+    "default, unsupervised": ("neighbors", False, AdaptorSettings()),
+    "paper, unsupervised": ("paper", False, AdaptorSettings()),
+    "default, supervised": ("neighbors", True, AdaptorSettings()),
+    "paper, supervised": ("paper", True, AdaptorSettings()),
+    "Search-Adaptor": ("search", True, AdaptorSettings()),
+    "Search-Adaptor without L_pred": ("search", True, AdaptorSettings(prediction=0)),
 }
 
 
@@ -57,6 +59,7 @@ def main() -> None:
     parser.add_argument("--dims", default="8,16,32,64,128,192,256")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", choices=FITS, help="fit these alone, beside raw prefix and SVD")
     parser.add_argument("--json", metavar="OUT")
     args = parser.parse_args()
     source = read_corpus(args.folder)
@@ -84,7 +87,9 @@ def main() -> None:
         maps: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             "raw prefix": lambda rows: rows, "SVD": lambda rows, turn=rotation: rows @ turn.T,
         }  # fmt: skip
-        for name, (method, is_supervised) in FITS.items():
+        for name, (method, is_supervised, settings) in FITS.items():
+            if args.only and name not in args.only:
+                continue
             if name in fitted:  # without judgements every fold gives the same fit
                 maps[name] = fitted[name].apply
                 continue
@@ -95,10 +100,20 @@ def main() -> None:
                 else {}
             )
             fit = fit_adaptor(
-                corpus, narrow, method=method, held_out=0.05, validation=0.1, seed=args.seed, **judgements
+                corpus,
+                narrow,
+                method=method,
+                settings=settings,
+                held_out=0.05,
+                validation=0.1,
+                seed=args.seed,
+                **judgements,
             )
             seconds.setdefault(name, time.perf_counter() - started)
             maps[name] = fit.adaptor.apply
+            if fit.weights is not None:
+                own = fit.quality("adaptor")
+                print(f"{name}: weights {fit.weights}; trained-on queries {own.ndcg_train[-1]:.3f}", file=sys.stderr)
             if not is_supervised:
                 fitted[name] = fit.adaptor
         for name, apply in maps.items():

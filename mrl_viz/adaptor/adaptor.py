@@ -27,6 +27,8 @@ ACTIVATIONS: dict[str, Callable[[FloatMatrix], FloatMatrix]] = {
 }
 # Of training: epochs done, epochs at most, and what else there is to say.
 Progress = Callable[[int, int, dict[str, Any]], None]
+# Weights that Search-Adaptor tries for L_rec and L_pred: the paper's, the strongest first, which wins a tie.
+RECOVERY_WEIGHTS, PREDICTION_WEIGHTS = (1.0, 0.1, 0.0), (0.1, 0.01, 0.0)
 # Unit queries and, for each, the grades of training rows.
 Judged = tuple[FloatMatrix, list[dict[int, int]]]
 WEIGHTS, CONFIG, CARD, FORMAT = "adaptor.safetensors", "config.json", "README.md", 1
@@ -43,7 +45,10 @@ class AdaptorSettings:
     `hidden_dim`, `depth`, `activation` ("relu" or "silu") : of the residual network (open in the paper).
     `k` : neighbors of L_topk and of the reported overlap (open).
     `reduction` : over widths, "mean" or "sum" (paper: sum).
-    `alpha`, `beta`, `gamma` : weights of L_pair, L_rec and L_rank (paper: 1, 1, 1).
+    `alpha`, `beta`, `gamma` : weights of L_pair, L_rec and L_rank (paper: 1, 1, 1); of them Search-Adaptor has `gamma`.
+    `recovery`, `prediction` : weights of Search-Adaptor's own L_rec and L_pred, α and β in that paper; None tries 0,
+        0.1 and 1 for the one and 0, 0.01 and 0.1 for the other, as that paper does, and keeps the pair with the best
+        nDCG@10 on the validation queries.
     `temperature` : of the neighbor distributions, "neighbors" only.
     `pivot` : widths from here up are as good as SVD, exactly, since the rotation turns only the directions before it.
     `tolerance` : overlap on validation rows that a residual network may cost at any of those widths; 0 means no
@@ -63,6 +68,8 @@ class AdaptorSettings:
     alpha: float = 1.0
     beta: float = 1.0
     gamma: float = 1.0
+    recovery: float | None = None
+    prediction: float | None = None
     temperature: float = 0.05
     pivot: int = 128
     tolerance: float = 0.0

@@ -5,12 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.adaptor.adaptor import ACTIVATIONS, Adaptor, AdaptorSettings, Judged, Progress
+from mrl_viz.adaptor.adaptor import (
+    ACTIVATIONS,
+    PREDICTION_WEIGHTS,
+    RECOVERY_WEIGHTS,
+    Adaptor,
+    AdaptorSettings,
+    Judged,
+    Progress,
+)
 from mrl_viz.adaptor.report import AdaptorFit, Floats, Map, check_narrow, measure_maps, overlap_with
 from mrl_viz.arrangements import row_keys, svd_rotation
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
@@ -76,8 +85,8 @@ def fit_adaptor(
     dims : widths below full_dim, where prefixes shall work; the full width is always measured too
     method : "neighbors" (own: SVD, then a learnt rotation of its first `pivot` directions so that each width keeps the
         neighbor distribution; plus a residual network where `tolerance` or judgements allow one, as far as validation
-        does), "paper" (Matryoshka-Adaptor), "search" (Search-Adaptor: ranking at full width, needs judgements), "svd"
-        (the rotation alone)
+        does), "paper" (Matryoshka-Adaptor), "search" (Search-Adaptor: ranking at full width, near the model's own
+        vectors, queries predictable from documents; needs judgements), "svd" (the rotation alone)
     queries : array_like of shape (n_queries, full_dim), with `qrels`: supervised training
     qrels : {query row: {corpus row: grade above 0}}
     settings : see `AdaptorSettings`
@@ -125,18 +134,27 @@ def fit_adaptor(
     if method != "svd":
         from mrl_viz.adaptor.objectives import train_network
 
-        matrix, layers, training = train_network(
-            method, unit[train], shown, narrow, rotation, settings, batch_size,
-            ranking.judgements(train) if ranking else None, seed, progress, cancelled,
-        )  # fmt: skip
-        adaptor = Adaptor(
-            method, full_dim, narrow, model, matrix, tuple(layers), settings.activation, settings.is_residual
-        )
-        strength = 1.0 if layers else 0.0
-        if method == "neighbors" and not layers and matrix is not None:
-            learnt_share, kept = choose_rotation(matrix, rotation, unit[train], shown, narrow, settings)
+        judgements = ranking.judgements(train) if ranking else None
+        judge = partial(ranking.validation_ndcg, unit) if ranking else None
+        best, choices = -1.0, _weighted(settings, method)
+        for number, choice in enumerate(choices):
+            matrix, layers, ran = train_network(
+                method, unit[train], shown, narrow, rotation, choice, batch_size, judgements, judge, seed,
+                _part_of(progress, number, len(choices)), cancelled,
+            )  # fmt: skip
+            found = Adaptor(
+                method, full_dim, narrow, model, matrix, tuple(layers), settings.activation, settings.is_residual
+            )
+            score = judge(found.apply) if judge and len(choices) > 1 else 0.0
+            if score > best:
+                best, adaptor, training, settings = score, found, ran, choice
+            if ran.stopped == "cancelled":
+                break
+        strength = 1.0 if adaptor.layers else 0.0
+        if method == "neighbors" and not adaptor.layers and adaptor.rotation is not None:
+            learnt_share, kept = choose_rotation(adaptor.rotation, rotation, unit[train], shown, narrow, settings)
             adaptor = replace(adaptor, rotation=kept)
-        if method == "neighbors" and layers:
+        if method == "neighbors" and adaptor.layers:
             strength = _choose_strength(adaptor, svd, unit, shown, settings, ranking)
             adaptor = _with_strength(adaptor, strength)
     widths = (*narrow, full_dim)
@@ -166,6 +184,7 @@ def fit_adaptor(
         gain_over_prefix=bootstrap(values["adaptor"] - values["prefix"], seed=seed),
         strength=strength,
         learnt_share=learnt_share,
+        weights=(settings.recovery or 0.0, settings.prediction or 0.0) if method == "search" else None,
         stages=tuple(training.stages) if training else (),
         train_losses=tuple(training.train_losses) if training else (),
         validation_losses=tuple(training.validation_losses) if training else (),
@@ -230,11 +249,31 @@ class _Ranking:
         task = Task("retrieval", "ndcg@10", rows, grades=tuple(self.grades[row] for row in rows))
         return task.measure(apply(unit), apply(self.queries), dims)
 
+    def validation_ndcg(self, unit: FloatMatrix, apply: Map) -> float:
+        """nDCG@10 of the validation queries at full width, not too many of them."""
+        return float(self.ndcg(apply, unit, self.validation[:MEASURED_ROWS], (unit.shape[1],)).mean())
+
     def trained_and_held_out(self, apply: Map, unit: FloatMatrix, dims: tuple[int, ...]) -> tuple[Floats, Floats]:
         """`ndcg` of the queries trained on and of those held out, not too many of either."""
         parts = self.train[:MEASURED_ROWS], self.held_out[:MEASURED_ROWS]
         values = self.ndcg(apply, unit, np.concatenate(parts), dims)
         return values[:, : len(parts[0])], values[:, len(parts[0]) :]
+
+
+def _weighted(settings: AdaptorSettings, method: str) -> list[AdaptorSettings]:
+    """The settings with every pair of weights that Search-Adaptor tries; for other methods as they are."""
+    if method != "search":
+        return [settings]
+    recovery = RECOVERY_WEIGHTS if settings.recovery is None else (settings.recovery,)
+    prediction = PREDICTION_WEIGHTS if settings.prediction is None else (settings.prediction,)
+    return [replace(settings, recovery=alpha, prediction=beta) for alpha in recovery for beta in prediction]
+
+
+def _part_of(progress: Progress | None, number: int, n_parts: int) -> Progress | None:
+    """The progress of one of several equal parts."""
+    if progress is None:
+        return None
+    return lambda done, total, about: progress(number * total + done, n_parts * total, about)
 
 
 def choose_rotation(
@@ -345,6 +384,7 @@ def _check_settings(settings: AdaptorSettings, method: str) -> None:
         (("hidden_dim", "depth", "k", "pivot", "epochs", "patience"), lambda value: value >= 1, "1 or more"),
         (("temperature", "learning_rate", "rotation_rate"), lambda value: value > 0, "a number above 0"),
         (("alpha", "beta", "gamma", "tolerance"), lambda value: value >= 0, "a number from 0 up"),
+        (("recovery", "prediction"), lambda value: value is None or value >= 0, "a number from 0 up, or None"),
         (("batch_size",), lambda value: value is None or value >= settings.k + 2, f"{settings.k + 2} or more"),
     ):
         for name in names:

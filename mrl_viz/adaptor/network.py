@@ -92,7 +92,7 @@ class Objective:
     """One stage: the loss of unit rows and their images, and the optimiser's groups.
 
     `extra` : trainable tensors that belong to the loss. `rank`, `rank_validation` : what ranking adds to the loss of a
-    batch and to that of the validation rows, if anything.
+    batch and to that of the validation rows, if anything. `validate` : what stands for the loss of the validation rows.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Objective:
     extra: tuple[Tensor, ...] = ()
     rank: Callable[[], Tensor] | None = None
     rank_validation: Callable[[], Tensor] | None = None
+    validate: Callable[[], float] | None = None
 
 
 def epoch_losses(
@@ -195,6 +196,8 @@ class Training:
             yield from order[: len(order) // self.batch_size * self.batch_size].split(self.batch_size)
 
     def _validate(self, objective: Objective) -> float:
+        if objective.validate is not None:
+            return objective.validate()
         with torch.no_grad():
             # Parts of equal size: a short last one would have fewer neighbors to choose from.
             parts = torch.tensor_split(self.validation, -(-len(self.validation) // VALIDATION_BATCH))

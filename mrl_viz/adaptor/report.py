@@ -56,6 +56,8 @@ class AdaptorFit(Result):
     `learnt_share` : the share in [0, 1] that validation kept of what was learnt beyond SVD's rotation; 0 is SVD itself.
     `strength` : likewise of the residual network.
     `stages`, `train_losses`, `validation_losses` : one entry per epoch. `stopped` : why training ended.
+    `weights` : of Search-Adaptor's L_rec and L_pred, the pair kept and whose epochs are listed; there the validation
+    loss is 1 − nDCG@10 of the validation queries at full width. None for other methods.
     """
 
     adaptor: Adaptor
@@ -76,6 +78,7 @@ class AdaptorFit(Result):
     validation_losses: tuple[float, ...]
     stopped: str
     seconds: float
+    weights: tuple[float, float] | None = None
     _without: ClassVar = ("adaptor", "qualities")
     _also: ClassVar = ("measure",)
 
@@ -159,6 +162,19 @@ class AdaptorFit(Result):
             f"{len(self.stages)} epochs ({', '.join(dict.fromkeys(self.stages))}); the validation loss was lowest in "
             f"epoch {best + 1} at {self.validation_losses[best]:.4f}; it ended by: {self.stopped}."
         )
+
+    def weights_takeaway(self) -> str:
+        """One sentence: Search-Adaptor's weights, and whether anything it learnt was kept; empty for other methods."""
+        if self.weights is None:
+            return ""
+        recovery, prediction = self.weights
+        weighed = (
+            f"Weights: {recovery:g} on staying near the model's vectors (L_rec), {prediction:g} on predicting queries "
+            "from documents (L_pred)"
+        )
+        if not self.adaptor.layers:
+            return f"{weighed}; the validation queries were ranked best before it learnt anything, so nothing was kept."
+        return f"{weighed}, the best of those tried by nDCG@10 of the validation queries."
 
     def loss_rows(self) -> list[dict[str, Any]]:
         """One record per epoch."""

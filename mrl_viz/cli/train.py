@@ -105,4 +105,6 @@ def _print_fit(fit: AdaptorFit, embedded: Embedded) -> None:
         },
         fit.records("gain_over_svd", **maps, training=training, verdict=fit.verdicts()),
     )
+    if weights := fit.weights_takeaway():
+        say(weights)
     say(fit.takeaway())

@@ -95,3 +95,33 @@ def ranking_loss(scores: Tensor, relevance: Tensor) -> Tensor:
     gap = relevance[query, better, None] - relevance[query]
     loss = functional.softplus(scores[query] - scores[query, better, None])
     return (gap.clamp_min(0) * loss).sum() / (gap > 0).sum().clamp_min(1)
+
+
+def recovery_loss(original: Tensor, mapped: Tensor) -> Tensor:
+    """L_rec of one kind of rows, queries or documents: mean over rows of ‖mapped − original‖₁, a scalar from 0 up.
+
+    Parameters
+    ----------
+    original, mapped : shape (n_items, full_dim)
+
+    Source: Yoon et al. 2023 (Search-Adaptor), arXiv:2310.08750, equation for L_Rec, which adds the two kinds up.
+    """
+    return (mapped - original).abs().sum(dim=1).mean()
+
+
+def prediction_loss(predicted: Tensor, queries: Tensor, relevance: Tensor) -> Tensor:
+    """L_pred: Σ y_ij ‖q_i − p_j‖₁ / Σ y_ij over queries i and documents j, a scalar from 0 up, 0 without any y above 0.
+
+    Parameters
+    ----------
+    predicted : queries as predicted from mapped documents, shape (n_documents, full_dim)
+    queries : mapped, shape (n_queries, full_dim)
+    relevance : grades from 0 up, shape (n_queries, n_documents)
+
+    Source: Yoon et al. 2023 (Search-Adaptor), arXiv:2310.08750, equation for L_Pred.
+    """
+    # Only pairs of grade above 0 count: (n_relevant, full_dim) instead of every query with every document.
+    query, document = (relevance > 0).nonzero(as_tuple=True)
+    weights = relevance[query, document]
+    distances = (queries[query] - predicted[document]).abs().sum(dim=1)
+    return (weights * distances).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)

@@ -30,7 +30,7 @@ from mrl_viz.ui.workspace import Workspace
 METHOD_NAMES: dict[AdaptorMethod, str] = {
     "neighbors": "Keep neighbors (default): SVD, then rotated further so that each width keeps its neighbors",
     "paper": "Matryoshka-Adaptor, as in the paper: a residual network",
-    "search": "Search-Adaptor: learns ranking at full width, from judgements",
+    "search": "Search-Adaptor, as in its paper: learns ranking at full width, from judgements",
     "svd": "SVD alone: a rotation, nothing to train",
 }
 ADAPTORS_KEY = "adaptors"
@@ -72,7 +72,7 @@ def choose_adaptor(workspace: Workspace) -> Choice:
 def adaptor_fit(workspace: Workspace, choice: Choice, code: Script) -> AdaptorFit:
     """The fit, once asked for; before, the page ends with a sentence or progress, and the code."""
     n_items = workspace.corpus.n_items
-    minutes = "minutes" if n_items > MANY_TEXTS else "some seconds"
+    minutes = "minutes" if n_items > MANY_TEXTS or choice.method == "search" else "some seconds"
     judged = with_queries(workspace) if choice.judged else None
     fit = asked_for(
         f"adaptor {answer_key(workspace.embedded, choice)}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor",
@@ -124,6 +124,8 @@ def fit_facts(fit: AdaptorFit) -> None:
         share = f"{fit.learnt_share:.0%} was kept, as much as helped the texts to stop by"
         split += f"; of what it learnt beyond SVD {share}"
     small_print(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}.")
+    if weights := fit.weights_takeaway():
+        small_print(weights)
     dims = fit.dims[:-1]  # the last is the full one, where nothing is to gain
     not_better = [str(dim) for dim, what in zip(dims, fit.verdicts()) if what != "better"]
     losses = [str(dim) for dim, gain in zip(dims, fit.gain_over_prefix) if gain.high < 0]

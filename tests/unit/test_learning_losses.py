@@ -6,7 +6,16 @@ import torch
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.training.config import loss_weights
-from mrl_viz.training.losses import cosines, neighbor_divergence, neighbor_targets, pair_loss, ranking_loss, topk_loss
+from mrl_viz.training.losses import (
+    cosines,
+    neighbor_divergence,
+    neighbor_targets,
+    pair_loss,
+    prediction_loss,
+    ranking_loss,
+    recovery_loss,
+    topk_loss,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 ROWS = torch.randn(7, 12, generator=GENERATOR, dtype=torch.float64)
@@ -46,6 +55,30 @@ def test_losses_equal_naive_loops():
         for i in range(2) for j in range(5) for m in range(5) if y[i, j] > y[i, m]
     ]  # fmt: skip
     assert ranking_loss(scores, grades).item() == pytest.approx(float(np.mean(terms)))
+
+
+def test_search_losses_equal_naive_loops():
+    """L_rec is the mean L1 distance of rows and their images; L_pred the mean L1 distance of queries and what their
+    documents predict, weighted with the grade, so that grade 2 counts twice and grade 0 not at all."""
+    a, b = ROWS.numpy(), IMAGES.numpy()
+    distances = [sum(abs(a[i, c] - b[i, c]) for c in range(12)) for i in range(7)]
+    assert recovery_loss(ROWS, IMAGES).item() == pytest.approx(np.mean(distances))
+    grades = torch.tensor([[2.0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 3, 0]], dtype=torch.float64)
+    total = weight = 0.0
+    for i in range(3):
+        for j in range(7):
+            grade = grades[i, j].item()
+            total += grade * sum(abs(a[i, c] - b[j, c]) for c in range(12))
+            weight += grade
+    assert prediction_loss(IMAGES, ROWS[:3], grades).item() == pytest.approx(total / weight)
+
+
+def test_no_judged_pair_predicts_nothing():
+    """Without a grade above 0, L_pred is 0 and so is its gradient."""
+    predicted = IMAGES.clone().requires_grad_(True)
+    value = prediction_loss(predicted, ROWS[:2], torch.zeros(2, 7))
+    value.backward()
+    assert value.item() == 0 and not predicted.grad.any()
 
 
 def test_equal_spaces_have_no_loss():
