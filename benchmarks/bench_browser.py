@@ -1,8 +1,10 @@
 """What a visitor waits for in a real browser: the first view, her own texts, and a move of the focus width.
 
-    python benchmarks/bench_browser.py [--visits 5] [--moves 8]
+    python benchmarks/bench_browser.py [--visits 5] [--moves 8] [--pages start,neighbors]
 
 Each visit comes with an empty cache. A move is settled when nothing on the page has changed any more for a while.
+Beside its seconds stand what does not hang on who else uses the processor: charts mounted, bytes sent by the server,
+and the server's processor time.
 Needs a chromium, as the browser tests do (`make test` brings one).
 """
 
@@ -10,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import random
 import socket
 import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +35,25 @@ MOVE_BARS = {
 QUIET_MS, PATIENCE_MS = 600, 60_000
 WATCH = """() => {
   window.changed = performance.now();
-  new MutationObserver(() => { window.changed = performance.now() }).observe(
-    document.body, {subtree: true, childList: true, attributes: true, characterData: true});
+  window.mounted = 0;
+  const chart = ".plot-container";
+  new MutationObserver(changes => {
+    window.changed = performance.now();
+    for (const node of changes.flatMap(change => [...change.addedNodes]).filter(node => node.matches))
+      window.mounted += node.matches(chart) + node.querySelectorAll(chart).length;
+  }).observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true});
 }"""
+
+
+@dataclass
+class Move:
+    """What one move of the focus width takes: seconds until the page stands still, charts mounted in the browser,
+    kilobytes that the server sent, its milliseconds of processor time."""
+
+    seconds: float
+    charts: int
+    sent: float
+    processor: float
 
 
 def first_view(browser: Browser, url: str) -> tuple[float, float]:
@@ -63,22 +83,38 @@ def own_texts(browser: Browser, url: str) -> float:
         return time.perf_counter() - started
 
 
-def moves(page: Page, url: str, n_moves: int) -> list[float]:
-    """Seconds from a key on the slider until the page stands still."""
+def moves(page: Page, url: str, n_moves: int, server: int) -> list[Move]:
+    """What each takes, from a key on the slider until the page stands still."""
+    sent = [0]
+
+    def count(frame: str | bytes) -> None:
+        sent[0] += len(frame)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", count))
     page.goto(url)
     page.locator(".js-plotly-plot").first.wait_for(timeout=PATIENCE_MS)
     page.evaluate(WATCH)
     slider = page.get_by_test_id("stSidebar").get_by_role("slider", name="Focus width")
-    waits = []
+    found = []
     for number in range(-2, n_moves):  # the first ones make figures that nobody has asked for yet
         stand_still(page)
+        worked, mounted, sent[0] = processor_seconds(server), page.evaluate("window.mounted"), 0
         started = page.evaluate("performance.now()")
         slider.press("ArrowLeft" if number % 4 < 2 else "ArrowRight")
         page.wait_for_function("started => window.changed > started + 5", arg=started, timeout=PATIENCE_MS)
         stand_still(page)
         if number >= 0:
-            waits.append((page.evaluate("window.changed") - started) / 1000)
-    return waits
+            waited = (page.evaluate("window.changed") - started) / 1000
+            charts = page.evaluate("window.mounted") - mounted
+            found.append(Move(waited, charts, sent[0] / 1e3, 1e3 * (processor_seconds(server) - worked)))
+    return found
+
+
+def processor_seconds(process: int) -> float:
+    """Of a process and those that it started, so far."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    parts = (Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in (process, *children))
+    return sum(int(part[11]) + int(part[12]) for part in parts) / os.sysconf("SC_CLK_TCK")
 
 
 def stand_still(page: Page) -> None:
@@ -102,6 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--visits", type=int, default=5)
     parser.add_argument("--moves", type=int, default=8)
+    parser.add_argument("--pages", default=",".join(page or "start" for page in MOVE_BARS))
     args = parser.parse_args()
     executable = chromium()
     with socket.socket() as free:
@@ -112,16 +149,26 @@ def main() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
         assert server.stdout is not None and any("Warm" in line for line in server.stdout)
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        views = [first_view(browser, url) for _ in range(args.visits)]
-        numbers, charts = (median(waits) for waits in zip(*views))
-        print(f"first view, empty cache: numbers {numbers:.2f} s, chart {charts:.2f} s (bar {FIRST_BAR})")
-        pastes = [own_texts(browser, url) for _ in range(args.visits)]
-        print(f"60 pasted texts to their chart: {median(pastes):.2f} s (bar {PASTE_BAR})")
+        if args.visits:
+            views = [first_view(browser, url) for _ in range(args.visits)]
+            numbers, charts = (median(waits) for waits in zip(*views))
+            print(f"first view, empty cache: numbers {numbers:.2f} s, chart {charts:.2f} s (bar {FIRST_BAR})")
+            pastes = [own_texts(browser, url) for _ in range(args.visits)]
+            print(f"60 pasted texts to their chart: {median(pastes):.2f} s (bar {PASTE_BAR})")
         with browser.new_context(viewport=WINDOW) as context:
-            tab = context.new_page()
-            for page, bar in MOVE_BARS.items():
-                waits = moves(tab, f"{url}/{page}", args.moves)
-                print(f"a move on {page or 'start'}: {median(waits):.2f} s, at most {max(waits):.2f} (bar {bar})")
+            for name in args.pages.split(","):
+                tab = context.new_page()
+                page = "" if name == "start" else name
+                found = moves(tab, f"{url}/{page}", args.moves, server.pid)
+                tab.close()
+                waits = [move.seconds for move in found]
+                print(
+                    f"a move on {name}: {median(waits):.2f} s, at most {max(waits):.2f} (bar {MOVE_BARS[page]}); "
+                    f"{median(move.charts for move in found):.0f} charts mounted, "
+                    f"{median(move.sent for move in found):.0f} kB sent, "
+                    f"{median(move.processor for move in found):.0f} ms of the server's processor",
+                    flush=True,
+                )
         browser.close()
         server.terminate()
 

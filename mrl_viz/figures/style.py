@@ -174,9 +174,11 @@ def rising(sizes: Sequence[float], values: Sequence[float]) -> list[int]:
 def finish(figure: go.Figure, height: int = HEIGHT, **y: Any) -> go.Figure:
     """The figure with a vertical axis as `y` says, and the margins, sizes and legend of all figures."""
     figure.update_yaxes(**y)
+    # At the figure's foot, where the legend's lines move the axes up instead of covering their titles.
+    foot = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0, "font_size": TICK_SIZE}
     figure.update_layout(
         height=height, margin={"l": 60, "r": 20, "t": 40, "b": 50}, font_size=FONT_SIZE, hovermode="closest",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font_size": TICK_SIZE},
+        legend=foot,
     )  # fmt: skip
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(tickfont_size=TICK_SIZE, title_font_size=FONT_SIZE)

@@ -99,6 +99,17 @@ class SimilarityBand(ByWidth):
             f"from {self.median[-1]:.2f} to {self.median[0]:.2f}, and the middle 90 % from {full} to {here}."
         )
 
+    def takeaway_at(self, dim: int) -> str:
+        """One sentence about one of the widths, beside the full one."""
+        level, full_dim = self.dims.index(dim), self.dims[-1]
+        text = f"At {dim} dims nine pairs of ten have cosines from {self.low[level]:.2f} to {self.high[level]:.2f}"
+        if dim == full_dim:
+            return f"{text}; that is the full width, so choose a smaller one to see them drift."
+        return (
+            f"{text}, at {full_dim} from {self.low[-1]:.2f} to {self.high[-1]:.2f}; the median is "
+            f"{self.median[level]:.2f} instead of {self.median[-1]:.2f}."
+        )
+
 
 @dataclass(frozen=True)
 class SimilarityDensity(Result):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from mimetypes import guess_type
@@ -50,6 +50,17 @@ def stop_with(text: str) -> NoReturn:
     st.stop()
 
 
+def in_tabs(key: str, parts: Mapping[str, Callable[[], None]]) -> None:
+    """Parts of a page behind tabs of their names; only the open one is computed, sent and drawn.
+
+    Which one is open stands in the address, under `key`.
+    """
+    for tab, part in zip(st.tabs(list(parts), key=key, bind="query-params"), parts.values()):
+        if tab.open:
+            with tab:
+                part()
+
+
 def headline(text: str) -> None:
     st.markdown(f"**{plain(text)}**")
 
@@ -74,26 +85,28 @@ def _escaped(text: str) -> str:
 def draw(
     key: str, figure: Callable[..., Figure], result: Any, *options: Any, takeaway: str = "", alt: str = "",
     rows: Callable[[], Sequence[dict[str, Any]]] | None = None, on_select: Callable[[str], None] | None = None,
-    **named: Any,
+    height: int | Literal["content"] = "content", is_said: bool = False, **named: Any,
 ) -> None:  # fmt: skip
     """A result as a figure, with its takeaway as caption and alt text, and its records as a table to download.
 
     `options`, `named` : what the figure is given beside the result. `takeaway`, `rows` : other ones than the result's;
     the records are made when somebody opens them. `alt` : another one than the takeaway, where that says something of
-    the focus width and the figure does not: a browser draws a chart again whose alt text is another.
+    the focus width and the figure does not: a browser draws a chart again whose alt text is another. `height` : pixels,
+    else as high as the figure would be. `is_said` : the takeaway stands above already.
     """
     said = takeaway or result.takeaway()
     choosing = _choosing(key, on_select, "points", "lasso")
     made = drawn(figure, result, options, named)
-    st.plotly_chart(made, width="stretch", key=key, config=PLOTLY_CONFIG, alt=alt or said, **choosing)
-    small_print(said)
+    st.plotly_chart(made, width="stretch", height=height, key=key, config=PLOTLY_CONFIG, alt=alt or said, **choosing)
+    if not is_said:
+        small_print(said)
     _data(key, rows or result.rows)
 
 
 @st.fragment
 def _data(key: str, rows: Callable[[], Sequence[dict[str, Any]]]) -> None:
     """Runs alone when it is opened: a table of all texts takes longer to make and to send than its chart."""
-    with st.expander("Show data", key=f"{key}_data", on_change="rerun") as data:
+    with st.expander("Show data", key=f"{key}_data", type="compact", on_change="rerun") as data:
         if data.open:
             table(rows(), key=key)
 
@@ -121,13 +134,20 @@ def _choosing(key: str, on_select: Callable[[str], None] | None, *modes: str) ->
     return {"on_select": partial(on_select, key), "selection_mode": modes} if on_select else {}
 
 
-def table(rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[str], None] | None = None) -> None:
-    """Records as a table, with a CSV download; a cell that a spreadsheet would run begins with an apostrophe."""
+def table(
+    rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[str], None] | None = None,
+    widths: dict[str, int] | None = None,
+) -> None:  # fmt: skip
+    """Records as a table, with a CSV download; a cell that a spreadsheet would run begins with an apostrophe.
+
+    `widths` : pixels of some columns, whose long texts would push others out of sight.
+    """
     import pandas as pd
 
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
     choosing = _choosing(f"{key}_table", on_select, "single-row")
-    st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", **choosing)
+    columns = {name: st.column_config.Column(width=width) for name, width in (widths or {}).items()}
+    st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", column_config=columns or None, **choosing)
     download("Download CSV", lambda: frame.to_csv(index=False), f"{key}.csv", f"{key}_csv")
 
 
@@ -159,6 +179,6 @@ def code_shown(code: object, key: str = "code") -> None:
 
     They are sent when somebody opens them: what colors them is more code than all the rest that a browser loads first.
     """
-    with st.expander("The code that made it", key=f"{key}_shown", on_change="rerun") as shown:
+    with st.expander("The code that made it", key=f"{key}_shown", type="compact", on_change="rerun") as shown:
         if shown.open:
             st.code(str(code), language="python")

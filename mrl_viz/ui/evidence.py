@@ -33,7 +33,9 @@ FURTHER = {"centred": "PCA, centred", "tempered": "spectral tempering Λ^(−γ/
 def controls(workspace: Workspace, result: Analysis) -> ControlComparison | None:
     """Prefix against random, suffix, SVD and this session's adaptor; above 3,000 texts on request, None until then."""
     n_items = workspace.corpus.n_items
-    if n_items > MOST_UNASKED and not st.toggle(f"Measure the controls on {n_items:,} texts", key="controls"):
+    if n_items > MOST_UNASKED and not st.toggle(
+        f"Measure the controls on {n_items:,} texts", key="controls", persist_state="session"
+    ):
         return None
     fit, chosen = session_adaptor(workspace), _further_arrangements()
     if fit is None:
@@ -47,10 +49,12 @@ def _further_arrangements() -> tuple[str, ...]:
     chosen = left.pills(
         "Also", list(FURTHER), selection_mode="multi", key="further_arrangements", format_func=FURTHER.__getitem__,
         help="Both change cosine itself, so that even the full width finds other neighbors; they are measured when "
-        "chosen.",
+        "chosen.", persist_state="session",
     )  # fmt: skip
     if "tempered" in chosen:
-        gamma = right.slider("γ", 0.0, 1.0, GAMMA, 0.05, key="gamma", help="0 is SVD, 1 whitening.")
+        gamma = right.slider(
+            "γ", 0.0, 1.0, GAMMA, 0.05, key="gamma", help="0 is SVD, 1 whitening.", persist_state="session"
+        )
         chosen = [f"tempered:{gamma:g}" if name == "tempered" else name for name in chosen]
     return tuple(chosen)
 

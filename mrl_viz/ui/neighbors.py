@@ -1,7 +1,8 @@
-"""Parts of the Start and Neighbors pages: big numbers, extremes, kept / lost / gained cards."""
+"""Parts of the Start and Neighbors pages: big numbers, extremes, kept / lost / gained of one text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -20,12 +21,22 @@ from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui.charts import headline, metrics, plain, small_print
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import measured
-from mrl_viz.ui.selection import current_item, select, shortened
+from mrl_viz.ui.selection import current_item, select, selection, shortened
 from mrl_viz.ui.workspace import Workspace
 
-CARD_CHARACTERS = 220
+ROW_CHARACTERS = 220
+TEXT_CHARACTERS = 880
+# Of the text beside the curve: about three lines.
+BRIEF_CHARACTERS = 110
 BYTES_PER_FLOAT32 = 4
 N_EXTREMES = 3
+# Neighbors kept, lost and gained that are shown unasked, each.
+N_ROWS = 3
+HOW_TO_READ = (
+    "Choose another in the tab *Which texts?*, or by *Find a text*. Beside each neighbor: its rank at full width → at "
+    "the focus width."
+)
+Entry = tuple[int, int | None, int | None]
 
 
 def big_numbers(overlap: NeighborOverlap) -> None:
@@ -50,45 +61,69 @@ def item_rows(workspace: Workspace, result: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def extremes(workspace: Workspace, result: Analysis) -> int:
-    """Cards of the most disturbed and the most stable texts, each a button; returns the text to look at."""
+def chosen_item(workspace: Workspace, result: Analysis) -> int:
+    """The selected text, or the one whose neighbors change most at the focus width."""
+    return current_item(workspace, _by_kept(workspace, result)[0])
+
+
+def _by_kept(workspace: Workspace, result: Analysis) -> list[int]:
+    """The texts by how many of their neighbors they keep at the focus width, the fewest first."""
+    values = result.overlap.per_item[result.sweep.at(workspace.focus_dim)]
+    return [int(item) for item in values.argsort(kind="stable")]
+
+
+def extremes(workspace: Workspace, result: Analysis) -> None:
+    """Cards of the most disturbed and the most stable texts, each a button."""
     values = result.overlap.per_item[result.sweep.at(workspace.focus_dim)]
     texts = workspace.corpus.texts
-    items = sorted(range(len(values)), key=lambda item: (values[item], item))
+    items = _by_kept(workspace, result)
     n_shown = min(N_EXTREMES, len(items) // 2)
     for column, (name, some) in zip(
         st.columns(2), (("Most disturbed", items[:n_shown]), ("Most stable", items[::-1][:n_shown]))
     ):
-        with column.container(border=True):
+        with column.container(border=True, gap=None):
             st.markdown(f"**{name}**")
             for item in some:
                 st.button(
                     plain(f"{values[item]:.0%} kept: {shortened(texts[item])}"), key=f"extreme_{item}", type="tertiary",
-                    on_click=select, args=(item,),
+                    on_click=select, args=(item,), wrap=False,
                 )  # fmt: skip
-    return current_item(workspace, items[0])
 
 
-def change_cards(workspace: Workspace, result: Analysis, item: int) -> None:
-    changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
+def full_text(workspace: Workspace, item: int) -> None:
     st.markdown("**The text** (choose another above, in the picture, or by Find a text)")
-    st.text(shortened(workspace.corpus.texts[item], 4 * CARD_CHARACTERS))
-    small_print(changes.takeaway())
-    parts = (("Kept", changes.kept), ("Lost", changes.lost), ("Gained", changes.gained))
-    for column, (name, entries) in zip(st.columns(3), parts):
-        with column.container(border=True):
+    st.text(shortened(workspace.corpus.texts[item], TEXT_CHARACTERS))
+
+
+def changes_beside(workspace: Workspace, result: Analysis, item: int) -> None:
+    """One text's neighbors kept, lost and gained at the focus width, a few rows each, and the others on request."""
+    changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
+    chosen = "The chosen text" if selection(workspace) else "The most disturbed text"
+    with st.container(gap=None):
+        st.markdown(f"**{chosen}**", help=HOW_TO_READ)
+        st.text(shortened(workspace.corpus.texts[item], BRIEF_CHARACTERS))
+        small_print(changes.takeaway())
+        for name, entries in (("Kept", changes.kept), ("Lost", changes.lost), ("Gained", changes.gained)):
             st.markdown(f"**{name}** ({len(entries)})")
-            for neighbor, before, after in entries:
-                st.caption(_rank_change(before, after))
-                st.text(shortened(workspace.corpus.texts[neighbor], CARD_CHARACTERS))
+            # One more takes no more room than the word for it.
+            n_shown = N_ROWS if len(entries) > N_ROWS + 1 else len(entries)
+            _rows(workspace.corpus.texts, entries[:n_shown])
+            if entries[n_shown:]:
+                _more(workspace.corpus.texts, entries[n_shown:], f"more_{name.lower()}")
 
 
-def _rank_change(before: int | None, after: int | None) -> str:
-    if before is None:
-        return f"enters at rank {after}"
-    if after is None:
-        return f"was rank {before}"
-    return f"rank {before} → {after}"
+@st.fragment
+def _more(texts: Sequence[str], entries: Sequence[Entry], key: str) -> None:
+    with st.expander(f"{len(entries)} more", key=key, type="compact", on_change="rerun") as more:
+        if more.open:
+            with st.container(gap=None):
+                _rows(texts, entries)
+
+
+def _rows(texts: Sequence[str], entries: Sequence[Entry]) -> None:
+    """One line each, with its rank at full and at focus width; what is cut off is shown where the pointer rests."""
+    for neighbor, before, after in entries:
+        st.text(f"{before or 'new'} → {after or 'out'}  {shortened(texts[neighbor], ROW_CHARACTERS)}", wrap=False)
 
 
 def overlap_code(workspace: Workspace, every_width: bool = False) -> Script:

@@ -90,7 +90,7 @@ def choose_column(
     workspace: Workspace, label: str, options: Sequence[str], default: str, *, key: str
 ) -> tuple[str, str | None]:
     """One of several words, or "label" and one of the label columns, which are among the options."""
-    chosen = st.segmented_control(label, options, default=default, key=key, required=True)
+    chosen = st.segmented_control(label, options, default=default, key=key, required=True, persist_state="session")
     return ("label", chosen) if chosen in workspace.corpus.labels else (chosen or default, None)
 
 

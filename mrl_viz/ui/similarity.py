@@ -26,7 +26,10 @@ from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import choose_column, current_item, selection, shortened
 from mrl_viz.ui.workspace import Workspace
 
+KEPT_THRESHOLD = "kept_threshold"
 CELL_CHARACTERS = 120
+# Pixels of the columns with texts: all columns of a table fit beside the sidebar.
+TEXT_WIDTHS = dict.fromkeys(("left", "right", "text", "a", "b"), 180)
 # Pairs of one text on the similarity curves: its nearest neighbors.
 N_PAIRS = 4
 # Texts in the heat maps: three times the square of it goes to every browser of a room at every move of the width.
@@ -68,10 +71,16 @@ def band(result: Analysis, pairs: tuple[tuple[int, int], ...]) -> SimilarityBand
 
 
 @measured("Comparing pairs…")
-def at_width(result: Analysis, dim: int) -> tuple[SimilarityDensity, RelativeMovers, FlippedTriples]:
-    """Density, movers and flips at one width."""
+def density(result: Analysis, dim: int) -> SimilarityDensity:
+    """Cosine at one width against cosine at full width."""
+    return similarity_density(_sample(result), dim)
+
+
+@measured("Comparing pairs…")
+def movers(result: Analysis, dim: int) -> tuple[RelativeMovers, FlippedTriples]:
+    """The pairs and the triples that change most at one width."""
     sample = _sample(result)
-    return similarity_density(sample, dim), relative_movers(sample, dim), flipped_triples(sample, dim)
+    return relative_movers(sample, dim), flipped_triples(sample, dim)
 
 
 @measured("Ordering texts…")
@@ -83,7 +92,14 @@ def matrices(vectors: Embedded, dim: int, order: Order, column: str | None) -> S
 
 def threshold(result: Analysis) -> ThresholdMeaning:
     """What a fixed threshold, chosen by a slider, keeps at each width."""
-    return _threshold(result, st.slider("Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params"))
+    start: float | None = 0.3
+    # A closed tab forgets its sliders. A value given beside one that was set in this run would be ignored with a
+    # warning.
+    if "threshold" not in st.session_state and KEPT_THRESHOLD in st.session_state:
+        st.session_state["threshold"], start = st.session_state[KEPT_THRESHOLD], None
+    fixed = st.slider("Cosine threshold", -1.0, 1.0, start, 0.05, key="threshold", bind="query-params")
+    st.session_state[KEPT_THRESHOLD] = fixed
+    return _threshold(result, fixed)
 
 
 @measured(False)
@@ -92,11 +108,11 @@ def _threshold(result: Analysis, threshold: float) -> ThresholdMeaning:
 
 
 def with_texts(workspace: Workspace, result: RelativeMovers | FlippedTriples, *names: str) -> list[dict[str, Any]]:
-    """The records of a result, with texts in place of their numbers in the columns of those names."""
+    """The records of a result; last, where they may be cut off, texts for the items in the columns of those names."""
     texts = workspace.corpus.texts
     return [
-        {name: shortened(texts[int(row[name])], CELL_CHARACTERS) for name in names}
-        | {name: round(value, 4) for name, value in row.items() if name not in names}
+        {name.replace("_", " "): round(value, 4) for name, value in row.items() if name not in names}
+        | {name: shortened(texts[int(row[name])], CELL_CHARACTERS) for name in names}
         for row in result.rows()
     ]
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import similarity as page
-from mrl_viz.ui.charts import code_shown, draw, small_print, table
+from mrl_viz.ui.charts import code_shown, draw, headline, in_tabs, small_print, table
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.selection import take_row, texts_of
 from mrl_viz.ui.workspace import require_workspace
@@ -15,40 +15,51 @@ focus = workspace.focus_dim
 result = analysis(workspace)
 pairs = page.chosen_pairs(workspace, result)
 band = page.band(result, pairs)
-density, movers, flips = page.at_width(result, focus)
-
-st.subheader("Chosen pairs over all pairs")
 texts = tuple(texts_of(workspace, pair) for pair in pairs)
+headline(band.takeaway_at(focus))
 draw("band", figures.similarity_curves, band, texts, focus, rows=lambda: [*band.rows(), *band.pair_rows()])
 code_shown(page.band_code(workspace, pairs), "band")
 
-st.subheader(f"{focus} dims against the full width")
-draw("density", figures.density_heatmap, density)
-st.caption("A shift or a rescaling changes every score and no ranking; what is left around the line reorders.")
-code_shown(page.density_code(workspace), "density")
 
-st.subheader("Full, truncated, difference")
-order, column = page.choose_order(workspace)
-matrices = page.matrices(workspace.embedded, focus, order, column)
-draw(
-    "matrices", figures.similarity_heatmaps, matrices, texts_of(workspace, matrices.items),
-    takeaway=f"{matrices.sample_note()} {matrices.takeaway()}",
-)  # fmt: skip
-code_shown(page.matrices_code(workspace, order, column), "matrices")
+def against_full() -> None:
+    draw("density", figures.density_heatmap, page.density(result, focus))
+    st.caption("A shift or a rescaling changes every score and no ranking; what is left around the line reorders.")
+    code_shown(page.density_code(workspace), "density")
 
-st.subheader("The biggest movers, beside pairs like them")
-small_print(movers.takeaway())
-chosen = take_row([pair[0] for pair in movers.pairs])
-table(page.with_texts(workspace, movers, "left", "right"), key="movers", on_select=chosen)
 
-st.subheader("Whose nearer neighbor changes")
-small_print(flips.takeaway())
-chosen = take_row([flip[0] for flip in flips.flips])
-table(page.with_texts(workspace, flips, "text", "a", "b"), key="flips", on_select=chosen)
-code_shown(page.movers_code(workspace), "movers")
+def heat_maps() -> None:
+    order, column = page.choose_order(workspace)
+    matrices = page.matrices(workspace.embedded, focus, order, column)
+    draw(
+        "matrices", figures.similarity_heatmaps, matrices, texts_of(workspace, matrices.items),
+        takeaway=f"{matrices.sample_note()} {matrices.takeaway()}",
+    )  # fmt: skip
+    code_shown(page.matrices_code(workspace, order, column), "matrices")
 
-st.subheader("What a fixed threshold means")
-st.write("Scores at different widths are not comparable: a threshold tuned at one width keeps other pairs at another.")
-meaning = page.threshold(result)
-draw("threshold_shift", figures.threshold_shift, meaning, focus)
-code_shown(page.threshold_code(workspace, meaning), "threshold_shift")
+
+def movers() -> None:
+    pairs, triples = page.movers(result, focus)
+    st.subheader("The biggest movers, beside pairs like them")
+    small_print(pairs.takeaway())
+    chosen = take_row([pair[0] for pair in pairs.pairs])
+    table(page.with_texts(workspace, pairs, "left", "right"), key="movers", on_select=chosen, widths=page.TEXT_WIDTHS)
+    st.subheader("Whose nearer neighbor changes")
+    small_print(triples.takeaway())
+    chosen = take_row([flip[0] for flip in triples.flips])
+    table(page.with_texts(workspace, triples, "text", "a", "b"), key="flips", on_select=chosen, widths=page.TEXT_WIDTHS)
+    code_shown(page.movers_code(workspace), "movers")
+
+
+def threshold() -> None:
+    st.write(
+        "Scores at different widths are not comparable: a threshold tuned at one width keeps other pairs at another."
+    )
+    meaning = page.threshold(result)
+    draw("threshold_shift", figures.threshold_shift, meaning, focus)
+    code_shown(page.threshold_code(workspace, meaning), "threshold_shift")
+
+
+in_tabs("similarity_tab", {
+    "Against the full width": against_full, "Full, truncated, difference": heat_maps, "Biggest movers": movers,
+    "What a fixed threshold means": threshold,
+})  # fmt: skip

@@ -71,6 +71,38 @@ def data_of(app, key):
     return opened.dataframe[0].value
 
 
+def parts_of(app):
+    """The names of the tabs below a page's main figure; none where all of the page is shown."""
+    return [tab.label for tab in app.tabs] if _tab_keys(app) else []
+
+
+def choose_part(app, name):
+    """One of those tabs is open from the next run on: its content is made when it is open."""
+    (key,) = _tab_keys(app)
+    assert name in parts_of(app)
+    app.session_state[key] = name
+
+
+def open_part(app, name):
+    """Open one of those tabs."""
+    choose_part(app, name)
+    return again(app)
+
+
+def each_part(app):
+    """Open one of those tabs after the other; a page without is looked at as it is. Gives their names."""
+    for name in parts_of(app):
+        open_part(app, name)
+        yield name
+    if not parts_of(app):
+        yield ""
+
+
+def _tab_keys(app):
+    names = [tabs.proto.tab_container.query_param_key for tabs in app.get("tab_container")]
+    return [name for name in names if name]
+
+
 def open_code(app):
     """Open what hides code, from the next run on; returns how many of it there are."""
     parts = [part for part in app.expander if part.label == "The code that made it"]

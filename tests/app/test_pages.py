@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from mrl_viz.launcher import WARMED
 from mrl_viz.ui import results
-from tests.app.steps import again, code_of, has, said
+from mrl_viz.ui.memory import Shelf
+from tests.app.steps import again, code_of, each_part, go, has, open_part, opened, parts_of, said
 
 ROOT = Path(__file__).parent.parent.parent
 APP = str(ROOT / "app.py")
@@ -28,35 +29,131 @@ def test_start_shows_the_sample_analysed(app):
     assert len(app.get("plotly_chart")) == 1
 
 
-def curves(app):
-    """What each chart draws, in the order of the page."""
-    return [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+def charts_of(app):
+    """Every chart of a page by its key: those above the tabs, and those in each of them."""
+    charts = {}
+    for _ in each_part(app):
+        charts |= {chart.proto.id.rsplit("-", 1)[-1]: chart.proto for chart in app.get("plotly_chart")}
+    return charts
+
+
+def curves(charts, *keys):
+    """What charts draw."""
+    return [json.loads(charts[key].spec)["data"] for key in keys]
 
 
 def test_neighbors_follow_the_focus_width(app):
     """Moving the focus width changes the cards and the picture of the texts, not the curves' data."""
     app.switch_page("pages/explore/neighbors.py").run()
     assert not app.exception and not app.error
-    overlap, controls, nestedness, by_k, texts, _ = curves(app)
-    as_drawn = [chart.proto.id for chart in app.get("plotly_chart")]
+    before = charts_of(app)
+    assert list(before) == ["overlap_curve", "controls_curve", "nestedness", "overlap_by_k", "per_item", "bump"]
     app.select_slider(key="focus").set_value(32).run()
     assert not app.exception
     assert any("At 32 dims this text keeps" in caption.value for caption in app.caption)
-    after = curves(app)
-    assert after[:4] == [overlap, controls, nestedness, by_k]
-    assert after[4] != texts and texts[0]["type"] == "scattergl"
+    after, unmoved = charts_of(app), ("overlap_curve", "controls_curve", "nestedness", "overlap_by_k")
+    assert curves(after, *unmoved) == curves(before, *unmoved)
+    (texts,) = curves(before, "per_item")
+    assert curves(after, "per_item") != [texts] and texts[0]["type"] == "scattergl"
     # By this name a browser knows that it need not draw a chart again.
-    assert [chart.proto.id for chart in app.get("plotly_chart")][2:4] == as_drawn[2:4]
+    for key in ("nestedness", "overlap_by_k"):
+        assert after[key].id == before[key].id
 
 
 def test_the_records_under_a_chart_are_made_when_they_are_opened(app):
     """No table is sent with the charts of the Neighbors page; an opened one has a row for each text."""
     app.switch_page("pages/explore/neighbors.py").run()
-    assert len(app.get("plotly_chart")) == 6 and not app.dataframe
+    n_charts = 1
+    for _ in each_part(app):
+        n_charts += len(app.get("plotly_chart")) - 1
+        assert not app.dataframe
+    assert n_charts == 6
+    open_part(app, "Which texts?")
     app.session_state["per_item_data"] = True
     app.run()
     (shown,) = [table.value for table in app.dataframe]
     assert len(shown) == 1280 and "kept at 64" in shown.columns
+
+
+@pytest.mark.parametrize(
+    ("page", "title", "costly"),
+    [
+        ("neighbors", "Do neighbors survive?", {
+            "Is it really Matryoshka?": "mrl_viz.ui.evidence._controls", "Every list length": None,
+            "Which texts?": None, "Where they go": "mrl_viz.ui.neighbors.ranks_of",
+        }),
+        ("similarity", "How do similarities drift with the width?", {
+            "Against the full width": "mrl_viz.ui.similarity.density",
+            "Full, truncated, difference": "mrl_viz.ui.similarity.matrices",
+            "Biggest movers": "mrl_viz.ui.similarity.movers",
+            "What a fixed threshold means": "mrl_viz.ui.similarity._threshold",
+        }),
+    ],
+)  # fmt: skip
+def test_a_page_measures_and_draws_what_its_open_tab_shows(page, title, costly, monkeypatch):
+    """A closed tab costs nothing; the open one stays open at another focus width, and then draws that one only."""
+    asked, take = [], Shelf.take
+
+    def counted(shelf, key, *args):
+        asked.append(key[0])
+        return take(shelf, key, *args)
+
+    app = opened(f"explore/{page}")
+    assert app.title[0].value == title and parts_of(app) == list(costly) and len(app.tabs) == len(costly)
+    monkeypatch.setattr(Shelf, "take", counted)
+    for place, (part, name) in enumerate(costly.items()):
+        open_part(app, part)
+        for width in (32, 64):
+            asked.clear()
+            app.select_slider(key="focus").set_value(width)
+            again(app)
+            assert not app.exception and app.session_state[f"{page}_tab"] == part
+            assert [bool(tab.children) for tab in app.tabs] == [other == place for other in range(len(costly))]
+            assert set(asked) & {other for other in costly.values() if other} == ({name} if name else set())
+
+
+def test_what_was_chosen_in_a_tab_is_there_when_it_is_opened_again():
+    """Order, threshold and further arrangements outlive the tab they are chosen in."""
+    app = opened("explore/similarity")
+    open_part(app, "Full, truncated, difference")
+    app.segmented_control(key="matrix_order").set_value("domain")
+    again(app)
+    open_part(app, "What a fixed threshold means")
+    assert app.slider(key="threshold").value == 0.3
+    app.slider(key="threshold").set_value(0.55)
+    again(app)
+    open_part(app, "Full, truncated, difference")
+    assert app.segmented_control(key="matrix_order").value == "domain"
+    open_part(app, "What a fixed threshold means")
+    assert app.slider(key="threshold").value == 0.55 and not app.warning
+    go(app, "explore/neighbors")
+    app.pills(key="further_arrangements").set_value(["centred"])
+    again(app)
+    open_part(app, "Which texts?")
+    open_part(app, "Is it really Matryoshka?")
+    assert app.pills(key="further_arrangements").value == ["centred"] and not app.exception
+
+
+def test_neighbors_kept_lost_and_gained_stand_beside_the_curve():
+    """The first few of each with their ranks, the others on request: all of them those of the text, each once."""
+    app = opened("explore/neighbors")
+    app.session_state["selection"] = (100,)
+    again(app)
+    workspace = app.session_state["workspace"]
+    sweep = results.analysis(workspace).sweep
+    full, here = (list(sweep.indices[sweep.at(dim), 100]) for dim in (256, 64))
+    expected = [
+        f"{full.index(item) + 1 if item in full else 'new'} → {here.index(item) + 1 if item in here else 'out'}  "
+        f"{workspace.corpus.texts[item]}"
+        for item in [*sorted(full, key=lambda item: item not in here), *(item for item in here if item not in full)]
+    ]
+    assert len(expected) == 14  # this text keeps 6 of 10
+    for opened_too in (False, True):
+        for name in ("kept", "lost", "gained"):
+            app.session_state[f"more_{name}"] = opened_too
+        again(app)
+        rows = [each.value for each in app.text if " → " in each.value]
+        assert rows == (expected if opened_too else [*expected[:3], *expected[6:14]])
 
 
 def test_moving_the_focus_width_reads_and_measures_nothing_again(app, monkeypatch):
@@ -139,7 +236,10 @@ def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
     for path in sorted((ROOT / "pages").rglob("*.py")):
         go_with_own_data(app, str(path.relative_to(ROOT)))
         assert not app.exception, path
-        assert app.get("plotly_chart") or app.error or app.info, path
+        for part in each_part(app):
+            assert not app.exception, (path, part)
+            assert app.get("plotly_chart") or app.error or app.info, (path, part)
+            assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart")), (path, part)
         for button in [button for button in app.button if button.key in ("run_compare", "run_choose")]:
             button.click()
             again(app)
@@ -155,10 +255,11 @@ def test_the_pages_that_a_server_looks_at_first_are_there():
 
 @pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in sorted((ROOT / "pages").rglob("*.py"))])
 def test_every_page_shows_the_sample(app, path):
-    """Every page runs on the sample without an exception or an error."""
+    """Every page runs on the sample without an exception or an error, whatever tab of it is open."""
     app.switch_page(path).run()
-    assert not app.exception and not app.error
-    assert app.title
+    for part in each_part(app):
+        assert not app.exception and not app.error, part
+        assert app.title
 
 
 @pytest.mark.parametrize(
@@ -213,7 +314,8 @@ def test_a_sample_without_labels_has_every_page(app):
     for path in sorted((ROOT / "pages").rglob("*.py")):
         app.switch_page(str(path.relative_to(ROOT)))
         again(app)
-        assert not app.exception and app.title, path
+        for part in each_part(app):
+            assert not app.exception and app.title, (path, part)
         # All queries hang together through their texts, so none can be held out from training.
         assert [one.value for one in app.error if "none can be held out" not in one.value] == [], path
     app.switch_page("pages/explore/quality.py")

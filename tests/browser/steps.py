@@ -35,6 +35,15 @@ def follow(page, name):
     loaded(page)
 
 
+def open_part(page, name):
+    """Open a tab below a page's main figure, and wait for what is in it."""
+    page.get_by_role("tab", name=name, exact=True).click()
+    expect(
+        page.get_by_role("tabpanel", name=name, exact=True).get_by_test_id("stElementContainer").first
+    ).to_be_visible()
+    loaded(page)
+
+
 def move_focus(page, key):
     """Move the focus width by keyboard."""
     page.get_by_test_id("stSidebar").get_by_role("slider", name="Focus width").press(key)

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import find, follow, headings, loaded, move_focus, opened
+from tests.browser.steps import find, follow, headings, loaded, move_focus, open_part, opened
 
 TEXT = "Betelgeuse is a red supergiant"
 
@@ -76,6 +76,7 @@ def test_pages_go_back_and_forward_and_a_row_selects_its_text(page):
     page.go_forward()
     expect(headings(page, re.compile("How do similarities"))).to_be_visible()
     loaded(page)
+    open_part(page, "Biggest movers")
     # The table is drawn on a canvas; what it says to a screen reader takes the keyboard, too.
     page.locator(".st-key-movers_table td[role=gridcell]").first.focus()
     page.keyboard.press("Shift+Space")

@@ -7,7 +7,7 @@ from http.client import HTTPConnection
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import downloaded, find, follow, headings, loaded, move_focus, opened, paste
+from tests.browser.steps import downloaded, find, follow, headings, loaded, move_focus, open_part, opened, paste
 
 # Systems delay their word that data has come by 40 ms or more.
 DELAY_S, FILE_TIMEOUT_S = 0.035, 60
@@ -28,12 +28,13 @@ HOSTILE = [
 
 
 def test_a_deep_link_is_a_whole_page_and_the_url_reproduces_the_view(page, window):
-    """A link opens its page with the sidebar and no dialog; focus width and k are in the URL, for another visitor."""
+    """A link opens its page with the sidebar and no dialog; focus width, k and the open tab are in the URL."""
     opened(page, "/neighbors?focus=16&k=5")
     expect(headings(page, "Do neighbors survive?")).to_be_visible()
     expect(page.get_by_test_id("stSidebar").get_by_text("Focus width")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_text("Page not found")).to_have_count(0)
+    open_part(page, "Which texts?")
     expect(headings(page, "Which texts? At 16 dims")).to_be_visible()
     move_focus(page, "ArrowRight")
     expect(headings(page, "Which texts? At 32 dims")).to_be_visible()
@@ -73,9 +74,13 @@ def test_files_are_sent_at_once(server):
 def test_no_chart_offers_to_upload_itself(page):
     """No button of a chart sends it anywhere, and every chart has an alternative text."""
     opened(page, "/neighbors")
-    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(6)
-    expect(page.locator("[data-title*='loud' i], [data-title*='Chart Studio' i]")).to_have_count(0)
-    expect(page.get_by_label(re.compile("survive|keep|rank")).first).to_be_attached()
+    n_charts = {"Is it really Matryoshka?": 2, "Every list length": 1, "Which texts?": 1, "Where they go": 1}
+    assert 1 + sum(n_charts.values()) == 6
+    for part, n_below in n_charts.items():
+        open_part(page, part)
+        expect(page.get_by_test_id("stPlotlyChart")).to_have_count(1 + n_below)
+        expect(page.locator("[data-title*='loud' i], [data-title*='Chart Studio' i]")).to_have_count(0)
+        expect(page.get_by_label(re.compile("survive|keep|rank")).first).to_be_attached()
 
 
 def test_pasted_texts_reach_the_neighbors_page(page, server):
@@ -87,6 +92,7 @@ def test_pasted_texts_reach_the_neighbors_page(page, server):
     for part in ("Kept", "Lost", "Gained"):
         expect(page.get_by_text(re.compile(rf"^{part} \(\d\)$"))).to_be_visible()
     expect(page.locator("pre, [data-testid=stText]").get_by_text("A kitten naps on the couch").first).to_be_visible()
+    open_part(page, "Which texts?")
     table = page.locator(".st-key-per_item_data")
     table.get_by_text("Show data").click()
     content = downloaded(page, "Download CSV", within=table).path().read_text()
@@ -103,6 +109,10 @@ def test_hostile_texts_are_inert_on_every_page(page):
         follow(page, name)
         if name == "Neighbors":
             expect(page.get_by_text("<img src=x").first).to_be_visible()
+            open_part(page, "Which texts?")
+            expect(page.get_by_role("tabpanel").get_by_text("<img src=x").first).to_be_visible()
+        if name == "Similarity":
+            open_part(page, "Biggest movers")
         assert page.evaluate("window.hacked") is None
         assert page.locator("img[src=x], a[href^=javascript]").count() == 0
     find(page, "first")

@@ -15,7 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mrl_viz.data.reading import read_corpus
-from tests.app.steps import open_code, tasks_of
+from tests.app.steps import choose_part, open_code, parts_of, tasks_of
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = "intents.csv"
@@ -77,13 +77,34 @@ def run(what, app):
 
 
 def use(app, values):
-    """Set widgets, whatever their kind; None presses a button."""
+    """Set widgets, whatever their kind; None presses a button. Returns those that are not there."""
+    missing = {}
     for key, value in values.items():
-        (widget,) = [each for each in (*app.main, *app.sidebar) if getattr(each, "key", None) == key]
+        widgets = [each for each in (*app.main, *app.sidebar) if getattr(each, "key", None) == key]
+        if not widgets:
+            missing[key] = value
+            continue
+        (widget,) = widgets
         run(widget.click() if value is None else widget.set_value(value), app)
         while working := [task for task in tasks_of(app) if task.is_running]:
             working[0].thread.join()
             run(app, app)
+    return missing
+
+
+def shown_part(app, name):
+    """The code, charts and words of a page with what is open of it."""
+    give_up = time.monotonic() + MOST_S
+    while not open_code(app) or not app.get("plotly_chart"):
+        assert time.monotonic() < give_up, f"{name}: {[info.value for info in app.info]}"
+        time.sleep(POLL_S)
+        run(app, app)
+    run(app, app)
+    charts = {chart.proto.id.rsplit("-", 1)[-1]: json.loads(chart.proto.spec) for chart in app.get("plotly_chart")}
+    charts.pop("training_losses", None)  # drawn while a run goes on, of its log
+    words = " ".join(each.value for kind in (app.markdown, app.caption, app.success) for each in kind)
+    code = [block.value for block in app.code if "mrl_viz" in block.value]
+    return code, charts, words.replace("\\", "")
 
 
 def shown_pages(content):
@@ -96,18 +117,21 @@ def shown_pages(content):
     pages = {}
     for name, values in PAGES.items():
         run(app.switch_page(f"pages/{name}.py"), app)
-        use(app, values)
-        give_up = time.monotonic() + MOST_S
-        while not open_code(app) or not app.get("plotly_chart"):
-            assert time.monotonic() < give_up, f"{name}: {[info.value for info in app.info]}"
-            time.sleep(POLL_S)
+        values = use(app, values)
+        parts = [shown_part(app, name)]
+        for part in parts_of(app)[1:]:
+            choose_part(app, part)
             run(app, app)
-        run(app, app)
-        charts = {chart.proto.id.rsplit("-", 1)[-1]: json.loads(chart.proto.spec) for chart in app.get("plotly_chart")}
-        charts.pop("training_losses", None)  # drawn while a run goes on, of its log
-        words = " ".join(each.value for kind in (app.markdown, app.caption, app.success) for each in kind)
-        code = [block.value for block in app.code if "mrl_viz" in block.value]
-        pages[name] = {"code": code, "charts": charts, "words": words.replace("\\", "")}
+            values = use(app, values)
+            parts.append(shown_part(app, name))
+        assert not values, f"{name} has no {list(values)}"
+        codes, charts, words = zip(*parts)
+        # What stands above the tabs is seen with each of them.
+        pages[name] = {
+            "code": list(dict.fromkeys(block for code in codes for block in code)),
+            "charts": {key: chart for each in charts for key, chart in each.items()},
+            "words": " ".join(words),
+        }
     return pages
 
 
