@@ -4,8 +4,7 @@
         [--codes float32 int8 ...]
 
 A FOLDER is a data set in BEIR's layout. At every size a code has the width that keeps most neighbors; how the task
-judges that width was not looked at when it was taken. Most of the time goes into learning OPQ; opq4 takes longest and
-has to be named.
+judges that width was not looked at when it was taken. Most of the time goes into learning OPQ.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from mrl_viz.embedding.embedded import embed
 from mrl_viz.measures.estimate import Estimate
 
 SIZES = (16, 32, 64, 128, 256)
-CODES = (*PRECISIONS, "opq2", "opq1")
+CODES = (*PRECISIONS, "opq4", "opq2", "opq1")
 # Powers of two and the widths between them, so that codes with factors of their own fill their bytes too.
 WIDTHS = (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Codes that suffer from unequal variances, and what they are after a rotation.
