@@ -179,6 +179,23 @@ def test_vectors_with_query_vectors_and_judgements_get_what_texts_get():
     assert not app.exception and not app.error and "Ranking quality" in " ".join(h.value for h in app.subheader)
 
 
+def test_search_adaptor_says_which_weights_it_kept(monkeypatch):
+    """Chosen on the page, Search-Adaptor is fitted on the judgements, and its weights are shown beside how it went."""
+    monkeypatch.setattr("mrl_viz.adaptor.fit.RECOVERY_WEIGHTS", (0.1,))  # one network instead of nine
+    monkeypatch.setattr("mrl_viz.adaptor.fit.PREDICTION_WEIGHTS", (0.01,))
+    app = upload(started().run(), "theirs.npz", everything())
+    upload(app, "qrels.tsv", qrels_lines(), "upload_qrels")
+    go(app, "train/adaptor")
+    app.selectbox(key="adaptor_method").set_value("search")
+    again(app)
+    assert not [toggle for toggle in app.toggle if toggle.key == "adaptor_judged"]
+    app.button(key="fit_adaptor").click()
+    again(app)
+    fit = next(task for task in tasks_of(app) if isinstance(task.result, AdaptorFit)).result
+    assert fit.weights == (0.1, 0.01) and fit.weights_takeaway() in said(app).replace("\\", "")
+    assert not app.exception and not app.error
+
+
 def test_queries_of_a_file_of_their_own_search_the_texts():
     """Texts with a file of queries: they are embedded and searched with, and judged when judgements are given too."""
     app = upload(started().run(), "mine.csv", TABLE)
