@@ -161,9 +161,9 @@ def main() -> None:
                 page = "" if name == "start" else name
                 found = moves(tab, f"{url}/{page}", args.moves, server.pid)
                 tab.close()
-                waits = [move.seconds for move in found]
+                waits, bar = [move.seconds for move in found], MOVE_BARS[page.partition("?")[0]]
                 print(
-                    f"a move on {name}: {median(waits):.2f} s, at most {max(waits):.2f} (bar {MOVE_BARS[page]}); "
+                    f"a move on {name}: {median(waits):.2f} s, at most {max(waits):.2f} (bar {bar}); "
                     f"{median(move.charts for move in found):.0f} charts mounted, "
                     f"{median(move.sent for move in found):.0f} kB sent, "
                     f"{median(move.processor for move in found):.0f} ms of the server's processor",
