@@ -107,6 +107,19 @@ def test_band_equals_numpy_percentiles():
     assert len(band.pair_rows()) == 6
 
 
+def test_the_sentence_of_a_width_has_its_percentiles_and_the_full_widths():
+    """Nine pairs of ten lie between the 5th and the 95th percentile; of the full width there is nothing to compare."""
+    band = similarity_band(pair_sample(CORPUS, dims=[4]))
+    (low, mid, high), (full_low, full_mid, full_high) = (
+        np.percentile(v, [5, 50, 95]) for v in (HERE_PAIRS, FULL_PAIRS)
+    )
+    assert f"At 4 dims nine pairs of ten have cosines from {low:.2f} to {high:.2f}" in band.takeaway_at(4)
+    assert f"at 16 from {full_low:.2f} to {full_high:.2f}; the median is {mid:.2f} instead of {full_mid:.2f}" in (
+        band.takeaway_at(4)
+    )
+    assert "At 16 dims" in band.takeaway_at(16) and "that is the full width" in band.takeaway_at(16)
+
+
 def test_band_with_queries_pairs_queries_with_items():
     """With queries, a pair is (query, item), and every query meets every item."""
     band = similarity_band(pair_sample(CORPUS, QUERIES, dims=[4]), [(4, 29)])
