@@ -27,7 +27,7 @@ ACTIVATIONS: dict[str, Callable[[FloatMatrix], FloatMatrix]] = {
 }
 # Of training: epochs done, epochs at most, and what else there is to say.
 Progress = Callable[[int, int, dict[str, Any]], None]
-# Weights that Search-Adaptor tries for L_rec and L_pred: the paper's, the strongest first, which wins a tie.
+# Weights that Search-Adaptor tries for L_rec and L_pred, the strongest first, which wins a tie.
 RECOVERY_WEIGHTS, PREDICTION_WEIGHTS = (1.0, 0.1, 0.0), (0.1, 0.01, 0.0)
 # Unit queries and, for each, the grades of training rows.
 Judged = tuple[FloatMatrix, list[dict[int, int]]]

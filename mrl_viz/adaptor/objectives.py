@@ -169,7 +169,7 @@ def paper_objective(dims: Sequence[int], parameters: list[nn.Parameter], setting
 def query_predictor(full_dim: int, settings: AdaptorSettings, generator: torch.Generator) -> AdaptorNetwork:
     """Search-Adaptor's p, a network from a mapped document to the query it answers; needed in training only.
 
-    The paper leaves its size open: here the adaptor's own layers, without the skip connection.
+    Its size is ours: the adaptor's own layers, without the skip connection.
     """
     return AdaptorNetwork(full_dim, None, 0, replace(settings, is_residual=False), generator)
 
@@ -177,13 +177,14 @@ def query_predictor(full_dim: int, settings: AdaptorSettings, generator: torch.G
 def search_objective(parameters: list[nn.Parameter], predictor: AdaptorNetwork, settings: AdaptorSettings) -> Objective:
     """Search-Adaptor's L_rank + α L_rec + β L_pred: here L_rec of documents; `search_term` adds what needs queries.
 
-    The paper gives these losses, a residual network that queries and documents share, and α and β chosen on validation
-    data. Adam at a rate of 0.001, batches of 128 and the weights tried are as a public re-implementation quotes them.
-    Ours: L_rank is a mean over pairs where the paper sums; both networks' size; a query ranks every document judged in
-    the batch and as many random ones as a batch has, not ten for each relevant one; rates fall to 0; the epoch is
-    chosen as α and β are, by nDCG@10 of the validation queries.
+    The beginning of the paper, which is what could be read, names these losses, a residual network that queries and
+    documents share, and α and β chosen on validation data. The equations, Adam at a rate of 0.001, batches of 128 and
+    the weights tried are as a public re-implementation of the paper has them. Ours: L_rank is a mean over pairs where
+    the paper sums; both networks' size; a query ranks every document judged in the batch and as many random ones as a
+    batch has, not ten for each relevant one; rates fall to 0; the epoch is chosen as α and β are, by nDCG@10 of the
+    validation queries.
 
-    Source: Yoon et al. 2023, arXiv:2310.08750, sections 4.1 to 4.3.
+    Source: Yoon et al. 2023, arXiv:2310.08750, as above.
     """
     predicting = list(predictor.layers.parameters())
 

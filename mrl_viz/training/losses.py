@@ -104,7 +104,7 @@ def recovery_loss(original: Tensor, mapped: Tensor) -> Tensor:
     ----------
     original, mapped : shape (n_items, full_dim)
 
-    Source: Yoon et al. 2023 (Search-Adaptor), arXiv:2310.08750, equation for L_Rec, which adds the two kinds up.
+    Source: Yoon et al. 2023 (Search-Adaptor), arXiv:2310.08750, by a public re-implementation, summing both kinds.
     """
     return (mapped - original).abs().sum(dim=1).mean()
 
@@ -118,7 +118,7 @@ def prediction_loss(predicted: Tensor, queries: Tensor, relevance: Tensor) -> Te
     queries : mapped, shape (n_queries, full_dim)
     relevance : grades from 0 up, shape (n_queries, n_documents)
 
-    Source: Yoon et al. 2023 (Search-Adaptor), arXiv:2310.08750, equation for L_Pred.
+    Source: Yoon et al. 2023 (Search-Adaptor), arXiv:2310.08750, by way of a public re-implementation.
     """
     # Only pairs of grade above 0 count: (n_relevant, full_dim) instead of every query with every document.
     query, document = (relevance > 0).nonzero(as_tuple=True)

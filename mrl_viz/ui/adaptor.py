@@ -30,7 +30,7 @@ from mrl_viz.ui.workspace import Workspace
 METHOD_NAMES: dict[AdaptorMethod, str] = {
     "neighbors": "Keep neighbors (default): SVD, then rotated further so that each width keeps its neighbors",
     "paper": "Matryoshka-Adaptor, as in the paper: a residual network",
-    "search": "Search-Adaptor, as in its paper: learns ranking at full width, from judgements",
+    "search": "Search-Adaptor: learns ranking at full width, from judgements",
     "svd": "SVD alone: a rotation, nothing to train",
 }
 ADAPTORS_KEY = "adaptors"
