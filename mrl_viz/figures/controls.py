@@ -87,6 +87,7 @@ def nestedness_bars(nestedness: Nestedness) -> go.Figure:
         },
         customdata=np.stack(columns([gap for _, _, gap in shown]), axis=1),
         text=[f"{value:+.1f}" for value in z] if len(dims) <= MOST_MARKERS else None,
+        textposition="outside", cliponaxis=False,  # hatching makes letters on it unreadable
         hovertemplate=(
             "%{x} dims: z = %{y:.1f}<br>gap %{customdata[0]:+.3f}, 95 %: %{customdata[1]:+.3f} to "
             "%{customdata[2]:+.3f}<extra></extra>"

@@ -64,7 +64,7 @@ def add_line(
     figure.add_scatter(**{
         "x": np.asarray(x), "y": np.asarray(y), "name": name, "line": {"color": colour, "dash": dash, "width": width},
         "mode": "lines+markers" if len(x) <= MOST_MARKERS else "lines",
-        "marker": {"symbol": symbol, "size": size} | (marker or {}), **said, **trace,
+        "marker": {"symbol": symbol, "size": size} | (marker or {}), "cliponaxis": False, **said, **trace,
     })  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def add_rings(
 ) -> None:  # fmt: skip
     """Open markers around points that another trace draws."""
     marker = {"symbol": symbol, "size": size, "color": colour, "line_width": width}
-    figure.add_scatter(x=x, y=y, mode="markers", name=name, hoverinfo="skip", marker=marker, **trace)
+    figure.add_scatter(x=x, y=y, mode="markers", name=name, hoverinfo="skip", marker=marker, cliponaxis=False, **trace)
 
 
 def add_trained(figure: go.Figure, dims: Sequence[int], values: Any, trained: Sequence[int]) -> None:
