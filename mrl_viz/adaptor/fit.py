@@ -19,6 +19,7 @@ from mrl_viz.adaptor.adaptor import (
     AdaptorSettings,
     Judged,
     Progress,
+    one_thread,
 )
 from mrl_viz.adaptor.report import AdaptorFit, Floats, Map, check_narrow, measure_maps, overlap_with
 from mrl_viz.arrangements import row_keys, svd_rotation
@@ -138,10 +139,12 @@ def fit_adaptor(
         judge = partial(ranking.validation_ndcg, unit) if ranking else None
         best, choices = -1.0, _weighted(settings, method)
         for number, choice in enumerate(choices):
-            matrix, layers, ran = train_network(
-                method, unit[train], shown, narrow, rotation, choice, batch_size, judgements, judge, seed,
-                _part_of(progress, number, len(choices)), cancelled,
-            )  # fmt: skip
+            # Several threads add gradients up in an order of their own: then a seed would not give one adaptor.
+            with one_thread():
+                matrix, layers, ran = train_network(
+                    method, unit[train], shown, narrow, rotation, choice, batch_size, judgements, judge, seed,
+                    _part_of(progress, number, len(choices)), cancelled,
+                )  # fmt: skip
             found = Adaptor(
                 method, full_dim, narrow, model, matrix, tuple(layers), settings.activation, settings.is_residual
             )

@@ -38,7 +38,6 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _adapt(args: argparse.Namespace) -> int:
-    from mrl_viz.adaptor.adaptor import one_thread
     from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
     from mrl_viz.truncation import parse_dims
 
@@ -49,7 +48,7 @@ def _adapt(args: argparse.Namespace) -> int:
     dims = parse_dims(args.dims, embedded.full_dim)
     if not args.dims.strip():
         dims = tuple(dim for dim in dims if dim < embedded.full_dim)
-    with one_thread(), progress("fitting") as show:
+    with progress("fitting") as show:
         fit = fit_adaptor(
             embedded.matrix, dims, method=args.method, queries=embedded.queries if qrels else None, qrels=qrels,
             settings=suggested_settings(len(embedded.matrix), args.method), seed=args.seed,

@@ -67,8 +67,9 @@ def find(page, part):
 
 def choose(page, label, option):
     """Choose the first option that matches what is typed; no run is under way that could take the list away."""
-    loaded(page)
     box = page.get_by_role("combobox", name=label)
+    expect(box).to_be_visible()  # what went before may have brought it about, in a run that is not over
+    loaded(page)
     box.click()
     box.fill(option)
     page.get_by_role("option", name=option).first.click()

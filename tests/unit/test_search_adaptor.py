@@ -120,12 +120,19 @@ def test_the_optimizer_has_the_predictor_and_its_best_epoch_is_kept(batch):
 
 
 def test_a_seed_gives_one_adaptor_and_the_predictor_matters(judged):
-    """One seed twice is one map, another seed another; and L_pred changes the map through the shared network."""
+    """One seed twice is one map, on any number of threads, another seed another; L_pred changes it through the network
+    that both share."""
     rows, queries, qrels = judged
     fit = partial(fit_adaptor, rows, [4], method="search", queries=queries, qrels=qrels)
     settings = replace(FIXED, recovery=0.0)
     first = fit(settings=settings, seed=1).adaptor.fingerprint
-    assert fit(settings=settings, seed=1).adaptor.fingerprint == first
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert fit(settings=settings, seed=1).adaptor.fingerprint == first
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
     assert fit(settings=settings, seed=2).adaptor.fingerprint != first
     assert fit(settings=replace(settings, prediction=1.0), seed=1).adaptor.fingerprint != first
 
