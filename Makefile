@@ -37,7 +37,8 @@ bench: $(VENV)/.browser
 	$(BIN)/python benchmarks/bench_store.py
 	$(BIN)/python benchmarks/bench_maps.py
 	$(BIN)/python benchmarks/bench_controls.py
-	$(BIN)/python benchmarks/bench_evaluate.py
+	$(BIN)/python benchmarks/bench_evaluate.py --model wordllama
+	$(BIN)/python benchmarks/bench_evaluate.py --model all-MiniLM-L6-v2 --limit 250
 	$(BIN)/python benchmarks/bench_retrieval.py --no-hnsw
 	$(BIN)/python benchmarks/bench_adaptor.py
 

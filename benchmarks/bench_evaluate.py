@@ -12,6 +12,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import sentence_transformers
@@ -21,14 +22,15 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from mrl_viz.data.corpus import Corpus
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.embedding.encoder import Encoder
 from mrl_viz.embedding.encoders import load_encoder
-from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
+from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder, as_sentence_transformer
 from mrl_viz.tasks.evaluation import evaluate
 
 N_DIMS = 6
 
 
-def ours(corpus: Corpus, encoder: SentenceTransformerEncoder, dims: list[int]) -> list[float]:
+def ours(corpus: Corpus, encoder: Encoder, dims: list[int]) -> list[float]:
     """nDCG@10 at every width, from texts, by one encoding."""
     rows, queries = encoder.encode(corpus.texts), encoder.encode(corpus.query_texts, kind="query")
     embedded = Embedded(corpus, encoder.name, encoder.matryoshka_dims, rows, queries, 0.0, "")
@@ -66,22 +68,23 @@ def timed(run: Callable[[], list[float]], repeats: int) -> tuple[list[float], fl
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", action="append")
-    parser.add_argument("--source", default="../shared/data/cranfield")
+    parser.add_argument("--source", default="../shared/data/cranfield", help="the sample where there is no such folder")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--limit", type=int)
     args = parser.parse_args()
-    corpus = read_corpus(args.source, limit=args.limit)
+    corpus = read_corpus(args.source if Path(args.source).exists() else "sample", limit=args.limit)
     machine = platform.processor() or platform.machine()
     print(f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
           f"sentence-transformers {sentence_transformers.__version__}")  # fmt: skip
     for model in args.model or ("wordllama", "all-MiniLM-L6-v2"):
         encoder = load_encoder(model)
-        assert isinstance(encoder, SentenceTransformerEncoder)
+        evaluated = as_sentence_transformer(encoder)
+        assert evaluated is not None
         dims = [encoder.full_dim * share // 16 for share in (1, 2, 4, 8, 12, 16)]
         print(f"{corpus.name}, {corpus.n_items:,} texts, {len(corpus.query_texts)} queries, {model}, "
               f"{N_DIMS} widths {dims}, batches of {encoder.batch_size}, median of {args.repeats}")  # fmt: skip
         mine, wall, processor = timed(lambda e=encoder, d=dims: ours(corpus, e, d), args.repeats)
-        other, other_wall, other_processor = timed(lambda e=encoder, d=dims: theirs(corpus, e, d), args.repeats)
+        other, other_wall, other_processor = timed(lambda e=evaluated, d=dims: theirs(corpus, e, d), args.repeats)
         print(f"  evaluate                     {wall:8.2f} s wall {processor:8.2f} s cpu")
         print(f"  evaluator a width            {other_wall:8.2f} s wall {other_processor:8.2f} s cpu")
         print(f"  theirs / ours                {other_wall / wall:8.2f}        {other_processor / processor:8.2f}")

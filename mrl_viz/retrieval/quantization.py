@@ -29,6 +29,8 @@ LOWEST = {"int8": -128, "int4": 0}
 CALIBRATION_ROWS = 10_000
 # Codes widened to float32 at once: 4 MB, so that they are still in cache when they are multiplied.
 CODES_AT_ONCE = 1 << 20
+# Queries that share what was widened, however many scores that makes: it takes longer than multiplying it.
+SHARING_QUERIES = 32
 # Binary codes lie in 64-bit words, looked up 16 bits at a time: in two tables of 256 partial sums, or in one of 65,536.
 WORD_BITS, LOOKUP_BITS = 64, 16
 
@@ -187,7 +189,8 @@ class QuantizedIndex:
         rows = truncate_and_normalize(checked_queries(queries, self.full_dim), self.dim)
         quantizer = self.quantizer
         rows = quantizer.values(quantizer.encode(rows)) if query == "code" else quantizer.turned(rows)
-        step = max(1, SCORES_LOOKED_THROUGH // self.n_items)
+        is_widened = quantizer.kind not in ("binary", "float32")
+        step = max(SHARING_QUERIES if is_widened else 1, SCORES_LOOKED_THROUGH // self.n_items)
         found = [self._best(rows[start : start + step], k, query) for start in range(0, len(rows), step)]
         indices, similarities = (np.concatenate(parts) for parts in zip(*found))
         work, n_bytes = self.n_items * self.dim, self.n_items * self.quantizer.bytes_per_vector
