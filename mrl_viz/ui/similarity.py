@@ -26,7 +26,6 @@ from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import choose_column, current_item, selection, shortened
 from mrl_viz.ui.workspace import Workspace
 
-KEPT_THRESHOLD = "kept_threshold"
 CELL_CHARACTERS = 120
 # Pixels of the columns with texts: all columns of a table fit beside the sidebar.
 TEXT_WIDTHS = dict.fromkeys(("left", "right", "text", "a", "b"), 180)
@@ -92,13 +91,9 @@ def matrices(vectors: Embedded, dim: int, order: Order, column: str | None) -> S
 
 def threshold(result: Analysis) -> ThresholdMeaning:
     """What a fixed threshold, chosen by a slider, keeps at each width."""
-    start: float | None = 0.3
-    # A closed tab forgets its sliders. A value given beside one that was set in this run would be ignored with a
-    # warning.
-    if "threshold" not in st.session_state and KEPT_THRESHOLD in st.session_state:
-        st.session_state["threshold"], start = st.session_state[KEPT_THRESHOLD], None
-    fixed = st.slider("Cosine threshold", -1.0, 1.0, start, 0.05, key="threshold", bind="query-params")
-    st.session_state[KEPT_THRESHOLD] = fixed
+    fixed = st.slider(
+        "Cosine threshold", -1.0, 1.0, 0.3, 0.05, key="threshold", bind="query-params", persist_state="session"
+    )
     return _threshold(result, fixed)
 
 
