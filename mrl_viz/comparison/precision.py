@@ -25,6 +25,7 @@ from mrl_viz.tasks.task import Task, available_tasks, find_task
 from mrl_viz.truncation import FloatMatrix, Floats, Ints, Progress, check_dims, default_dims
 
 # What is measured unless other codes are asked for, from fine to coarse; one bit of TurboQuant is binary-rotated.
+ARRANGEMENTS = ("prefix", "svd")
 PRECISIONS = (
     "float32", "int8", "int4", "int4-rotated", "rabitq4", "turboquant4", "rabitq2", "turboquant2", "rabitq1", "binary",
     "binary-rotated",
@@ -183,7 +184,7 @@ def compare_precisions(
     *,
     dims: Iterable[int] | None = None,
     dtypes: Sequence[str] = PRECISIONS,
-    arrangements: Iterable[str | Arrangement] = ("prefix", "svd"),
+    arrangements: Iterable[str | Arrangement] = ARRANGEMENTS,
     k: int = 10,
     task: str | None = None,
     seed: int = 0,
@@ -213,7 +214,7 @@ def compare_precisions(
     Source: own definition; the codes' sources are in `FaissCodes`.
     """
     names, learned = check_arrangements(arrangements)
-    if unusable := sorted(set(names) - {"prefix", "svd"}):
+    if unusable := sorted(set(names) - set(ARRANGEMENTS)):
         raise InvalidInputError(f"`arrangements` has {unusable[0]!r}; choose prefix, svd or a learnt map.")
     if isinstance(dtypes, str) or not dtypes:
         raise InvalidInputError(f"`dtypes` is {dtypes!r}; choose one or more of {list(BITS)}.")

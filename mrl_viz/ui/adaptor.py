@@ -110,6 +110,12 @@ def session_adaptor(workspace: Workspace) -> AdaptorFit | None:
     return fits.get(_model_key(workspace))
 
 
+def arrangement_code(script: Script) -> Code:
+    """The session's adaptor as an arrangement, in shown code: read from the folder that the Adaptor page offers."""
+    script.add("# adaptor: the folder in the file that the Adaptor page offers")
+    return Code(f'{script.name(Adaptor)}.load("adaptor").arrangement()')
+
+
 def fit_facts(fit: AdaptorFit) -> None:
     """How the fit went, in small print."""
     split = f"{fit.n_train:,} texts to train on, {fit.n_validation:,} to stop by, {fit.n_held_out:,} held out"

@@ -8,7 +8,6 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz import figures
-from mrl_viz.adaptor.adaptor import Adaptor
 from mrl_viz.analysis import Analysis
 from mrl_viz.analysis import controls as measure_controls
 from mrl_viz.arrangements import ARRANGEMENTS, FITTED, GAMMA, Arrangement
@@ -16,7 +15,7 @@ from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.hybrid import HYBRID
 from mrl_viz.tasks.task import available_tasks
-from mrl_viz.ui.adaptor import session_adaptor
+from mrl_viz.ui.adaptor import arrangement_code, session_adaptor
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import stop_with
 from mrl_viz.ui.code import Code, Script
@@ -112,8 +111,7 @@ def controls_code(workspace: Workspace, shown: ControlComparison) -> Script:
     further = tuple(name for name in shown.curves if name not in ARRANGEMENTS and name.partition(":")[0] in FITTED)
     names = [*map(repr, (*ARRANGEMENTS, *further))]
     if session_adaptor(workspace) is not None:
-        script.add("# adaptor: the folder in the file that the Adaptor page offers")
-        names.append(f'{script.name(Adaptor)}.load("adaptor").arrangement()')
+        names.append(arrangement_code(script))
     if len(names) > len(ARRANGEMENTS):
         given["arrangements"] = Code(f"({', '.join(names)})")
     beside = script.let("beside", measure_controls, script.analysis(), **given)

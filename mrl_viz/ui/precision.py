@@ -7,12 +7,13 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz import figures
+from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.arrangements import Arrangement
-from mrl_viz.comparison.precision import CodedPoint, PrecisionComparison, compare_precisions
-from mrl_viz.ui.adaptor import session_adaptor
+from mrl_viz.comparison.precision import ARRANGEMENTS, CodedPoint, PrecisionComparison, compare_precisions
+from mrl_viz.ui.adaptor import arrangement_code, session_adaptor
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import code_shown, draw, headline, small_print, table
-from mrl_viz.ui.code import Script
+from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import embed_queries, is_of_sample
 from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace
@@ -22,18 +23,17 @@ USUAL_BYTES = 64
 TITLE = "Bits or width?"
 
 
-def precisions(workspace: Workspace) -> PrecisionComparison:
-    """Every width in every code, also under this session's adaptor; the page ends while there is none."""
+def precisions(workspace: Workspace, fit: AdaptorFit | None) -> PrecisionComparison:
+    """Every width in every code, also under that adaptor; the page ends while there is no answer."""
 
     def measure(report: Report, stopped: Stopped) -> PrecisionComparison:
         told = steps(report, stopped, "Measuring widths and codes")
         vectors = embed_queries(workspace.embedded, workspace.model)
-        arrangements: tuple[str | Arrangement, ...] = ("prefix", "svd")
+        arrangements: tuple[str | Arrangement, ...] = ARRANGEMENTS
         if fit:
             arrangements += (fit.adaptor.arrangement(),)
         return compare_precisions(vectors, dims=workspace.dims, arrangements=arrangements, k=workspace.k, progress=told)
 
-    fit = session_adaptor(workspace)
     made_of = (workspace.dims, workspace.k, *([fit.adaptor.fingerprint] if fit else []))
     return asked_for(
         f"precision {answer_key(workspace.embedded, *made_of)}", ("Measure the codes again", "Measure every code"),
@@ -51,7 +51,10 @@ def section(workspace: Workspace) -> None:
         "int8 or 128 in int4. Vectors are cut and renormalised before they are coded; after SVD the first coordinates "
         "vary most, and codes of few bits need a random rotation of what was kept."
     )
-    found = precisions(workspace)
+    fit = session_adaptor(workspace)
+    if fit is not None and not st.toggle("Also under this session's adaptor", key="precision_adaptor"):
+        fit = None
+    found = precisions(workspace, fit)
     left, right = st.columns(2)
     sizes = found.sizes
     usual = USUAL_BYTES if USUAL_BYTES in sizes else sizes[0]
@@ -67,13 +70,16 @@ def section(workspace: Workspace) -> None:
     table([_row(point) for point in found.within(n_bytes)], key="precision_within")
     draw("width_by_bits", figures.width_by_bits, found, arrangement, takeaway=found.takeaway(n_bytes))
     small_print(*found.notes)
-    code_shown(precision_code(workspace), key="precision_code")
+    code_shown(precision_code(workspace, fit), key="precision_code")
 
 
-def precision_code(workspace: Workspace) -> Script:
-    """The lines that measure it, without the session's adaptor, which is fitted on its own page."""
+def precision_code(workspace: Workspace, fit: AdaptorFit | None) -> Script:
+    """The lines that measure it."""
     script = Script(workspace, queries=None)
-    found = script.let("precisions", compare_precisions, script.vectors, dims=workspace.dims, k=workspace.k)
+    options: dict[str, object] = {"dims": workspace.dims, "k": workspace.k}
+    if fit is not None:
+        options["arrangements"] = Code(f"({', '.join(map(repr, ARRANGEMENTS))}, {arrangement_code(script)})")
+    found = script.let("precisions", compare_precisions, script.vectors, **options)
     return script.say(found).show(figures.kept_per_byte, found).show(figures.width_by_bits, found)
 
 

@@ -5,7 +5,7 @@ from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.ui.precision import TITLE
-from tests.app.steps import again, code_of, opened, said
+from tests.app.steps import again, code_of, go, opened, said
 
 PAGE = "decide/choose"
 
@@ -74,3 +74,21 @@ def test_own_texts_are_measured_when_asked():
     expected = compare_precisions(embed(corpus))
     assert expected.takeaway(64) in said(app)
     assert all(note in said(app) for note in expected.notes)
+
+
+def test_an_adaptor_of_the_session_is_measured_when_asked():
+    """One that was only looked at takes no answer away; asked for it is an arrangement, in the code too."""
+    app = opened("train/adaptor")
+    go(app, "decide/compare")
+    assert asks_for_bytes(app) and app.segmented_control(key="precision_arrangement").options == ["prefix", "svd"]
+    app.session_state["dims"] = "16, 64"
+    app.toggle(key="precision_adaptor").set_value(True)
+    again(app)
+    assert not asks_for_bytes(app)
+    app.button(key="run_precision").click()
+    again(app)
+    assert not app.exception and not app.error
+    assert app.segmented_control(key="precision_arrangement").options[2:] == ["adaptor"]
+    (code,) = [block for block in code_of(app) if "compare_precisions" in block]
+    assert "arrangements=('prefix', 'svd', Adaptor.load(\"adaptor\").arrangement())" in code
+    compile(code, "shown", "exec")
