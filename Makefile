@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python compiles what is imported; all there is would take pip a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
-# One worker a core, one thread a worker.
+# One worker more than cores, as some tests wait for processes of their own; one thread a worker.
 WORKERS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 UNIT := tests/unit tests/property tests/test_architecture.py
 

@@ -47,8 +47,8 @@ class AdaptorSettings:
     `reduction` : over widths, "mean" or "sum" (paper: sum).
     `alpha`, `beta`, `gamma` : weights of L_pair, L_rec and L_rank (paper: 1, 1, 1); of them Search-Adaptor has `gamma`.
     `recovery`, `prediction` : weights of Search-Adaptor's own L_rec and L_pred, α and β in that paper; None tries 0,
-        0.1 and 1 for the one and 0, 0.01 and 0.1 for the other, as that paper does, and keeps the pair with the best
-        nDCG@10 on the validation queries.
+        0.1 and 1 for the one and 0, 0.01 and 0.1 for the other and keeps the pair with the best nDCG@10 on the
+        validation queries.
     `temperature` : of the neighbor distributions, "neighbors" only.
     `pivot` : widths from here up are as good as SVD, exactly, since the rotation turns only the directions before it.
     `tolerance` : overlap on validation rows that a residual network may cost at any of those widths; 0 means no
