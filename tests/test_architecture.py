@@ -44,6 +44,7 @@ ROOMS = {
         {"numpy", "plotly"},
         CORE | {"tasks", "projection", "retrieval", "comparison", "decide", "training", "adaptor", "heads"},
     ),
+    "lessons": (NUMERIC, CORE | {"embedding", "comparison", "retrieval"}),
     "launcher": ({"streamlit", "websockets"}, {"errors", "home"}),
 }
 EVERYTHING = {"cli", "__main__", "__init__", "ui", "export"}

@@ -1,0 +1,92 @@
+"""What a lesson's questions are judged by is measured, and is what a naive count gives."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.errors import DimensionError, InvalidInputError
+from mrl_viz.lessons.lesson import SHIPPED, Step, read_lesson
+from mrl_viz.lessons.truth import truth_of
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """The sample's texts as both models see them, without its queries."""
+    return {model: embed(read_corpus("sample"), model, queries=()) for model in ("wordllama", "all-MiniLM-L6-v2")}
+
+
+def asked(measure, options=(), **numbers):
+    """A step with that truth."""
+    return Step("vote", "A guess", "How many?", options=options, truth=(measure, tuple(sorted(numbers.items()))))
+
+
+def nearest(rows, dim, k):
+    """The k nearest other rows of each at a width, by a full sort."""
+    cut = rows[:, :dim].astype(np.float64)
+    cut /= np.linalg.norm(cut, axis=1)[:, None]
+    cosines = cut @ cut.T
+    np.fill_diagonal(cosines, -np.inf)
+    return np.argsort(-np.round(cosines, 7), axis=1, kind="stable")[:, :k]
+
+
+def shared(one, other):
+    return np.mean([len(set(a) & set(b)) for a, b in zip(one, other)])
+
+
+def test_numbers_are_those_of_sorting_all_cosines(vectors):
+    """Neighbors kept, first results changed, and what a shortlist finds; each within its own interval."""
+    rows = vectors["wordllama"].matrix
+    full, narrow = nearest(rows, 256, 10), nearest(rows, 64, 10)
+    kept = truth_of(asked("neighbors_kept", dim=64, k=10), vectors)
+    assert kept.value == pytest.approx(shared(full, narrow), abs=0.01)
+    assert kept.low < kept.value < kept.high and kept.chance == pytest.approx(100 / 1279)
+    assert f"{kept.value:.1f} are still among the 10 nearest at 64" in kept.takeaway()
+    changed = truth_of(asked("top_results_changed", dim=128), vectors)
+    first = [nearest(rows, dim, 1)[:, 0] for dim in (128, 256)]
+    assert changed.value == pytest.approx(100 * np.mean(first[0] != first[1]), abs=0.2)
+    found = truth_of(asked("shortlist_finds", dim=64, size=50, k=10), vectors)
+    assert found.value == pytest.approx(shared(full, nearest(rows, 64, 50)), abs=0.01)
+    assert found.value > kept.value and f"{kept.value:.1f} of the true 10" in found.takeaway()
+
+
+def test_training_is_told_from_redundancy(vectors):
+    """WordLlama was trained for its prefixes and MiniLM was not; whichever comes first, the option follows."""
+    options = ("first", "second", "both", "neither")
+    step = asked("trained_for_it", options, dim=128)
+    assert truth_of(step, vectors).value == "first"
+    assert truth_of(step, dict(reversed(vectors.items()))).value == "second"
+    with pytest.raises(InvalidInputError, match="there are 1 models and 4 options"):
+        truth_of(step, {"wordllama": vectors["wordllama"]})
+
+
+def test_a_promise_is_the_exact_bound():
+    """38 of 40 promise what the Clopper-Pearson interval's lower end is, and ten times as many promise more."""
+    said = truth_of(asked("promise", share=0.95, n=40), {})
+    exact = binomtest(38, 40).proportion_ci(0.90, "exact").low
+    assert said.value == pytest.approx(100 * exact) and 85 < said.value < 87
+    assert "ten times as many queries would promise 93 %" in said.takeaway()
+
+
+def test_every_question_of_the_shipped_lessons_has_a_truth_that_is_a_possible_answer(vectors):
+    """On the sample; a right answer can be given on the slider or is an option, and what is called wrong is."""
+    for path in SHIPPED.values():
+        for step in read_lesson(path).steps:
+            if step.kind != "vote":
+                continue
+            truth = truth_of(step, vectors)
+            answers = step.options or np.arange(step.range[0], step.range[1] + step.range[2] / 2, step.range[2])
+            assert any(step.is_right(answer, truth.value) for answer in answers), (step.title, truth)
+            for answer, _ in step.wrong:
+                assert not step.is_right(answer if step.options else float(answer), truth.value), (step.title, truth)
+
+
+def test_what_cannot_be_measured_is_said(vectors):
+    """A width the model does not have, an option that does not fit, a step without a truth: one sentence."""
+    with pytest.raises(DimensionError):
+        truth_of(asked("neighbors_kept", dim=1000, k=10), vectors)
+    with pytest.raises(InvalidInputError, match="has no `truth` to measure"):
+        truth_of(Step("join", "Come in"), vectors)
+    with pytest.raises(InvalidInputError, match="'900 dims int8', which was not measured"):
+        truth_of(asked("best_in_bytes", ("900 dims int8", "64 dims int8"), n_bytes=64), vectors)
