@@ -17,6 +17,7 @@ from mrl_viz.adaptor.report import AdaptorFit
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.embedding.encoders.sentence_transformers import as_sentence_transformer
 from mrl_viz.embedding.store import EmbeddingStore
+from mrl_viz.export.scripts import arrangement_code as arrangement_code
 from mrl_viz.files import zipped
 from mrl_viz.truncation import truncate_and_normalize
 from mrl_viz.ui.background import Report, Stopped, asked_for
@@ -108,12 +109,6 @@ def session_adaptor(workspace: Workspace) -> AdaptorFit | None:
     """The adaptor this session fitted last for the current model, if any."""
     fits: dict[str, AdaptorFit] = st.session_state.get(ADAPTORS_KEY, {})
     return fits.get(_model_key(workspace))
-
-
-def arrangement_code(script: Script) -> Code:
-    """The session's adaptor as an arrangement, in shown code: read from the folder that the Adaptor page offers."""
-    script.add("# adaptor: the folder in the file that the Adaptor page offers")
-    return Code(f'{script.name(Adaptor)}.load("adaptor").arrangement()')
 
 
 def fit_facts(fit: AdaptorFit) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.analysis import Analysis
-from mrl_viz.data.reading import read_corpus
-from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders.api import is_paid
-from mrl_viz.measures.anatomy import ShortVectorAgreement, api_short_vs_local_short, pair_by_width, vector_anatomy
+from mrl_viz.export import scripts
+from mrl_viz.measures.anatomy import ShortVectorAgreement, api_short_vs_local_short
+from mrl_viz.measures.anatomy import pair_by_width as pair_by_width
+from mrl_viz.measures.anatomy import vector_anatomy as vector_anatomy
 from mrl_viz.truncation import truncate_and_normalize
-from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import encode_one
 from mrl_viz.ui.selection import Subject, current_item, find_text, selected_subject, selection, shortened, typed_subject
 from mrl_viz.ui.workspace import Workspace
@@ -54,24 +54,9 @@ def full_text(text: str) -> None:
     st.text(shortened(text, 600))
 
 
-def _subject_code(workspace: Workspace, subject: Subject) -> tuple[Script, Code]:
-    script = Script(workspace)
-    if subject.item is not None:
-        return script, Code(f"{script.matrix}[{subject.item}]")
-    script.add("# sentence.txt: save the sentence there")
-    sentence = script.call(read_corpus, "sentence.txt", fewest=1)
-    return script, Code(f"{script.let('sentence', embed, sentence, model=workspace.model).matrix}[0]")
-
-
 def anatomy_code(workspace: Workspace, subject: Subject) -> Script:
-    script, vector = _subject_code(workspace, subject)
-    anatomy = script.let("anatomy", vector_anatomy, vector, dims=workspace.dims)
-    for figure in (figures.coordinate_strip, figures.nested_dolls, figures.prefix_norms):
-        script.show(figure, anatomy, workspace.focus_dim)
-    return script
+    return scripts.anatomy_code(workspace, subject.item)
 
 
 def pair_code(workspace: Workspace, subject: Subject, other: int) -> Script:
-    script, vector = _subject_code(workspace, subject)
-    pair = script.let("pair", pair_by_width, vector, Code(f"{script.matrix}[{other}]"))
-    return script.show(figures.pair_curve, pair, workspace.focus_dim)
+    return scripts.pair_code(workspace, subject.item, other)

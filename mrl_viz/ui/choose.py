@@ -7,28 +7,27 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.decide import (
     Candidates,
     CorpusSizeEffect,
     DecisionRecord,
     DeploymentStorage,
     Recommendation,
-    choose,
     corpus_size_effect,
     decision_record,
     measure_candidates,
 )
+from mrl_viz.decide import choose as choose
 from mrl_viz.decide.metrics import AT_K
 from mrl_viz.decide.recommendation import SMALLEST
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
-from mrl_viz.export import deployment_snippets
+from mrl_viz.export import deployment_snippets, scripts
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.tasks.hybrid import HYBRID
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import download, hint, metrics, plain, small_print
-from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.code import Script
 from mrl_viz.ui.hybrid import fusion_chosen
 from mrl_viz.ui.results import embed_queries, is_of_sample, measured, with_queries
 from mrl_viz.ui.shipped import answer_key, at_hand
@@ -286,16 +285,7 @@ def decision_code(
     workspace: Workspace, measured: Candidates, options: dict[str, Any], grown: CorpusSizeEffect | None
 ) -> Script:
     metric = measured.metric.removeprefix(HYBRID)
-    fused = {} if measured.fusion_k is None else {"fusion_k": measured.fusion_k}
-    script = Script(workspace, queries=None if _is_of_queries(metric) else ())
-    again = script.let("measured", measure_candidates, script.vectors, metric=metric, **fused)
-    decision = script.let("decision", choose, again, **options)
-    script.say(decision).show(figures.pareto, decision)
-    script.show(figures.sensitivity_heatmap, decision.sensitivity)
-    if grown is not None:
-        options = {"k": grown.k, "n_vectors": decision.n_vectors}
-        larger = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **options)
-        script.show(figures.corpus_size_curve, larger)
-    record = script.call(decision_record, decision, corpus_size=None if grown is None else Code("grown"))
-    script.add(f"print({record}.markdown)")
-    return script
+    return scripts.decision_code(
+        workspace, metric, options, is_of_queries=_is_of_queries(metric), fusion_k=measured.fusion_k,
+        grown_k=None if grown is None else grown.k,
+    )  # fmt: skip

@@ -8,16 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, encode_speed, neighbors_side_by_side
 from mrl_viz.comparison.compare import FEWEST_MODELS, MOST_MODELS
 from mrl_viz.data.corpus import Corpus, with_texts
-from mrl_viz.data.reading import read_corpus, read_upload
+from mrl_viz.data.reading import read_upload
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.export import comparison_report
+from mrl_viz.export import comparison_report, scripts
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Script
@@ -146,16 +145,5 @@ def report_button(result: ModelComparison) -> None:
 
 
 def comparison_code(workspace: Workspace, chosen: Compared, result: ModelComparison) -> Script:
-    script = Script(workspace, embeds=False)
-    embedded = [script.call(embed, script.corpus)] if workspace.is_ready else []
-    embedded += [script.call(embed, script.corpus, model) for model in chosen.models]
-    for file in chosen.files:
-        vectors = script.call(read_corpus, file.name, keep_duplicates=True)
-        if file.texts == workspace.corpus.texts:
-            vectors = script.call(with_texts, vectors, script.corpus.texts)
-        embedded.append(script.call(embed, vectors))
-    again = script.let("comparison", compare_models, embedded, k=workspace.k)
-    script.say(again)
-    if result.metric is not None:
-        script.show(figures.quality_per_byte, again)
-    return script.show(figures.overlap_per_byte, again).show(figures.n2o_heatmap, again)
+    has_quality = result.metric is not None
+    return scripts.comparison_code(workspace, chosen.models, chosen.files, has_quality=has_quality)

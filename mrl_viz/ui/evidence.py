@@ -7,18 +7,18 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.analysis import controls as measure_controls
 from mrl_viz.arrangements import ARRANGEMENTS, FITTED, GAMMA, Arrangement
+from mrl_viz.export import scripts
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.hybrid import HYBRID
 from mrl_viz.tasks.task import available_tasks
-from mrl_viz.ui.adaptor import arrangement_code, session_adaptor
+from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import stop_with
-from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.code import Script
 from mrl_viz.ui.hybrid import fusion_chosen
 from mrl_viz.ui.results import is_of_sample, measured, with_queries
 from mrl_viz.ui.shipped import answer_key, at_hand
@@ -106,22 +106,10 @@ def choose_metrics(quality: Quality) -> Sequence[str]:
 
 def controls_code(workspace: Workspace, shown: ControlComparison) -> Script:
     """The curves beside their controls again, with the bars of nestedness where they were shown."""
-    script = Script(workspace)
-    given: dict[str, object] = {}
-    further = tuple(name for name in shown.curves if name not in ARRANGEMENTS and name.partition(":")[0] in FITTED)
-    names = [*map(repr, (*ARRANGEMENTS, *further))]
-    if session_adaptor(workspace) is not None:
-        names.append(arrangement_code(script))
-    if len(names) > len(ARRANGEMENTS):
-        given["arrangements"] = Code(f"({', '.join(names)})")
-    beside = script.let("beside", measure_controls, script.analysis(), **given)
-    script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.trained)
-    script.say(beside)
-    return script.show(figures.nestedness_bars, beside.nestedness) if shown.nestedness is not None else script
+    further = [name for name in shown.curves if name not in ARRANGEMENTS and name.partition(":")[0] in FITTED]
+    has_adaptor, has_bars = session_adaptor(workspace) is not None, shown.nestedness is not None
+    return scripts.controls_code(workspace, further, has_adaptor=has_adaptor, has_bars=has_bars)
 
 
 def quality_code(workspace: Workspace, quality: Quality, metrics: Sequence[str]) -> Script:
-    script = Script(workspace, queries=None if quality.task == "retrieval" else ())
-    fused = {} if quality.fusion_k is None else {"fusion_k": quality.fusion_k}
-    again = script.let("quality", evaluate, script.vectors, dims=workspace.dims, task=quality.task, seed=0, **fused)
-    return script.say(again).show(figures.quality_curves, again, list(metrics), workspace.focus_dim)
+    return scripts.quality_code(workspace, quality.task, metrics, quality.fusion_k)

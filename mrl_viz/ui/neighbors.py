@@ -7,19 +7,19 @@ from typing import Any
 
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.analysis import Analysis
+from mrl_viz.export.scripts import bump_code as bump_code
+from mrl_viz.export.scripts import by_k_code as by_k_code
+from mrl_viz.export.scripts import overlap_code as overlap_code
+from mrl_viz.export.scripts import per_item_code as per_item_code
 from mrl_viz.measures.lists import (
     NeighborOverlap,
     NeighborRanks,
     nearest_level,
     neighbor_changes,
-    neighbor_overlap,
     neighbor_ranks,
 )
-from mrl_viz.sweep import nested_sweep
 from mrl_viz.ui.charts import headline, metrics, plain, small_print
-from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import current_item, select, selection, shortened
 from mrl_viz.ui.workspace import Workspace
@@ -126,35 +126,7 @@ def _rows(texts: Sequence[str], entries: Sequence[Entry]) -> None:
         st.text(f"{before or 'new'} → {after or 'out'}  {shortened(texts[neighbor], ROW_CHARACTERS)}", wrap=False)
 
 
-def overlap_code(workspace: Workspace, every_width: bool = False) -> Script:
-    script = Script(workspace)
-    if every_width:
-        widths = Code(f"range(1, {workspace.embedded.full_dim + 1})")
-        sweep = script.let("sweep", nested_sweep, script.matrix, dims=widths, k=workspace.k)
-        overlap = script.call(neighbor_overlap, sweep)
-    else:
-        overlap = script.analysis().overlap
-    return script.show(figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained)
-
-
-def by_k_code(workspace: Workspace) -> Script:
-    script = Script(workspace)
-    return script.show(figures.overlap_by_k, script.analysis().overlap)
-
-
-def per_item_code(workspace: Workspace, item: int) -> Script:
-    script = Script(workspace)
-    overlap = script.analysis().overlap
-    return script.show(figures.per_item_strip, overlap, workspace.focus_dim, script.corpus.texts, item)
-
-
 @measured(False)
 def ranks_of(result: Analysis, item: int) -> NeighborRanks:
     """Where one text's neighbors stand at every width."""
     return neighbor_ranks(result.embedded.matrix, item, result.sweep)
-
-
-def bump_code(workspace: Workspace, item: int) -> Script:
-    script = Script(workspace)
-    ranks = script.let("ranks", neighbor_ranks, script.matrix, item, script.analysis().sweep)
-    return script.show(figures.neighbor_bump, ranks, Code("[corpus.texts[j] for j in ranks.neighbors]"), workspace.k)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.export import scripts
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_plans
 from mrl_viz.retrieval.cost import RetrievalCost, funnel_cost, funnel_presets
@@ -229,14 +230,5 @@ def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str
     ]
 
 
-def search_code(workspace: Workspace, plan: Design, curve: ShortlistCurve) -> Script:
-    script, k = Script(workspace, queries=None), workspace.k
-    dims = sorted({*workspace.dims, *(dim for dim, _ in plan.stages)})
-    index = script.let("index", PrefixIndex, script.matrix, dims)
-    asked = script.let("asked", probes, script.matrix, script.vectors.queries)
-    rows, own = asked.rows, asked.own
-    found = script.let("found", funnel_search, index, rows, plan.stages, own=own)
-    exact = script.assign("exact", f"{index}.search({rows}, {k}, own={own})")
-    script.say(asked, script.call(recall_vs_full, found.indices, exact.indices))
-    again = script.call(shortlist_curve, index, rows, shortlist_dim=curve.shortlist_dim, k=k, own=own)
-    return script.show(figures.shortlist_overlap, again, plan.stages[0][1])
+def search_code(workspace: Workspace, plan: Design) -> Script:
+    return scripts.search_code(workspace, plan.stages)

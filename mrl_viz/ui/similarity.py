@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.export import scripts
+from mrl_viz.export.scripts import N_MATRIX
+from mrl_viz.export.scripts import band_code as band_code
+from mrl_viz.export.scripts import density_code as density_code
+from mrl_viz.export.scripts import matrices_code as matrices_code
+from mrl_viz.export.scripts import movers_code as movers_code
 from mrl_viz.measures.matrices import Order, SimilarityMatrices, similarity_matrices
 from mrl_viz.measures.movers import FlippedTriples, RelativeMovers, flipped_triples, relative_movers
 from mrl_viz.measures.sample import PairSample, pair_sample
@@ -21,7 +25,7 @@ from mrl_viz.measures.similarity import (
     similarity_density,
     threshold_meaning,
 )
-from mrl_viz.ui.code import Code, Script
+from mrl_viz.ui.code import Script
 from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import choose_column, current_item, selection, shortened
 from mrl_viz.ui.workspace import Workspace
@@ -31,8 +35,6 @@ CELL_CHARACTERS = 120
 TEXT_WIDTHS = dict.fromkeys(("left", "right", "text", "a", "b"), 180)
 # Pairs of one text on the similarity curves: its nearest neighbors.
 N_PAIRS = 4
-# Texts in the heat maps: three times the square of it goes to every browser of a room at every move of the width.
-N_MATRIX = 64
 
 
 def chosen_pairs(workspace: Workspace, result: Analysis) -> tuple[tuple[int, int], ...]:
@@ -112,41 +114,5 @@ def with_texts(workspace: Workspace, result: RelativeMovers | FlippedTriples, *n
     ]
 
 
-def _sample_code(workspace: Workspace) -> tuple[Script, Code]:
-    script = Script(workspace)
-    if workspace.embedded.queries is None:
-        return script, script.analysis().sample
-    return script, script.let("sample", pair_sample, script.matrix, dims=workspace.dims)
-
-
-def band_code(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> Script:
-    script, sample = _sample_code(workspace)
-    band = script.let("band", similarity_band, sample, list(pairs))
-    texts = Code(f"[(corpus.texts[a], corpus.texts[b]) for a, b in {list(pairs)}]")
-    return script.show(figures.similarity_curves, band, texts, workspace.focus_dim)
-
-
-def density_code(workspace: Workspace) -> Script:
-    script, sample = _sample_code(workspace)
-    return script.show(figures.density_heatmap, script.call(similarity_density, sample, workspace.focus_dim))
-
-
-def matrices_code(workspace: Workspace, order: Order, column: str | None) -> Script:
-    script = Script(workspace)
-    labels = Code(f'[value or "(none)" for value in corpus.labels[{column!r}]]') if column else None
-    options: dict[str, object] = {"dim": workspace.focus_dim, "order": order, "labels": labels, "max_items": N_MATRIX}
-    matrices = script.let("matrices", similarity_matrices, script.matrix, **options)
-    texts = Code(f"[corpus.texts[item] for item in {matrices}.items]")
-    return script.show(figures.similarity_heatmaps, matrices, texts)
-
-
-def movers_code(workspace: Workspace) -> Script:
-    script, sample = _sample_code(workspace)
-    both = (script.call(measure, sample, workspace.focus_dim) for measure in (relative_movers, flipped_triples))
-    return script.say(*both)
-
-
 def threshold_code(workspace: Workspace, meaning: ThresholdMeaning) -> Script:
-    script, sample = _sample_code(workspace)
-    again = script.call(threshold_meaning, sample, meaning.threshold)
-    return script.show(figures.threshold_shift, again, workspace.focus_dim)
+    return scripts.threshold_code(workspace, meaning.threshold)

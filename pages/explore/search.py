@@ -27,7 +27,7 @@ st.info(
     plain(miss.takeaway() if miss else "For this query the plan returns every full-width result."),
     icon=":material/search:",
 )
-code_shown(page.search_code(workspace, plan, curve))
+code_shown(page.search_code(workspace, plan))
 
 st.subheader("Exact, and yet not read to the end")
 st.caption(

@@ -1,0 +1,222 @@
+"""The lines that draw each figure again: what a page shows as its code, and a notebook runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mrl_viz import figures
+from mrl_viz.adaptor.adaptor import Adaptor
+from mrl_viz.analysis import controls
+from mrl_viz.arrangements import ARRANGEMENTS
+from mrl_viz.comparison import compare_models
+from mrl_viz.data.corpus import Corpus, with_texts
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.decide import choose, corpus_size_effect, decision_record, measure_candidates
+from mrl_viz.embedding.embedded import embed
+from mrl_viz.export.code import Code, Script
+from mrl_viz.export.workspace import Workspace
+from mrl_viz.measures.anatomy import pair_by_width, vector_anatomy
+from mrl_viz.measures.lists import neighbor_overlap, neighbor_ranks
+from mrl_viz.measures.matrices import Order, similarity_matrices
+from mrl_viz.measures.movers import flipped_triples, relative_movers
+from mrl_viz.measures.sample import pair_sample
+from mrl_viz.measures.similarity import similarity_band, similarity_density, threshold_meaning
+from mrl_viz.measures.space import geometry, hubness, space_agreement
+from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.probes import probes
+from mrl_viz.retrieval.results import recall_vs_full
+from mrl_viz.retrieval.shortlist import funnel_search, shortlist_curve
+from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.evaluation import evaluate
+
+# Texts in the heat maps: three times the square of it goes to every browser of a room at every move of the width.
+N_MATRIX = 64
+
+
+def overlap_code(workspace: Workspace, every_width: bool = False) -> Script:
+    script = Script(workspace)
+    if every_width:
+        widths = Code(f"range(1, {workspace.embedded.full_dim + 1})")
+        sweep = script.let("sweep", nested_sweep, script.matrix, dims=widths, k=workspace.k)
+        overlap = script.call(neighbor_overlap, sweep)
+    else:
+        overlap = script.analysis().overlap
+    return script.show(figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained)
+
+
+def by_k_code(workspace: Workspace) -> Script:
+    script = Script(workspace)
+    return script.show(figures.overlap_by_k, script.analysis().overlap)
+
+
+def per_item_code(workspace: Workspace, item: int) -> Script:
+    script = Script(workspace)
+    overlap = script.analysis().overlap
+    return script.show(figures.per_item_strip, overlap, workspace.focus_dim, script.corpus.texts, item)
+
+
+def bump_code(workspace: Workspace, item: int) -> Script:
+    script = Script(workspace)
+    ranks = script.let("ranks", neighbor_ranks, script.matrix, item, script.analysis().sweep)
+    return script.show(figures.neighbor_bump, ranks, Code("[corpus.texts[j] for j in ranks.neighbors]"), workspace.k)
+
+
+def controls_code(
+    workspace: Workspace, further: Sequence[str] = (), *, has_adaptor: bool = False, has_bars: bool = True
+) -> Script:
+    """The prefix beside its controls. `has_adaptor` : one that is read from a folder. `has_bars` : of nestedness."""
+    script = Script(workspace)
+    given: dict[str, object] = {}
+    names = [*map(repr, (*ARRANGEMENTS, *further))]
+    if has_adaptor:
+        names.append(arrangement_code(script))
+    if len(names) > len(ARRANGEMENTS):
+        given["arrangements"] = Code(f"({', '.join(names)})")
+    beside = script.let("beside", controls, script.analysis(), **given, seed=workspace.seed)
+    script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.trained)
+    script.say(beside)
+    return script.show(figures.nestedness_bars, beside.nestedness) if has_bars else script
+
+
+def arrangement_code(script: Script) -> Code:
+    """The session's adaptor as an arrangement, in shown code: read from the folder that the Adaptor page offers."""
+    script.add("# adaptor: the folder in the file that the Adaptor page offers")
+    return Code(f'{script.name(Adaptor)}.load("adaptor").arrangement()')
+
+
+def _sample_code(workspace: Workspace) -> tuple[Script, Code]:
+    script = Script(workspace)
+    if workspace.embedded.queries is None:
+        return script, script.analysis().sample
+    drawn = script.let("sample", pair_sample, script.matrix, dims=workspace.dims, seed=workspace.seed)
+    return script, drawn
+
+
+def band_code(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> Script:
+    script, sample = _sample_code(workspace)
+    band = script.let("band", similarity_band, sample, list(pairs))
+    texts = Code(f"[(corpus.texts[a], corpus.texts[b]) for a, b in {list(pairs)}]")
+    return script.show(figures.similarity_curves, band, texts, workspace.focus_dim)
+
+
+def density_code(workspace: Workspace) -> Script:
+    script, sample = _sample_code(workspace)
+    return script.show(figures.density_heatmap, script.call(similarity_density, sample, workspace.focus_dim))
+
+
+def matrices_code(workspace: Workspace, order: Order, column: str | None) -> Script:
+    script = Script(workspace)
+    labels = Code(f'[value or "(none)" for value in corpus.labels[{column!r}]]') if column else None
+    options: dict[str, object] = {"dim": workspace.focus_dim, "order": order, "labels": labels, "max_items": N_MATRIX}
+    matrices = script.let("matrices", similarity_matrices, script.matrix, **options)
+    texts = Code(f"[corpus.texts[item] for item in {matrices}.items]")
+    return script.show(figures.similarity_heatmaps, matrices, texts)
+
+
+def movers_code(workspace: Workspace) -> Script:
+    script, sample = _sample_code(workspace)
+    both = (script.call(measure, sample, workspace.focus_dim) for measure in (relative_movers, flipped_triples))
+    return script.say(*both)
+
+
+def threshold_code(workspace: Workspace, threshold: float) -> Script:
+    script, sample = _sample_code(workspace)
+    again = script.call(threshold_meaning, sample, threshold)
+    return script.show(figures.threshold_shift, again, workspace.focus_dim)
+
+
+def _subject_code(workspace: Workspace, item: int | None) -> tuple[Script, Code]:
+    script = Script(workspace)
+    if item is not None:
+        return script, Code(f"{script.matrix}[{item}]")
+    script.add("# sentence.txt: save the sentence there")
+    sentence = script.call(read_corpus, "sentence.txt", fewest=1)
+    return script, Code(f"{script.let('sentence', embed, sentence, model=workspace.model).matrix}[0]")
+
+
+def anatomy_code(workspace: Workspace, item: int | None) -> Script:
+    """One vector taken apart; `item` None is a sentence of the user's own."""
+    script, vector = _subject_code(workspace, item)
+    anatomy = script.let("anatomy", vector_anatomy, vector, dims=workspace.dims)
+    for figure in (figures.coordinate_strip, figures.nested_dolls, figures.prefix_norms):
+        script.show(figure, anatomy, workspace.focus_dim)
+    return script
+
+
+def pair_code(workspace: Workspace, item: int | None, other: int) -> Script:
+    script, vector = _subject_code(workspace, item)
+    pair = script.let("pair", pair_by_width, vector, Code(f"{script.matrix}[{other}]"))
+    return script.show(figures.pair_curve, pair, workspace.focus_dim)
+
+
+def quality_code(workspace: Workspace, task: str, metrics: Sequence[str], fusion_k: int | None = None) -> Script:
+    script = Script(workspace, queries=None if task == "retrieval" else ())
+    fused = {} if fusion_k is None else {"fusion_k": fusion_k}
+    again = script.let(
+        "quality", evaluate, script.vectors, dims=workspace.dims, task=task, seed=workspace.seed, **fused
+    )
+    return script.say(again).show(figures.quality_curves, again, list(metrics), workspace.focus_dim)
+
+
+def space_code(workspace: Workspace) -> Script:
+    script, focus = Script(workspace), workspace.focus_dim
+    result = script.analysis()
+    agreement = script.call(space_agreement, script.matrix, dims=workspace.dims)
+    script.show(figures.space_agreement_curves, agreement, focus)
+    script.show(figures.geometry_curves, script.call(geometry, script.matrix, dims=workspace.dims), focus)
+    return script.show(figures.hubness_curves, script.call(hubness, result.sweep), focus)
+
+
+def search_code(workspace: Workspace, stages: Sequence[tuple[int, int]]) -> Script:
+    """A shortlist + rerank, or a funnel, of these (dim, keep) stages."""
+    script, k = Script(workspace, queries=None), workspace.k
+    dims = sorted({*workspace.dims, *(dim for dim, _ in stages)})
+    index = script.let("index", PrefixIndex, script.matrix, dims)
+    asked = script.let("asked", probes, script.matrix, script.vectors.queries)
+    rows, own = asked.rows, asked.own
+    found = script.let("found", funnel_search, index, rows, stages, own=own)
+    exact = script.assign("exact", f"{index}.search({rows}, {k}, own={own})")
+    script.say(asked, script.call(recall_vs_full, found.indices, exact.indices))
+    again = script.call(shortlist_curve, index, rows, shortlist_dim=stages[0][0], k=k, own=own)
+    return script.show(figures.shortlist_overlap, again, stages[0][1])
+
+
+def comparison_code(
+    workspace: Workspace, models: Sequence[str], files: Sequence[Corpus] = (), *, has_quality: bool
+) -> Script:
+    """Models that embed the texts, and files of further models' vectors, per byte."""
+    script = Script(workspace, embeds=False)
+    embedded = [script.call(embed, script.corpus)] if workspace.is_ready else []
+    embedded += [script.call(embed, script.corpus, model) for model in models]
+    for file in files:
+        vectors = script.call(read_corpus, file.name, keep_duplicates=True)
+        if file.texts == workspace.corpus.texts:
+            vectors = script.call(with_texts, vectors, script.corpus.texts)
+        embedded.append(script.call(embed, vectors))
+    again = script.let("comparison", compare_models, embedded, k=workspace.k, seed=workspace.seed)
+    script.say(again)
+    if has_quality:
+        script.show(figures.quality_per_byte, again)
+    return script.show(figures.overlap_per_byte, again).show(figures.n2o_heatmap, again)
+
+
+def decision_code(
+    workspace: Workspace, metric: str, options: Mapping[str, Any], *, is_of_queries: bool, fusion_k: int | None = None,
+    grown_k: int | None = None,
+) -> Script:  # fmt: skip
+    """Every plan measured, one chosen by `options`, and its record. `grown_k` : also what more texts do, at this k."""
+    fused = {} if fusion_k is None else {"fusion_k": fusion_k}
+    script = Script(workspace, queries=None if is_of_queries else ())
+    again = script.let("measured", measure_candidates, script.vectors, metric=metric, **fused)
+    decision = script.let("decision", choose, again, **options)
+    script.say(decision).show(figures.pareto, decision)
+    script.show(figures.sensitivity_heatmap, decision.sensitivity)
+    grown = None
+    if grown_k is not None:
+        given = {"k": grown_k, "n_vectors": decision.n_vectors}
+        grown = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **given)
+        script.show(figures.corpus_size_curve, grown)
+    record = script.call(decision_record, decision, corpus_size=grown)
+    script.add(f"print({record}.markdown)")
+    return script
