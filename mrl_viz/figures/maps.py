@@ -31,7 +31,11 @@ LEGEND_CHARACTERS = 28
 MOST_PANEL_TEXTS = 4_000
 # More trails cross each other too often to be followed.
 MOST_TRAILS = 8
-ANIMATION_HEIGHT, PANEL_HEIGHT = 760, 320
+# With its controls it fits a screen of 720 pixels.
+ANIMATION_HEIGHT, PANEL_HEIGHT = 490, 320
+# More labels of widths along a trail would cover each other: the ends alone have one.
+MOST_TRAIL_LABELS = 8
+SELECTED_SIZE = 13
 # Below the figure it leaves a phone the whole width.
 LEGEND_BELOW = {
     "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "itemsizing": "constant",
@@ -79,9 +83,13 @@ def group_labels(labels: Sequence[object | None]) -> LabelGroups:
 
 def map_animation(
     maps: WidthMaps, texts: Sequence[str], *, color_by: ColorBy = "overlap lost",
-    labels: Sequence[object | None] | None = None, selected: Sequence[int] = (), focus_dim: int | None = None,
+    labels: Sequence[object | None] | None = None, selected: Sequence[int] = (),
+    neighbors: Sequence[Sequence[int]] | None = None, focus_dim: int | None = None,
 ) -> go.Figure:  # fmt: skip
     """The map of one width with a slider and a play button over all of them; the browser needs no server to play it.
+
+    The last three traces are the selected texts': lines to neighbors, trails, rings. Each width's frame has them from
+    a frame of their own, which `selection_frames` makes anew for others without the points.
 
     Parameters
     ----------
@@ -89,7 +97,9 @@ def map_animation(
     texts : all `n_items` texts, for the hovers; `customdata` of a point is its item number
     color_by : "label" needs `labels`; "overlap lost" and "displacement" change with the width
     labels : one per text
-    selected : up to 8 items whose trail through all widths is drawn; those that are not shown are left out
+    selected : up to 8 items whose trail through all widths is drawn, its dots growing with the width; those that are
+        not shown are left out
+    neighbors : shape (n_dims, k), the items near the first selected one at every width; lines run to those shown
     focus_dim : the width to begin at, None for the full one
 
     Raises
@@ -98,29 +108,25 @@ def map_animation(
     colouring without labels, too many or unknown items selected, or a width without a map.
     """
     n_shown = maps.positions.shape[1]
-    trails = _trail_items(maps, selected)
-    groups = _groups(maps, texts, color_by, labels, trails, n_shown)
+    groups = _groups(maps, texts, color_by, labels, n_shown)
+    chosen = selection_frames(maps, texts, selected, neighbors)
     if focus_dim is not None and focus_dim not in maps.dims:
         raise InvalidInputError(f"`focus_dim` is {focus_dim}, which has no map; choose one of {list(maps.dims)}.")
     active = maps.dims.index(focus_dim) if focus_dim is not None else len(maps.dims) - 1
     # One kind for all: WebGL points would cover SVG rings.
     kind = go.Scattergl if n_shown > GL_ABOVE else go.Scatter
     figure = go.Figure([kind(**group.trace(active, True)) for group in groups])
-    for place, index in enumerate(trails):
-        sizes = np.linspace(4, 9, len(maps.dims)).astype(np.float32)
-        figure.add_trace(kind(
-            x=maps.positions[:, index, 0], y=maps.positions[:, index, 1], mode="lines+markers",
-            line={"color": COLORS[place], "width": 2}, marker={"size": sizes, "symbol": SYMBOLS[place]},
-            text=[f"{dim} dims" for dim in maps.dims], hovertemplate="%{text}<extra></extra>",
-            name=f"{place + 1}: {shorten(texts[maps.items[index]], LEGEND_CHARACTERS)}",
-        ))  # fmt: skip
-    figure.frames = [
+    figure.add_traces([kind(**trace) for trace in chosen[active]["data"]])
+    there = list(range(len(groups), len(figure.data)))
+    figure.frames = [*(
+        go.Frame(name=frame["name"], traces=there, data=[kind(**trace) for trace in frame["data"]]) for frame in chosen
+    ), *(
         go.Frame(
-            name=str(dim), traces=list(range(len(groups))), layout={"title": {"text": _title(maps, level)}},
-            data=[group.step(level) for group in groups],
+            name=str(dim), baseframe=chosen[level]["name"], traces=list(range(len(groups))),
+            layout={"title": {"text": _title(maps, level)}}, data=[group.step(level) for group in groups],
         )
         for level, dim in enumerate(maps.dims)
-    ]  # fmt: skip
+    )]  # fmt: skip
     title = {"text": _title(maps, active), "font_size": FONT_SIZE, "x": 0.02}
     figure.update_layout(dragmode="pan", title=title)
     _finish(figure, maps, color_by, ANIMATION_HEIGHT, below=20)
@@ -138,7 +144,8 @@ def map_panels(
     A hover shows the text while all panels together have at most 4,000 points, else the text's number.
     """
     n_dims, n_shown, _ = maps.positions.shape
-    groups = _groups(maps, texts, color_by, labels, _trail_items(maps, selected), n_shown * n_dims)
+    groups = _groups(maps, texts, color_by, labels, n_shown * n_dims)
+    chosen = selection_frames(maps, texts, selected)
     columns = max(1, min(columns, n_dims))
     n_rows = math.ceil(n_dims / columns)
     figure = make_subplots(
@@ -150,8 +157,75 @@ def map_panels(
         for group in groups:
             trace = kind(**group.trace(level, level == 0))
             figure.add_trace(trace, row=level // columns + 1, col=level % columns + 1)
+        if selected:
+            rings = kind(**chosen[level]["data"][-1])
+            figure.add_trace(rings, row=level // columns + 1, col=level % columns + 1)
     figure.update_annotations(font_size=13, yshift=8)
     return _finish(figure, maps, color_by, PANEL_HEIGHT * n_rows + 160, below=110)
+
+
+def selection_frames(
+    maps: WidthMaps, texts: Sequence[str], selected: Sequence[int],
+    neighbors: Sequence[Sequence[int]] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What the last three traces of `map_animation` show at every width: names of frames and traces, as plain data.
+
+    Parameters and errors as there.
+    """
+    _check_one_each("text", texts, maps)
+    trails = _trail_items(maps, selected)
+    return [
+        {"name": f"{dim} selected", "data": _selection(maps, texts, trails, neighbors, level)}
+        for level, dim in enumerate(maps.dims)
+    ]
+
+
+def _selection(
+    maps: WidthMaps, texts: Sequence[str], trails: list[int], neighbors: Sequence[Sequence[int]] | None, level: int
+) -> list[dict[str, Any]]:
+    """The three traces of selected texts at one width; plain lists, in which None breaks a line."""
+    names = [
+        f"{place + 1}: {shorten(texts[maps.items[index]], HOVER_CHARACTERS)}" for place, index in enumerate(trails)
+    ]
+    colors = list(COLORS[: len(trails)])
+    ends = (0, len(maps.dims) - 1) if len(maps.dims) > MOST_TRAIL_LABELS else range(len(maps.dims))
+    near = _trail_items(maps, neighbors[level], most=None) if trails and neighbors is not None else []
+    spokes = [index for there in near for index in (trails[0], there, None)]
+    path = [(place, index, step) for place, index in enumerate(trails) for step in [*range(len(maps.dims)), None]]
+    sizes = np.linspace(4, 9, len(maps.dims)).round(1).tolist()
+
+    def there(step: int | None, index: int | None) -> list[float | None]:
+        return [None, None] if step is None or index is None else maps.positions[step, index].round(4).tolist()
+
+    def trace(places: list[list[float | None]], **look: Any) -> dict[str, Any]:
+        xs, ys = ([place[axis] for place in places] for axis in (0, 1))
+        return {"x": xs, "y": ys, "showlegend": False} | look
+
+    return [
+        trace(
+            [there(level, index) for index in spokes], mode="lines+markers", name="neighbors",
+            line={"color": COLORS[0], "width": 1.5}, hovertemplate="%{text}<extra>neighbor</extra>",
+            marker={"symbol": "circle-open", "size": 13, "color": COLORS[0], "line": {"width": 2}},
+            text=["" if index is None else shorten(texts[maps.items[index]], HOVER_CHARACTERS) for index in spokes],
+            customdata=[-1 if index is None else int(maps.items[index]) for index in spokes],
+        ),
+        trace(
+            [there(step, index) for _, index, step in path], mode="lines+markers+text", name="trails",
+            line={"color": GREY, "width": 2}, hovertemplate="%{customdata}<extra></extra>", textposition="bottom right",
+            text=[str(maps.dims[step]) if step in ends else "" for _, _, step in path], textfont={"size": 11},
+            marker={
+                "size": [0 if step is None else sizes[step] for _, _, step in path],
+                "color": [colors[place] for place, _, _ in path],
+            },
+            customdata=["" if step is None else f"{names[place]}, {maps.dims[step]} dims" for place, _, step in path],
+        ),
+        # Numbered as they were chosen.
+        trace(
+            [there(level, index) for index in trails], mode="markers+text", name="selected", hoverinfo="skip",
+            marker={"symbol": "circle-open", "size": 17, "color": colors, "line": {"width": 3}},
+            text=[str(place + 1) for place in range(len(trails))], textposition="top center",
+        ),
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,10 +249,9 @@ class _Group:
 
 
 def _groups(
-    maps: WidthMaps, texts: Sequence[str], color_by: str, labels: Sequence[object | None] | None, trails: list[int],
-    n_hovers: int,
-) -> list[_Group]:  # fmt: skip
-    """The points by what colours them, and the selected ones ringed; hover texts when there are few, else numbers."""
+    maps: WidthMaps, texts: Sequence[str], color_by: str, labels: Sequence[object | None] | None, n_hovers: int
+) -> list[_Group]:
+    """The points by what colours them; hover texts when there are few, else numbers."""
     _check_one_each("text", texts, maps)
     with_texts = n_hovers <= max(MOST_PANEL_TEXTS, maps.positions.shape[1])
     hover = np.array(
@@ -191,6 +264,9 @@ def _groups(
         extra = "%{marker.color:.2f}" if values is not None else name
         return _Group(maps.positions[:, members], {
             "mode": "markers", "name": name, "legendgroup": name, "marker": size | marker,
+            # A click is answered before the server answers; the other points stay as they are.
+            "selected": {"marker": {"size": SELECTED_SIZE}},
+            "unselected": {"marker": {"opacity": (size | marker)["opacity"]}},
             "customdata": maps.items[members].astype(np.int32), "text": hover[members].tolist() if with_texts else None,
             "hovertemplate": f"{'%{text}' if with_texts else 'text %{customdata}'}<extra>{extra}</extra>",
         }, values)  # fmt: skip
@@ -219,13 +295,6 @@ def _groups(
             if look is collected and name == NO_LABEL:
                 look = collected | {"symbol": "circle-open"}
             groups.append(some(grouped.codes == code, f"{name} · {grouped.counts[code]}", look))
-    if trails:
-        marker = {"symbol": "circle-open", "size": 17, "color": list(COLORS[: len(trails)]), "line": {"width": 3}}
-        # Numbered as they were chosen.
-        groups.append(_Group(maps.positions[:, trails], {
-            "mode": "markers+text", "name": "selected", "showlegend": False, "marker": marker, "hoverinfo": "skip",
-            "text": [str(place + 1) for place in range(len(trails))], "textposition": "top center",
-        }))  # fmt: skip
     return groups
 
 
@@ -236,11 +305,11 @@ def _check_one_each(name: str, given: Sequence[object], maps: WidthMaps) -> None
         )
 
 
-def _trail_items(maps: WidthMaps, selected: Sequence[int]) -> list[int]:
+def _trail_items(maps: WidthMaps, selected: Sequence[int], most: int | None = MOST_TRAILS) -> list[int]:
     """Positions among the shown items of the selected ones."""
     chosen = list(dict.fromkeys(int(item) for item in selected))
-    if len(chosen) > MOST_TRAILS:
-        raise InvalidInputError(f"`selected` has {len(chosen)} items; choose at most {MOST_TRAILS}.")
+    if most is not None and len(chosen) > most:
+        raise InvalidInputError(f"`selected` has {len(chosen)} items; choose at most {most}.")
     for item in chosen:
         if not 0 <= item < maps.n_items:
             raise InvalidInputError(
@@ -253,9 +322,9 @@ def _title(maps: WidthMaps, level: int, short: bool = False) -> str:
     kept, trust, cont = maps.kept_in_map[level], maps.trustworthiness[level], maps.continuity[level]
     if short:
         # Three short lines stay apart on a phone.
-        return f"<b>{maps.dims[level]} dims</b><br>{kept:.0%} kept<br>T {trust:.2f} C {cont:.2f}"
+        return f"<b>{maps.dims[level]} dims</b><br>{kept:.0%} visible<br>T {trust:.2f} C {cont:.2f}"
     return (
-        f"<b>{maps.dims[level]} dims</b> · shows {kept:.0%} of the {maps.k} true neighbors"
+        f"<b>{maps.dims[level]} dims</b> · {kept:.0%} of the {maps.k} true neighbors visible"
         f"<br>trustworthiness {trust:.3f} · continuity {cont:.3f}"
     )
 
@@ -276,8 +345,8 @@ def _finish(figure: go.Figure, maps: WidthMaps, color_by: str, height: int, belo
         if axis.matches is None:  # the other panels match this one, and plotly allows them no anchor of their own
             axis.update(scaleanchor=axis.anchor or "x", scaleratio=1)
     if maps.explained is not None and len(figure.frames):
-        figure.update_xaxes(title=f"axis 1, {maps.explained[0]:.0%} of the variance at full width")
-        figure.update_yaxes(title=f"axis 2, {maps.explained[1]:.0%}")
+        # Below the horizontal one lies the slider.
+        figure.update_yaxes(title="axes: {:.0%} and {:.0%} of the variance".format(*maps.explained), title_font_size=13)
     return figure
 
 
@@ -294,8 +363,8 @@ def _color_axis(maps: WidthMaps, color_by: str) -> dict[str, Any] | None:
 
 
 def _add_player(figure: go.Figure, maps: WidthMaps, active: int, glide: bool) -> None:
-    """A slider over the widths, play from full width down, and pause."""
-    playing = {"frame": {"duration": STEP_MS, "redraw": True}, "fromcurrent": True, "mode": "immediate"}
+    """Play from full width down and pause, and beside them a slider over the widths."""
+    playing = {"frame": {"duration": STEP_MS, "redraw": True}, "mode": "immediate"}
     playing |= {"transition": {"duration": GLIDE_MS if glide else 0, "easing": "cubic-in-out"}}
     jump = {"frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}, "mode": "immediate"}
     shrinking = [str(dim) for dim in reversed(maps.dims)]
@@ -305,13 +374,12 @@ def _add_player(figure: go.Figure, maps: WidthMaps, active: int, glide: bool) ->
         {"label": "Pause", "method": "animate", "args": [[None], jump]},
     ]
     figure.update_layout(
-        margin_b=215,
         sliders=[{
-            "active": active, "steps": steps, "x": 0.02, "len": 0.96, "y": -0.04, "yanchor": "top", "pad": {"t": 20},
-            "currentvalue": {"prefix": "width ", "suffix": " dims", "xanchor": "right"},
+            "active": active, "steps": steps, "x": 1, "xanchor": "right", "len": 0.6, "y": 0, "yanchor": "top",
+            "pad": {"t": 8}, "currentvalue": {"visible": False},
         }],
         updatemenus=[{
             "type": "buttons", "direction": "left", "buttons": buttons, "showactive": False,
-            "x": 0.02, "xanchor": "left", "y": -0.04, "yanchor": "top", "pad": {"t": 14},
+            "x": 0, "xanchor": "left", "y": 0, "yanchor": "top", "pad": {"t": 10},
         }],
     )  # fmt: skip

@@ -4,34 +4,37 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import map as page
-from mrl_viz.ui.charts import code_shown, draw
-from mrl_viz.ui.results import analysis
+from mrl_viz.ui.charts import code_shown, draw, in_tabs, small_print
 from mrl_viz.ui.selection import take_points
 from mrl_viz.ui.workspace import require_workspace
 
 st.title("Where do texts move?")
 workspace = require_workspace()
-method = st.segmented_control(
-    "Method", ["PCA", "UMAP"], default="PCA", key="method", bind="query-params", required=True,
-    help="PCA: one basis for all widths, at once. UMAP: neighborhoods, on request, beside its own noise.",
-)  # fmt: skip
-color_by, column = page.choose_colors(workspace)
-maps = page.pca(analysis(workspace), page.map_dims(workspace)) if method == "PCA" else page.umap(workspace)
+with st.container(horizontal=True):
+    color_by, column = page.choose_colors(workspace)
+    method, maps = page.choose_maps(workspace)
+options = page.figure_options(workspace, color_by, column)
+page.draw_moving(workspace, method, maps, options)
 
-texts, options = workspace.corpus.texts, page.figure_options(workspace, color_by, column)
-draw(
-    "map", figures.map_animation, maps, texts, **options, focus_dim=workspace.focus_dim,
-    on_select=take_points,
-)  # fmt: skip
-st.caption(
-    "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Trustworthiness "
-    "and continuity say how far this one can be believed. Play runs in your browser; select points, or several with "
-    "the lasso, to see their trails."
-)
+
+def _worth() -> None:
+    small_print(
+        "A picture of two coordinates illustrates; the numbers on other pages come from the true vectors. Visible: of "
+        "a text's neighbors at that width, by the vectors, the share that is near it in the picture too. "
+        "Trustworthiness and continuity, of at most 1, say how far nearness in the picture can be believed.",
+        "Play goes from the full width down and takes the focus width along. A selected text has lines to its "
+        "neighbors at that width, by the vectors, and a trail whose dots grow with the width. The lasso selects "
+        "several.",
+    )
+
+
+def _panels() -> None:
+    draw(
+        "panels", figures.map_panels, maps, workspace.corpus.texts, **page.selected(workspace, options),
+        on_select=take_points,
+        takeaway="Above each panel: true neighbors visible, T trustworthiness, C continuity.",
+    )  # fmt: skip
+
+
+in_tabs("map_part", {"How far to believe it": _worth, "Side by side": _panels})
 code_shown(page.map_code(workspace, method, color_by, column))
-
-st.subheader("Side by side")
-draw(
-    "panels", figures.map_panels, maps, texts, **options, on_select=take_points,
-    takeaway=f"{maps.takeaway()} Above each panel: true neighbors shown, T trustworthiness, C continuity.",
-)  # fmt: skip

@@ -42,19 +42,28 @@ def test_a_selection_survives_pages_focus_and_reload(page):
     assert "whales" not in page.url
 
 
-def test_a_point_of_the_map_can_be_clicked_and_the_animation_plays_without_the_server(page):
-    """A click on a point selects its text; Play moves the points through the widths while nothing is sent."""
-    sent = []
-    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+def test_the_map_plays_with_the_focus_width_and_shows_a_clicked_texts_neighbors(page):
+    """A click on a point selects its text and draws its neighbors; Play and the focus width move each other, the chart
+    stays the same one, and little is sent."""
+    received = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
     opened(page, "/map")
-    chart = page.get_by_test_id("stPlotlyChart").first
+    chart, sidebar = page.get_by_test_id("stPlotlyChart").first, page.get_by_test_id("stSidebar")
+    expect(chart.get_by_text(re.compile("^64 dims"))).to_be_visible()
+    inner = chart.locator(".js-plotly-plot")
+    inner.evaluate("plot => window.before = plot")
     # The points lie under the layer that takes the drags.
     chart.locator(".scatterlayer .point").first.click(force=True)
     expect(page.get_by_role("button", name="Clear the selection")).to_be_visible()
     expect(page).to_have_url(re.compile(r"text=\d+"))
     loaded(page)
-    expect(chart.get_by_text(re.compile("^64 dims"))).to_be_visible()
-    before = len(sent)
+    page.wait_for_function("window.before.data.at(-3).x.length == 30")  # three a neighbor
+    received.clear()
+    move_focus(page, "ArrowRight")
+    expect(chart.get_by_text(re.compile("^128 dims"))).to_be_visible()
+    loaded(page)
+    assert sum(received) <= 200_000
+    received.clear()
     # A frame may pass between two looks from here; the browser misses none.
     page.evaluate("window.seen = []")
     chart.evaluate("""chart => new MutationObserver(() => window.seen.push(chart.textContent)).observe(
@@ -62,7 +71,12 @@ def test_a_point_of_the_map_can_be_clicked_and_the_animation_plays_without_the_s
     chart.get_by_text("Play").click()
     expect(chart.get_by_text(re.compile("^8 dims"))).to_be_visible()
     assert any("16 dims" in text for text in page.evaluate("window.seen"))
-    assert len(sent) == before
+    expect(page).to_have_url(re.compile("focus=8(&|$)"))
+    expect(sidebar.get_by_text(re.compile("[Kk]ept at 8 dims")).first).to_be_visible()
+    loaded(page)
+    # The answers to a playing map's widths do not take it back.
+    expect(chart.get_by_text(re.compile("^8 dims"))).to_be_visible()
+    assert inner.evaluate("plot => window.before === plot") and sum(received) <= 6 * 200_000
 
 
 def test_pages_go_back_and_forward_and_a_row_selects_its_text(page):

@@ -20,7 +20,7 @@ from mrl_viz.errors import (
     ShapeError,
     StoreError,
 )
-from mrl_viz.figures.maps import group_labels, map_animation, map_panels
+from mrl_viz.figures.maps import group_labels, map_animation, map_panels, selection_frames
 from mrl_viz.figures.style import shorten
 from mrl_viz.measures.maps import align, map_quality, picture_neighbors, procrustes_disparity
 from mrl_viz.projection import load_map, map_key, pca_maps, save_map, umap_maps
@@ -395,8 +395,9 @@ def test_only_the_last_used_maps_are_kept(monkeypatch, tmp_path, maps):
 def test_animation_has_a_frame_per_width_that_moves_points_only(maps, texts):
     """Frames hold places, colours and the title; texts are sent once, and the player lies in the figure."""
     figure = map_animation(maps, texts, focus_dim=6)
-    assert [frame.name for frame in figure.frames] == ["2", "6", "24"]
-    for level, frame in enumerate(figure.frames):
+    widths = [frame for frame in figure.frames if frame.baseframe]
+    assert [frame.name for frame in widths] == ["2", "6", "24"]
+    for level, frame in enumerate(widths):
         (moving,) = frame.data
         assert set(moving.to_plotly_json()) - {"type"} == {"x", "y", "marker"}
         np.testing.assert_array_equal(moving.x, maps.positions[level, :, 0])
@@ -412,17 +413,33 @@ def test_animation_has_a_frame_per_width_that_moves_points_only(maps, texts):
 def test_trails_run_through_all_widths(maps, texts):
     """A selected text has a trail over the widths and a ring that moves with the frames."""
     figure = map_animation(maps, texts, selected=[7, 30, 7])
-    assert len(figure.data) == 4  # points, rings, two trails
-    np.testing.assert_array_equal(figure.data[2].x, maps.positions[:, 7, 0])
-    np.testing.assert_array_equal(figure.frames[0].data[1].y, maps.positions[0, [7, 30], 1])
-    assert figure.frames[0].traces == (0, 1)
+    _, lines, trails, rings = figure.data
+    np.testing.assert_allclose(trails.x[:3], maps.positions[:, 7, 0], atol=1e-4)
+    assert trails.x[3] is None and trails.text[:3] == ("2", "6", "24") and list(trails.marker.size[:3]) == [4, 6.5, 9]
+    assert len(lines.x) == 0 and trails.customdata[5].startswith("2: ") and trails.customdata[5].endswith(", 6 dims")
+    frames = {frame.name: frame for frame in figure.frames}
+    assert frames["2"].baseframe == "2 selected" and frames["2 selected"].traces == (1, 2, 3)
+    np.testing.assert_allclose(frames["2 selected"].data[2].y, maps.positions[0, [7, 30], 1], atol=1e-4)
+    np.testing.assert_allclose(rings.y, maps.positions[-1, [7, 30], 1], atol=1e-4)
     sampled = pca_maps(clusters(), DIMS, k=5, most_items=50)
     hidden = next(item for item in range(120) if item not in sampled.items)
-    assert len(map_animation(sampled, texts, selected=[hidden]).data) == 1
+    assert all(len(trace.x) == 0 for trace in map_animation(sampled, texts, selected=[hidden]).data[1:])
     with pytest.raises(InvalidInputError, match="at most 8"):
         map_animation(maps, texts, selected=range(9))
     with pytest.raises(InvalidInputError, match="choose 0 to 119"):
         map_animation(maps, texts, selected=[120])
+
+
+def test_lines_run_to_the_first_selected_texts_neighbors_at_each_width(maps, texts):
+    """A line each from the text to those near it at that width, with their words; another selected text has none."""
+    near = [[1, 2], [3, 30], [4, 5]]
+    frames = {frame["name"]: frame["data"][0] for frame in selection_frames(maps, texts, [7, 30], near)}
+    for level, dim in enumerate(maps.dims):
+        lines = frames[f"{dim} selected"]
+        assert lines["customdata"] == [7, near[level][0], -1, 7, near[level][1], -1]
+        assert lines["text"][1] == texts[near[level][0]]
+        np.testing.assert_allclose(lines["y"][3:5], maps.positions[level, [7, near[level][1]], 1], atol=1e-4)
+    json.dumps(frames, allow_nan=False)  # as the browser is sent them
 
 
 def test_panels_are_one_figure_with_quality_on_each(maps, texts):
@@ -454,11 +471,12 @@ def test_labels_colour_traces(maps, texts):
     """Each coloured group is a trace with its own colour and symbol, collecting groups are grey and drawn first."""
     labels = [None if i % 2 else f"label {i % 24}" for i in range(120)]
     figure = map_animation(maps, texts, color_by="label", labels=labels)
-    names = [trace.name for trace in figure.data]
+    points = figure.data[:-3]
+    names = [trace.name for trace in points]
     assert names[:2] == ["other (2 labels) · 10", "(none) · 60"]
-    shown = [(trace.marker.color, trace.marker.symbol) for trace in figure.data]
+    shown = [(trace.marker.color, trace.marker.symbol) for trace in points]
     assert len(set(shown[2:])) == len(shown) - 2 == 10
-    assert sorted(item for trace in figure.data for item in trace.customdata) == list(range(120))
+    assert sorted(item for trace in points for item in trace.customdata) == list(range(120))
 
 
 def test_picture_inputs_are_checked(maps, texts):
