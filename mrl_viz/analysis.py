@@ -13,12 +13,13 @@ from mrl_viz.measures.controls import ControlComparison, compare_arrangements
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.measures.sample import PairSample, pair_sample
 from mrl_viz.measures.similarity import SimilarityDrift, similarity_drift
+from mrl_viz.result import Result
 from mrl_viz.sweep import Sweep, nested_sweep
 from mrl_viz.truncation import PrefixEnergy, Progress, prefix_energy
 
 
 @dataclass(frozen=True)
-class Analysis:
+class Analysis(Result):
     """What the first two pages show, measured at the same widths, and the sample of pairs that later ones read."""
 
     embedded: Embedded
@@ -36,6 +37,10 @@ class Analysis:
             "overlap", "top1_agreement", drift_bias=drift.bias, drift_mae=drift.mae,
             spearman_per_text=drift.spearman_per_text, energy=self.energy.mean,
         )  # fmt: skip
+
+    def takeaway(self) -> str:
+        """What survives of the neighbors."""
+        return self.overlap.takeaway()
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, schema 1."""

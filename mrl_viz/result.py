@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from html import escape
+from importlib import import_module
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
+
+# Of a table that a notebook shows, and a cell of it.
+MOST_ROWS, MOST_CHARACTERS = 50, 300
 
 
 class Result:
@@ -26,6 +32,27 @@ class Result:
         if self._is_flat:
             return {name: plain(getattr(self, name)) for name in names}
         return flat({name: getattr(self, name) for name in (*names, *self._also)})
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence, and the first records as a table."""
+        parts = [f"<p><b>{escape(self.takeaway())}</b></p>"] if hasattr(self, "takeaway") else []
+        if hasattr(self, "rows"):
+            rows = self.rows()
+        else:
+            named = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+            rows = [{name: value for name, value in named if isinstance(value, (str, int, float))}]
+        return "".join([*parts, html_table(rows, MOST_ROWS)])
+
+    def show(self) -> None:
+        """Draw the result where it has a figure of its own; else say its sentence."""
+        # By its name: drawing lies above every result, and most programs never draw.
+        figure = import_module("mrl_viz.figures").figure_of(self)
+        if figure is not None:
+            figure.show()
+        elif hasattr(self, "takeaway"):
+            print(self.takeaway())
+        else:
+            print(self)
 
     def records(self, *names: str, **columns: Any) -> list[dict[str, Any]]:
         """One record per width of `dims`, of fields and other columns that have one entry per width."""
@@ -78,3 +105,33 @@ def plain(value: Any) -> Any:
         made = [plain(item) for item in value]
         return made if isinstance(value, list) else tuple(made)  # a named tuple as a plain one
     return value
+
+
+def html_table(rows: Sequence[Mapping[str, Any]], most: int | None = None) -> str:
+    """Records as an HTML table of at most so many rows, every text escaped; what is left out is counted."""
+    if not rows or not rows[0]:
+        return ""
+    head = "".join(f"<th{_side(value)}>{escape(name.replace('_', ' '))}</th>" for name, value in rows[0].items())
+    body = "".join(
+        f"<tr>{''.join(f'<td{_side(value)}>{escape(_shown(value))}</td>' for value in row.values())}</tr>"
+        for row in islice(rows, most)
+    )
+    left = 0 if most is None else max(0, len(rows) - most)
+    more = f"<p>… and {left:,} more rows.</p>" if left else ""
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'
+
+
+def _side(value: object) -> str:
+    return ' class="text"' if isinstance(value, str) else ""
+
+
+def _shown(value: object) -> str:
+    """A value as a reader wants it; what is not known is a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:,.0f}"
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrl_viz.cli.printing import progress
-from mrl_viz.errors import InvalidInputError
+from mrl_viz.errors import DataFormatError, InvalidInputError
 
 if TYPE_CHECKING:
     from mrl_viz.data.corpus import Corpus
@@ -136,3 +138,23 @@ def embed_source(
     with progress(f"embedding with {model}") as show:
         asked = None if with_queries else ()
         return embed(corpus, model, queries=asked, trust_remote_code=args.trust_remote_code, progress=show)
+
+
+def read_record(plan: str | None) -> dict[str, Any] | None:
+    """The decision record in a JSON file, its own or what `recommend --json` wrote; None where `plan` is no .json name.
+
+    Raises
+    ------
+    DataFormatError : a file that is no JSON record. OSError : a file that cannot be read.
+    """
+    if not plan or not plan.lower().endswith(".json"):
+        return None
+    advice = "give the file that `recommend --record` wrote."
+    try:
+        data = json.loads(Path(plan).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataFormatError(f"`{plan}` is no JSON; {advice}") from error
+    if not isinstance(data, dict):
+        raise DataFormatError(f"`{plan}` is no decision record; {advice}")
+    record = data.get("record", data)
+    return record if isinstance(record, dict) else data

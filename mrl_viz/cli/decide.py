@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_source
+from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_record, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
-from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError
+from mrl_viz.errors import EmptyInputError, InvalidInputError
 
 TEXT_CHARACTERS = 100
 PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,200@768 (200 reranked at 768 dims)"
@@ -210,7 +209,7 @@ def _search(args: argparse.Namespace) -> int:
 
     if not args.query.strip():
         raise InvalidInputError("`--query` is empty; say what to search for.")
-    record = _read_record(args.plan)
+    record = read_record(args.plan)
     plan = plan_from_text(args.plan) if args.plan and record is None else None
     corpus = read_source(args)
     if corpus.embeddings is not None:
@@ -241,7 +240,7 @@ def _monitor(args: argparse.Namespace) -> int:
     from mrl_viz.decide import changed_since, plan_from_record, plan_from_text
     from mrl_viz.decide.monitoring import check_deployed_plan
 
-    record = _read_record(args.plan)
+    record = read_record(args.plan)
     # Production data change every day, so the record's fingerprint of the texts is not asked for; its model is.
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
     target = args.target if args.target is not None else _target_of(record)
@@ -256,26 +255,6 @@ def _monitor(args: argparse.Namespace) -> int:
     say(result.takeaway(), notes=changed_since(record or {}))
     write_json(args.json, result.to_dict())
     return 1 if result.is_below_target else 0
-
-
-def _read_record(plan: str | None) -> dict[str, Any] | None:
-    """The decision record in a JSON file, its own or what `recommend --json` wrote; None where `plan` is no .json name.
-
-    Raises
-    ------
-    DataFormatError : a file that is no JSON record. OSError : a file that cannot be read.
-    """
-    if not plan or not plan.lower().endswith(".json"):
-        return None
-    advice = "give the file that `recommend --record` wrote."
-    try:
-        data = json.loads(Path(plan).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataFormatError(f"`{plan}` is no JSON; {advice}") from error
-    if not isinstance(data, dict):
-        raise DataFormatError(f"`{plan}` is no decision record; {advice}")
-    record = data.get("record", data)
-    return record if isinstance(record, dict) else data
 
 
 def _target_of(record: dict[str, Any] | None) -> float:

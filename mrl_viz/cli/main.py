@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from mrl_viz.cli import decide, explore, train
+from mrl_viz.cli import decide, explore, take, train
 from mrl_viz.cli.printing import printable
 from mrl_viz.errors import MrlVizError
 
@@ -37,7 +37,7 @@ def _failed(reason: str, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mrl_viz", description="See what every embedding width keeps.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for family in (explore, decide, train):
+    for family in (explore, decide, train, take):
         family.add_verbs(verbs)
     app = verbs.add_parser("app", help="open the app")
     app.add_argument("--port", type=int, default=8501)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from plotly.graph_objects import Figure
 
 from mrl_viz.analysis import analyse
-from mrl_viz.data.corpus import with_texts
+from mrl_viz.data.corpus import corpus_from_texts, with_retrieval, with_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.export.workspace import Workspace
@@ -32,9 +33,11 @@ class Code(str):
 
 
 class Script:
-    """Statements that can be pasted and run elsewhere, with the imports that they need. No text of a user is in them.
+    """Statements that can be pasted and run elsewhere, with the imports that they need. No text of a user is in them,
+    save where the source says so.
 
     It begins by reading and, unless `embeds` is False, embedding the workspace's texts; `queries` as in `embed`.
+    `reading_lines` : how many statements read.
     """
 
     def __init__(self, workspace: Workspace, queries: object = (), embeds: bool = True) -> None:
@@ -42,14 +45,19 @@ class Script:
         self._lines: list[tuple[str, str]] = []
         self.workspace = workspace
         self.corpus = self._read()
+        self.reading_lines = len(self._lines)
         self.vectors = Code("vectors")
         self.matrix = self.vectors.matrix
         if embeds:
-            model = {} if workspace.is_ready else {"model": workspace.model, "queries": queries}
+            model: dict[str, object] = {} if workspace.is_ready else {"model": workspace.model, "queries": queries}
+            if workspace.trust_remote_code:
+                model["trust_remote_code"] = True
             self.let(self.vectors, embed, self.corpus, **model)
 
     def _read(self) -> Code:
         source = self.workspace.source
+        if source.holds_texts:
+            return self._written()
         if not source.is_saved:
             self.add(f"# {source.file}: save the texts there, one a line")
         corpus = self.assign("corpus", self.reading())
@@ -57,6 +65,20 @@ class Script:
             return corpus
         texts = self.call(read_corpus, source.texts_file, keep_duplicates=True, fewest=1)
         return self.let("corpus", with_texts, corpus, texts.texts)
+
+    def _written(self) -> Code:
+        """The texts and all that came with them, as they are."""
+        given = self.workspace.corpus
+        labels = {name: list(values) for name, values in given.labels.items()}
+        corpus = self.let(
+            "corpus", corpus_from_texts, Code(_listed(given.texts)), name=given.name, ids=list(given.ids),
+            labels=labels or None, keep_duplicates=True,
+        )  # fmt: skip
+        if given.query_ids:
+            asked = dict(zip(given.query_ids, given.query_texts))
+            graded = {query: dict(grades) for query, grades in given.qrels.items()}
+            corpus = self.let("corpus", with_retrieval, corpus, asked, graded, {})
+        return self.let("corpus", replace, corpus, pairs=given.pairs) if given.pairs else corpus
 
     def reading(self) -> Code:
         """The call that reads the texts."""
@@ -74,7 +96,7 @@ class Script:
         """A call of a function or a class, on one line."""
         return Code(f"{self.name(function)}({', '.join(_arguments(function, args, options))})")
 
-    def let(self, name: str, function: Callable[..., Any], *args: object, **options: object) -> Code:
+    def let(self, name: str, function: Callable[..., Any], /, *args: object, **options: object) -> Code:
         """Name the result of a call; returns the name."""
         self._lines.append(
             (name, _broken(f"{name} = {self.name(function)}(", _arguments(function, args, options), ")"))
@@ -133,6 +155,11 @@ def _arguments(function: Callable[..., Any], args: tuple[object, ...], options: 
         if not ((value is None or value is False or value == ()) and value == defaults[name].default)
     ]
     return [*map(repr, args), *named]
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """A list, one text a line."""
+    return "\n".join(["[", *(f"        {text!r}," for text in texts), "    ]"])
 
 
 def _broken(start: str, arguments: list[str], end: str) -> str:

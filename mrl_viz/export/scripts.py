@@ -23,6 +23,7 @@ from mrl_viz.measures.movers import flipped_triples, relative_movers
 from mrl_viz.measures.sample import pair_sample
 from mrl_viz.measures.similarity import similarity_band, similarity_density, threshold_meaning
 from mrl_viz.measures.space import geometry, hubness, space_agreement
+from mrl_viz.projection import pca_maps
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.probes import probes
 from mrl_viz.retrieval.results import recall_vs_full
@@ -32,6 +33,8 @@ from mrl_viz.tasks.evaluation import evaluate
 
 # Texts in the heat maps: three times the square of it goes to every browser of a room at every move of the width.
 N_MATRIX = 64
+# Maps that have room beside each other; the widest are drawn.
+MOST_PANELS = 8
 
 
 def overlap_code(workspace: Workspace, every_width: bool = False) -> Script:
@@ -54,6 +57,14 @@ def per_item_code(workspace: Workspace, item: int) -> Script:
     script = Script(workspace)
     overlap = script.analysis().overlap
     return script.show(figures.per_item_strip, overlap, workspace.focus_dim, script.corpus.texts, item)
+
+
+def map_code(workspace: Workspace) -> Script:
+    """One PCA basis for all widths, as panels side by side."""
+    script = Script(workspace)
+    dims = workspace.dims[-MOST_PANELS:]
+    maps = script.let("maps", pca_maps, script.matrix, dims, k=workspace.k, seed=workspace.seed)
+    return script.say(maps).show(figures.map_panels, maps, script.corpus.texts)
 
 
 def bump_code(workspace: Workspace, item: int) -> Script:
@@ -97,6 +108,16 @@ def band_code(workspace: Workspace, pairs: Sequence[tuple[int, int]]) -> Script:
     script, sample = _sample_code(workspace)
     band = script.let("band", similarity_band, sample, list(pairs))
     texts = Code(f"[(corpus.texts[a], corpus.texts[b]) for a, b in {list(pairs)}]")
+    return script.show(figures.similarity_curves, band, texts, workspace.focus_dim)
+
+
+def nearest_band_code(workspace: Workspace, item: int, n_pairs: int = 4) -> Script:
+    """The similarities of a text with its nearest neighbors, which the analysis finds."""
+    script, sample = _sample_code(workspace)
+    lists = script.analysis().sweep
+    pairs = script.assign("pairs", f"[({item}, int(other)) for other in {lists}.indices[-1, {item}, :{n_pairs}]]")
+    band = script.let("band", similarity_band, sample, pairs)
+    texts = Code("[(corpus.texts[a], corpus.texts[b]) for a, b in pairs]")
     return script.show(figures.similarity_curves, band, texts, workspace.focus_dim)
 
 
@@ -150,21 +171,25 @@ def pair_code(workspace: Workspace, item: int | None, other: int) -> Script:
     return script.show(figures.pair_curve, pair, workspace.focus_dim)
 
 
-def quality_code(workspace: Workspace, task: str, metrics: Sequence[str], fusion_k: int | None = None) -> Script:
+def quality_code(
+    workspace: Workspace, task: str, metrics: Sequence[str] | None = None, fusion_k: int | None = None
+) -> Script:
+    """Task quality by those metrics; None draws the main ones."""
     script = Script(workspace, queries=None if task == "retrieval" else ())
     fused = {} if fusion_k is None else {"fusion_k": fusion_k}
     again = script.let(
         "quality", evaluate, script.vectors, dims=workspace.dims, task=task, seed=workspace.seed, **fused
     )
-    return script.say(again).show(figures.quality_curves, again, list(metrics), workspace.focus_dim)
+    shown = again.main_metrics if metrics is None else list(metrics)
+    return script.say(again).show(figures.quality_curves, again, shown, workspace.focus_dim)
 
 
 def space_code(workspace: Workspace) -> Script:
     script, focus = Script(workspace), workspace.focus_dim
     result = script.analysis()
-    agreement = script.call(space_agreement, script.matrix, dims=workspace.dims)
-    script.show(figures.space_agreement_curves, agreement, focus)
-    script.show(figures.geometry_curves, script.call(geometry, script.matrix, dims=workspace.dims), focus)
+    drawn = {"dims": workspace.dims, "seed": workspace.seed}
+    script.show(figures.space_agreement_curves, script.call(space_agreement, script.matrix, **drawn), focus)
+    script.show(figures.geometry_curves, script.call(geometry, script.matrix, **drawn), focus)
     return script.show(figures.hubness_curves, script.call(hubness, result.sweep), focus)
 
 
@@ -203,12 +228,15 @@ def comparison_code(
 
 def decision_code(
     workspace: Workspace, metric: str, options: Mapping[str, Any], *, is_of_queries: bool, fusion_k: int | None = None,
-    grown_k: int | None = None,
+    grown_k: int | None = None, **measured: Any,
 ) -> Script:  # fmt: skip
-    """Every plan measured, one chosen by `options`, and its record. `grown_k` : also what more texts do, at this k."""
+    """Every plan measured, one chosen by `options`, and its record. `grown_k` : also what more texts do, at this k.
+
+    `measured` : options of the measurement.
+    """
     fused = {} if fusion_k is None else {"fusion_k": fusion_k}
     script = Script(workspace, queries=None if is_of_queries else ())
-    again = script.let("measured", measure_candidates, script.vectors, metric=metric, **fused)
+    again = script.let("measured", measure_candidates, script.vectors, metric=metric, **fused, **measured)
     decision = script.let("decision", choose, again, **options)
     script.say(decision).show(figures.pareto, decision)
     script.show(figures.sensitivity_heatmap, decision.sensitivity)

@@ -16,6 +16,7 @@ class Source:
 
     `texts_file` : the file of the texts of ready vectors. `queries`, `qrels` : files of their own. `is_saved` : whether
     the file is the user's own, not one she would have to make of what she pasted. `limit` : only the first rows.
+    `holds_texts` : the code that reads holds the texts themselves, and no file is read.
     """
 
     file: str = PASTED
@@ -27,6 +28,7 @@ class Source:
     qrels: str | None = None
     is_saved: bool = True
     limit: int | None = None
+    holds_texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Workspace:
     model: str
     source: Source
     seed: int = 0
+    trust_remote_code: bool = False
 
     @property
     def is_ready(self) -> bool:

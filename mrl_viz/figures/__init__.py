@@ -1,5 +1,10 @@
 """One function per picture: a result in, a plotly Figure out. No maths beyond binning and formatting."""
 
+from collections.abc import Callable
+from typing import Any
+
+from plotly.graph_objects import Figure
+
 from mrl_viz.figures.adaptive import accuracy_by_width, exit_shares, exits_by_label
 from mrl_viz.figures.adaptor import adaptor_curves, adaptor_gains, adaptor_losses
 from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
@@ -26,6 +31,7 @@ __all__ = [
     "density_heatmap",
     "exit_shares",
     "exits_by_label",
+    "figure_of",
     "geometry_curves",
     "hubness_curves",
     "kept_per_byte",
@@ -57,3 +63,36 @@ __all__ = [
     "twin_gain",
     "width_by_bits",
 ]
+
+# The figure that shows a result best, by the class of the result, where it needs nothing else.
+_OBVIOUS: dict[str, Callable[..., Figure]] = {
+    "Analysis": lambda result: overlap_curve(result.overlap),
+    "NeighborOverlap": overlap_curve,
+    "ControlComparison": controls_curve,
+    "Nestedness": nestedness_bars,
+    "SimilarityBand": similarity_curves,
+    "SimilarityDensity": density_heatmap,
+    "ThresholdMeaning": threshold_shift,
+    "VectorAnatomy": nested_dolls,
+    "PairByWidth": pair_curve,
+    "ShortVectorAgreement": short_vectors,
+    "SpaceAgreement": space_agreement_curves,
+    "Geometry": geometry_curves,
+    "Hubness": hubness_curves,
+    "Quality": lambda result: quality_curves(result, result.main_metrics),
+    "ModelComparison": lambda result: (overlap_per_byte if result.metric is None else quality_per_byte)(result),
+    "PrecisionComparison": kept_per_byte,
+    "Recommendation": pareto,
+    "Sensitivity": sensitivity_heatmap,
+    "CorpusSizeEffect": corpus_size_curve,
+    "ShortlistCurve": shortlist_overlap,
+    "EarlyOrders": still_alive,
+    "AdaptorFit": lambda result: adaptor_curves(result, "overlap"),
+    "TwinComparison": twin_curves,
+}
+
+
+def figure_of(result: Any) -> Figure | None:
+    """The figure that shows a result best, as `result.show()` draws it; None where it has none of its own."""
+    draw = _OBVIOUS.get(type(result).__name__)
+    return None if draw is None else draw(result)

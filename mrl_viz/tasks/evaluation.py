@@ -51,6 +51,12 @@ class Quality(Result):
         """The metric to look at first."""
         return next(iter(self.curves))
 
+    @property
+    def main_metrics(self) -> tuple[str, ...]:
+        """The main metric with the same of other labels, coarse and fine, and of vectors alone; three at most."""
+        first = _bare(self.main_metric)
+        return tuple(name for name in self.curves if _bare(name) == first)[:3]
+
     def rows(self) -> list[dict[str, Any]]:
         """One record per metric and width."""
         return [{"metric": name} | row for name, curve in self.curves.items() for row in curve.rows()]
@@ -66,6 +72,11 @@ class Quality(Result):
         if self.fusion_k is None:
             return main
         return f"{main} By vectors alone {self.curves[self.main_metric.removeprefix(HYBRID)].takeaway()}"
+
+
+def _bare(metric: str) -> str:
+    """A metric's name without its label column, and without HYBRID."""
+    return metric.removeprefix(HYBRID).split(":")[0]
 
 
 def evaluate(

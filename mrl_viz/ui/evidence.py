@@ -13,7 +13,6 @@ from mrl_viz.arrangements import ARRANGEMENTS, FITTED, GAMMA, Arrangement
 from mrl_viz.export import scripts
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
-from mrl_viz.tasks.hybrid import HYBRID
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
@@ -97,11 +96,9 @@ def task_quality(workspace: Workspace) -> Quality:
 
 def choose_metrics(quality: Quality) -> Sequence[str]:
     """Which metrics to draw; by default the first with all labels, coarse and fine, and hybrid beside vectors alone."""
-    names = list(quality.curves)
-    first = names[0].removeprefix(HYBRID).split(":")[0]
-    default = [name for name in names if name.removeprefix(HYBRID).split(":")[0] == first][:3]
+    default = list(quality.main_metrics)
     key = f"metrics_{quality.task}" + ("" if quality.fusion_k is None else "_hybrid")
-    return st.multiselect("Metrics", names, default=default, key=key, max_selections=4) or default
+    return st.multiselect("Metrics", list(quality.curves), default=default, key=key, max_selections=4) or default
 
 
 def controls_code(workspace: Workspace, shown: ControlComparison) -> Script:
