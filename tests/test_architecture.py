@@ -42,7 +42,7 @@ ROOMS = {
     "decide": (NUMERIC, CORE | {"data", "embedding", "tasks", "retrieval"}),
     "figures": (
         {"numpy", "plotly"},
-        CORE | {"tasks", "projection", "retrieval", "comparison", "decide", "training", "adaptor", "heads"},
+        CORE | {"tasks", "projection", "retrieval", "comparison", "decide", "training", "adaptor", "heads", "lessons"},
     ),
     "lessons": (NUMERIC, CORE | {"embedding", "comparison", "retrieval"}),
     "launcher": ({"streamlit", "websockets"}, {"errors", "home"}),

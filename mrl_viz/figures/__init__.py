@@ -11,6 +11,7 @@ from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, 
 from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.decide import corpus_size_curve, pareto, sensitivity_heatmap
+from mrl_viz.figures.lessons import blind_curves, kept_in_bytes, promised, trained_panels, votes
 from mrl_viz.figures.maps import map_animation, map_panels
 from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
 from mrl_viz.figures.precision import kept_per_byte, width_by_bits
@@ -25,6 +26,7 @@ __all__ = [
     "adaptor_curves",
     "adaptor_gains",
     "adaptor_losses",
+    "blind_curves",
     "controls_curve",
     "coordinate_strip",
     "corpus_size_curve",
@@ -34,6 +36,7 @@ __all__ = [
     "figure_of",
     "geometry_curves",
     "hubness_curves",
+    "kept_in_bytes",
     "kept_per_byte",
     "map_animation",
     "map_panels",
@@ -48,6 +51,7 @@ __all__ = [
     "pareto",
     "per_item_strip",
     "prefix_norms",
+    "promised",
     "quality_curves",
     "quality_per_byte",
     "sensitivity_heatmap",
@@ -58,9 +62,11 @@ __all__ = [
     "space_agreement_curves",
     "still_alive",
     "threshold_shift",
+    "trained_panels",
     "training_losses",
     "twin_curves",
     "twin_gain",
+    "votes",
     "width_by_bits",
 ]
 

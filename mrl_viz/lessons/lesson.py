@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mrl_viz.errors import DataFormatError
+from mrl_viz.home import home
 from mrl_viz.result import Result
 
 FOLDER = Path(__file__).parent
@@ -26,13 +28,43 @@ MEASURES: dict[str, tuple[str, ...]] = {
     "shortlist_finds": ("dim", "size", "k"),
     "promise": ("share", "n"),
 }
-# What a link to a page may set.
-STATE = {"focus": int, "k": int, "data": str, "model": str}
-MOST_BYTES, MOST_STEPS, MOST_CHARACTERS, MOST_OPTIONS, MOST_SECONDS = 100_000, 20, 600, 6, 3600
+# What a link to a page may set; `tab` is the name of one on that page.
+STATE = {"focus": int, "k": int, "dims": str, "data": str, "model": str, "tab": str}
+# What a text of a step may hold for a number of the data in use.
+WORDS = ("full_dim", "n_items")
+MOST_BYTES, MOST_STEPS, MOST_CHARACTERS, MOST_OPTIONS, MOST_SECONDS, MOST_NUMBER = 100_000, 20, 600, 6, 3600, 10**6
 FIELDS = (
-    "kind", "title", "question", "misconception", "options", "range", "unit", "near", "truth", "page", "state", "say",
-    "seconds", "wrong",
+    "kind", "title", "question", "misconception", "options", "range", "unit", "near", "truth", "twin", "page", "state",
+    "say", "seconds", "wrong",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Truth(Result):
+    """What a question's answer is, and a sentence that says it.
+
+    `value` : a number on the step's slider, or one of its options. `low`, `high` : the number's 95 % interval, where it
+    has one. `chance` : the number that chance alone would give, where there is one.
+    """
+
+    value: float | str
+    said: str
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+
+    def takeaway(self) -> str:
+        """The sentence."""
+        return self.said
+
+
+@dataclass(frozen=True)
+class Twin(Result):
+    """A step's question once more: in other words, for other numbers of its truth, with other options if need be."""
+
+    question: str
+    numbers: tuple[tuple[str, float], ...]
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +73,8 @@ class Step(Result):
 
     `options` : to choose from, else empty; `range` : least, largest and step of a slider, else None, in `unit`.
     `near` : a guess so far from the truth is right; of a slider only. `truth` : a measure's name and its options.
-    `page`, `state` : what to open then. `seconds` : of each phase. `wrong` : answers to expect, with what to say.
+    `twin` : the question once more, for other numbers. `page`, `state` : what to open then. `seconds` : of
+    each phase. `wrong` : answers to expect, with what to say.
     """
 
     kind: str
@@ -53,6 +86,7 @@ class Step(Result):
     unit: str = ""
     near: float = 0
     truth: tuple[str, tuple[tuple[str, float], ...]] | None = None
+    twin: Twin | None = None
     page: str = ""
     state: tuple[tuple[str, int | str], ...] = ()
     say: str = ""
@@ -68,11 +102,41 @@ class Step(Result):
         """How long a phase should take; 0 where the lesson does not say."""
         return dict(self.seconds).get(phase, 0)
 
+    def timing(self) -> str:
+        """The seconds of its phases, in words; empty where the lesson does not say."""
+        return ", ".join(f"{phase} {seconds} s" for phase, seconds in self.seconds)
+
     def is_right(self, answer: float | str, truth: float | str) -> bool:
         """Whether a guess is the truth, or within `near` of it."""
         if isinstance(answer, str) or isinstance(truth, str):
             return answer == truth
         return abs(answer - truth) <= self.near
+
+    def said(self, answer: float | str) -> str:
+        """An answer in words, a number with its unit."""
+        return answer if isinstance(answer, str) else f"{answer:g} {self.unit}".strip()
+
+    def again(self) -> Step | None:
+        """The same question for the twin's numbers, None where the step has no twin."""
+        if self.twin is None or self.truth is None:
+            return None
+        options, truth = self.twin.options or self.options, (self.truth[0], self.twin.numbers)
+        return replace(self, question=self.twin.question, options=options, truth=truth, twin=None)
+
+    def worded(self, **words: int) -> Step:
+        """The step with numbers of the data in use where its texts have {full_dim} or {n_items}.
+
+        Its twin is asked of other data and keeps them.
+        """
+
+        def fill(text: str) -> str:
+            for name in WORDS:
+                if name in words:
+                    text = text.replace(f"{{{name}}}", f"{words[name]:,}")
+            return text
+
+        texts = fill(self.question), fill(self.misconception), fill(self.say)
+        return replace(self, question=texts[0], misconception=texts[1], say=texts[2])
 
 
 @dataclass(frozen=True)
@@ -87,6 +151,15 @@ class Lesson(Result):
         """What it is, in a sentence."""
         votes = sum(step.kind == "vote" for step in self.steps)
         return f"{self.title}: {self.minutes} minutes, {len(self.steps)} steps, {votes} of them guesses."
+
+    @property
+    def first_vote(self) -> int | None:
+        """Place of the first question, which the exit asks again."""
+        return next((place for place, step in enumerate(self.steps) if step.kind == "vote"), None)
+
+    def worded(self, **words: int) -> Lesson:
+        """The lesson with numbers of the data in use where its texts have {full_dim} or {n_items}."""
+        return replace(self, steps=tuple(step.worded(**words) for step in self.steps))
 
 
 def read_lesson(source: str | Path | bytes, name: str = "") -> Lesson:
@@ -114,6 +187,8 @@ def read_lesson(source: str | Path | bytes, name: str = "") -> Lesson:
         line = int(found[1]) if found else text.count("\n") + 1
         said = re.sub(r" \(at .*\)", "", str(error))
         raise DataFormatError(f"`{name}`, line {line}: this is not TOML ({said}).") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise DataFormatError(f"`{name}` has a number too long or lists too deep to be read; shorten them.") from error
     return _Reader(name, text.splitlines()).lesson(data)
 
 
@@ -158,12 +233,16 @@ class _Reader:
         page = self.text(n, data, "page")
         if page and not re.fullmatch(r"[a-z]+/[a-z_]+", page):
             self.wrong(n, "page", f"`page` is {page!r}; name one as explore/neighbors.")
+        if page and not (home() / "pages" / f"{page}.py").is_file():
+            known = ", ".join(sorted(f"{path.parent.name}/{path.stem}" for path in home().glob("pages/*/*.py")))
+            self.wrong(n, "page", f"`page` is {page!r}; the pages are {known}.")
+        truth = self.truth(n, data, needed=is_vote)
         return Step(
             kind=kind, title=self.text(n, data, "title", needed=True),
             question=self.text(n, data, "question", needed=is_vote), misconception=self.text(n, data, "misconception"),
             options=options, range=slider, unit=self.text(n, data, "unit"),
             near=float(self.number(n, data, "near", 0, 1e9)) if "near" in data else 0.0,
-            truth=self.truth(n, data, needed=is_vote), page=page, state=self.state(n, data),
+            truth=truth, twin=self.twin(n, data, truth), page=page, state=self.state(n, data),
             say=self.text(n, data, "say"), seconds=self.seconds(n, data), wrong=self.expected(n, data, options, slider),
         )  # fmt: skip
 
@@ -185,18 +264,20 @@ class _Reader:
             self.wrong(n, key, f"`{key}` has to be a table, as {key} = {{ name = value }}.")
         return value
 
-    def options(self, n: int, data: Mapping[str, Any]) -> tuple[str, ...]:
+    def options(self, n: int, data: Mapping[str, Any], key: str = "options") -> tuple[str, ...]:
         given = data.get("options", [])
-        is_list = isinstance(given, list) and all(isinstance(one, str) and one.strip() for one in given)
+        is_list = isinstance(given, list) and all(
+            isinstance(one, str) and one.strip() and len(one) <= MOST_CHARACTERS for one in given
+        )
         if not is_list or len(set(given)) != len(given) or (given and not 2 <= len(given) <= MOST_OPTIONS):
-            self.wrong(n, "options", f"`options` has to be a list of 2 to {MOST_OPTIONS} different texts.")
+            self.wrong(n, key, f"`options` has to be a list of 2 to {MOST_OPTIONS} different texts.")
         return tuple(given)
 
     def slider(self, n: int, data: Mapping[str, Any]) -> tuple[float, float, float] | None:
         if "range" not in data:
             return None
         given = data["range"]
-        is_three = isinstance(given, list) and len(given) == 3 and all(type(one) in (int, float) for one in given)
+        is_three = isinstance(given, list) and len(given) == 3 and all(map(_is_number, given))
         if not is_three or not given[0] < given[1] or not 0 < given[2] <= given[1] - given[0]:
             self.wrong(n, "range", f"`range` is {given!r}; give least, largest and step, as [0, 10, 1].")
         return float(given[0]), float(given[1]), float(given[2])
@@ -211,9 +292,34 @@ class _Reader:
         if measure not in MEASURES:
             self.wrong(n, "truth", f"`truth` has the measure {measure!r}; choose one of {', '.join(MEASURES)}.")
         needs = MEASURES[measure]
-        if set(given) != set(needs) or not all(type(value) in (int, float) for value in given.values()):
+        if set(given) != set(needs):
             self.wrong(n, "truth", f"`truth` with {measure} needs the numbers {', '.join(needs)}.")
+        self.measured(n, "truth", given)
         return measure, tuple(sorted(given.items()))
+
+    def twin(
+        self, n: int, data: Mapping[str, Any], truth: tuple[str, tuple[tuple[str, float], ...]] | None
+    ) -> Twin | None:
+        given = dict(self.table(n, data, "twin"))
+        if not given:
+            return None
+        question, options = given.pop("question", None), self.options(n, given, "twin")
+        given.pop("options", None)
+        is_text = isinstance(question, str) and 0 < len(question.strip()) <= MOST_CHARACTERS
+        if truth is None or not is_text or bool(options) > ("options" in data):
+            self.wrong(n, "twin", "`twin` of a vote has a question, other numbers of its truth, and options if it has.")
+        if not set(given) <= set(MEASURES[truth[0]]):
+            self.wrong(n, "twin", f"`twin` may change {', '.join(MEASURES[truth[0]])}, as the truth has them.")
+        self.measured(n, "twin", given)
+        return Twin(" ".join(question.split()), tuple(sorted((dict(truth[1]) | given).items())), options)
+
+    def measured(self, n: int, key: str, numbers: Mapping[str, Any]) -> None:
+        """A share lies in 0..1, the others are counts."""
+        for name, value in numbers.items():
+            if name == "share" and not (_is_number(value) and 0 < value <= 1):
+                self.wrong(n, key, f"`{key}` has share = {value!r}; give a share above 0, 1 at most.")
+            if name != "share" and (type(value) is not int or not 1 <= value <= MOST_NUMBER):
+                self.wrong(n, key, f"`{key}` has {name} = {value!r}; give a whole number, 1 to {MOST_NUMBER:,}.")
 
     def state(self, n: int, data: Mapping[str, Any]) -> tuple[tuple[str, int | str], ...]:
         given = self.table(n, data, "state")
@@ -243,6 +349,11 @@ class _Reader:
         for one in given:
             if options and one["answer"] not in options:
                 self.wrong(n, "wrong", f"`wrong` has the answer {one['answer']!r}, which is none of the options.")
-            if slider and (type(one["answer"]) not in (int, float) or not slider[0] <= one["answer"] <= slider[1]):
+            if slider and (not _is_number(one["answer"]) or not slider[0] <= one["answer"] <= slider[1]):
                 self.wrong(n, "wrong", f"`wrong` has the answer {one['answer']!r}, which is not on the slider.")
         return tuple((str(one["answer"]), str(one["because"])[:MOST_CHARACTERS]) for one in given)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that a slider can show: JSON knows no infinity."""
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) <= MOST_NUMBER

@@ -14,14 +14,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mrl_viz.errors import InvalidInputError, MrlVizError
-from mrl_viz.files import write_json
-from mrl_viz.lessons.lesson import Lesson, Step
+from mrl_viz.errors import InvalidInputError, MrlVizError, StoreError
+from mrl_viz.files import disk_errors, write_json
+from mrl_viz.lessons.lesson import Lesson, Step, Truth, Twin
 from mrl_viz.result import Result
 
 # Letters and digits that nobody takes for others, read aloud or written on a board.
@@ -29,14 +30,17 @@ ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 CODE_LENGTH, KEY_BYTES, SEAT_BYTES = 4, 24, 12
 MOST_ROOMS, MOST_PARTICIPANTS, MOST_HOURS, MOST_WORDS = 50, 200, 6, 280
 SCHEMA = 1
+SAW = ("what I expected", "something else", "I do not see it yet")
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 # Rounds that are asked for, and in which phases each is taken: who comes late may still make a first guess.
 ROUNDS = {
     "first": ("think", "talk"), "reason": ("think", "talk"), "second": ("revote",), "saw": ("reveal",),
-    "exit": ("open",),
+    "exit": ("open",), "again": ("open",),
 }  # fmt: skip
-NUMBERED = ("first", "second")
+# Of a step of the kind "exit": its own question, and the lesson's first one again.
+AT_EXIT = ("exit", "again")
+NUMBERED = ("first", "second", "again")
 
 Answer = float | str
 
@@ -73,8 +77,8 @@ class Tally(Result):
 class View:
     """What everybody in a room may see: the step, its phase, the seconds left (None without a limit).
 
-    `n_seats`, `n_answers` : participants, and how many have answered in this phase's round. `truth` and `tallies` are
-    there after the reveal only.
+    `n_seats`, `n_answers` : participants, and how many have answered in this phase's round. `truth` and `tallies` of
+    both rounds are there after the reveal only. `turn` : how often the step was begun again.
     """
 
     code: str
@@ -83,9 +87,10 @@ class View:
     seconds_left: int | None
     n_seats: int
     n_answers: int
-    truth: Answer | None
+    truth: Truth | None
     tallies: tuple[Tally, ...]
     is_over: bool
+    turn: int = 0
 
 
 @dataclass
@@ -93,6 +98,8 @@ class Room:
     """One class at one lesson. Every method may be called from any thread.
 
     `key_hash` : of the presenter's key, which the room itself does not know. `clock` : seconds that never jump.
+    `data`, `model`, `fingerprint` : what its questions are measured in. `trouble` : why a restart would lose it, in a
+    sentence; empty while it is kept.
     """
 
     code: str
@@ -103,14 +110,25 @@ class Room:
     phase: str = ""
     seats: list[str] = field(default_factory=list)
     votes: dict[tuple[str, int, str], Vote] = field(default_factory=dict)
-    truths: dict[int, Answer] = field(default_factory=dict)
+    truths: dict[int, Truth] = field(default_factory=dict)
     is_over: bool = False
+    data: str = "sample"
+    model: str = ""
+    fingerprint: str = ""
+    turn: int = 0
+    trouble: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     changed: Callable[[Room], None] = field(default=lambda room: None, repr=False)
 
     def __post_init__(self) -> None:
         self.phase = self.phase or self.at.phases[0]
         self.opened, self.began = self.clock(), self.clock()
+
+    @classmethod
+    def new(cls, code: str, lesson: Lesson, **named: Any) -> tuple[Room, str]:
+        """A room, and its presenter's key, which is told once; `named` : other fields."""
+        key = secrets.token_urlsafe(KEY_BYTES)
+        return cls(code, _hashed(key), lesson, **named), key
 
     @property
     def at(self) -> Step:
@@ -152,7 +170,8 @@ class Room:
                 raise InvalidInputError(f"Room `{self.code}` has no such seat; join it again.")
             if round not in ROUNDS:
                 raise InvalidInputError(f"`round` is {str(round)[:20]!r}; it is one of {', '.join(ROUNDS)}.")
-            if type(step) is not int or step != self.step or self.phase not in ROUNDS[round]:
+            is_asked = self.phase in ROUNDS[round] and (self.phase != "open" or self.at.kind == "exit")
+            if type(step) is not int or step != self.step or not is_asked:
                 raise InvalidInputError("The room has moved on, so this answer came too late; answer what it asks now.")
             if (round, step, seat) in self.votes:
                 raise InvalidInputError("Your answer is locked already; it counts once.")
@@ -172,11 +191,12 @@ class Room:
             is_shown = self.phase == "reveal"
             limit = self.at.seconds_of(self.phase)
             left = max(0, math.ceil(limit - (self.clock() - self.began))) if limit else None
-            counted = next((name for name, phases in ROUNDS.items() if self.phase in phases), "exit")
+            counted = next(name for name, phases in ROUNDS.items() if self.phase in phases)
             return View(
                 self.code, self.step, self.phase, left, len(self.seats), self._n_votes(counted),
                 self.truths.get(self.step) if is_shown else None,
-                tuple(self._tally(self.step, name) for name in NUMBERED) if is_shown else (), self.is_over,
+                tuple(self._tally(self.step, name) for name in ("first", "second")) if is_shown else (),
+                self.is_over or self.has_ended, self.turn,
             )  # fmt: skip
 
     # The presenter
@@ -186,7 +206,7 @@ class Room:
         if not hmac.compare_digest(_hashed(key), self.key_hash):
             raise InvalidInputError(f"This is not the presenter's link of room `{self.code}`; use your own.")
 
-    def advance(self, key: str, seen: tuple[int, str], truth: Answer | None = None) -> None:
+    def advance(self, key: str, seen: tuple[int, str], truth: Truth | None = None) -> None:
         """Go to the next phase, or from the last to the next step; after the last step the room is over.
 
         `seen` : step and phase that the presenter saw, so that two presses, or two presenters, do not skip one.
@@ -202,14 +222,18 @@ class Room:
             place = phases.index(self.phase) + 1
             if place < len(phases):
                 self._show(phases[place], truth)
-            elif self.step + 1 < len(self.lesson.steps):
-                self.step += 1
-                self.phase, self.began = self.at.phases[0], self.clock()
             else:
-                self.is_over = True
+                self._next_step()
             self.changed(self)
 
-    def reveal(self, key: str, seen: tuple[int, str], truth: Answer) -> None:
+    def skip(self, key: str, seen: tuple[int, str]) -> None:
+        """Go to the next step, whatever phase this one is in, without its reveal; raises as `advance`."""
+        with self.lock:
+            self._as_presenter(key, seen)
+            self._next_step()
+            self.changed(self)
+
+    def reveal(self, key: str, seen: tuple[int, str], truth: Truth) -> None:
         """Go straight to the reveal, whatever phase the step is in; raises as `advance`."""
         with self.lock:
             self._as_presenter(key, seen)
@@ -225,14 +249,28 @@ class Room:
             self.votes = {place: vote for place, vote in self.votes.items() if vote.step != self.step}
             self.truths.pop(self.step, None)
             self.phase, self.began = self.at.phases[0], self.clock()
+            self.turn += 1
             self.changed(self)
 
     def tallies(self, key: str) -> tuple[Tally, ...]:
-        """Both rounds of every step that was voted on, for the presenter at any time; InvalidInputError for others."""
+        """Both rounds of every step that was voted on, and the exit's vote on the first one, for the presenter at any
+        time; InvalidInputError for others."""
         with self.lock:
             self.check_key(key)
-            steps = [n for n, step in enumerate(self.lesson.steps) if step.kind == "vote" and n <= self.step]
-            return tuple(self._tally(step, name) for step in steps for name in NUMBERED)
+            asked = [n for n, step in enumerate(self.lesson.steps) if n <= self.step]
+            votes = [(n, name) for n in asked for name in ("first", "second") if self.lesson.steps[n].kind == "vote"]
+            again = [(n, "again") for n in asked if self.lesson.steps[n].kind == "exit"]
+            return tuple(self._tally(*place) for place in (*votes, *again))
+
+    def score_of(self, seat: str) -> tuple[int, int, int]:
+        """Of a seat: questions revealed, right at the first guess, right at the second."""
+        with self.lock:
+            rights = [
+                sum(bool(self._is_right(self.votes[name, step, seat])) for step in self.truths
+                    if (name, step, seat) in self.votes)
+                for name in ("first", "second")
+            ]  # fmt: skip
+            return len(self.truths), rights[0], rights[1]
 
     def to_csv(self, key: str) -> str:
         """All answers as a table: type, step, answer, correct, participant (a number), timestamp.
@@ -264,8 +302,9 @@ class Room:
             return {
                 "schema": SCHEMA, "code": self.code, "key_hash": self.key_hash, "step": self.step, "phase": self.phase,
                 "seats": self.seats, "votes": [asdict(vote) for vote in self.votes.values()],
-                "truths": [[step, truth] for step, truth in self.truths.items()], "is_over": self.is_over,
-                "age": now - self.opened, "since": now - self.began, "lesson": asdict(self.lesson),
+                "truths": [[step, asdict(truth)] for step, truth in self.truths.items()], "is_over": self.is_over,
+                "data": self.data, "model": self.model, "fingerprint": self.fingerprint, "turn": self.turn,
+                "age": now - self.opened, "since": now - self.began, "at": time.time(), "lesson": asdict(self.lesson),
             }  # fmt: skip
 
     @classmethod
@@ -280,15 +319,19 @@ class Room:
             if data["schema"] != SCHEMA:
                 raise InvalidInputError(f"This room is of another version (schema {data['schema']}); open a new one.")
             kept = data["lesson"]
-            steps = tuple(Step(**{name: _tuples(value) for name, value in step.items()}) for step in kept["steps"])
+            steps = tuple(map(_step, kept["steps"]))
             lesson = Lesson(kept["title"], kept["minutes"], steps)
             votes = [Vote(**vote) for vote in data["votes"]]
             room = cls(
                 data["code"], data["key_hash"], lesson, clock, data["step"], data["phase"], list(data["seats"]),
-                {(vote.round, vote.step, vote.seat): vote for vote in votes}, dict(data["truths"]), data["is_over"],
+                {(vote.round, vote.step, vote.seat): vote for vote in votes},
+                {step: Truth(**truth) for step, truth in data["truths"]}, data["is_over"], data["data"], data["model"],
+                data["fingerprint"], data["turn"],
             )  # fmt: skip
-            room.opened, room.began = clock() - data["age"], clock() - data["since"]
-        except (KeyError, TypeError, IndexError) as error:
+            # While the server was away hours passed, too; a wall clock that was set back makes none of them up.
+            away = max(0.0, time.time() - data["at"])
+            room.opened, room.began = clock() - data["age"] - away, clock() - data["since"]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InvalidInputError("What was kept of this room is damaged; open a new one.") from error
         return room
 
@@ -307,7 +350,14 @@ class Room:
         if seen != (self.step, self.phase):
             raise InvalidInputError("The room has moved on since you pressed, perhaps from another screen; look again.")
 
-    def _show(self, phase: str, truth: Answer | None) -> None:
+    def _next_step(self) -> None:
+        if self.step + 1 < len(self.lesson.steps):
+            self.step += 1
+            self.phase, self.began, self.turn = self.at.phases[0], self.clock(), 0
+        else:
+            self.is_over = True
+
+    def _show(self, phase: str, truth: Truth | None) -> None:
         if phase == "reveal":
             if truth is None:
                 raise InvalidInputError("There is no truth to reveal yet; measure it first.")
@@ -316,16 +366,19 @@ class Room:
 
     def _checked(self, round: str, answer: Answer) -> Answer:
         """An answer as the step takes it."""
-        step = self.at
-        if round in NUMBERED and step.range is not None:
-            low, high, _ = step.range
+        asked = self._asked(round, self.step)
+        if round in NUMBERED and asked is None:
+            raise InvalidInputError("This lesson has no question to ask again.")
+        if round in NUMBERED and asked is not None and asked.range is not None:
+            low, high, _ = asked.range
             if isinstance(answer, bool) or not isinstance(answer, (int, float)) or not low <= answer <= high:
                 raise InvalidInputError(f"An answer here is a number from {low:g} to {high:g}.")
             return float(answer)
-        if round in NUMBERED:
-            if answer not in step.options:
-                raise InvalidInputError(f"An answer here is one of: {', '.join(step.options)}.")
-            return str(answer)
+        options = SAW if round == "saw" else asked.options if round in NUMBERED and asked is not None else ()
+        if options:
+            if not isinstance(answer, str) or answer not in options:
+                raise InvalidInputError(f"An answer here is one of: {', '.join(options)}.")
+            return answer
         if not isinstance(answer, str) or not answer.strip() or len(answer) > MOST_WORDS:
             raise InvalidInputError(f"An answer here is a text of 1 to {MOST_WORDS} characters.")
         return re.sub(r"\s+", " ", answer).strip()
@@ -333,17 +386,28 @@ class Room:
     def _n_votes(self, round: str) -> int:
         return sum(vote.step == self.step and vote.round == round for vote in self.votes.values())
 
+    def _place(self, round: str, step: int) -> int | None:
+        """The step whose question a round asks: its own, or the first one of all again."""
+        return self.lesson.first_vote if round == "again" else step
+
+    def _asked(self, round: str, step: int) -> Step | None:
+        place = self._place(round, step)
+        return None if place is None else self.lesson.steps[place]
+
     def _tally(self, step: int, round: str) -> Tally:
         votes = [vote for vote in self.votes.values() if (vote.step, vote.round) == (step, round)]
         counts = Counter(vote.answer for vote in votes)
-        options = self.lesson.steps[step].options or sorted(counts)
-        right = sum(bool(self._is_right(vote)) for vote in votes) if step in self.truths else None
+        asked = self._asked(round, step)
+        options = (asked.options if asked else ()) or sorted(counts)
+        is_known = self._place(round, step) in self.truths
+        right = sum(bool(self._is_right(vote)) for vote in votes) if is_known else None
         return Tally(step, round, tuple((option, counts[option]) for option in options), len(votes), right)
 
     def _is_right(self, vote: Vote) -> bool | None:
-        if vote.round not in NUMBERED or vote.step not in self.truths:
+        place = self._place(vote.round, vote.step)
+        if vote.round not in NUMBERED or place is None or place not in self.truths:
             return None
-        return self.lesson.steps[vote.step].is_right(vote.answer, self.truths[vote.step])
+        return self.lesson.steps[place].is_right(vote.answer, self.truths[place].value)
 
 
 class Rooms:
@@ -360,25 +424,29 @@ class Rooms:
                 continue  # another version's, or torn: its class opens a new one
             room.changed = self._keep
             self._rooms[room.code] = room
+        self._forget_ended()
 
-    def open(self, lesson: Lesson) -> tuple[Room, str]:
+    def open(self, lesson: Lesson, *, data: str = "sample", model: str = "", fingerprint: str = "") -> tuple[Room, str]:
         """A new room, and the presenter's key, which is told once.
+
+        Parameters
+        ----------
+        lesson : its steps
+        data, model, fingerprint : what its questions are measured in
 
         Raises
         ------
         InvalidInputError : there are too many rooms.
         """
         with self._lock:
-            for code in [code for code, room in self._rooms.items() if room.has_ended]:
-                del self._rooms[code]
-                (self.folder / f"{code}.json").unlink(missing_ok=True)
+            self._forget_ended()
             if len(self._rooms) >= MOST_ROOMS:
                 raise InvalidInputError(f"There are {MOST_ROOMS} rooms already; each ends after {MOST_HOURS} hours.")
             code = _new_code()
-            while code in self._rooms:
+            while code in self._rooms or self._file(code).exists():
                 code = _new_code()
-            key = secrets.token_urlsafe(KEY_BYTES)
-            room = Room(code, _hashed(key), lesson, self.clock, changed=self._keep)
+            about = {"data": data, "model": model, "fingerprint": fingerprint}
+            room, key = Room.new(code, lesson, clock=self.clock, changed=self._keep, **about)
             self._rooms[code] = room
         self._keep(room)
         return room, key
@@ -386,15 +454,31 @@ class Rooms:
     def find(self, code: str) -> Room:
         """The room of a code, however it is written; InvalidInputError where there is none."""
         with self._lock:
+            self._forget_ended()
             room = self._rooms.get(code.strip().upper())
-        if room is None or room.has_ended:
+        if room is None:
             raise InvalidInputError(f"There is no room `{code.strip()[:12]}`; look at the presenter's screen.")
         return room
 
+    def _forget_ended(self) -> None:
+        """What was written in rooms of hours ago goes, from memory and from the disk."""
+        for code in [code for code, room in self._rooms.items() if room.has_ended]:
+            del self._rooms[code]
+            with suppress(OSError):
+                self._file(code).unlink(missing_ok=True)
+
+    def _file(self, code: str) -> Path:
+        return self.folder / f"{code}.json"
+
     def _keep(self, room: Room) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with room.lock:
-            write_json(self.folder / f"{room.code}.json", room.to_dict())
+        """Write a room down; where the disk refuses the class goes on, and its presenter is told."""
+        try:
+            with room.lock, disk_errors(self._file(room.code), "the room goes on, but a restart would lose it"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_json(self._file(room.code), room.to_dict())
+            room.trouble = ""
+        except StoreError as error:
+            room.trouble = str(error)
 
 
 def _new_code() -> str:
@@ -407,6 +491,12 @@ def _hashed(key: str) -> str:
 
 def _inert(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _step(data: dict[str, Any]) -> Step:
+    fields = {name: _tuples(value) for name, value in data.items()}
+    twin = data["twin"] and Twin(**{name: _tuples(value) for name, value in data["twin"].items()})
+    return Step(**fields | {"twin": twin})
 
 
 def _tuples(value: Any) -> Any:

@@ -12,7 +12,7 @@ from scipy.special import betaincinv
 from mrl_viz.comparison.precision import PrecisionComparison, compare_precisions
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.lessons.lesson import Step
+from mrl_viz.lessons.lesson import Step, Truth
 from mrl_viz.measures.controls import TRAINED, compare_arrangements
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.measures.sample import pair_sample
@@ -24,25 +24,33 @@ from mrl_viz.retrieval.shortlist import shortlist_search
 from mrl_viz.sweep import nested_sweep
 
 CONFIDENCE = 0.95
+# Sorting coordinates by what they carry does to a prefix what training does.
+WHAT_IT_MEANS = {TRAINED: "trained for it, or sorted by importance"}
+# How many times the queries that were asked a bound is shown for.
+TIMES = (0.5, 1, 2, 5, 10, 25)
 
 
 @dataclass(frozen=True)
-class Truth(Result):
-    """What a question's answer is, and a sentence that says it.
+class Promise(Result):
+    """What the same `share` of more and more queries promises.
 
-    `value` : a number on the step's slider, or one of its options. `low`, `high` : the number's 95 % interval, where it
-    has one. `chance` : the number that chance alone would give, where there is one.
+    `sizes` : numbers of queries; `n` : the one that was asked for, among them. `lows` : of each the exact one-sided
+    95 % lower bound, in percent.
     """
 
-    value: float | str
-    said: str
-    low: float | None = None
-    high: float | None = None
-    chance: float | None = None
+    share: float
+    n: int
+    sizes: tuple[int, ...]
+    lows: tuple[float, ...]
 
     def takeaway(self) -> str:
-        """The sentence."""
-        return self.said
+        """What may be promised, and what ten times as many queries would promise."""
+        low, of_more = (self.lows[self.sizes.index(times * self.n)] for times in (1, 10))
+        return (
+            f"{round(self.share * self.n)} of {self.n} is {round(self.share * self.n) / self.n:.0%}, and with 95 % "
+            f"confidence at least {low:.0f} %: that much may be promised. The same share of ten times as many queries "
+            f"would promise {of_more:.0f} %."
+        )
 
 
 def truth_of(
@@ -67,7 +75,8 @@ def truth_of(
     name, options = step.truth
     numbers: dict[str, Any] = {key: value if key == "share" else int(value) for key, value in options}
     if name == "promise":
-        return _promise(**numbers)
+        found = promise(**numbers)
+        return Truth(found.lows[found.sizes.index(found.n)], found.takeaway())
     if name == "trained_for_it":
         return _trained_for_it(step, vectors, seed=seed, **numbers)
     embedded = next(iter(vectors.values()))
@@ -114,14 +123,17 @@ def _trained_for_it(step: Step, vectors: Mapping[str, Embedded], *, dim: int, se
             f"The step “{step.title}” compares two models by four options: the first, the second, both, neither; there "
             f"are {len(vectors)} models and {len(step.options)} options."
         )
-    trained, said = [], []
-    for model, embedded in list(vectors.items())[:2]:
+    trained, said = [], [f"Neighbors that the first {dim} numbers keep, beside {dim} random ones."]
+    for option, (model, embedded) in zip(step.options[:2], vectors.items()):
         sweep = nested_sweep(embedded.matrix, embedded.queries, dims=[dim, embedded.full_dim])
         found = compare_arrangements(
             sweep, embedded.matrix, embedded.queries, arrangements=("prefix", "random"), seed=seed
-        )
-        trained.append(found.nestedness is not None and found.nestedness.verdict == TRAINED)
-        said.append(f"{model}: {found.takeaway()}")
+        ).nestedness
+        if found is None:
+            raise InvalidInputError(f"`{model}` has too few numbers to compare {dim} of them with random ones.")
+        trained.append(found.verdict == TRAINED)
+        points = 100 * found.gap[found.dims.index(dim)].value
+        said.append(f"{option}, {model}: {points:+.1f} points ({WHAT_IT_MEANS.get(found.verdict, found.verdict)}).")
     place = {(True, False): 0, (False, True): 1, (True, True): 2, (False, False): 3}[trained[0], trained[1]]
     return Truth(step.options[place], " ".join(said))
 
@@ -158,12 +170,19 @@ def _shortlist_finds(embedded: Embedded, *, dim: int, size: int, k: int, seed: i
     return Truth(value, said, low, high)
 
 
-def _promise(*, share: float, n: int) -> Truth:
-    """The exact one-sided lower bound of a proportion. Source: Clopper & Pearson 1934."""
-    kept = round(share * n)
-    low, of_more = (100 * float(betaincinv(m * kept, m * (n - kept) + 1, 1 - CONFIDENCE)) for m in (1, 10))
-    said = (
-        f"{kept} of {n} is {kept / n:.0%}, and with 95 % confidence at least {low:.0f} %: that much may be promised. "
-        f"The same share of ten times as many queries would promise {of_more:.0f} %."
-    )
-    return Truth(low, said)
+def promise(share: float, n: int) -> Promise:
+    """The exact one-sided lower bound of a proportion, for n queries and for fewer and more of them.
+
+    Parameters
+    ----------
+    share : of them that were good, in (0, 1]
+    n : how many were asked, at least 1
+
+    Source: Clopper & Pearson 1934.
+    """
+    sizes = tuple(sorted({max(1, round(times * n)) for times in TIMES}))
+    return Promise(share, n, sizes, tuple(100 * _lower_bound(round(share * size), size) for size in sizes))
+
+
+def _lower_bound(kept: int, n: int) -> float:
+    return float(betaincinv(kept, n - kept + 1, 1 - CONFIDENCE)) if kept else 0.0

@@ -41,6 +41,11 @@ def controls(workspace: Workspace, result: Analysis) -> ControlComparison | None
     return _controls(result, fit.adaptor.fingerprint, chosen, (fit.adaptor.arrangement(),))
 
 
+def plain_controls(result: Analysis) -> ControlComparison:
+    """Prefix against random, suffix and SVD alone, whatever this session chose to see beside them."""
+    return _controls(result, "", (), ())
+
+
 def _further_arrangements() -> tuple[str, ...]:
     """What a visitor wants to see beside the controls."""
     left, right = st.columns([2, 1], vertical_alignment="bottom")

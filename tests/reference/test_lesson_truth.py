@@ -4,17 +4,24 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from mrl_viz.comparison.precision import compare_precisions
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, InvalidInputError
 from mrl_viz.lessons.lesson import SHIPPED, Step, read_lesson
-from mrl_viz.lessons.truth import truth_of
+from mrl_viz.lessons.truth import promise, truth_of
 
 
 @pytest.fixture(scope="module")
 def vectors():
     """The sample's texts as both models see them, without its queries."""
     return {model: embed(read_corpus("sample"), model, queries=()) for model in ("wordllama", "all-MiniLM-L6-v2")}
+
+
+@pytest.fixture(scope="module")
+def precisions(vectors):
+    """What every code keeps of the first model's neighbors, at the widths that the lessons name."""
+    return compare_precisions(vectors["wordllama"], dims=(8, 16, 32, 64, 128, 256))
 
 
 def asked(measure, options=(), **numbers):
@@ -67,26 +74,38 @@ def test_a_promise_is_the_exact_bound():
     exact = binomtest(38, 40).proportion_ci(0.90, "exact").low
     assert said.value == pytest.approx(100 * exact) and 85 < said.value < 87
     assert "ten times as many queries would promise 93 %" in said.takeaway()
+    many = promise(0.95, 40)
+    for size, low in zip(many.sizes, many.lows):
+        assert low == pytest.approx(100 * binomtest(round(0.95 * size), size).proportion_ci(0.90, "exact").low)
+    assert many.sizes[0] == 20 and many.takeaway() == said.takeaway() and promise(0.001, 40).lows[1] == 0
 
 
-def test_every_question_of_the_shipped_lessons_has_a_truth_that_is_a_possible_answer(vectors):
-    """On the sample; a right answer can be given on the slider or is an option, and what is called wrong is."""
-    for path in SHIPPED.values():
-        for step in read_lesson(path).steps:
-            if step.kind != "vote":
+def test_every_question_of_the_shipped_lessons_has_a_truth_that_is_a_possible_answer(vectors, precisions):
+    """On the sample, and for the twins too; a right answer can be given on the slider or is an option, and what is
+    called wrong is."""
+    asked_of = [
+        step for path in SHIPPED.values() for step in read_lesson(path).worded(full_dim=256, n_items=1280).steps
+        if step.kind == "vote"
+    ]  # fmt: skip
+    assert all(step.twin for step in asked_of) and not any("{" in step.question for step in asked_of)
+    seen = set()
+    for first in asked_of:
+        for step in (first, first.again()):
+            if step.question in seen:
                 continue
-            truth = truth_of(step, vectors)
+            seen.add(step.question)
+            truth = truth_of(step, vectors, precisions=precisions)
             answers = step.options or np.arange(step.range[0], step.range[1] + step.range[2] / 2, step.range[2])
             assert any(step.is_right(answer, truth.value) for answer in answers), (step.title, truth)
-            for answer, _ in step.wrong:
+            for answer, _ in step.wrong if step is first else ():
                 assert not step.is_right(answer if step.options else float(answer), truth.value), (step.title, truth)
 
 
-def test_what_cannot_be_measured_is_said(vectors):
+def test_what_cannot_be_measured_is_said(vectors, precisions):
     """A width the model does not have, an option that does not fit, a step without a truth: one sentence."""
     with pytest.raises(DimensionError):
         truth_of(asked("neighbors_kept", dim=1000, k=10), vectors)
     with pytest.raises(InvalidInputError, match="has no `truth` to measure"):
         truth_of(Step("join", "Come in"), vectors)
     with pytest.raises(InvalidInputError, match="'900 dims int8', which was not measured"):
-        truth_of(asked("best_in_bytes", ("900 dims int8", "64 dims int8"), n_bytes=64), vectors)
+        truth_of(asked("best_in_bytes", ("900 dims int8", "64 dims int8"), n_bytes=64), vectors, precisions=precisions)

@@ -22,6 +22,7 @@ question = "How many stay?"
 range = [0, 10, 1]
 near = 0.5
 truth = { measure = "neighbors_kept", dim = 64, k = 10 }
+twin = { question = "And at 32 of {full_dim}?", dim = 32 }
 page = "explore/neighbors"
 state = { focus = 64 }
 seconds = { think = 45 }
@@ -53,6 +54,9 @@ def test_a_lesson_is_what_its_file_says():
     assert vote.range == (0, 10, 1) and vote.truth == ("neighbors_kept", (("dim", 64), ("k", 10)))
     assert vote.state == (("focus", 64),) and vote.seconds_of("think") == 45 and vote.seconds_of("talk") == 0
     assert vote.wrong == (("9", "Too hopeful."),)
+    twin = vote.worded(full_dim=9, n_items=7).again().worded(full_dim=256)
+    assert twin.question == "And at 32 of 256?" and twin.truth == ("neighbors_kept", (("dim", 32), ("k", 10)))
+    assert (twin.range, twin.near, twin.again()) == (vote.range, vote.near, None)
     assert (
         vote.is_right(6, 6.4) and not vote.is_right(6, 6.6) and vote.is_right("A", "A") and not vote.is_right("A", "B")
     )
@@ -72,11 +76,17 @@ def test_a_lesson_is_what_its_file_says():
         ("range = [0, 10, 1]\n", "", 8, "a vote has either `options` or a `range`"),
         ('"neighbors_kept"', '"luck"', 14, "`truth` has the measure 'luck'; choose one of neighbors_kept"),
         ("dim = 64, k = 10 }", "dim = 64 }", 14, "`truth` with neighbors_kept needs the numbers dim, k"),
-        ('"explore/neighbors"', '"../secrets"', 15, "`page` is '../secrets'; name one as explore/neighbors"),
-        ("focus = 64 }", "password = 1 }", 16, "`state` cannot set password to 1; it may set focus"),
-        ("think = 45 }", "think = 0 }", 17, "`seconds` has think = 0; it takes think, talk, revote, reveal and open"),
-        ("answer = 9,", "answer = 11,", 18, "`wrong` has the answer 11, which is not on the slider"),
-        ('because = "Too hopeful."', "why = 1", 18, "`wrong` has to be a list of"),
+        ("twin = { question", "twin = { quest", 15, "`twin` of a vote has a question"),
+        (", dim = 32 }", ", width = 32 }", 15, "`twin` may change dim, k, as the truth has them"),
+        ("dim = 32 }", "dim = 32.5 }", 15, "`twin` has dim = 32.5; give a whole number, 1 to 1,000,000"),
+        ("dim = 64, k", "dim = -64, k", 14, "`truth` has dim = -64; give a whole number"),
+        ("range = [0, 10, 1]", "range = [0, inf, 1]", 12, "`range` is .0, inf, 1.; give least, largest and step"),
+        ('"explore/neighbors"', '"explore/secrets"', 16, "`page` is 'explore/secrets'; the pages are .*decide/choose"),
+        ('"explore/neighbors"', '"../secrets"', 16, "`page` is '../secrets'; name one as explore/neighbors"),
+        ("focus = 64 }", "password = 1 }", 17, "`state` cannot set password to 1; it may set focus"),
+        ("think = 45 }", "think = 0 }", 18, "`seconds` has think = 0; it takes think, talk, revote, reveal and open"),
+        ("answer = 9,", "answer = 11,", 19, "`wrong` has the answer 11, which is not on the slider"),
+        ('because = "Too hopeful."', "why = 1", 19, "`wrong` has to be a list of"),
         ("near = 0.5", "near = 0.5\nhint = 1", 14, "`hint` is no part of a step"),
         ("minutes = 5", "minutes = = 5", 2, "this is not TOML"),
     ],
@@ -94,6 +104,9 @@ def test_files_that_are_no_text_or_too_long_are_refused(tmp_path):
         read_lesson(b"title = 'a'\n\xff", "mine.toml")
     with pytest.raises(DataFormatError, match=r"a lesson has 100,000 at most"):
         read_lesson(b"#" * 1_000_000, "mine.toml")
+    for text in (b"minutes = " + b"9" * 10_000, b"a = " + b"[" * 50_000):
+        with pytest.raises(DataFormatError, match=r"`mine.toml` has a number too long or lists too deep"):
+            read_lesson(text, "mine.toml")
     with pytest.raises(DataFormatError, match=r"cannot be read .No such file"):
         read_lesson(tmp_path / "none.toml")
     with pytest.raises(DataFormatError, match=r"line 3: a lesson has 1 to 20 steps"):

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.lessons import room as rooms_module
-from mrl_viz.lessons.lesson import PHASES, read_lesson
-from mrl_viz.lessons.room import MOST_HOURS, MOST_PARTICIPANTS, ROUNDS, Room, Rooms
+from mrl_viz.lessons.lesson import PHASES, SHIPPED, Truth, read_lesson
+from mrl_viz.lessons.room import MOST_HOURS, MOST_PARTICIPANTS, ROUNDS, SAW, Room, Rooms
 from tests.unit.test_lesson import LESSON
 
 THREE_STEPS = LESSON + '\n[[step]]\nkind = "exit"\ntitle = "Bye"\nquestion = "Your width?"\n'
 LESSON_OF_THREE = read_lesson(THREE_STEPS.encode(), "three.toml")
+TRUTH = Truth(6.1, "So it is.", 5.9, 6.3, 0.08)
 JOIN, THINK, TALK, REVOTE, REVEAL = (0, "open"), (1, "think"), (1, "talk"), (1, "revote"), (1, "reveal")
 
 
@@ -47,7 +48,7 @@ def opened(tmp_path, clock):
 def to(room, key, phase):
     """Move on until the room is at a phase."""
     while room.phase != phase:
-        room.advance(key, (room.step, room.phase), 6.1)
+        room.advance(key, (room.step, room.phase), TRUTH)
 
 
 def test_every_phase_asks_for_something():
@@ -94,13 +95,17 @@ def test_nobody_sees_results_before_the_reveal(opened):
             room.tallies("guess")
     assert dict(room.tallies(key)[0].counts) == {7: 1}
     to(room, key, "reveal")
-    assert room.view().truth == 6.1 and room.view().tallies[0].n_votes == 1
+    assert room.view().truth.value == 6.1 and room.view().tallies[0].n_votes == 1
 
 
 def test_only_the_presenter_moves_the_room_and_two_presses_move_it_once(opened):
     """A wrong key changes nothing; of two presenters' presses at the same moment the later is told so."""
     _, room, key = opened
-    for move in (lambda: room.advance("x", THINK), lambda: room.reset("x", THINK), lambda: room.reveal("x", THINK, 6)):
+    for move in (
+        lambda: room.advance("x", THINK),
+        lambda: room.reset("x", THINK),
+        lambda: room.reveal("x", THINK, TRUTH),
+    ):
         with pytest.raises(InvalidInputError, match="not the presenter's link"):
             move()
     room.advance(key, THINK)
@@ -111,9 +116,9 @@ def test_only_the_presenter_moves_the_room_and_two_presses_move_it_once(opened):
     with pytest.raises(InvalidInputError, match="no truth to reveal"):
         room.advance(key, REVOTE)
     assert (room.step, room.phase) == REVOTE
-    room.reveal(key, REVOTE, 6.1)
+    room.reveal(key, REVOTE, TRUTH)
     with pytest.raises(InvalidInputError, match="nothing to reveal"):
-        room.reveal(key, REVEAL, 6.1)
+        room.reveal(key, REVEAL, TRUTH)
     room.advance(key, REVEAL)
     assert room.at.kind == "exit" and not room.view().is_over
     room.advance(key, (2, "open"))
@@ -141,6 +146,7 @@ def test_only_the_presenter_moves_the_room_and_two_presses_move_it_once(opened):
         (1, "reason", "x" * 281, "1 to 280 characters"),
         (1, "reason", "   ", "1 to 280 characters"),
         (1, "reason", {"a": 1}, "1 to 280 characters"),
+        (1, "again", 5, "came too late"),
     ],
 )
 def test_hostile_votes_are_refused(opened, step, round, answer, said):
@@ -252,7 +258,7 @@ def test_a_reset_begins_the_step_again(opened):
     seat = room.join()
     room.vote(seat, 1, "first", 4)
     to(room, key, "reveal")
-    room.vote(seat, 1, "saw", "fewer than I thought")
+    room.vote(seat, 1, "saw", SAW[1])
     room.reset(key, REVEAL)
     assert (room.step, room.phase) == THINK and not room.votes and room.view().truth is None
     room.vote(seat, 1, "first", 6)
@@ -287,9 +293,9 @@ def test_whatever_is_pressed_counts_agree_with_the_votes(presses):
     for who, round, answer in presses:
         try:
             if who == 4:
-                room.advance("key", (room.step, room.phase), 6.1)
+                room.advance("key", (room.step, room.phase), TRUTH)
             else:
-                room.vote(seats[who], room.step, round, "text" if round in ("reason", "saw", "exit") else answer)
+                room.vote(seats[who], room.step, round, SAW[0] if round in ("reason", "saw", "exit") else answer)
         except InvalidInputError:
             continue
     for tally in room.tallies("key"):
@@ -297,3 +303,87 @@ def test_whatever_is_pressed_counts_agree_with_the_votes(presses):
         assert tally.n_votes == len(mine) == len({vote.seat for vote in mine}) <= 4
     copy = Room.from_dict(json.loads(json.dumps(room.to_dict())))
     assert copy.votes == room.votes and copy.truths == room.truths and copy.lesson == room.lesson
+
+
+def test_nothing_is_written_where_nothing_is_asked(opened):
+    """While people join, no text is taken; after the reveal what one saw is one of three clicks."""
+    rooms, room, key = opened
+    other, other_key = rooms.open(LESSON_OF_THREE)
+    seat = other.join()
+    for round in ("exit", "again"):
+        with pytest.raises(InvalidInputError, match="came too late"):
+            other.vote(seat, 0, round, "a text of mine")
+    seat = room.join()
+    to(room, key, "reveal")
+    for answer in ("<script>alert(1)</script>", "x" * 10_000, 3, ["what I expected"]):
+        with pytest.raises(InvalidInputError, match="one of: what I expected, something else"):
+            room.vote(seat, 1, "saw", answer)
+    room.vote(seat, 1, "saw", SAW[0])
+    assert other_key != key and len(room.votes) == 1 and not other.votes
+
+
+def test_the_exit_asks_the_first_question_again(opened):
+    """Its vote is judged as the first question was, and stands in the table; the first vote of it counts."""
+    _, room, key = opened
+    seat = room.join()
+    room.vote(seat, 1, "first", 9)
+    to(room, key, "reveal")
+    assert room.score_of(seat) == (1, 0, 0)
+    room.advance(key, REVEAL)
+    with pytest.raises(InvalidInputError, match="number from 0 to 10"):
+        room.vote(seat, 2, "again", 11)
+    room.vote(seat, 2, "again", 6)
+    room.vote(seat, 2, "exit", "64, as nDCG stays")
+    assert room.tallies(key)[-1].round == "again" and room.tallies(key)[-1].n_right == 1
+    assert [row["correct"] for row in csv.DictReader(io.StringIO(room.to_csv(key)))] == ["0", "1", ""]
+
+
+def test_a_step_that_cannot_be_judged_is_skipped(opened):
+    """Without its reveal: nobody is shown a truth, and its votes are not judged."""
+    _, room, key = opened
+    seat = room.join()
+    room.vote(seat, 1, "first", 6)
+    with pytest.raises(InvalidInputError, match="not the presenter's link"):
+        room.skip("x", THINK)
+    room.skip(key, THINK)
+    assert room.at.kind == "exit" and room.score_of(seat) == (0, 0, 0)
+    assert [tally.n_right for tally in room.tallies(key)] == [None, None, None]
+
+
+def test_a_disk_that_refuses_does_not_stop_the_class(opened, tmp_path):
+    """The vote counts, the presenter is told in a sentence that a restart would lose the room, and it is kept again
+    as soon as that works."""
+    rooms, room, key = opened
+    (tmp_path / "rooms" / f"{room.code}.json").unlink()
+    (tmp_path / "rooms").rmdir()
+    (tmp_path / "rooms").write_text("a file where the folder was")
+    seat = room.join()
+    room.vote(seat, 1, "first", 4)
+    assert room.answer_of(seat, "first") == 4
+    assert "cannot be written" in room.trouble and "a restart would lose it" in room.trouble
+    (tmp_path / "rooms").unlink()
+    room.advance(key, THINK)
+    assert room.trouble == "" and Rooms(tmp_path / "rooms", rooms.clock).find(room.code).phase == "talk"
+
+
+def test_a_room_ends_while_the_server_is_away_and_a_clock_that_was_set_back_ends_none(opened, clock, tmp_path):
+    """What was written in it does not outlive its hours on the disk."""
+    _, room, _ = opened
+    file = tmp_path / "rooms" / f"{room.code}.json"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps(kept | {"at": kept["at"] + 10**9}))
+    assert Rooms(tmp_path / "rooms", clock).find(room.code).code == room.code
+    file.write_text(json.dumps(kept | {"at": kept["at"] - MOST_HOURS * 3600 - 60}))
+    again = Rooms(tmp_path / "rooms", clock)
+    with pytest.raises(InvalidInputError, match="no room"):
+        again.find(room.code)
+    assert not file.exists()
+
+
+def test_a_room_of_a_shipped_lesson_comes_back_equal(tmp_path):
+    """With its twins and links, and the data that it is about."""
+    for path in SHIPPED.values():
+        room, _ = Rooms(tmp_path).open(read_lesson(path), data="sample:hard", model="wordllama", fingerprint="abc")
+        again = Rooms(tmp_path).find(room.code)
+        assert again.lesson == room.lesson
+        assert (again.data, again.model, again.fingerprint) == ("sample:hard", "wordllama", "abc")
