@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
+from math import ceil
+from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,9 @@ from mrl_viz.errors import InvalidInputError
 from mrl_viz.measures.correlation import mean_ranks
 from mrl_viz.result import Result
 from mrl_viz.retrieval.coded import CodedIndex, coded_index, fewest_rows, has_vectors, stored
-from mrl_viz.retrieval.codes import BITS
+from mrl_viz.retrieval.codes import BITS, bytes_per_vector
 from mrl_viz.retrieval.index import PrefixIndex
-from mrl_viz.retrieval.latency import TIMED_RUNS, Latency, measure_latency
+from mrl_viz.retrieval.latency import TIMED_RUNS, WARM_UP_RUNS, Latency, measure_latency
 from mrl_viz.retrieval.plan import KINDS, Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k, pair_similarities
@@ -39,6 +41,8 @@ MORE = 4.0
 
 # A scan is timed on this much, more than the corpora people try things on: there, what does not grow takes longest.
 SCANNED_COORDINATES, MOST_SCANNED_ITEMS, MOST_SCAN_RUNS = 2_000_000, 100_000, 5
+# A shorter scan is mostly the call, and what else the machine does: it is timed on copies, of so many bytes at most.
+LEAST_SCAN_MS, MOST_SCANNED_BYTES = 4.0, 64_000_000
 # Codes of that are made of a part of so many rows or more, and repeated: encoding takes longer than scanning.
 SCAN_COPIES, LEAST_CODED_ROWS = 8, 1000
 # A plan that keeps less than any target is not chosen whatever its time, which is then taken from a few queries.
@@ -49,8 +53,8 @@ LEAST_TARGET, FEW_RUNS = 0.5, 5
 class Candidate(Result):
     """One plan and what it costs on this machine.
 
-    `latency` : of single queries over the measured corpus. `scan_ms` : p95 milliseconds that scanning one more vector
-    takes, 0 for a graph. `nbytes` : of the built index.
+    `latency` : of single queries over the measured corpus. `scan_ms` : milliseconds that scanning one more vector
+    takes where nothing disturbs it, 0 for a graph. `nbytes` : of the built index.
     """
 
     plan: Plan
@@ -349,15 +353,34 @@ def _scanned(
 
 
 def _scan_ms(plan: Plan, rows: FloatMatrix, queries: FloatMatrix, n_runs: int, seed: int) -> float:
-    """p95 milliseconds per vector of a plan's first pass over some vectors."""
+    """Milliseconds per vector of a plan's first pass over some vectors, repeated until it takes long enough."""
     codes = None
     if plan.dtype != "float32":
         copies = min(SCAN_COPIES, max(1, len(rows) // LEAST_CODED_ROWS))
         codes = coded_index(rows[: len(rows) // copies], plan.dim, plan.dtype, seed=seed)
         codes.repeat(copies)
-        rows = rows[: codes.n_items]
-    built = build_plan(Plan(plan.dim, plan.dtype, plan.kind), rows, codes=codes, seed=seed)
-    return measure_latency(lambda row: built.search(row), queries, n_runs=n_runs).p95_ms / len(rows)
+    first, n_bytes = Plan(plan.dim, plan.dtype, plan.kind), bytes_per_vector(plan.dim, plan.dtype)
+    while True:
+        took = _least_ms(build_plan(first, rows, codes=codes, seed=seed), queries, n_runs)
+        n_items = len(rows) if codes is None else codes.n_items
+        times = min(ceil(LEAST_SCAN_MS / took), MOST_SCANNED_BYTES // (n_items * n_bytes))
+        # How far an early stop reads depends on the vectors: copies would be closer to each other than texts are.
+        if times <= 1 or plan.kind == "panorama":
+            return took / n_items
+        if codes is None:
+            rows = np.tile(rows, (times, 1))
+        else:
+            codes.repeat(times)
+
+
+def _least_ms(built: PlannedIndex, queries: FloatMatrix, n_runs: int) -> float:
+    """Milliseconds of a search that nothing else on the machine disturbed: the quickest of some."""
+    times = []
+    for run in range(WARM_UP_RUNS + n_runs):
+        started = perf_counter()
+        built.search(queries[run % len(queries)][None])
+        times.append((perf_counter() - started) * 1e3)
+    return min(times)
 
 
 def _pair_ranks(plan: Plan, corpus: FloatMatrix, pairs: tuple[Ints, Ints, Floats]) -> Floats:

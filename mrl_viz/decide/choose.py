@@ -297,8 +297,8 @@ def _notes(candidates: Candidates, plan: Plan | None, n_vectors: int) -> tuple[s
     if n_vectors <= candidates.n_items:
         return tuple(notes)
     notes.append(
-        f"Latency at {n_vectors:,} vectors is extrapolated from {candidates.n_items:,}: scans by the measured "
-        "milliseconds per vector, graphs with the logarithm of the size. Quality was measured at the smaller size; see "
+        f"Latency at {n_vectors:,} vectors is extrapolated from {candidates.n_items:,}: scans by the milliseconds per "
+        "vector of a longer one, graphs with the logarithm of the size. Quality was measured at the smaller size; see "
         "how it changes with the number of texts."
     )
     if plan is not None and plan.rerank and plan.rerank[0][0] > MOST_ON_SHORTLIST * candidates.n_items:

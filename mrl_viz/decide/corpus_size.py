@@ -76,6 +76,18 @@ class CorpusSizeEffect(Result):
         text += f"; extrapolated over {doublings:.1f} doublings, about {self.extrapolated:.0%} among {self.n_vectors:,}"
         return f"{text}." if self.is_telling else f"{text}, which is too wide to tell: measure on more texts."
 
+    def beyond(self) -> str:
+        """What is known at `n_vectors`, in a sentence; empty without such a size."""
+        if self.n_vectors is None:
+            return ""
+        start = f"With {self.n_vectors:,} texts"
+        if self.extrapolated is None:
+            return f"{start}: not known, the shortlist holds too much of the {self.sizes[-1]:,} measured here."
+        low, high = self.extrapolated.low, self.extrapolated.high
+        if not self.is_telling:
+            return f"{start}: not known, anything from {low:.0%} to {high:.0%}; measure on more texts."
+        return f"{start} about {self.extrapolated.value:.0%}, from {low:.0%} to {high:.0%}, if the trend goes on."
+
 
 def corpus_size_effect(
     embedded: Embedded,

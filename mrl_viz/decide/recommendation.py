@@ -78,6 +78,11 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def milliseconds(value: float) -> str:
+    """A time as far as it can be told: the call itself takes a good part of one that is under a millisecond."""
+    return "under 1 ms" if value < 1 else f"{float(f'{value:.2g}'):,.10g} ms"
+
+
 def size_order(row: PlanEvidence, smallest: str = "memory") -> tuple[float, ...]:
     """Smaller first, as `PlanEvidence.size` says, then faster."""
     return *row.size(smallest), row.latency.p50_ms
@@ -244,7 +249,7 @@ class Recommendation(Result):
             disk = f", {_number(self.nearest.disk_gb)} GB on disk" if self.nearest.disk_gb else ""
             text += (
                 f" Nearest: {self.nearest.plan.label}, with {_number(self.nearest.memory_gb)} GB in memory{disk} and "
-                f"about {_number(self.nearest.expected_ms)} ms."
+                f"about {milliseconds(self.nearest.expected_ms)}."
             )
         if self.best_within is not None:
             row = self.best_within

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mrl_viz.decide.corpus_size import CorpusSizeEffect
-from mrl_viz.decide.recommendation import PlanEvidence, Recommendation
+from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, milliseconds
 from mrl_viz.errors import DataFormatError, InvalidInputError
 from mrl_viz.retrieval.codes import BITS
 from mrl_viz.retrieval.plan import KINDS, Plan
@@ -48,6 +48,7 @@ def decision_record(
     price_per_gb: float | None = None,
     currency: str = "",
     note: str = "",
+    data_file: str = "",
     decided_at: str | None = None,
 ) -> DecisionRecord:
     """The record of a recommendation: data fingerprint, model, plan, evidence, caveats.
@@ -57,6 +58,7 @@ def decision_record(
     corpus_size : of the chosen plan, so that the record says what more vectors do to it
     price_per_gb, currency : your price of a gigabyte for a month
     note : your own words
+    data_file : what the data were read from, as `read_corpus` was given it
     decided_at : a date, ISO 8601; now (UTC) when None
 
     Raises
@@ -80,7 +82,7 @@ def decision_record(
         "decided_at": decided_at or datetime.now(UTC).isoformat(timespec="seconds"),
         "decision": decided["takeaway"],
         "status": decided["status"],
-        "data": parts("fingerprint", "n_items", "n_queries"),
+        "data": ({"file": data_file} if data_file else {}) | parts("fingerprint", "n_items", "n_queries"),
         "model": {"name": decided["model"], "full_dim": decided["full_dim"]},
         "aim": parts("metric", "target", "confidence", "n_vectors", "budgets", "smallest"),
         "plan": plan.to_dict() if plan else None,
@@ -196,13 +198,14 @@ def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage
         _plain(record["decision"]),
         "",
         f"- decided: {record['decided_at']}",
-        f"- data: {data['n_items']:,} texts, {data['n_queries']:,} queries, fingerprint `{data['fingerprint']}`",
+        f"- data: {f'{_plain(data_file)}, ' if (data_file := data.get('file')) else ''}{data['n_items']:,} texts, "
+        f"{data['n_queries']:,} queries, fingerprint `{data['fingerprint']}`",
         f"- model: {_plain(recommendation.model)}, {recommendation.full_dim} dims",
         f"- aim: {recommendation.target:.0%} of {_plain(recommendation.metric)} at {recommendation.n_vectors:,} "
         f"vectors; budgets: {budgets}; smallest by: {aim['smallest']}",
         "",
-        "| | plan | quality | at least (95 %) | bytes per vector in memory | on disk | p95 ms, measured |",
-        "|---|---|---|---|---|---|---|",
+        "| | plan | quality | at least (95 %) | bytes per vector in memory | on disk | p95 here | p95 expected |",
+        "|---|---|---|---|---|---|---|---|",
         *(_row(name, row) for name, row in rows if row is not None),
         "",
         *(line for one in recommendation.trade_offs for line in (_plain(one.takeaway()), "")),
@@ -224,7 +227,8 @@ def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage
 def _row(name: str, row: PlanEvidence) -> str:
     return (
         f"| {name} | {row.plan.label} | {row.quality:.1%} | {row.low:.1%} | {row.memory_bytes_per_vector:,} | "
-        f"{row.disk_bytes_per_vector:,} | {row.latency.p95_ms:.2f} |"
+        f"{row.disk_bytes_per_vector:,} | {milliseconds(row.latency.p95_ms)} | "
+        f"{milliseconds(row.expected_ms)} |"
     )
 
 

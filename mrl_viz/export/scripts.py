@@ -245,6 +245,6 @@ def decision_code(
         given = {"k": grown_k, "n_vectors": decision.n_vectors}
         grown = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **given)
         script.show(figures.corpus_size_curve, grown)
-    record = script.call(decision_record, decision, corpus_size=grown)
+    record = script.call(decision_record, decision, corpus_size=grown, data_file=workspace.source.file)
     script.add(f"print({record}.markdown)")
     return script

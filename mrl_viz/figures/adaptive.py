@@ -53,7 +53,7 @@ def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
     figure.add_scatter(
         x=[cascade.oracle_dim[0]], y=[cascade.oracle_accuracy[0]], mode="markers",
         name="oracle: the smallest right width",
-        marker={"symbol": "cross-open", "size": 13, "color": GREY, "line_width": 2},
+        marker={"symbol": "cross", "size": 13, "color": GREY},
         hovertemplate="oracle: %{x:.1f} dims, %{y:.1%}<extra></extra>",
     )  # fmt: skip
     return by_width(figure, result.dims, height=460, title="accuracy on held-out texts", tickformat=".0%")

@@ -52,7 +52,7 @@ def adaptor_gains(fit: AdaptorFit) -> go.Figure:
         ("against the raw prefix", fit.gain_over_prefix, BLUE, BESIDE),
     ):
         mean, low, high = columns(gains[: len(dims)])
-        symbols = np.select([low > 0, high < 0], ["triangle-up", "triangle-down"], "circle-open")
+        symbols = np.select([low > 0, high < 0], ["triangle-up", "triangle-down"], "circle")
         add_estimates(
             figure, dims, (mean, low, high), name, colour, symbol=symbols, number="+.3f", shift=shift, size=12,
             mode="markers", marker={"color": colour}, text=np.select([low > 0, high < 0], ["better", "worse"], "equal"),

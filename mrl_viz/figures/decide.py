@@ -14,6 +14,7 @@ from mrl_viz.figures.style import (
     GREY,
     KEPT,
     ORANGE,
+    SHADES,
     add_band,
     add_estimates,
     add_line,
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
     from mrl_viz.decide import CorpusSizeEffect, PlanEvidence, Recommendation, Sensitivity
 
 # Whiskers and beaten plans stay in the background, in the light and in the dark.
-WHISKER, FAINT = "rgba(127, 127, 127, 0.45)", 0.3
+WHISKER, FAINT = "rgba(127, 127, 127, 0.45)", 0.35
 
 
 def pareto(recommendation: Recommendation) -> go.Figure:
     """Quality against bytes per vector in memory, one marker a plan, coloured by median latency.
 
     Where plans are chosen by all their bytes, against those. Faint plans are beaten in quality, memory, disk and
-    latency by another; the line joins those that no smaller plan reaches
-    in quality. Marker shapes are dtypes, open markers rerank; the chosen plan is ringed, the target is the dashed line.
+    latency by another; the line joins those that no smaller plan reaches in quality. Marker shapes are dtypes, those
+    with a dot rerank; the chosen plan is ringed, the target is the dashed line.
     """
     figure = go.Figure()
     evidence = recommendation.evidence
@@ -61,8 +62,8 @@ def pareto(recommendation: Recommendation) -> go.Figure:
                 "arrayminus": [row.quality - row.low if row.is_on_front else 0 for row in rows],
             },
             marker={
-                "symbol": [dtype_symbol(dtype) + ("-open" if row.plan.rerank else "") for row in rows], "size": 11,
-                "line_width": 2, "color": [log10(row.latency.p50_ms) for row in rows], "colorscale": "Viridis",
+                "symbol": [dtype_symbol(dtype) + ("-dot" if row.plan.rerank else "") for row in rows], "size": 11,
+                "line_width": 1, "color": [log10(row.latency.p50_ms) for row in rows], "colorscale": list(SHADES),
                 "opacity": [1.0 if row.is_on_front else FAINT for row in rows],
                 "showscale": number == 0, "colorbar": _milliseconds(min(times), max(times)), **scale,
             },
@@ -105,7 +106,7 @@ def corpus_size_curve(effect: CorpusSizeEffect, target: float | None = None) -> 
         more, less = beyond.high - beyond.value, beyond.value - beyond.low
         add_line(
             figure, [sizes[-1], effect.n_vectors], [sides[0][-1], beyond.value], "extrapolated", GREEN, "dash",
-            "diamond-open", size=12, hover="%{x:,} texts: %{y:.3f}",
+            "diamond", size=12, hover="%{x:,} texts: %{y:.3f}",
             error_y={"array": [0, more], "arrayminus": [0, less], "thickness": 2, "width": 6},
         )  # fmt: skip
     if target is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mrl_viz.figures.style import BLUE, DASHED, GREEN, PURPLE, add_estimates, by_width
+from mrl_viz.figures.style import BLUE, DASHED, GREEN, PURPLE, STAR, add_estimates, by_width
 from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SIGNIFICANT = 0.05
 def quality_curves(quality: Quality, metrics: Sequence[str] | None = None, focus_dim: int | None = None) -> go.Figure:
     """Value (left) and share of the full width's value (right) against width, with 95 % intervals; one line a metric.
 
-    Hollow markers are widths that differ from the full width at 5 %, Holm-adjusted. Several metrics, such as the same
+    A star stands above widths that differ from the full width at 5 %, Holm-adjusted. Several metrics, such as the same
     one for coarse and fine labels, share the axes.
     """
     chosen = [name for name in metrics or [quality.main_metric] if name in quality.curves]
@@ -38,13 +38,14 @@ def quality_curves(quality: Quality, metrics: Sequence[str] | None = None, focus
     for number, name in enumerate(chosen):
         curve = quality.curves[name]
         colour, dash, symbol = STYLES[number % len(STYLES)]
-        symbols = [f"{symbol}-open" if p < SIGNIFICANT else symbol for p in curve.p_holm]
+        stars = [STAR if p < SIGNIFICANT else "" for p in curve.p_holm]
         shares = [kept or Estimate(nan, nan, nan) for kept in curve.retention]
         for column, side in enumerate((curve.value, shares), start=1):
             add_estimates(
-                figure, quality.dims, columns(side), name, colour, dash, symbols, number=".4f", size=10,
-                marker={"line_width": 2}, text=[f"{p:.3f}" for p in curve.p_holm],
-                hover="<br>p against full width %{text}", legendgroup=name, showlegend=column == 1, row=1, col=column,
+                figure, quality.dims, columns(side), name, colour, dash, symbol, number=".3f", size=9, text=stars,
+                textposition="top center", textfont={"size": 20, "color": colour}, mode="lines+markers+text",
+                hovertext=[f"{p:.3f}" for p in curve.p_holm], hover="<br>p against full width %{hovertext}",
+                legendgroup=name, showlegend=column == 1, row=1, col=column,
             )  # fmt: skip
     figure.add_hline(y=1, line=DASHED, row=1, col=2)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)

@@ -12,6 +12,10 @@ import plotly.graph_objects as go
 
 # Okabe-Ito colours, told apart under the common colour-vision deficiencies; dash and marker repeat the distinction.
 BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#7F7F7F", "#CC79A7"
+# From one end to the other, all of middling lightness: seen on white and on black.
+SHADES = (BLUE, GREEN, "#C99700")
+# What stands above a point that differs significantly from what it is compared with.
+STAR = "*"
 BAND = "rgba(0, 114, 178, 0.20)"
 DTYPE_SYMBOLS = {
     "float32": "circle", "float16": "square", "int8": "diamond", "int4": "pentagon", "int4-rotated": "hexagon",
@@ -108,7 +112,7 @@ def add_rings(
     figure: go.Figure, x: Any, y: Any, name: str, size: int, colour: str = ORANGE, symbol: str = "circle-open",
     width: int = 3, **trace: Any,
 ) -> None:  # fmt: skip
-    """Open markers around points that another trace draws."""
+    """Open markers around points that another trace draws; open markers are nothing but such rings."""
     marker = {"symbol": symbol, "size": size, "color": colour, "line_width": width}
     figure.add_scatter(x=x, y=y, mode="markers", name=name, hoverinfo="skip", marker=marker, cliponaxis=False, **trace)
 

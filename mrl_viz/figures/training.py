@@ -10,15 +10,13 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_estimates, add_line, by_width, finish
+from mrl_viz.figures.style import BLUE, DASHED, GREY, ORANGE, SHADES, STAR, add_estimates, add_line, by_width, finish
 from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
     from mrl_viz.training.loop import EpochLosses
     from mrl_viz.training.twins import TwinComparison
 
-# From narrow to wide; all of middling lightness, to be seen on white and on black.
-WIDTH_SHADES = (BLUE, GREEN, "#C99700")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
 TWIN_STYLES = {
     "matryoshka": ("Matryoshka", BLUE, "solid", "circle"),
@@ -39,13 +37,13 @@ def training_losses(epochs: Sequence[EpochLosses]) -> go.Figure:
     figure = go.Figure()
     nested = [epoch for epoch in epochs if epoch.run == "matryoshka"]
     dims = nested[0].dims if nested else ()
-    shades = sample_colorscale(list(WIDTH_SHADES), np.linspace(0, 1, max(len(dims), 2)))
+    shades = sample_colorscale(list(SHADES), np.linspace(0, 1, max(len(dims), 2)))
     lines = [
         (nested, level, f"{dim} dims", shades[level], "solid", SYMBOLS[level % len(SYMBOLS)])
         for level, dim in enumerate(dims)
     ]
     if plain := [epoch for epoch in epochs if epoch.run == "plain"]:
-        lines.append((plain, 0, f"plain twin, {plain[0].dims[0]} dims", ORANGE, "dash", "square-open"))
+        lines.append((plain, 0, f"plain twin, {plain[0].dims[0]} dims", ORANGE, "dash", "square"))
     for those, level, *look in lines:
         add_line(
             figure, [epoch.epoch for epoch in those], [epoch.losses[level] for epoch in those], *look,
@@ -59,13 +57,13 @@ def training_losses(epochs: Sequence[EpochLosses]) -> go.Figure:
 def twin_curves(comparison: TwinComparison) -> go.Figure:
     """Quality on held-out data against width, with 95 % intervals: the Matryoshka model, its plain twin, the start.
 
-    Hollow markers are widths at which the two differ at 5 %, Holm-adjusted; the dotted line is 8.3 % of the size.
+    A star stands above widths at which the two differ at 5 %, Holm-adjusted; the dotted line is 8.3 % of the size.
     """
     figure = go.Figure()
     differs = [verdict != "equal" for verdict in comparison.verdicts()]
     for name, curve in reversed(list(comparison.curves.items())):
-        is_hollow = differs if name == "matryoshka" else [False] * len(differs)
-        _with_intervals(figure, comparison, curve, *TWIN_STYLES[name], is_hollow)
+        starred = differs if name == "matryoshka" else [False] * len(differs)
+        _with_intervals(figure, comparison, curve, *TWIN_STYLES[name], starred)
     figure.update_layout(legend_traceorder="reversed")
     return _finished(figure, comparison, title=comparison.measure, rangemode="tozero")
 
@@ -82,12 +80,12 @@ def twin_gain(comparison: TwinComparison) -> go.Figure:
 
 def _with_intervals(
     figure: go.Figure, comparison: TwinComparison, curve: Sequence[Estimate], label: str, colour: str,
-    dash: str, symbol: str, is_hollow: Sequence[bool],
+    dash: str, symbol: str, starred: Sequence[bool],
 ) -> None:  # fmt: skip
     add_estimates(
         figure, comparison.dims, columns(curve), label, colour, dash,
-        [f"{symbol}-open" if hollow else symbol for hollow in is_hollow], size=11, mode="lines+markers",
-        marker={"color": colour, "line": {"width": 2, "color": colour}},
+        symbol, size=11, mode="lines+markers+text", text=[STAR if star else "" for star in starred],
+        textposition="top center", textfont={"size": 20, "color": colour},
     )  # fmt: skip
 
 

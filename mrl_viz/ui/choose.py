@@ -19,7 +19,7 @@ from mrl_viz.decide import (
 )
 from mrl_viz.decide import choose as choose
 from mrl_viz.decide.metrics import AT_K
-from mrl_viz.decide.recommendation import SMALLEST
+from mrl_viz.decide.recommendation import SMALLEST, milliseconds
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError
 from mrl_viz.export import deployment_snippets, scripts
@@ -49,6 +49,12 @@ FIRST_LOOK = (
     "to be measured."
 )
 FIRST_RUNS = 5
+HOW_TO_READ = (
+    "In the figure faint plans are beaten by another in quality, memory, disk and time at once. Whiskers reach down to "
+    "the 95 % lower bounds: all plans whose bound reaches a target set beforehand truly reach it. Markers "
+    "with a dot rerank, from vectors that lie on disk; colour is the measured median time of a query."
+)
+CORPUS_SIZE_KEY, TOO_FEW_KEY, PRICE_KEY = "choose_corpus_size", "choose_too_few", "choose_price"
 # The effect of the corpus size of more texts than this takes long enough to ask first.
 MOST_UNASKED = 5000
 
@@ -65,7 +71,8 @@ def metrics_of(workspace: Workspace) -> list[str]:
 
 def measured_plans(workspace: Workspace) -> Candidates:
     """Every plan measured by the chosen metric, once asked for; before, the page ends with a sentence or progress."""
-    metric = st.selectbox(
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    metric = left.selectbox(
         "Metric", metrics_of(workspace), key="choose_metric",
         help="overlap: results shared with the full width, no labels needed. The others: share of the full width's "
         "own quality.",
@@ -73,7 +80,8 @@ def measured_plans(workspace: Workspace) -> Candidates:
     fusion_k = None
     if metric.partition("@")[0] in AT_K:
         is_self = metric.startswith("overlap") and not workspace.corpus.query_texts
-        fusion_k = fusion_chosen(workspace.corpus, "choose_hybrid", texts_ask=is_self)
+        with right:
+            fusion_k = fusion_chosen(workspace.corpus, "choose_hybrid", texts_ask=is_self)
     made_of = (metric, *(() if fusion_k is None else (fusion_k,)))
     shipped = at_hand(Candidates, "plans", workspace, *made_of)
 
@@ -118,29 +126,29 @@ def _is_of_queries(metric: str) -> bool:
 
 def choose_options(measured: Candidates) -> dict[str, Any]:
     """Sliders of target, production size, budgets and what is allowed, as options of `choose`."""
-    left, middle, right = st.columns(3)
+    left, right = st.columns(2)
     target = left.slider("Target, % kept", 50, 100, 90, key="choose_target", bind="query-params")
     sizes = sorted({measured.n_items, *(size for size in SIZES if size > measured.n_items)})
-    n_vectors = middle.select_slider(
+    n_vectors = right.select_slider(
         "Vectors in production", sizes, sizes[min(3, len(sizes) - 1)], key="choose_vectors", format_func=_readable
-    )
-    allow_rerank = right.toggle(
-        "Rerank from a float32 copy", True, key="choose_rerank", help="A shortlist is scored again at full width."
-    )
-    graphs = right.toggle(
-        "Graph index (HNSW)", True, key="choose_graphs", disabled="hnsw" not in {p.kind for p in measured.plans}
     )
     memory = left.select_slider(
         "Memory, GB", GIGABYTES, NO_LIMIT, key="choose_memory", help="What a search scans: the codes, and the graph."
     )
-    latency = middle.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
-    disk = left.select_slider(
+    disk = right.select_slider(
         "Disk, GB", GIGABYTES, NO_LIMIT, key="choose_disk", help="What is only reranked: the full float32 vectors."
     )
-    smallest = middle.segmented_control(
+    latency = left.select_slider("Latency, ms (95th percentile)", LATENCY_MS, NO_LIMIT, key="choose_latency")
+    smallest = right.segmented_control(
         "Smallest means", list(SMALLEST), default=SMALLEST[0], key="choose_smallest", required=True,
         format_func=SMALLEST_WORDS.__getitem__, help="Least memory, then least disk; or the fewest bytes in all.",
     )  # fmt: skip
+    allow_rerank = st.toggle(
+        "Rerank from a float32 copy", True, key="choose_rerank", help="A shortlist is scored again at full width."
+    )
+    graphs = st.toggle(
+        "Graph index (HNSW)", True, key="choose_graphs", disabled="hnsw" not in {p.kind for p in measured.plans}
+    )
     there = tuple(dict.fromkeys(plan.dtype for plan in measured.plans))
     dtypes = st.pills("Precisions", there, selection_mode="multi", default=there, key="choose_dtypes") or there
     return {
@@ -150,22 +158,29 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def decision_shown(decision: Recommendation) -> None:
-    """The verdict, the plan's figures, and how many more queries would settle a smaller one."""
+def decision_shown(decision: Recommendation, grown: CorpusSizeEffect | None) -> None:
+    """The verdict with what more texts do to it, the plan's figures, and what settles a smaller one."""
     show, icon = STATUS[decision.status]
-    show(plain(decision.takeaway()), icon=icon)
+    show(plain(" ".join((decision.takeaway(), _with_more_texts(decision, grown))).strip()), icon=icon)
     row = decision.chosen or decision.nearest
     if row is not None:
         st.markdown(f"**{'Plan' if decision.chosen else 'Nearest plan'}: {plain(row.plan.label)}**")
         share = "Kept" if decision.metric.startswith("overlap") else "Share kept"
+        metrics((share, f"{row.quality:.1%}"), ("At least (95 %)", f"{row.low:.1%}"))
         metrics(
-            (share, f"{row.quality:.1%}"),
-            ("At least (95 %)", f"{row.low:.1%}"),
             ("Memory", gigabytes(row.memory_gb), f"{row.memory_bytes_per_vector:,} bytes a vector, which are scanned."),
             ("Disk", gigabytes(row.disk_gb), f"{row.disk_bytes_per_vector:,} bytes a vector, which are only reranked."),
-            ("p95 expected", f"{row.expected_ms:,.1f} ms"),
+            ("p95 expected", milliseconds(row.expected_ms), "Of a query, with all the vectors of production."),
         )
-    small_print(*(one.takeaway() for one in decision.trade_offs), *decision.notes)
+
+
+def _with_more_texts(decision: Recommendation, grown: CorpusSizeEffect | None) -> str:
+    """What is known of the plan's overlap at production size, in a sentence; nothing where there is no more."""
+    if decision.plan is None or decision.n_vectors <= decision.n_items:
+        return ""
+    if grown is None:
+        return f"With {decision.n_vectors:,} texts: not known, see what more texts do."
+    return grown.beyond()
 
 
 def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
@@ -178,7 +193,7 @@ def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
         {"": name, "plan": row.plan.label, "kept": round(row.quality, 4), "at least": round(row.low, 4),
          "bytes in memory": row.memory_bytes_per_vector, "bytes on disk": row.disk_bytes_per_vector,
          "GB in memory": float(f"{row.memory_gb:.3g}"), "GB on disk": float(f"{row.disk_gb:.3g}"),
-         "p50 ms here": round(row.latency.p50_ms, 3), "p95 ms expected": round(row.expected_ms, 3)}
+         "p50 ms here": float(f"{row.latency.p50_ms:.2g}"), "p95 ms expected": float(f"{row.expected_ms:.2g}")}
         for name, row in rows if row
     ]  # fmt: skip
 
@@ -186,7 +201,7 @@ def runner_up_rows(decision: Recommendation) -> list[dict[str, Any]]:
 def storage_of(decision: Recommendation) -> DeploymentStorage | None:
     """The chosen plan's bytes and price, by the user's own price; None without a plan."""
     words = "Your price of a gigabyte for a month, any currency"
-    price = st.number_input(words, 0.0, value=0.0, step=0.1, key="choose_price", format="%.2f")
+    price = st.number_input(words, 0.0, value=0.0, step=0.1, key=PRICE_KEY, format="%.2f", persist_state="session")
     return decision.storage(price_per_gb=price or None) if decision.plan else None
 
 
@@ -203,15 +218,26 @@ def storage_rows(storage: DeploymentStorage) -> list[dict[str, Any]]:
     ]
 
 
-def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSizeEffect | None:
-    """Overlap of the plan on nested subsamples; None, with a sentence, without a plan or with too few texts."""
-    if decision.plan is None:
-        return None
+def ask_corpus_size(workspace: Workspace, decision: Recommendation) -> None:
+    """What the reader may do to see the effect of more texts, or why she cannot."""
+    n_items = workspace.corpus.n_items
     if decision.metric.startswith(HYBRID):
         hint("This is measured of lists of vectors alone: switch hybrid off to see it.")
-        return None
-    n_items = workspace.corpus.n_items
-    if n_items > MOST_UNASKED and not st.toggle(f"Measure it on parts of {n_items:,} texts", key="choose_corpus_size"):
+    elif decision.plan is None:
+        hint("No plan, nothing to follow: relax a budget or the target.")
+    elif n_items > MOST_UNASKED:
+        words = f"Measure it on parts of {n_items:,} texts"
+        st.toggle(words, key=CORPUS_SIZE_KEY, persist_state="session")
+    elif note := st.session_state.get(TOO_FEW_KEY):
+        hint(plain(note))
+
+
+def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSizeEffect | None:
+    """Overlap of the plan on nested subsamples; None without a plan, with too few texts, or while many are not asked
+    for."""
+    st.session_state.pop(TOO_FEW_KEY, None)
+    is_unasked = workspace.corpus.n_items > MOST_UNASKED and not st.session_state.get(CORPUS_SIZE_KEY)
+    if decision.plan is None or decision.metric.startswith(HYBRID) or is_unasked:
         return None
     plan, k = decision.plan, workspace.k
     made_of = (decision.metric, plan, k, decision.n_vectors)
@@ -220,7 +246,7 @@ def corpus_size_of(workspace: Workspace, decision: Recommendation) -> CorpusSize
             vectors_for(workspace, decision.metric), *made_of[1:]
         )
     except EmptyInputError as error:
-        hint(plain(str(error)))
+        st.session_state[TOO_FEW_KEY] = str(error)
         return None
 
 
@@ -229,13 +255,17 @@ def _grown(vectors: Embedded, plan: Plan, k: int, n_vectors: int) -> CorpusSizeE
     return corpus_size_effect(vectors, plan, k=k, n_vectors=n_vectors)
 
 
-def record_buttons(decision: Recommendation, grown: CorpusSizeEffect | None, storage: DeploymentStorage | None) -> None:
-    note = st.text_input("A note for the record", key="choose_note", placeholder="Who decided, and why this target")
-    price = storage.price_per_gb if storage else None
+def record_buttons(workspace: Workspace, decision: Recommendation, grown: CorpusSizeEffect | None) -> None:
+    note = st.text_input(
+        "A note for the record", key="choose_note", placeholder="Who decided, and why this target",
+        persist_state="session",
+    )  # fmt: skip
+    price = st.session_state.get(PRICE_KEY) or None
     left, right = st.columns(2)
 
     def made() -> DecisionRecord:
-        return decision_record(decision, corpus_size=grown, price_per_gb=price, note=note or "")
+        file = workspace.source.file
+        return decision_record(decision, corpus_size=grown, price_per_gb=price, note=note or "", data_file=file)
 
     download("Download the record (JSON)", lambda: made().to_json(), "decision.json", "record_json", left)
     download("Download the record (Markdown)", lambda: made().markdown, "decision.md", "record_markdown", right)
@@ -248,7 +278,7 @@ def snippet_shown(decision: Recommendation) -> None:
         return
     made = deployment_snippets(decision.plan, model=decision.model, full_dim=decision.full_dim)
     snippets = {each.title: each for each in made}
-    chosen = snippets[str(st.selectbox("Vector store", list(snippets), key="choose_store"))]
+    chosen = snippets[str(st.selectbox("Vector store", list(snippets), key="choose_store", persist_state="session"))]
     if chosen.executed:
         st.success(
             "Our tests run this program and compare what it finds with our own search.", icon=":material/verified:"

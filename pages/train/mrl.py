@@ -35,7 +35,7 @@ page.twin_numbers(run)
 comparison = run.comparison
 st.caption(
     f"{comparison.measure} on {comparison.n_items} held-out items that neither model was trained on; intervals are 95 "
-    "% over them. Hollow markers: the two differ at 5 %, Holm-adjusted over the widths."
+    "% over them. With a star: the two differ at 5 %, Holm-adjusted over the widths."
 )
 draw("twin_curves", figures.twin_curves, comparison)
 draw("twin_gain", figures.twin_gain, comparison, takeaway=comparison.gain_takeaway())

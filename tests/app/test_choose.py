@@ -1,12 +1,13 @@
 """Choose a dimension: memory and disk apart, and what "smallest" means."""
 
+import re
 import threading
 
 import pytest
 
 from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.ui import choose
-from tests.app.steps import again, once, opened, said, tasks_of
+from tests.app.steps import again, once, open_part, opened, said, tasks_of
 
 PAGE = "decide/choose"
 
@@ -56,6 +57,7 @@ def test_a_budget_of_disk_leaves_out_what_is_reranked():
 def test_the_storage_table_tells_memory_from_disk():
     """What is scanned and what is reranked are rows of their own, and together they are the plan."""
     app = opened(PAGE)
+    open_part(app, "Storage")
     parts = next(frame.value for frame in app.dataframe if "part" in frame.value.columns)
     names = list(parts["part"])
     assert "in memory: what is scanned" in names and "on disk: float32 copy to rerank from" in names
@@ -114,3 +116,20 @@ def test_the_first_answer_stays_after_a_stop(measuring):
     assert "Stopped after" in said(app) and choose.FIRST_LOOK in said(app)
     assert row_of(app, "chosen")["bytes on disk"] == 0
     assert app.button(key="run_choose").label == "Measure again"
+
+
+def verdict(app):
+    """What the green box says."""
+    (box,) = app.success
+    return box.value.replace("\\", "")
+
+
+def test_what_more_texts_do_stands_in_the_verdict():
+    """The green box also says what is known at production size; where there is no more, it says nothing of it."""
+    app = opened(PAGE)
+    assert "1,000,000 texts: not known, the shortlist holds too much" in verdict(app)
+    set_to(app, "toggle", "choose_rerank", False)
+    assert re.search(r"With 1,000,000 texts( about \d+%, from \d+% to|: not known, anything from)", verdict(app))
+    set_to(app, "select_slider", "choose_vectors", 1280)
+    assert "texts about" not in verdict(app) and "not known" not in verdict(app)
+    assert {metric.label: metric.value for metric in app.metric}["p95 expected"] == "under 1 ms"

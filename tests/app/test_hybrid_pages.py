@@ -8,7 +8,7 @@ from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import Candidates
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.tasks.evaluation import evaluate
-from tests.app.steps import again, code_of, data_of, go, open_code, opened, said, started, tasks_of
+from tests.app.steps import again, code_of, data_of, go, open_code, open_part, opened, said, started, tasks_of
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def test_plans_are_chosen_as_hybrid_on_request(few):
     (measured,) = [task.result for task in tasks_of(app) if isinstance(task.result, Candidates)]
     assert (measured.metric, measured.fusion_k) == ("hybrid ndcg@10", 60)
     assert measured.takeaway() in said(app) and "1 / (60 + rank)" in said(app)
+    open_part(app, "What more texts do")
     assert "measured of lists of vectors alone" in said(app)
     assert open_code(app)
     assert any("fusion_k=60" in block.value for block in again(app).code)

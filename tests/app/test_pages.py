@@ -273,7 +273,7 @@ def test_every_page_shows_the_sample(app, path):
 def test_what_takes_long_has_a_finished_answer_for_the_sample(app, path, n_charts):
     """Charts are there on the first view, with nothing pressed and nothing begun; it can be asked for again."""
     app.switch_page(f"pages/{path}.py").run()
-    assert not app.exception and not app.error and len(app.get("plotly_chart")) == n_charts
+    assert not app.exception and not app.error and len(charts_of(app)) == n_charts
     assert "background_tasks" not in app.session_state or not app.session_state["background_tasks"]
     again = {"run_compare", "run_choose", "train_start", "train_heads", "fit_adaptor"}
     assert path == "explore/quality" or again & {button.key for button in app.button}

@@ -5,7 +5,7 @@ from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.ui.precision import TITLE
-from tests.app.steps import again, code_of, go, opened, said
+from tests.app.steps import again, code_of, go, open_part, opened, said
 
 PAGE = "decide/choose"
 
@@ -25,6 +25,7 @@ def asks_for_bytes(app):
 def test_the_samples_answer_is_at_hand_and_follows_the_bytes():
     """Nothing is measured: sentence and table are of 64 bytes, then of the size that is chosen."""
     app = opened(PAGE)
+    open_part(app, TITLE)
     assert TITLE in [part.value for part in app.subheader]
     assert "background_tasks" not in app.session_state or not app.session_state["background_tasks"]
     sentences = {}
@@ -52,6 +53,7 @@ def test_compare_has_the_section_of_the_model_in_the_sidebar():
 def test_the_arrangement_changes_the_picture_and_not_the_sentence():
     """The line of a code is the arrangement's; what is best of all stays."""
     app = opened(PAGE)
+    open_part(app, TITLE)
     before = said(app)
     specs = [chart.proto.spec for chart in app.get("plotly_chart")]
     app.segmented_control(key="precision_arrangement").set_value("svd")
@@ -67,6 +69,7 @@ def test_own_texts_are_measured_when_asked():
     app = opened(PAGE, corpus)
     app.button(key="run_choose").click()
     again(app)
+    open_part(app, TITLE)
     assert "Every width is searched in every code" in said(app) and not asks_for_bytes(app)
     app.button(key="run_precision").click()
     again(app)

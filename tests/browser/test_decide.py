@@ -5,7 +5,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import downloaded, follow, headings, loaded, opened, paste
+from tests.browser.steps import downloaded, follow, headings, loaded, open_part, opened, paste
 
 TEXTS = [
     "The cat sleeps on the sofa",
@@ -53,6 +53,7 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     expect(plan).to_have_text("Plan: 16 dims binary exact, 200 reranked at 256")
     expect(page).to_have_url(re.compile("choose_target=50"))
     loaded(page)
+    open_part(page, "Record")
     for name, ending in (("JSON", "json"), ("Markdown", "md")):
         file = downloaded(page, f"Download the record ({name})")
         assert file.suggested_filename == f"decision.{ending}"
@@ -61,7 +62,12 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
         if ending == "json":
             record = json.loads(content)
             assert record["plan"]["dtype"] == "binary" and record["data"]["n_items"] == 1280
+            assert record["data"]["file"] == "sample"
+        else:
+            # In the record as on the page.
+            assert f"| {page.get_by_test_id('stMetricValue').nth(4).inner_text()} |" in content
     # Bits or width: another size of vectors has another sentence, from the answer at hand.
+    open_part(page, "Bits or width?")
     expect(headings(page, "Bits or width?")).to_be_visible()
     of_64, of_32 = (page.get_by_text(re.compile(f"^{size} bytes a vector: ")) for size in (64, 32))
     expect(of_64.first).to_be_visible()
@@ -73,5 +79,6 @@ def test_a_plan_is_chosen_and_its_record_downloaded(page):
     page.get_by_role("slider", name="Memory, GB").press("Home")
     expect(page.get_by_text(re.compile("What binds: memory")).first).to_be_visible()
     expect(page.get_by_text(re.compile("^Nearest plan: ")).first).to_be_visible()
+    open_part(page, "Storage")
     expect(page.get_by_text("No plan, no storage")).to_be_visible()
     loaded(page)

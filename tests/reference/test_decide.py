@@ -11,6 +11,7 @@ from mrl_viz.decide import (
     Candidate,
     Candidates,
     candidate_plans,
+    candidates,
     choose,
     decision_record,
     measure_candidates,
@@ -18,6 +19,7 @@ from mrl_viz.decide import (
 )
 from mrl_viz.decide.candidates import width_paths
 from mrl_viz.decide.metrics import parse_metric
+from mrl_viz.decide.recommendation import milliseconds
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
 from mrl_viz.figures.decide import pareto, sensitivity_heatmap
@@ -413,3 +415,33 @@ def test_the_figures_hold_every_plan(measured):
     heat = sensitivity_heatmap(decision.sensitivity).data[0]
     assert heat.z.shape == (len(measured.ks), len(decision.sensitivity.targets))
     assert not any(trace.name == "chosen" for trace in pareto(choose(measured, target=0.7, memory_gb=1e-9)).data)
+
+
+def test_a_short_scan_is_timed_on_copies(monkeypatch):
+    """Of a scan that is mostly the call, the time per vector is that of a scan that is mostly scanning."""
+    call, rate, seen = 0.05, 2e-6, []
+
+    def timed(built, queries, n_runs):
+        seen.append(built.n_items)
+        return call + rate * built.n_items
+
+    monkeypatch.setattr(candidates, "_least_ms", timed)
+    rows = np.random.default_rng(0).standard_normal((2_000, 16), dtype=np.float32)
+    for dtype in ("float32", "binary", "int8"):
+        seen.clear()
+        found = candidates._scan_ms(Plan(16, dtype), rows, rows[:2], 2, 0)
+        assert len(seen) > 1 and seen == sorted(seen) and found == pytest.approx(rate, rel=0.05), dtype
+        assert seen[-1] * Plan(16, dtype).bytes_per_vector <= candidates.MOST_SCANNED_BYTES
+
+
+def test_times_are_said_as_far_as_they_can_be_told():
+    """Under a millisecond the call is most of it; above, two digits."""
+    said = {
+        0.13: "under 1 ms",
+        0.999: "under 1 ms",
+        1.04: "1 ms",
+        39.83: "40 ms",
+        777.4: "780 ms",
+        12345.0: "12,000 ms",
+    }
+    assert {value: milliseconds(value) for value in said} == said

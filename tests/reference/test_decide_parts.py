@@ -19,6 +19,7 @@ from mrl_viz.decide import (
     plan_from_text,
 )
 from mrl_viz.decide.corpus_size import extrapolate
+from mrl_viz.decide.recommendation import milliseconds
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.errors import DataFormatError, DimensionError, EmptyInputError, InvalidInputError
 from mrl_viz.figures.decide import corpus_size_curve
@@ -166,10 +167,17 @@ def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
     """JSON and Markdown hold data, model, plan, evidence, price and caveats; the plan comes back out of the JSON."""
     grown = corpus_size_effect(embedded, decision.plan, k=10, n_vectors=1e4)
     record = decision_record(
-        decision, corpus_size=grown, price_per_gb=3, currency="EUR", note="decided by us", decided_at="2026-01-01"
+        decision,
+        corpus_size=grown,
+        price_per_gb=3,
+        currency="EUR",
+        note="decided by us",
+        data_file="ours.csv",
+        decided_at="2026-01-01",
     )
     data = json.loads(record.to_json())
     assert data["kind"] == "mrl_viz decision record" and data["schema"] == 2 and data["decided_at"] == "2026-01-01"
+    assert data["data"].pop("file") == "ours.csv" and milliseconds(decision.chosen.expected_ms) in record.markdown
     assert data["data"] == {"fingerprint": embedded.fingerprint, "n_items": 480, "n_queries": 480}
     assert data["model"] == {"name": "wordllama", "full_dim": 256}
     assert data["evidence"]["low"] == decision.chosen.low and data["aim"]["target"] == 0.9
@@ -179,6 +187,7 @@ def test_a_record_carries_the_decision_and_its_evidence(embedded, decision):
         decision.plan.label,
         embedded.fingerprint,
         "decided by us",
+        "- data: ours.csv, 480 texts",
         "prices in EUR",
         grown.takeaway(),
         "## Caveats",
