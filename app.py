@@ -28,6 +28,7 @@ PAGES = {
         ("train/adaptive", "Adaptive classification", "stairs"),
         ("train/adaptor", "Adaptor", "transform"),
     ],
+    "Take away": [("take/report", "Report & notebook", "ios_share")],
 }
 
 

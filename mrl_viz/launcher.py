@@ -18,7 +18,10 @@ from mrl_viz.home import home
 START_TIMEOUT_S = 60
 # Pages whose first view measures something of the sample, the ones a room opens first in front; those that load torch
 # are left alone. Somebody who is there already comes first: a while passes before each of them.
-WARMED = ("neighbors", "map", "similarity", "anatomy", "space", "quality", "search", "compare", "choose", "workshop")
+WARMED = (
+    "neighbors", "map", "similarity", "anatomy", "space", "quality", "search", "compare", "choose", "workshop",
+    "report",
+)  # fmt: skip
 WARM_PAUSE_S = 2.0
 
 

@@ -31,6 +31,22 @@ def analysis_report(
 ) -> str:  # fmt: skip
     """The analysis as a self-contained HTML page of at most 8 MB: plotly.js is inside, every user's text is escaped.
 
+    Parameters, Raises : as `report_parts`.
+    """
+    return document(title_of(findings), report_parts(findings, pages, record=record, progress=progress))
+
+
+def title_of(findings: Findings) -> str:
+    """What a browser's tab says."""
+    return f"{findings.workspace.corpus.name}: what each embedding width keeps"
+
+
+def report_parts(
+    findings: Findings, pages: Sequence[str] = (), *, record: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:  # fmt: skip
+    """What is in a report, less the frame and plotly.js, which `document` adds.
+
     A page that cannot be measured is a sentence that says why; a figure that would be too much is left out, and said
     so. The same analysis gives the same text.
 
@@ -69,7 +85,7 @@ def analysis_report(
         parts.append(_record(record, findings))
     if progress is not None:
         progress(len(chosen), len(chosen))
-    return document(f"{findings.workspace.corpus.name}: what each embedding width keeps", parts)
+    return parts
 
 
 def _opening(findings: Findings, pages: Sequence[Page], has_record: bool) -> list[str]:

@@ -105,6 +105,12 @@ def _tasks() -> dict[str, Task[Any]]:
     return tasks
 
 
+def finished(key: str) -> Any:
+    """The result of the named work, where this session asked for it and it is done; else None."""
+    found = _tasks().get(key)
+    return None if found is None else found.result
+
+
 def _begin(key: str, work: Work[Any], is_shared: bool, first_look: Work[Any] | None = None) -> Task[Any]:
     """Start a task under that name in place of the session's earlier one, or wait for the one that others started."""
     tasks = _tasks()

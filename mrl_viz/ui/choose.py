@@ -31,9 +31,9 @@ from mrl_viz.ui.code import Script
 from mrl_viz.ui.hybrid import fusion_chosen
 from mrl_viz.ui.results import embed_queries, is_of_sample, measured, with_queries
 from mrl_viz.ui.shipped import answer_key, at_hand
-from mrl_viz.ui.workspace import Workspace
+from mrl_viz.ui.workspace import Workspace, current_workspace
 
-NO_LIMIT = "no limit"
+NO_LIMIT, DECISION_KEY = "no limit", "last_decision"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 GIGABYTES = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
 EXACT = ("exact", "panorama")
@@ -267,8 +267,15 @@ def record_buttons(workspace: Workspace, decision: Recommendation, grown: Corpus
         file = workspace.source.file
         return decision_record(decision, corpus_size=grown, price_per_gb=price, note=note or "", data_file=file)
 
+    st.session_state[DECISION_KEY] = current_workspace().embedded.fingerprint, decision, made()
     download("Download the record (JSON)", lambda: made().to_json(), "decision.json", "record_json", left)
     download("Download the record (Markdown)", lambda: made().markdown, "decision.md", "record_markdown", right)
+
+
+def last_decision(workspace: Workspace) -> tuple[Recommendation | None, DecisionRecord | None]:
+    """What this session decided last, with its record, where it was decided for these data by this model."""
+    fingerprint, decision, record = st.session_state.get(DECISION_KEY, (None, None, None))
+    return (decision, record) if fingerprint == workspace.embedded.fingerprint else (None, None)
 
 
 def snippet_shown(decision: Recommendation) -> None:

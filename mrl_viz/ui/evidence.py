@@ -15,7 +15,7 @@ from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.ui.adaptor import session_adaptor
-from mrl_viz.ui.background import Report, Stopped, asked_for, steps
+from mrl_viz.ui.background import Report, Stopped, asked_for, finished, steps
 from mrl_viz.ui.charts import stop_with
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.hybrid import fusion_chosen
@@ -86,17 +86,32 @@ def task_quality(workspace: Workspace) -> Quality:
     )
     fusion_k = fusion_chosen(workspace.corpus, "quality_hybrid") if task == "retrieval" else None
     vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
-    made_of = (task, workspace.dims, *(() if fusion_k is None else (fusion_k,)))
+    made_of, key = _quality_key(workspace, task, fusion_k)
 
     def measure(report: Report, stopped: Stopped) -> Quality:
         progress = steps(report, stopped, "Measuring task quality at every width")
         return evaluate(vectors, dims=workspace.dims, task=task, fusion_k=fusion_k, seed=0, progress=progress)
 
     return asked_for(
-        f"quality {answer_key(workspace.embedded, *made_of)}", ("", "Measure task quality"), "measure_quality", measure,
+        key, ("", "Measure task quality"), "measure_quality", measure,
         "Classifiers are trained on every width, which takes seconds for a thousand texts.", starts=True,
         at_hand=at_hand(Quality, f"quality_{task}", workspace, *made_of), is_shared=is_of_sample(workspace.embedded),
     )  # fmt: skip
+
+
+def _quality_key(workspace: Workspace, task: str, fusion_k: int | None = None) -> tuple[tuple[Any, ...], str]:
+    """What task quality is made of, and the name of the work."""
+    made_of = (task, workspace.dims, *(() if fusion_k is None else (fusion_k,)))
+    return made_of, f"quality {answer_key(workspace.embedded, *made_of)}"
+
+
+def qualities_at_hand(workspace: Workspace) -> dict[str, Quality]:
+    """What is measured of task quality already, by task: by this session, or for the sample."""
+    found = {}
+    for task in available_tasks(workspace.corpus):
+        made_of, key = _quality_key(workspace, task)
+        found[task] = finished(key) or at_hand(Quality, f"quality_{task}", workspace, *made_of)
+    return {task: quality for task, quality in found.items() if quality is not None}
 
 
 def choose_metrics(quality: Quality) -> Sequence[str]:
