@@ -3,6 +3,7 @@
 import streamlit as st
 
 from mrl_viz.ui.charts import errors_shown
+from mrl_viz.ui.frame import style
 from mrl_viz.ui.memory import settle
 from mrl_viz.ui.sidebar import sidebar
 
@@ -40,8 +41,9 @@ def _page(file: str, title: str, icon: str, address: str | None = None) -> st.Pa
 st.set_page_config(page_title="mrl_viz", page_icon="docs/icon.png", layout="wide")
 page = st.navigation(
     {group: [_page(*entry) for entry in entries] for group, entries in PAGES.items()},
-    expanded=True,  # above a dozen pages Streamlit would hide the last ones
+    position="top",
 )
+style()
 sidebar()
 with errors_shown():
     page.run()

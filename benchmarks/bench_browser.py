@@ -14,6 +14,7 @@ import argparse
 import importlib.util
 import os
 import random
+import re
 import socket
 import statistics
 import subprocess
@@ -33,6 +34,8 @@ MOVE_BARS = {
     "search": 0.8, "choose": 0.8,
 }  # fmt: skip
 QUIET_MS, PATIENCE_MS = 600, 60_000
+# The sentence and the chart of Start.
+NUMBERS, CURVE = re.compile(r"^At \d+ of \d+ numbers"), ".st-key-start_curve .js-plotly-plot"
 WATCH = """() => {
   window.changed = performance.now();
   window.mounted = 0;
@@ -61,9 +64,9 @@ def first_view(browser: Browser, url: str) -> tuple[float, float]:
     with browser.new_context(viewport=WINDOW) as context:
         page, started = context.new_page(), time.perf_counter()
         page.goto(url)
-        page.get_by_test_id("stMetric").first.wait_for(timeout=PATIENCE_MS)
+        page.get_by_text(NUMBERS).wait_for(timeout=PATIENCE_MS)
         numbers = time.perf_counter() - started
-        page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=PATIENCE_MS)
+        page.locator(f"{CURVE} .main-svg").first.wait_for(timeout=PATIENCE_MS)
         return numbers, time.perf_counter() - started
 
 
@@ -74,12 +77,12 @@ def own_texts(browser: Browser, url: str) -> float:
     with browser.new_context(viewport=WINDOW) as context:
         page = context.new_page()
         page.goto(url)
-        page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=PATIENCE_MS)
+        page.locator(f"{CURVE} .main-svg").first.wait_for(timeout=PATIENCE_MS)
         page.get_by_label("One text a line").fill("\n".join(lines))
         started = time.perf_counter()
         page.get_by_role("button", name="Use these texts").click()
         page.get_by_test_id("stMetricValue").get_by_text("60", exact=True).wait_for(timeout=PATIENCE_MS)
-        page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=PATIENCE_MS)
+        page.locator(f"{CURVE} .main-svg").first.wait_for(timeout=PATIENCE_MS)
         return time.perf_counter() - started
 
 

@@ -1,6 +1,6 @@
-"""Make the pictures of README and docs again: open the app on the sample, walk its pages, write docs/*.png.
+"""Make the pictures of README and docs again: open the app on the sample, walk its pages, write them into docs/
 
-    python -m docs.make_pictures [neighbors map choose …]
+    python -m docs.make_pictures [start neighbors map choose …]
 
 In the repository's root, with the test tools installed (`make test` brings a browser). Training the picture's twins
 takes a minute or two.
@@ -11,8 +11,10 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tests.browser.conftest import CHROMIUM, Server
@@ -26,6 +28,8 @@ FOLDER = Path(__file__).parent
 PAGE, NARROW = {"width": 1280, "height": 800}, {"width": 960, "height": 800}
 # Where the picture that matters stands below the controls.
 TALL = {"width": 1280, "height": 1200}
+# Of the animation: as it is drawn, as it is shown, and how many colours it has.
+SMALL, MOVING_SIZE, COLORS = {"width": 1280, "height": 720}, (960, 540), 64
 TEXT = "Betelgeuse is a red supergiant"
 
 
@@ -55,6 +59,33 @@ def chart(page: Page, key: str) -> Locator:
 def neighbors(page: Page) -> Page:
     at(page, "/neighbors?focus=64")
     return page
+
+
+def start(page: Page) -> Page:
+    at(page, "/?focus=64")
+    return page
+
+
+def moving(page: Page) -> None:
+    """The animation of README: the focus width goes down and up again on Start, twenty seconds in all."""
+    at(page, "/?focus=256", SMALL)
+    slider = page.get_by_role("slider", name="Focus width, dims")
+    frames = []
+    for width in (256, 128, 64, 32, 16, 8, 16, 32, 64, 128):
+        for _ in range(8):  # one step of the slider is one width
+            at_width = int(slider.get_attribute("aria-valuetext") or 0)
+            if at_width == width:
+                break
+            slider.press("ArrowLeft" if at_width > width else "ArrowRight")
+            expect(slider).not_to_have_attribute("aria-valuetext", str(at_width))
+        expect(page.get_by_text(f"At {width} of 256 numbers" if width < 256 else "At all 256 numbers")).to_be_visible()
+        loaded(page)
+        drawn(page)
+        picture = Image.open(BytesIO(page.screenshot(clip={"x": 0, "y": 0, **SMALL}))).convert("RGB")
+        frames.append(picture.resize(MOVING_SIZE, Image.Resampling.LANCZOS).quantize(COLORS, dither=Image.Dither.NONE))
+    path = FOLDER / "start.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=20_000 // len(frames), loop=0, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 def controls(page: Page, model: str) -> Locator:
@@ -99,7 +130,9 @@ def train(page: Page) -> Page:
     return page
 
 
-PICTURES: dict[str, Callable[[Page], Page | Locator]] = {
+PICTURES: dict[str, Callable[[Page], Page | Locator | None]] = {
+    "start": start,
+    "moving": moving,
     "neighbors": neighbors,
     "controls_wordllama": lambda page: controls(page, "wordllama"),
     "controls_minilm": lambda page: controls(page, "all-MiniLM-L6-v2"),
@@ -119,9 +152,10 @@ def main() -> None:
             for name in chosen:
                 page = browser.new_page(base_url=server.url)
                 page.set_default_timeout(MEASURING_MS)
-                path = FOLDER / f"{name}.png"
-                PICTURES[name](page).screenshot(path=path)
-                print(f"{path}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+                path, shown = FOLDER / f"{name}.png", PICTURES[name](page)
+                if shown is not None:
+                    shown.screenshot(path=path)
+                    print(f"{path}: {path.stat().st_size / 1000:.0f} kB", flush=True)
                 page.close()
         finally:
             browser.close()

@@ -25,6 +25,8 @@ SCORE_COLUMNS = ("score", "similarity", "similarity_score", "label")
 VECTOR_COLUMNS = ("embedding", "embeddings", "vector", "vectors")
 # A guessed label column groups the texts: at most this many values.
 MOST_LABEL_VALUES = 500
+# A column called otherwise that could be one: as many texts share a value on average, at least.
+FEWEST_TEXTS_A_VALUE = 2
 
 
 def table_columns(filename: str, content: bytes) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
@@ -38,6 +40,25 @@ def table_columns(filename: str, content: bytes) -> tuple[tuple[str, ...], str |
     frame = _table(filename, content)
     is_other = _pair_columns(frame) is not None or _vector_column(frame) is not None
     return tuple(frame.columns), None if is_other else _guess_text(frame), _guess_labels(frame)
+
+
+def label_candidates(filename: str, content: bytes) -> dict[str, int]:
+    """Columns that could be labels whatever they are called, the one with the fewest values first, and how many those
+    are: at least two texts share one on average.
+
+    Raises
+    ------
+    DataFormatError, EmptyInputError : see `read_upload`.
+    """
+    frame = _table(filename, content)
+    return _candidates(frame, _guess_text(frame))
+
+
+def _candidates(frame: pd.DataFrame, text_column: str | None) -> dict[str, int]:
+    most = min(MOST_LABEL_VALUES, len(frame) // FEWEST_TEXTS_A_VALUE)
+    others = [column for column in frame.columns if column not in (text_column, "_id", "id")]
+    found = {str(column): frame[column].map(cell).nunique() for column in others}
+    return {column: n for column, n in sorted(found.items(), key=lambda pair: pair[1]) if 2 <= n <= most}
 
 
 def _table(filename: str, content: bytes) -> pd.DataFrame:
@@ -128,6 +149,9 @@ def read_table(filename: str, content: bytes, options: Options) -> Corpus:
     notes = not_used("Columns", [column for column in frame.columns if column not in used])
     if is_pairs and pairs is not None:
         return _from_pairs(filename, frame, pairs, options.limit, notes)
+    if not label_columns and vectors is None and (could := _candidates(frame, text_column)):
+        listed = ", ".join(f"`{column}` ({n} values)" for column, n in list(could.items())[:3])
+        notes = [*notes, f"No label column was found by its name; {listed} could be one: choose it as label column."]
     ids = None if id_column is None else cells(id_column)
     labels = {column: [value or None for value in cells(column)] for column in label_columns if column != text_column}
     if is_guess and vectors is not None:

@@ -111,14 +111,14 @@ def _anatomy(found: Findings) -> Iterator[Shown]:
     here, item = found.workspace, found.choices.item
     anatomy = vector_anatomy(here.embedded.matrix[item], dims=here.dims)
     strip = figures.coordinate_strip(anatomy, here.focus_dim)
-    yield Shown(f"“{found.text(item)}”", anatomy.takeaway(), strip, rows=anatomy.rows())
+    yield Shown(f"“{found.text(item)}”", anatomy.takeaway_at(here.focus_dim), strip, rows=anatomy.rows())
     dolls = figures.nested_dolls(anatomy, here.focus_dim)
-    yield Shown("A doll in a doll for each width", anatomy.dolls_takeaway(), dolls)
+    yield Shown("A doll in a doll for each width", anatomy.dolls_takeaway(here.focus_dim), dolls)
     norms = figures.prefix_norms(anatomy, here.focus_dim)
-    yield Shown("The norm before and after renormalising", anatomy.norms_takeaway(), norms)
+    yield Shown("The norm before and after renormalising", anatomy.norms_takeaway(here.focus_dim), norms)
     pair = pair_by_width(here.embedded.matrix[item], here.embedded.matrix[found.pairs[0][1]])
     drawn = figures.pair_curve(pair, here.focus_dim)
-    yield Shown("With its nearest neighbor, renormalised and not", pair.takeaway(), drawn)
+    yield Shown("With its nearest neighbor, renormalised and not", pair.takeaway_at(here.focus_dim), drawn)
 
 
 def _tasks(corpus: Corpus) -> tuple[str, ...]:

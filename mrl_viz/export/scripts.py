@@ -30,6 +30,7 @@ from mrl_viz.retrieval.results import recall_vs_full
 from mrl_viz.retrieval.shortlist import funnel_search, shortlist_curve
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.tasks.summary import MOST_ITEMS, MOST_JUDGED, WidthSummary, task_curve
 
 # Texts in the heat maps: three times the square of it goes to every browser of a room at every move of the width.
 N_MATRIX = 64
@@ -147,13 +148,27 @@ def threshold_code(workspace: Workspace, threshold: float) -> Script:
     return script.show(figures.threshold_shift, again, workspace.focus_dim)
 
 
-def _subject_code(workspace: Workspace, item: int | None) -> tuple[Script, Code]:
-    script = Script(workspace)
+def _subject_code(workspace: Workspace, item: int | None, queries: object = ()) -> tuple[Script, Code]:
+    script = Script(workspace, queries=queries)
     if item is not None:
         return script, Code(f"{script.matrix}[{item}]")
     script.add("# sentence.txt: save the sentence there")
     sentence = script.call(read_corpus, "sentence.txt", fewest=1)
     return script, Code(f"{script.let('sentence', embed, sentence, model=workspace.model).matrix}[0]")
+
+
+def start_code(workspace: Workspace, item: int | None, task: str | None) -> Script:
+    """One vector cut, and what each width keeps; `item` None is a sentence of the user's own, `task` what is judged."""
+    script, vector = _subject_code(workspace, item, None if task == "retrieval" else ())
+    anatomy = script.call(vector_anatomy, vector, dims=workspace.dims)
+    script.show(figures.cut_strip, anatomy, workspace.focus_dim)
+    overlap = script.analysis().overlap
+    useful = []
+    if task is not None:
+        options = {"dims": workspace.dims, "kind": task, "most_judged": MOST_JUDGED, "most_items": MOST_ITEMS}
+        useful = [script.let("useful", task_curve, script.vectors, **options)]
+    summary = script.call(WidthSummary, overlap, *useful)
+    return script.show(figures.kept_and_useful, summary, workspace.focus_dim, workspace.trained)
 
 
 def anatomy_code(workspace: Workspace, item: int | None) -> Script:

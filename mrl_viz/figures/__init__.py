@@ -7,13 +7,13 @@ from plotly.graph_objects import Figure
 
 from mrl_viz.figures.adaptive import accuracy_by_width, exit_shares, exits_by_label
 from mrl_viz.figures.adaptor import adaptor_curves, adaptor_gains, adaptor_losses
-from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
+from mrl_viz.figures.anatomy import coordinate_strip, cut_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
 from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.decide import corpus_size_curve, pareto, sensitivity_heatmap
 from mrl_viz.figures.lessons import blind_curves, kept_in_bytes, promised, trained_panels, votes
 from mrl_viz.figures.maps import map_animation, map_panels
-from mrl_viz.figures.neighbors import neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
+from mrl_viz.figures.neighbors import kept_and_useful, neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
 from mrl_viz.figures.precision import kept_per_byte, width_by_bits
 from mrl_viz.figures.quality import quality_curves
 from mrl_viz.figures.retrieval import shortlist_overlap, still_alive
@@ -30,12 +30,14 @@ __all__ = [
     "controls_curve",
     "coordinate_strip",
     "corpus_size_curve",
+    "cut_strip",
     "density_heatmap",
     "exit_shares",
     "exits_by_label",
     "figure_of",
     "geometry_curves",
     "hubness_curves",
+    "kept_and_useful",
     "kept_in_bytes",
     "kept_per_byte",
     "map_animation",

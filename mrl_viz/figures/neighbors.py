@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 from mrl_viz.figures.style import (
     BLUE,
     DASHED,
+    GREEN,
+    GREY,
     KEPT,
     MOST_MARKERS,
     add_band,
@@ -27,23 +29,62 @@ from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
     from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks
+    from mrl_viz.tasks.summary import WidthSummary
 
+TEXTS, QUERIES = "texts among texts", "queries among texts"
 DOT_SIZE = 5
+KEPT_HEIGHT, USEFUL_BAND = 260, "rgba(0, 158, 115, 0.18)"
 # Above this many dots WebGL draws them: they change with every focus width, and an SVG gives each a style of its own.
 GL_DOTS = 1_000
 PILE_HEIGHT, PILE_WIDTH = 10, 0.8
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
 
-def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
-    """Overlap@k against width with its interval, the chance line, the focus width and the trained widths."""
+def overlap_curve(
+    overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = (), asked: str = TEXTS
+) -> go.Figure:
+    """Overlap@k against width with its interval, the chance line, the focus width and the trained widths.
+
+    `asked` : what looks for its neighbors among what, as the axis says it.
+    """
     sides = value, low, high = columns(overlap.overlap)
     figure = go.Figure()
     add_band(figure, overlap.dims, low, high)
     add_estimates(figure, overlap.dims, sides, f"overlap@{overlap.k}", BLUE, bars=False)
     add_chance(figure, overlap.dims, overlap.chance)
     add_trained(figure, overlap.dims, value, trained)
-    return by_width(figure, overlap.dims, focus_dim, title=f"neighbors kept, overlap@{overlap.k}", **KEPT)
+    return by_width(figure, overlap.dims, focus_dim, title=f"overlap@{overlap.k}, {asked}", **KEPT)
+
+
+def kept_and_useful(summary: WidthSummary, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
+    """The share of neighbors kept against width, and of the usefulness that the labels judge, with intervals."""
+    overlap, useful, figure = summary.overlap, summary.useful, go.Figure()
+    sides = kept, low, high = columns(overlap.overlap)
+    shares = () if useful is None else tuple(share for share in useful.retention if share is not None)
+    if useful is not None and len(shares) == len(useful.dims):
+        judged, judged_low, judged_high = columns(shares)
+        add_band(figure, useful.dims, judged_low, judged_high, fill=USEFUL_BAND)
+        own = np.array([estimate.value for estimate in useful.value])
+        add_line(
+            figure, useful.dims, judged, f"same usefulness ({summary.judge})", GREEN, "dash", "square", customdata=own,
+            hover="%{x} dims: %{y:.0%} of the full width's, which is %{customdata:.3f} here",
+        )  # fmt: skip
+    add_band(figure, overlap.dims, low, high)
+    add_estimates(figure, overlap.dims, sides, f"same neighbors (overlap@{overlap.k})", BLUE, bars=False, number=".0%")
+    add_chance(figure, overlap.dims, overlap.chance)
+    add_trained(figure, overlap.dims, kept, trained)
+    for trace in figure.data:
+        trace.showlegend = bool(trace.name) and trace.name.startswith("same")
+    by_width(figure, overlap.dims, focus_dim, KEPT_HEIGHT, title="kept of the full width", **KEPT)
+    room = 0.04 * np.log10(overlap.dims[-1] / overlap.dims[0])
+    figure.update_xaxes(range=[np.log10(overlap.dims[0]) - room, np.log10(overlap.dims[-1]) + room])
+    if focus_dim is not None:  # inside, where no legend is
+        figure.layout.annotations[-1].update(y=0.9, xanchor="right", xshift=-4)
+    figure.add_annotation(
+        x=np.log10(overlap.dims[-1]), y=overlap.chance, text=f"chance {overlap.chance:.1%}", showarrow=False,
+        font={"color": GREY, "size": 13}, xanchor="right", yanchor="bottom",
+    )  # fmt: skip
+    return figure.update_layout(legend={"y": 1, "yanchor": "top"}, margin={"t": 20, "b": 46})
 
 
 def overlap_by_k(overlap: NeighborOverlap) -> go.Figure:

@@ -71,8 +71,11 @@ class VectorAnatomy(Result):
         )  # fmt: skip
 
     def takeaway(self) -> str:
-        level = nearest_level(self.dims, self.full_dim / 4)
-        dim = self.dims[level]
+        return self.takeaway_at(self.dims[nearest_level(self.dims, self.full_dim / 4)])
+
+    def takeaway_at(self, dim: int) -> str:
+        """What that many coordinates keep, in a sentence."""
+        level = self.dims.index(dim)
         if self.norm_after[level] == 0:
             return f"The first {dim} of {self.full_dim} coordinates are all zero: no direction left to rescale."
         return (
@@ -81,16 +84,20 @@ class VectorAnatomy(Result):
             "brought back to 1."
         )
 
-    def dolls_takeaway(self) -> str:
+    def dolls_takeaway(self, dim: int) -> str:
+        """What the doll of one width holds, in a sentence."""
+        level = self.dims.index(dim)
         return (
-            f"The smallest doll has {self.dims[0]} of {self.full_dim} dims and {self.n_bytes[0]:,} of "
-            f"{self.n_bytes[-1]:,} bytes, and holds {self.energy[0]:.1%} of the energy."
+            f"The doll of {dim} of {self.full_dim} dims takes {self.n_bytes[level]:,} of {self.n_bytes[-1]:,} bytes "
+            f"and holds {self.energy[level]:.1%} of the energy."
         )
 
-    def norms_takeaway(self) -> str:
+    def norms_takeaway(self, dim: int) -> str:
+        """What cutting to one width does to the length, in a sentence."""
+        level = self.dims.index(dim)
         return (
-            f"Only cut, the norm falls from 1 to {self.norm_before[0]:.2f} at {self.dims[0]} dims; renormalised it is "
-            f"{self.norm_after[0]:.0f} again."
+            f"Only cut to {dim} dims, the norm falls from 1 to {self.norm_before[level]:.2f}; renormalised it is "
+            f"{self.norm_after[level]:.0f} again."
         )
 
 
@@ -117,7 +124,11 @@ class PairByWidth(Result):
         return self.records("cosine", "dot_product", "norm_product", error=error)
 
     def takeaway(self) -> str:
-        level = nearest_level(self.dims, self.full_dim / 4)
+        return self.takeaway_at(self.dims[nearest_level(self.dims, self.full_dim / 4)])
+
+    def takeaway_at(self, dim: int) -> str:
+        """The pair at one width, in a sentence."""
+        level = nearest_level(self.dims, dim)
         empty = self.n_without_direction
         flagged = f" Up to {empty} dims one of the two has nothing left." if empty else ""
         return (

@@ -170,11 +170,12 @@ class NeighborOverlap(ByWidth):
             f"{int((values == 0).sum())} keep none."
         )
 
-    def meaning(self) -> str:
-        """One sentence for someone about to truncate: what a quarter of the width keeps, and which keeps most."""
+    def meaning(self, dim: int | None = None) -> str:
+        """One sentence for someone about to truncate: what `dim` keeps, else a quarter of the width, and which keeps
+        most."""
         full_dim = self.dims[-1]
-        level = nearest_level(self.dims, full_dim / 4)
-        if self.dims[level] == full_dim:
+        level = nearest_level(self.dims, full_dim / 4) if dim is None else self.dims.index(dim)
+        if self.dims[level] == full_dim and dim is None:
             return f"Only the full width {full_dim} was measured; add smaller widths to compare."
         enough = next((dim for dim, kept in zip(self.dims, self.overlap) if kept.low >= MOST_KEPT), full_dim)
         kept = self.overlap[level].value * self.k

@@ -16,6 +16,10 @@ from mrl_viz.ui.models import encode_one
 from mrl_viz.ui.selection import Subject, current_item, find_text, selected_subject, selection, shortened, typed_subject
 from mrl_viz.ui.workspace import Workspace
 
+# Of charts whose sentence follows the focus width and whose picture does too; a browser would draw them twice.
+DOLLS = "a doll in a doll for each width, with its bytes and the energy that it holds"
+NORMS = "the norm of each prefix before and after renormalising, and the energy that it keeps"
+
 
 def subject_of(workspace: Workspace) -> Subject:
     """The text to take apart: typed, selected, or the first."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 import streamlit as st
 from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 
 from mrl_viz.errors import MrlVizError
 from mrl_viz.ui.memory import MB, Shelf, size_of
@@ -85,30 +86,45 @@ def _escaped(text: str) -> str:
 def draw(
     key: str, figure: Callable[..., Figure], result: Any, *options: Any, takeaway: str = "", alt: str = "",
     rows: Callable[[], Sequence[dict[str, Any]]] | None = None, on_select: Callable[[str], None] | None = None,
-    height: int | Literal["content"] = "content", is_said: bool = False, **named: Any,
+    height: int | Literal["content"] = "content", is_said: bool = False, code: object = None, **named: Any,
 ) -> None:  # fmt: skip
-    """A result as a figure, with its takeaway as caption and alt text, and its records as a table to download.
+    """A result as a figure: its takeaway above it and as alt text, and under it a row with its records and the code.
 
     `options`, `named` : what the figure is given beside the result. `takeaway`, `rows` : other ones than the result's;
     the records are made when somebody opens them. `alt` : another one than the takeaway, where that says something of
     the focus width and the figure does not: a browser draws a chart again whose alt text is another. `height` : pixels,
-    else as high as the figure would be. `is_said` : the takeaway stands above already.
+    else as high as the figure would be. `is_said` : the takeaway stands above already. `code` : what made it.
     """
     said = takeaway or result.takeaway()
     choosing = _choosing(key, on_select, "points", "lasso")
     made = drawn(figure, result, options, named)
-    st.plotly_chart(made, width="stretch", height=height, key=key, config=PLOTLY_CONFIG, alt=alt or said, **choosing)
     if not is_said:
-        small_print(said)
-    _data(key, rows or result.rows)
+        headline(said)
+    st.plotly_chart(made, width="stretch", height=height, key=key, config=PLOTLY_CONFIG, alt=alt or said, **choosing)
+    _row(key, rows or result.rows, code)
 
 
 @st.fragment
-def _data(key: str, rows: Callable[[], Sequence[dict[str, Any]]]) -> None:
-    """Runs alone when it is opened: a table of all texts takes longer to make and to send than its chart."""
-    with st.expander("Show data", key=f"{key}_data", type="compact", on_change="rerun") as data:
-        if data.open:
-            table(rows(), key=key)
+def _row(key: str, rows: Callable[[], Sequence[dict[str, Any]]] | None, code: object) -> None:
+    """What a figure is made of, on request. It runs alone when one of it is opened: a table of all texts takes longer
+    to make and to send than its chart, and what colors code is more than all the rest that a browser loads first."""
+    with st.container(horizontal=True, key=f"{key}_row", gap="small"):
+        if rows is not None:
+            with _opened("Data", "table_rows", f"{key}_data") as data:
+                if data.open:
+                    table(rows(), key=key)
+        if code is not None:
+            with _opened("Code", "code", f"{key}_shown") as shown:
+                if shown.open:
+                    st.code(str(code), language="python")
+        with _opened("Link", "link", f"{key}_link") as link:
+            if link.open:
+                st.caption("The address of this page holds the view: data, model, widths and k. No text is in it.")
+                st.code(st.context.url or "", language=None)
+
+
+def _opened(name: str, icon: str, key: str) -> PopoverContainer:
+    return st.popover(name, icon=f":material/{icon}:", type="tertiary", key=key, on_change="rerun")
 
 
 def drawn(figure: Callable[..., Figure], result: Any, options: tuple[Any, ...], named: dict[str, Any]) -> Figure:
@@ -173,12 +189,6 @@ def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
-@st.fragment
 def code_shown(code: object, key: str = "code") -> None:
-    """The lines of library code that made what is shown; `key` : a name where a page shows several.
-
-    They are sent when somebody opens them: what colors them is more code than all the rest that a browser loads first.
-    """
-    with st.expander("The code that made it", key=f"{key}_shown", type="compact", on_change="rerun") as shown:
-        if shown.open:
-            st.code(str(code), language="python")
+    """The lines of library code that made what is shown, on request; `key` : a name where a page shows several."""
+    _row(key, None, code)

@@ -39,17 +39,16 @@ HOW_TO_READ = (
 Entry = tuple[int, int | None, int | None]
 
 
-def big_numbers(overlap: NeighborOverlap) -> None:
-    """Overlap at a half, a quarter and an eighth of the width with intervals, bytes per vector, and what it means."""
+def big_numbers(overlap: NeighborOverlap, focus_dim: int) -> None:
+    """Overlap at about a half, a quarter and an eighth of the width, bytes per vector, and what it means."""
     full_dim, cells = overlap.dims[-1], []
-    for part, name in ((2, "½"), (4, "¼"), (8, "⅛")):
-        level = nearest_level(overlap.dims, full_dim / part)
+    for level in sorted({nearest_level(overlap.dims, full_dim / part) for part in (2, 4, 8)}, reverse=True):
         dim, kept = overlap.dims[level], overlap.overlap[level]
         note = f"95 %: {kept.low:.1%} to {kept.high:.1%}, {dim * BYTES_PER_FLOAT32:,} bytes a vector"
-        cells.append((f"Kept at {name} width ({dim} dims)", f"{kept.value:.1%}", note))
+        cells.append((f"Kept at {dim} dims, {dim / full_dim:.0%} of the width", f"{kept.value:.1%}", note))
     whole = f"{full_dim * BYTES_PER_FLOAT32:,}"
     metrics(*cells, ("Bytes per vector, full width", whole, f"{full_dim} float32 coordinates"), framed=True)
-    headline(overlap.meaning())
+    headline(overlap.meaning(focus_dim))
 
 
 def item_rows(workspace: Workspace, result: Analysis) -> list[dict[str, Any]]:
@@ -77,7 +76,7 @@ def extremes(workspace: Workspace, result: Analysis) -> None:
     values = result.overlap.per_item[result.sweep.at(workspace.focus_dim)]
     texts = workspace.corpus.texts
     items = _by_kept(workspace, result)
-    n_shown = min(N_EXTREMES, len(items) // 2)
+    n_shown, chosen = min(N_EXTREMES, len(items) // 2), selection(workspace)
     for column, (name, some) in zip(
         st.columns(2), (("Most disturbed", items[:n_shown]), ("Most stable", items[::-1][:n_shown]))
     ):
@@ -85,8 +84,8 @@ def extremes(workspace: Workspace, result: Analysis) -> None:
             st.markdown(f"**{name}**")
             for item in some:
                 st.button(
-                    plain(f"{values[item]:.0%} kept: {shortened(texts[item])}"), key=f"extreme_{item}", type="tertiary",
-                    on_click=select, args=(item,), wrap=False,
+                    plain(f"{values[item]:.0%} kept: {shortened(texts[item])}"), key=f"extreme_{item}",
+                    type="primary" if item in chosen else "tertiary", on_click=select, args=(item,), wrap=False,
                 )  # fmt: skip
 
 

@@ -65,10 +65,10 @@ def section(workspace: Workspace) -> None:
     headline(found.takeaway(n_bytes))
     draw(
         "kept_per_byte", figures.kept_per_byte, found, arrangement, n_bytes,
-        takeaway=found.rotation_takeaway() or found.takeaway(n_bytes),
+        takeaway=found.rotation_takeaway() or found.takeaway(n_bytes), is_said=not found.rotation_takeaway(),
     )  # fmt: skip
     table([_row(point) for point in found.within(n_bytes)], key="precision_within")
-    draw("width_by_bits", figures.width_by_bits, found, arrangement, takeaway=found.takeaway(n_bytes))
+    draw("width_by_bits", figures.width_by_bits, found, arrangement, takeaway=found.takeaway(n_bytes), is_said=True)
     small_print(*found.notes)
     code_shown(precision_code(workspace, fit), key="precision_code")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.encoders import Kind
@@ -22,7 +23,7 @@ MOST_SELECTED = 8
 MOST_OPTIONS = 2000
 MOST_MATCHES = 100
 OPTION_CHARACTERS = 90
-PANEL_CHARACTERS = 110
+PANEL_CHARACTERS, BRIEF_CHARACTERS = 110, 64
 FULL_TEXT_CHARACTERS = 1500
 
 
@@ -48,7 +49,7 @@ def select(*items: int) -> None:
 def selection(workspace: Workspace) -> tuple[int, ...]:
     """The chosen texts of the current data, the first being the one shown; read from the URL on a first visit."""
     data = (workspace.corpus.fingerprint, workspace.corpus.n_items)
-    if SELECTION_KEY not in st.session_state:
+    if SELECTION_KEY not in st.session_state or goes_back():
         given = st.query_params.get(URL_KEY, "").split(",")
         select(*(int(part) for part in given if part.isascii() and part.isdigit()))
     elif st.session_state.get("selection_data", data) != data:
@@ -56,6 +57,12 @@ def selection(workspace: Workspace) -> tuple[int, ...]:
     st.session_state["selection_data"] = data
     chosen: tuple[int, ...] = st.session_state[SELECTION_KEY]
     return tuple(item for item in chosen if item < workspace.corpus.n_items)
+
+
+def goes_back() -> bool:
+    """Whether this run was brought about by the browser's Back or Forward: the address says what was seen."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def current_item(workspace: Workspace, fallback: int = 0) -> int:
@@ -128,29 +135,35 @@ def find_text(
 def selection_panel(workspace: Workspace, result: Analysis | None) -> None:
     """Search box, the selected text, its labels, its neighbors at full and focus width; keeps the URL in step."""
     chosen = selection(workspace)
-    st.divider()
     find_text(workspace, "Find a text", key=BOX_KEY, chosen=chosen[0] if chosen else None, on_change=_found)
     if not chosen:
         st.query_params.pop(URL_KEY, None)
         return
     st.query_params[URL_KEY] = ",".join(map(str, chosen))
     item, corpus = chosen[0], workspace.corpus
-    st.text(shortened(corpus.texts[item], FULL_TEXT_CHARACTERS))
     labels = [f"{column}: {values[item] or '(none)'}" for column, values in corpus.labels.items()]
-    more = f"{len(chosen) - 1} more selected" if len(chosen) > 1 else ""
-    small_print(" · ".join(filter(None, [*labels, more])))
-    st.button("Clear the selection", key="clear_selection", on_click=select, width="stretch")
-    if result is None:
-        return
+    more = f"{len(chosen) - 1} more chosen" if len(chosen) > 1 else ""
+    with st.container(gap=None):
+        st.text(shortened(corpus.texts[item], BRIEF_CHARACTERS), help=plain(corpus.texts[item][:FULL_TEXT_CHARACTERS]))
+        small_print(" · ".join(filter(None, [*labels, more])))
+        if result is not None:
+            _changes(workspace, result, item)
+        st.button("Clear the selection", key="clear_selection", type="tertiary", on_click=select)
+
+
+def _changes(workspace: Workspace, result: Analysis, item: int) -> None:
+    """How many neighbors the text keeps, loses and gains at the focus width; each of them to choose, on request."""
     changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
-    for name, entries in (("Kept", changes.kept), ("Lost", changes.lost), ("Gained", changes.gained)):
-        with st.expander(f"{name} at {workspace.focus_dim} dims: {len(entries)}"):
-            for neighbor, before, after in entries:
-                rank = after if before is None else before
-                st.button(
-                    plain(f"{rank}. {shortened(corpus.texts[neighbor], PANEL_CHARACTERS)}"),
-                    key=f"panel_{name}_{neighbor}", type="tertiary", on_click=select, args=(neighbor,),
-                )  # fmt: skip
+    with st.container(horizontal=True, gap="small"):
+        for name, entries in (("kept", changes.kept), ("lost", changes.lost), ("gained", changes.gained)):
+            with st.popover(f"{len(entries)} {name}", type="tertiary", key=f"panel_{name}"):
+                small_print(f"{len(entries)} neighbors {name} at {workspace.focus_dim} dims; press one to choose it.")
+                for neighbor, before, after in entries:
+                    rank = after if before is None else before
+                    st.button(
+                        plain(f"{rank}. {shortened(workspace.corpus.texts[neighbor], PANEL_CHARACTERS)}"),
+                        key=f"panel_{name}_{neighbor}", type="tertiary", on_click=select, args=(neighbor,),
+                    )  # fmt: skip
 
 
 def _found() -> None:

@@ -10,11 +10,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mrl_viz.data.beir import read_qrels
 from mrl_viz.data.corpus import Corpus, corpus_from_texts, with_qrels, with_queries, with_texts
 from mrl_viz.data.reading import read_upload
-from mrl_viz.data.tables import table_columns
+from mrl_viz.data.tables import label_candidates, table_columns
 from mrl_viz.embedding.catalogue import find_card
-from mrl_viz.ui.charts import errors_shown, metrics, plain, small_print
+from mrl_viz.ui.charts import errors_shown, hint, metrics, plain, small_print
 from mrl_viz.ui.memory import count_uploads
 from mrl_viz.ui.results import measured
+from mrl_viz.ui.selection import shortened
 from mrl_viz.ui.workspace import Source, Workspace, own_corpus, use_corpus
 
 TABLE_TYPES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -49,7 +50,7 @@ def _use(corpus: Corpus, source: Source) -> None:
 
 def _paste() -> None:
     with st.form("paste_form", border=False):
-        text = st.text_area("One text a line", key="pasted", height=160, placeholder="Paste at least two lines")
+        text = st.text_area("One text a line", key="pasted", height=110, placeholder="Paste at least two lines")
         keep = st.checkbox("Keep exact duplicates", key="paste_duplicates", help="They inflate overlap.")
         pressed = st.form_submit_button("Use these texts", type="primary")
     if pressed:
@@ -107,7 +108,14 @@ def _choose_columns(name: str, content: bytes) -> tuple[str | None, str | None]:
     text = left.selectbox("Text column", texts, index=texts.index(guessed_text or AUTOMATIC), key="text_column")
     labels = [AUTOMATIC, *columns]
     guess = labels.index(guessed_labels[0]) if len(guessed_labels) == 1 else 0
-    label = right.selectbox("Label column", labels, index=guess, key="label_column")
+    could = {} if guessed_labels or guessed_text is None else label_candidates(name, content)
+    label = right.selectbox(
+        "Label column", labels, index=guess, key="label_column",
+        format_func=lambda column: f"{column} ({could[column]} values)" if column in could else column,
+    )  # fmt: skip
+    if could and label == AUTOMATIC:
+        first = next(iter(could))
+        hint(plain(f"No column is called a label. Is `{first}` one? It has {could[first]} values; choose it above."))
     return (None if text == AUTOMATIC else text), (None if label == AUTOMATIC else label)
 
 
@@ -161,6 +169,12 @@ def check_shown(corpus: Corpus) -> None:
     if corpus.query_ids:
         st.caption(f"{len(corpus.query_ids):,} queries, {len(corpus.qrels):,} of them judged.")
     small_print(*check.notes)
+
+
+def too_few(workspace: Workspace) -> None:
+    """What to do where there is nothing to compare."""
+    only = shortened(workspace.corpus.texts[0])
+    hint(plain(f"There is one text only: “{only}”. Neighbors need at least two; add more below."))
 
 
 def model_card(workspace: Workspace) -> None:

@@ -10,6 +10,8 @@ from mrl_viz.export.workspace import Workspace as Workspace
 from mrl_viz.ui.charts import stop_with
 
 CORPUS_KEY, SOURCE_KEY, WORKSPACE_KEY = "own_corpus", "own_source", "workspace"
+# The session's own data among the choices.
+OWN = "mine"
 
 
 def own_corpus() -> Corpus | None:
@@ -25,7 +27,7 @@ def own_source() -> Source:
 def use_corpus(corpus: Corpus, source: Source) -> None:
     """Make a corpus the session's own and show it from the next run on."""
     st.session_state[CORPUS_KEY], st.session_state[SOURCE_KEY] = corpus, source
-    st.session_state["next_data"] = "mine"
+    st.session_state["next_data"] = OWN
 
 
 def current_workspace() -> Workspace:

@@ -6,9 +6,10 @@ from mrl_viz import figures
 from mrl_viz.ui import choose as page
 from mrl_viz.ui import precision
 from mrl_viz.ui.charts import code_shown, draw, hint, in_tabs, plain, small_print, table
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("Which is the smallest plan that is good enough?")
+title("Which is the smallest plan that is good enough?", "overlap", "lower bound", "code", "shortlist")
 workspace = require_workspace()
 measured = page.measured_plans(workspace)
 left, right = st.columns([5, 6], gap="medium")

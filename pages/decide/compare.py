@@ -6,9 +6,10 @@ from mrl_viz import figures
 from mrl_viz.ui import compare as page
 from mrl_viz.ui import precision
 from mrl_viz.ui.charts import code_shown, draw, headline, small_print, table
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("Which model at which width, per byte?")
+title("Which model at which width, per byte?", "neighbor", "nDCG", "interval", "code")
 workspace = require_workspace()
 chosen = page.choose_models(workspace)
 comparison = page.comparison(workspace, chosen)

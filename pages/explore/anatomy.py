@@ -4,11 +4,12 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import anatomy as page
-from mrl_viz.ui.charts import code_shown, draw
+from mrl_viz.ui.charts import draw
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.results import result_or_none
 from mrl_viz.ui.workspace import current_workspace
 
-st.title("What does truncating do to one vector?")
+title("What does truncating do to one vector?", "embedding", "width", "norm", "renormalise", "cosine")
 workspace = current_workspace()
 focus = workspace.focus_dim
 subject = page.subject_of(workspace)
@@ -16,15 +17,12 @@ anatomy = page.vector_anatomy(subject.vector, dims=workspace.dims)
 result = result_or_none(workspace)
 page.full_text(subject.text)
 
-st.subheader("The coordinates, cut and renormalised")
-draw("strip", figures.coordinate_strip, anatomy, focus)
-
-st.subheader("A doll in a doll for each width")
-draw("dolls", figures.nested_dolls, anatomy, focus, takeaway=anatomy.dolls_takeaway())
-
-st.subheader("The norm before and after renormalising")
-draw("norms", figures.prefix_norms, anatomy, focus, takeaway=anatomy.norms_takeaway())
-code_shown(page.anatomy_code(workspace, subject), "strip")
+draw(
+    "strip", figures.coordinate_strip, anatomy, focus, takeaway=anatomy.takeaway_at(focus),
+    code=page.anatomy_code(workspace, subject),
+)  # fmt: skip
+draw("dolls", figures.nested_dolls, anatomy, focus, takeaway=anatomy.dolls_takeaway(focus), alt=page.DOLLS)
+draw("norms", figures.prefix_norms, anatomy, focus, takeaway=anatomy.norms_takeaway(focus), alt=page.NORMS)
 
 st.subheader("Two texts at every width, with and without renormalising")
 st.write(
@@ -34,8 +32,11 @@ st.write(
 )
 other = page.other_item(workspace, result)
 page.full_text(workspace.corpus.texts[other])
-draw("pair", figures.pair_curve, page.pair_by_width(subject.vector, workspace.embedded.matrix[other]), focus)
-code_shown(page.pair_code(workspace, subject, other), "pair")
+pair = page.pair_by_width(subject.vector, workspace.embedded.matrix[other])
+draw(
+    "pair", figures.pair_curve, pair, focus, takeaway=pair.takeaway_at(focus), alt=pair.takeaway(),
+    code=page.pair_code(workspace, subject, other),
+)  # fmt: skip
 
 short = page.api_short(workspace, subject)
 if short is not None:

@@ -5,10 +5,11 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import map as page
 from mrl_viz.ui.charts import code_shown, draw, in_tabs, small_print
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.selection import take_points
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("Where do texts move?")
+title("Where do texts move?", "PCA", "UMAP", "neighbor", "trustworthiness")
 workspace = require_workspace()
 with st.container(horizontal=True):
     color_by, column = page.choose_colors(workspace)

@@ -5,9 +5,10 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import evidence as page
 from mrl_viz.ui.charts import code_shown, draw, small_print
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("Does the task still work at a smaller width?")
+title("Does the task still work at a smaller width?", "nDCG", "accuracy", "Spearman", "interval")
 workspace = require_workspace()
 st.write(
     "Measured against labels, not against the full-width vectors: a width may move many neighbors and still answer as "

@@ -5,9 +5,10 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import search as page
 from mrl_viz.ui.charts import code_shown, draw, headline, plain, small_print, table
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("What would a search return at each width?")
+title("What would a search return at each width?", "neighbor", "shortlist", "recall", "overlap")
 workspace = require_workspace()
 query = page.choose_query(workspace)
 found = page.results_by_width(workspace, query)

@@ -4,27 +4,28 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import similarity as page
-from mrl_viz.ui.charts import code_shown, draw, headline, in_tabs, small_print, table
+from mrl_viz.ui.charts import code_shown, draw, in_tabs, small_print, table
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.selection import take_row, texts_of
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("How do similarities drift with the width?")
+title("How do similarities drift with the width?", "cosine", "drift", "Spearman")
 workspace = require_workspace()
 focus = workspace.focus_dim
 result = analysis(workspace)
 pairs = page.chosen_pairs(workspace, result)
 band = page.band(result, pairs)
 texts = tuple(texts_of(workspace, pair) for pair in pairs)
-headline(band.takeaway_at(focus))
-draw("band", figures.similarity_curves, band, texts, focus, rows=lambda: [*band.rows(), *band.pair_rows()])
-code_shown(page.band_code(workspace, pairs), "band")
+draw(
+    "band", figures.similarity_curves, band, texts, focus, takeaway=band.takeaway_at(focus), alt=band.takeaway(),
+    rows=lambda: [*band.rows(), *band.pair_rows()], code=page.band_code(workspace, pairs),
+)  # fmt: skip
 
 
 def against_full() -> None:
-    draw("density", figures.density_heatmap, page.density(result, focus))
+    draw("density", figures.density_heatmap, page.density(result, focus), code=page.density_code(workspace))
     st.caption("A shift or a rescaling changes every score and no ranking; what is left around the line reorders.")
-    code_shown(page.density_code(workspace), "density")
 
 
 def heat_maps() -> None:
@@ -32,9 +33,8 @@ def heat_maps() -> None:
     matrices = page.matrices(workspace.embedded, focus, order, column)
     draw(
         "matrices", figures.similarity_heatmaps, matrices, texts_of(workspace, matrices.items),
-        takeaway=f"{matrices.sample_note()} {matrices.takeaway()}",
+        takeaway=f"{matrices.sample_note()} {matrices.takeaway()}", code=page.matrices_code(workspace, order, column),
     )  # fmt: skip
-    code_shown(page.matrices_code(workspace, order, column), "matrices")
 
 
 def movers() -> None:
@@ -55,8 +55,7 @@ def threshold() -> None:
         "Scores at different widths are not comparable: a threshold tuned at one width keeps other pairs at another."
     )
     meaning = page.threshold(result)
-    draw("threshold_shift", figures.threshold_shift, meaning, focus)
-    code_shown(page.threshold_code(workspace, meaning), "threshold_shift")
+    draw("threshold_shift", figures.threshold_shift, meaning, focus, code=page.threshold_code(workspace, meaning))
 
 
 in_tabs("similarity_tab", {

@@ -5,10 +5,11 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import space as page
 from mrl_viz.ui.charts import code_shown, draw
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("What happens to the space as a whole?")
+title("What happens to the space as a whole?", "CKA", "hub", "directions in use")
 workspace = require_workspace()
 agreement, geometry, hubs = page.space(analysis(workspace))
 focus = workspace.focus_dim

@@ -3,27 +3,42 @@
 import streamlit as st
 
 from mrl_viz import figures
-from mrl_viz.ui import neighbors as page
-from mrl_viz.ui.charts import code_shown, draw
-from mrl_viz.ui.results import analysis
-from mrl_viz.ui.sources import choose_data, data_check, model_card
-from mrl_viz.ui.workspace import require_workspace
+from mrl_viz.ui import neighbors
+from mrl_viz.ui import start as page
+from mrl_viz.ui.charts import draw, headline
+from mrl_viz.ui.frame import title
+from mrl_viz.ui.keeping import offer_to_keep
+from mrl_viz.ui.results import result_or_none
+from mrl_viz.ui.sources import choose_data, data_check, model_card, too_few
+from mrl_viz.ui.workspace import current_workspace
 
-st.title("What does each embedding width keep?")
-workspace = require_workspace()
-result = analysis(workspace)
-overlap = result.overlap
-page.big_numbers(overlap)
-draw("start_overlap_curve", figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained, rows=result.rows)
-
-st.subheader("Your own texts")
-choose_data()
+title("What does each embedding width keep?", "embedding", "width", "neighbor", "overlap", "nDCG", "interval")
+workspace = current_workspace()
+result = result_or_none(workspace)
+st.markdown(page.WORDS)
+if result is not None:
+    item = page.opening(workspace, result)
+    shown = page.summary(workspace, result)
+    headline(shown.takeaway_at(workspace.focus_dim))
+else:
+    too_few(workspace)
+curve, own = st.columns([8, 5], gap="medium")
+if result is not None:
+    with curve:
+        draw(
+            "start_curve", figures.kept_and_useful, shown, *page.marks(workspace), is_said=True,
+            code=page.start_code(workspace, item, shown),
+        )  # fmt: skip
+with own:
+    choose_data()
 
 left, right = st.columns([3, 2])
 with left:
     st.subheader("Data check")
     data_check(workspace)
+    offer_to_keep()
 with right:
     st.subheader("Model")
     model_card(workspace)
-code_shown(page.overlap_code(workspace))
+if result is not None:
+    neighbors.big_numbers(result.overlap, workspace.focus_dim)

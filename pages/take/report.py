@@ -3,9 +3,10 @@
 import streamlit as st
 
 from mrl_viz.ui import take as page
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("How do I take this with me?")
+title("How do I take this with me?")
 workspace = require_workspace()
 st.write(
     "A **notebook** makes the analysis again, figure by figure, wherever mrl_viz is installed: data, model, widths, k "

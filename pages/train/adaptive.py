@@ -5,9 +5,10 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import adaptive as page
 from mrl_viz.ui.charts import code_shown, draw, headline, table
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("How few dims does each example need?")
+title("How few dims does each example need?", "accuracy", "width")
 st.markdown(
     "A classifier that is sure after 8 dims need not read 256. The cascade answers at the first width where the "
     "highest probability passes a threshold, and reads on where it does not. The paper reports equal accuracy at up to "

@@ -5,9 +5,10 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import adaptor as page
 from mrl_viz.ui.charts import code_shown, draw, headline
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("Can these vectors be made truncatable?")
+title("Can these vectors be made truncatable?", "adaptor", "overlap", "SVD")
 st.markdown(
     "An adaptor is a small map learnt from vectors alone: the model stays as it is. Vectors go through it, and then a "
     "prefix is kept. It is fitted on most of your texts and judged on others, beside two rivals: the raw prefix, and "

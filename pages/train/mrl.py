@@ -5,9 +5,10 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import training as page
 from mrl_viz.ui.charts import code_shown, draw
+from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
-st.title("How do nested losses make a model truncatable?")
+title("How do nested losses make a model truncatable?", "loss", "Matryoshka", "width")
 workspace = require_workspace()
 st.markdown(
     "A **Matryoshka loss** is the usual loss, computed on several prefixes of the same vector and added up. Whatever "

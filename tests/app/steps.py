@@ -67,7 +67,7 @@ def data_of(app, key):
     """The table under a chart, which is made when somebody opens it."""
     app.session_state[f"{key}_data"] = True
     again(app)
-    (opened,) = [part for part in app.expander if part.proto.id.endswith(f"-{key}_data")]
+    (opened,) = [part for part in app.get("popover") if part.proto.popover.id.endswith(f"-{key}_data")]
     return opened.dataframe[0].value
 
 
@@ -105,9 +105,9 @@ def _tab_keys(app):
 
 def open_code(app):
     """Open what hides code, from the next run on; returns how many of it there are."""
-    parts = [part for part in app.expander if part.label == "The code that made it"]
+    parts = [part for part in app.get("popover") if part.proto.popover.label == "Code"]
     for part in parts:
-        app.session_state[part.proto.id.rsplit("-", 1)[-1]] = True
+        app.session_state[part.proto.popover.id.rsplit("-", 1)[-1]] = True
     return len(parts)
 
 

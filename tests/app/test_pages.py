@@ -24,9 +24,33 @@ def app():
 def test_start_shows_the_sample_analysed(app):
     """The first visit has the headline numbers of the sample and a chart with alt text."""
     assert not app.exception and not app.error
-    assert app.metric[0].label == "Kept at ½ width (128 dims)"
-    assert app.metric[0].value.endswith("%")
-    assert len(app.get("plotly_chart")) == 1
+    (half,) = [metric for metric in app.metric if metric.label == "Kept at 128 dims, 50% of the width"]
+    assert half.value.endswith("%")
+    strip, chart = app.get("plotly_chart")
+    assert strip.proto.alt and chart.proto.alt
+    names = [trace.get("name") for trace in json.loads(chart.proto.spec)["data"]]
+    assert "same neighbors (overlap@10)" in names and "same usefulness (nDCG@10)" in names
+
+
+def test_start_cuts_one_text_live(app):
+    """The nearest texts, the sentence and the numbers kept follow the focus width; a sentence can be typed."""
+    for width in (8, 256):
+        app.select_slider(key="focus").set_value(width).run()
+        assert f"{width} of 256 numbers" in said(app) and f"**Nearest at {width}**" in said(app)
+    assert "everything is kept" in said(app) and "4 of these 4 texts stay" in said(app)
+    app.text_input(key="own_sentence").set_value("Why does bread rise?").run()
+    assert not app.exception and any(text.value == "Why does bread rise?" for text in app.text)
+    assert "bread" in " ".join(text.value for text in app.text[1:]).lower()
+
+
+def test_every_page_leads_on_and_explains_its_words(app):
+    """Each page has a link to the next, and what its words mean."""
+    for page in sorted(path.relative_to(ROOT) for path in (ROOT / "pages").rglob("*.py")):
+        app.switch_page(str(page)).run()
+        (onward,) = [link.proto for link in app.get("page_link") if link.proto.label.startswith("Next: ")]
+        assert (ROOT / "pages" / f"{onward.page}.py") != ROOT / page
+        words = [html.proto.body for html in app.get("html") if 'class="words"' in html.proto.body]
+        assert len(words) == (page.name != "report.py")
 
 
 def charts_of(app):
@@ -292,7 +316,7 @@ def test_a_bad_width_is_refused_and_k_and_focus_follow_the_data(app):
         app.text_input(key="dims").set_value(text).run()
         assert not app.exception and "choose 1 to 256" in app.error[0].value
     app.text_input(key="dims").set_value("20, 40").run()
-    assert not app.error and app.select_slider(key="focus").options == ["20", "40", "256 ◆"]
+    assert not app.error and app.select_slider(key="focus").options == ["20", "40", "256"]
 
 
 def test_every_integer_width_is_measured_on_request(app):

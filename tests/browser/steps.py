@@ -30,7 +30,18 @@ def headings(page, name):
 def follow(page, name):
     """Go to another page by the navigation, and wait until it is whole."""
     before = page.get_by_role("heading", level=1).first.inner_text()
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    for group in page.get_by_test_id("stTopNavSection").all():
+        group.click()
+        menu = page.get_by_role("menu")
+        expect(menu).to_be_visible()
+        entry = menu.get_by_role("menuitem", name=name)
+        if entry.count():
+            entry.click()
+            break
+        page.keyboard.press("Escape")
+        expect(menu).to_have_count(0)
+    else:
+        page.get_by_test_id("stTopNav").get_by_role("link", name=name).click()
     expect(page.get_by_role("heading", level=1).first).not_to_have_text(before)
     loaded(page)
 

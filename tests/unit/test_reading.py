@@ -15,7 +15,7 @@ from safetensors.numpy import save as safetensors
 from mrl_viz.data import reading
 from mrl_viz.data.content import MEGABYTE, cell
 from mrl_viz.data.reading import read_corpus, read_queries, read_upload
-from mrl_viz.data.tables import table_columns
+from mrl_viz.data.tables import label_candidates, table_columns
 from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError, MrlVizError, ShapeError
 
 TEXTS = ("Äpfel, „quoted“ and\ttabbed", "a second text", 'with "quotes" inside')
@@ -286,6 +286,17 @@ def test_read_upload_reads_a_text_of_the_longest_length():
         with pytest.raises(InvalidInputError, match=r"text of 1,000,001 characters; the limit is 1,000,000") as caught:
             read_upload(name, start + longest + b"x")
         assert is_one_sentence(caught.value)
+
+
+def test_columns_that_could_be_labels_are_named():
+    """A column that groups the texts is offered whatever its name; numbers of rows, ids and texts are not."""
+    rows = "\n".join(f"{n},question {n},{'ab'[n % 2]},{n % 3},{n}" for n in range(12))
+    table = f"id,text,intent,group,row\n{rows}\n".encode()
+    assert label_candidates("a.csv", table) == {"intent": 2, "group": 3}
+    corpus = read_upload("a.csv", table)
+    assert not corpus.labels and "`intent` (2 values), `group` (3 values) could be one" in corpus.check.notes[-1]
+    assert read_upload("a.csv", table, label_column="intent").labels["intent"][:2] == ("a", "b")
+    assert "could be one" not in " ".join(read_upload("a.csv", b"text,topic\na,x\nb,x\nc,y\nd,y\n").check.notes)
 
 
 def test_table_columns_guesses():

@@ -1,0 +1,132 @@
+"""Parts of the Start page: one text and its nearest ones, cut live; what is kept and what stays as useful."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from mrl_viz import figures
+from mrl_viz.analysis import Analysis
+from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.embedding.encoders.api import is_paid
+from mrl_viz.errors import InvalidInputError
+from mrl_viz.export import scripts
+from mrl_viz.measures.anatomy import vector_anatomy
+from mrl_viz.measures.lists import nearest_level, neighbor_lists
+from mrl_viz.tasks.curves import MetricCurve
+from mrl_viz.tasks.summary import MOST_ITEMS, MOST_JUDGED, WidthSummary, task_curve
+from mrl_viz.tasks.task import available_tasks
+from mrl_viz.ui.charts import small_print
+from mrl_viz.ui.code import Script
+from mrl_viz.ui.models import encode_one
+from mrl_viz.ui.results import measured, with_queries
+from mrl_viz.ui.selection import Subject, current_item, shortened
+from mrl_viz.ui.workspace import Workspace
+
+# Texts listed at each width, and characters of each, which an ellipsis cuts where there is less room.
+N_LISTED, ROW_CHARACTERS, TEXT_CHARACTERS = 4, 160, 130
+BYTES_PER_FLOAT32 = 4
+WORDS = (
+    "A model turns a text into a list of numbers, its **embedding**. Its **width** is how many of them are kept. Texts "
+    "whose lists point the same way are **neighbors**. Move the focus width, and see which of them stay."
+)
+
+
+def subject_of(workspace: Workspace, result: Analysis) -> Subject:
+    """The text to look at: typed, chosen, or one that keeps as many neighbors as most."""
+    if not workspace.is_ready:
+        typed = st.text_input(
+            "Type a sentence of your own", key="own_sentence", placeholder="Type your own sentence",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if text := (typed or "").strip():
+            return Subject(encode_one(workspace.model, text, "document"), text)
+    item = current_item(workspace, _usual(result))
+    return Subject(workspace.embedded.matrix[item], workspace.corpus.texts[item], item)
+
+
+def _usual(result: Analysis) -> int:
+    """The text that keeps the median share of its neighbors at about a quarter of the width."""
+    overlap = result.overlap
+    kept = overlap.per_item[nearest_level(overlap.dims, overlap.dims[-1] / 4)]
+    return int(kept.argsort(kind="stable")[len(kept) // 2])
+
+
+def opening(workspace: Workspace, result: Analysis) -> int | None:
+    """One text, its vector cut at the focus width, and its nearest texts before and after; returns which of the data's
+    texts it is, None for a typed one."""
+    focus, full_dim, texts = workspace.focus_dim, workspace.embedded.full_dim, workspace.corpus.texts
+    with st.container(border=True, gap="small"):
+        left, whole, short = st.columns([4, 5, 5], gap="medium")
+        with left:
+            subject = subject_of(workspace, result)
+            st.text(shortened(subject.text, TEXT_CHARACTERS))
+        k = min(N_LISTED, len(texts) - (subject.item is not None))
+        own = None if subject.item is None else np.array([subject.item])
+        lists = neighbor_lists(workspace.embedded.matrix, subject.vector[None], sorted({focus, full_dim}), k, own=own)
+        before, after = lists[-1, 0].tolist(), lists[0, 0].tolist()
+        with whole:
+            st.markdown(f"**Nearest at {full_dim}**, all its numbers")
+            _listed(texts, before, [""] * k)
+        with short:
+            st.markdown(f"**Nearest at {focus}**")
+            _listed(texts, after, ["" if item in before else "new: " for item in after])
+        made = vector_anatomy(subject.vector, dims=workspace.dims)
+        st.plotly_chart(
+            figures.cut_strip(made, focus), key="cut_strip", config={"staticPlot": True, "displayModeBar": False},
+            alt="the numbers of this text's vector, those after the focus width faded",
+        )  # fmt: skip
+        small_print(
+            f"{focus} of {full_dim} numbers, {focus * BYTES_PER_FLOAT32:,} of {full_dim * BYTES_PER_FLOAT32:,} bytes; "
+            f"{sum(item in before for item in after)} of these {k} texts stay."
+        )
+        return subject.item
+
+
+def _listed(texts: Sequence[str], items: Sequence[int], notes: Sequence[str]) -> None:
+    """One line each; what is cut off is shown where the pointer rests."""
+    with st.container(gap=None):
+        for rank, (item, note) in enumerate(zip(items, notes), start=1):
+            st.text(f"{rank} {note}{shortened(texts[item], ROW_CHARACTERS)}", wrap=False)
+
+
+def summary(workspace: Workspace, result: Analysis) -> WidthSummary:
+    """The same neighbors, and the same usefulness where the data have labels for it."""
+    task = _task(workspace)
+    if task is None:
+        return _summary(result, None)
+    vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
+    return _summary(result, _useful(vectors, task, workspace.dims))
+
+
+def _task(workspace: Workspace) -> str | None:
+    """What usefulness is judged by; not by queries that nobody agreed to pay for."""
+    tasks = available_tasks(workspace.corpus)
+    if is_paid(workspace.model) and not workspace.is_ready:
+        tasks = tuple(task for task in tasks if task != "retrieval")
+    return tasks[0] if tasks else None
+
+
+@measured(False)
+def _summary(result: Analysis, useful: MetricCurve | None) -> WidthSummary:
+    return WidthSummary(result.overlap, useful)
+
+
+@measured("Judging every width by the labels…")
+def _useful(vectors: Embedded, kind: str, dims: tuple[int, ...]) -> MetricCurve | None:
+    try:
+        return task_curve(vectors, dims=dims, kind=kind, most_judged=MOST_JUDGED, most_items=MOST_ITEMS)
+    except InvalidInputError:  # labels that cannot judge: Task quality says why
+        return None
+
+
+def start_code(workspace: Workspace, item: int | None, shown: WidthSummary) -> Script:
+    """The strip and both curves again."""
+    return scripts.start_code(workspace, item, None if shown.useful is None else _task(workspace))
+
+
+def marks(workspace: Workspace) -> tuple[int, tuple[int, ...]]:
+    """The focus width, and the widths that the model was trained at."""
+    return workspace.focus_dim, workspace.trained
