@@ -56,7 +56,7 @@ def _report(args: argparse.Namespace) -> int:
         raise InvalidInputError(f"`--record` is {args.record!r}; give the JSON file that `recommend --record` wrote.")
     corpus = read_source(args)
     workspace = _workspace(args, corpus, out)
-    others = [embed_source(args, corpus, model=name, with_queries=False) for name in args.compare_with]
+    others = [embed_source(args, corpus, model=name) for name in args.compare_with]
 
     def searched() -> Embedded:
         return embed_source(args, corpus)

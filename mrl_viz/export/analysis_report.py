@@ -136,8 +136,7 @@ def _record(record: Mapping[str, Any], findings: Findings) -> str:
         "model": f"{model.get('name')}, {model.get('full_dim')} dims",
         "aim": f"{aim.get('target')} of {aim.get('metric')} at {aim.get('n_vectors')} vectors; budgets "
         f"{_named(_mapping(aim.get('budgets')))}; smallest by {aim.get('smallest', 'memory')}",
-        "plan": _named(_mapping(record.get("plan"))),
-        "storage": _named(_mapping(record.get("storage"))),
+        "storage": _mapping(record.get("storage")).get("formula"),
         "note": record.get("note"),
     }
     here = findings.workspace.embedded.fingerprint
@@ -151,8 +150,27 @@ def _record(record: Mapping[str, Any], findings: Findings) -> str:
         '<h2 id="record">The decision record</h2>'
         f'<p class="takeaway">{escape(str(record.get("decision", "")))}</p>'
         + "".join(f'<p class="failed">{escape(note)}</p>' for note in notes)
-        + f"<ul>{lines}</ul><h3>Caveats</h3><ul>{said}</ul>"
+        + f"<ul>{lines}</ul>{html_table(_evidence(record))}<h3>Caveats</h3><ul>{said}</ul>"
     )
+
+
+# A record's names for what a reader wants to know of a plan.
+EVIDENCE = {
+    "quality": "kept", "low": "at least (95 %)", "memory_bytes_per_vector": "bytes in memory",
+    "disk_bytes_per_vector": "bytes on disk", "p95_ms": "p95 ms, measured",
+}  # fmt: skip
+
+
+def _evidence(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The plan and its runners-up; a record from elsewhere may lack some of it."""
+    others = record.get("runners_up")
+    rows = [("decided", record.get("evidence"))]
+    rows += [("runner-up", row) for row in (others if isinstance(others, list) else ())]
+    return [
+        {"": name, "plan": str(row.get("plan", ""))} | {said: row.get(key) for key, said in EVIDENCE.items()}
+        for name, row in ((name, _mapping(row)) for name, row in rows)
+        if row
+    ]
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ class Findings:
     ----------
     workspace, choices : what is reported
     analysis : where it is measured already; `qualities` : those of tasks, by name
-    others : the texts by further models, to compare with
+    others : texts and queries by further models, to compare with
     decision : the plan that was chosen, if one was
     has_texts : texts stand in figures and tables; else they are called by their number
     searched : gives the vectors with those of the data's queries; None embeds them here
@@ -88,7 +88,7 @@ class Findings:
         if not self.others:
             raise InvalidInputError("Nothing to compare with: choose another model of the same texts.")
         here = self.workspace
-        return compare_models([here.embedded, *self.others], k=here.k, seed=here.seed)
+        return compare_models([self.asked, *self.others], k=here.k, seed=here.seed)
 
     @property
     def chosen(self) -> Recommendation:

@@ -112,7 +112,7 @@ def report_offered(workspace: Workspace, wanted: Wanted) -> None:
         others = []
         for name in wanted.choices.models:
             with ENCODING:
-                others.append(embed(workspace.corpus, loaded(name, workspace.corpus), queries=(), cancelled=stopped))
+                others.append(embed(workspace.corpus, loaded(name, workspace.corpus), cancelled=stopped))
         found = Findings(
             workspace, wanted.choices, measured, qualities, others, decision, has_texts, lambda: _searched(workspace)
         )

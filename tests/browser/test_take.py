@@ -38,7 +38,11 @@ def test_texts_are_taken_along_and_the_report_opens_from_a_file(page, chromium, 
         figures = report.locator(".js-plotly-plot .main-svg .xtick text")
         expect(figures.first).to_be_visible()
         expect(report.get_by_text(re.compile("nearest neighbors at 256 dims")).first).to_be_visible()
-        # What is written on figures can be read in the dark, and again in the light.
+        # What is written on figures can be read in the dark, on paper and in the light.
+        expect(figures.first).to_have_css("fill", "rgb(230, 230, 230)")
+        report.evaluate("dispatchEvent(new Event('beforeprint'))")
+        expect(figures.first).to_have_css("fill", "rgb(34, 34, 34)")
+        report.evaluate("dispatchEvent(new Event('afterprint'))")
         expect(figures.first).to_have_css("fill", "rgb(230, 230, 230)")
         report.emulate_media(color_scheme="light")
         expect(figures.first).to_have_css("fill", "rgb(34, 34, 34)")

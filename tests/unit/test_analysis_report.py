@@ -118,9 +118,19 @@ def test_a_record_stands_at_the_end(decision):
     record = decision_record(decision, note="decided by us", decided_at="2026-01-01").record
     text = analysis_report(Findings(workspace(), Choices(), decision=decision), ["choose"], record=record)
     plain = text.replace("&#x27;", "'").replace("&lt;", "<")
-    for part in (record["decision"], "decided by us", record["data"]["fingerprint"], *record["caveats"]):
+    for part in (
+        record["decision"],
+        record["evidence"]["plan"],
+        record["storage"]["formula"],
+        "decided by us",
+        record["data"]["fingerprint"],
+        *record["caveats"],
+    ):
         assert part in plain
     assert "other data or another model" not in text
+    # A record from elsewhere may lack what this one has.
+    few = {name: record[name] for name in ("schema", "kind", "plan")}
+    assert "other data" in analysis_report(Findings(workspace(), Choices(), decision=decision), ["choose"], record=few)
     assert "other data or another model" in analysis_report(
         Findings(workspace(text="another", is_labelled=False), Choices()), ["anatomy"], record=record
     )
