@@ -25,7 +25,7 @@ from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.models import ENCODING, encoder_of, remember_model, use_model
 from mrl_viz.ui.results import is_of_sample, with_queries
-from mrl_viz.ui.shipped import answer_key, at_hand
+from mrl_viz.ui.shipped import answer_key, at_hand, keep, kept
 from mrl_viz.ui.workspace import Workspace
 
 METHOD_NAMES: dict[AdaptorMethod, str] = {
@@ -75,11 +75,19 @@ def adaptor_fit(workspace: Workspace, choice: Choice, code: Script) -> AdaptorFi
     n_items = workspace.corpus.n_items
     minutes = "minutes" if n_items > MANY_TEXTS or choice.method == "search" else "some seconds"
     judged = with_queries(workspace) if choice.judged else None
+    key = answer_key(workspace.embedded, choice)
+
+    def made(report: Report, stopped: Stopped) -> AdaptorFit:
+        fit = _fit(workspace.embedded, judged, choice, report, stopped)
+        if fit.stopped != "cancelled":
+            keep(fit, "adaptor", key)
+        return fit
+
     fit = asked_for(
-        f"adaptor {answer_key(workspace.embedded, choice)}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor",
-        lambda report, stopped: _fit(workspace.embedded, judged, choice, report, stopped),
+        f"adaptor {key}", ("Fit again", f"Fit on {n_items:,} texts"), "fit_adaptor", made,
         "Seven in ten texts train it, one in ten stops the training in time, two in ten only measure it. Takes "
-        f"{minutes} and runs beside the page.", code, at_hand=at_hand(AdaptorFit, "adaptor", workspace, choice),
+        f"{minutes} and runs beside the page.", code,
+        at_hand=at_hand(AdaptorFit, "adaptor", workspace, choice) or kept(AdaptorFit, "adaptor", key),
         is_shared=is_of_sample(workspace.embedded),
     )  # fmt: skip
     st.session_state.setdefault(ADAPTORS_KEY, {})[_model_key(workspace)] = fit

@@ -22,9 +22,9 @@ from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.memory import count_uploads
 from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
-from mrl_viz.ui.results import SAMPLE, is_of_sample, measured, sample
+from mrl_viz.ui.results import is_of_sample, measured
 from mrl_viz.ui.selection import choose_own_query, current_item, shortened
-from mrl_viz.ui.shipped import answer_key, at_hand
+from mrl_viz.ui.shipped import answer_key, at_hand, keep, kept
 from mrl_viz.ui.sources import VECTOR_TYPES
 from mrl_viz.ui.workspace import Workspace
 
@@ -93,22 +93,35 @@ def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison:
         *(f"{model} {revision_of(model)}" for model in chosen.models),
         *(f"{file.name} {file.fingerprint}" for file in chosen.files), workspace.k,
     )  # fmt: skip
-    shipped = at_hand(ModelComparison, "comparison", workspace, *made_of, given=partial(_compared, chosen.models))
+    key = answer_key(workspace.embedded, *made_of)
+    # Vectors that came ready are not in the store, and asking an API again costs money: such a comparison is not kept.
+    keeps = not (chosen.files or workspace.is_ready or any(map(is_paid, chosen.models)))
+
+    def made(report: Report, stopped: Stopped) -> ModelComparison:
+        found = _compare(workspace, chosen, report, stopped)
+        if keeps:
+            keep(found, "comparison", key, without=("embedded",))
+        return found
+
+    def stored() -> dict[str, Any]:
+        return _compared(workspace.corpus, chosen.models)
+
+    shipped = at_hand(ModelComparison, "comparison", workspace, *made_of, given=stored)
+    before = shipped or (kept(ModelComparison, "comparison", key, stored) if keeps else None)
     result = asked_for(
-        f"comparison {answer_key(workspace.embedded, *made_of)}",
-        ("Compare again", f"Compare on {workspace.corpus.n_items:,} texts"), "run_compare",
-        lambda report, stopped: _compare(workspace, chosen, report, stopped),
+        f"comparison {key}", ("Compare again", f"Compare on {workspace.corpus.n_items:,} texts"), "run_compare", made,
         "Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.",
-        at_hand=shipped, is_shared=is_of_sample(workspace.embedded) and not chosen.files,
+        at_hand=before, is_shared=is_of_sample(workspace.embedded) and not chosen.files,
     )  # fmt: skip
     if result is shipped:
         small_print("This comparison came with the sample; speeds are of the machine that made it.")
     return result
 
 
-def _compared(models: tuple[str, ...]) -> dict[str, Any]:
-    """What an answer that comes with the sample leaves out."""
-    return {"embedded": tuple(embed(sample(SAMPLE), model) for model in models)}
+def _compared(corpus: Corpus, models: tuple[str, ...]) -> dict[str, Any]:
+    """What an answer that comes with the sample, or was kept, leaves out."""
+    with ENCODING:
+        return {"embedded": tuple(embed(corpus, model) for model in models)}
 
 
 def _leave_out(model: str) -> None:

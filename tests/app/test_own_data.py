@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_viz.adaptor.report import AdaptorFit
+from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.data.reading import read_upload
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.tasks.evaluation import evaluate
@@ -249,3 +250,28 @@ def test_sliders_keep_their_values_on_other_pages_and_fit_other_data():
     app.session_state["own_corpus"] = read_upload("mine.txt", "\n".join(WORDS[:12]).encode())
     go(app, "explore/neighbors")
     assert (app.slider(key="k").value, app.select_slider(key="focus").value) == (11, 32)
+
+
+def test_fits_and_comparisons_are_there_after_a_reload():
+    """A new session with the same texts finds what was fitted and compared; with one text more it finds nothing."""
+    texts = [f"{word}, number {n}" for n in range(100) for word in ("a river", "some bread")]
+    shown = {}
+
+    def looked_at(page, texts):
+        app = opened(page, corpus_from_texts(texts))
+        if page == "train/adaptor":
+            app.selectbox(key="adaptor_method").set_value("svd")
+            again(app)
+        return app
+
+    for page, button in {"train/adaptor": "fit_adaptor", "decide/compare": "run_compare"}.items():
+        app = looked_at(page, texts)
+        assert app.button(key=button).label.endswith("on 200 texts")
+        app.button(key=button).click()
+        again(app)
+        (shown[page],) = [task.result.takeaway() for task in tasks_of(app)]
+    for page, takeaway in shown.items():
+        app = looked_at(page, texts)
+        assert takeaway in said(app) and not tasks_of(app)
+        other = looked_at(page, [*texts, "one more"])
+        assert takeaway not in said(other) and "on 201 texts" in " ".join(button.label for button in other.button)
