@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
     from mrl_viz.export.workspace import Workspace
 
-PAGES = "neighbors, controls, similarity, anatomy, quality (these by default), map, space, search, compare"
+PAGES = "start, neighbors, controls, similarity, anatomy, quality (these by default), map, space, search, compare"
 
 
 def add_verbs(verbs: Any) -> None:

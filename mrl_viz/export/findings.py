@@ -17,6 +17,8 @@ from mrl_viz.errors import InvalidInputError
 from mrl_viz.export.workspace import Workspace
 from mrl_viz.measures.controls import ControlComparison
 from mrl_viz.tasks.evaluation import Quality, evaluate
+from mrl_viz.tasks.summary import MOST_ITEMS, MOST_JUDGED, WidthSummary, task_curve
+from mrl_viz.tasks.task import available_tasks
 
 NEAREST = 4
 
@@ -73,6 +75,20 @@ class Findings:
     def analysis(self) -> Analysis:
         here = self.workspace
         return self.measured or analyse(here.embedded, dims=here.dims, k=here.k, seed=here.seed)
+
+    @cached_property
+    def summary(self) -> WidthSummary:
+        """What each width keeps; without usefulness where no labels can judge it."""
+        here = self.workspace
+        try:
+            task = next(iter(available_tasks(here.corpus)))
+            useful = task_curve(
+                self.asked if task == "retrieval" else here.embedded, dims=here.dims, kind=task,
+                most_judged=MOST_JUDGED, most_items=MOST_ITEMS, seed=here.seed,
+            )  # fmt: skip
+        except (StopIteration, InvalidInputError):  # Task quality says why
+            return WidthSummary(self.analysis.overlap)
+        return WidthSummary(self.analysis.overlap, useful)
 
     @cached_property
     def controls(self) -> ControlComparison:

@@ -19,7 +19,7 @@ from mrl_viz.projection import pca_maps
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.probes import probes
 from mrl_viz.retrieval.shortlist import shortlist_curve
-from mrl_viz.tasks.task import available_tasks
+from mrl_viz.tasks.task import available_tasks, find_task
 
 Scripts = Iterator[tuple[str, Script]]
 
@@ -55,6 +55,18 @@ def _ending(script: Script, result: str) -> Script:
         script.lines.remove(said)
     script.add(result)
     return script
+
+
+def _start_scripts(workspace: Workspace, choices: Choices) -> Scripts:
+    task = next(iter(available_tasks(workspace.corpus)), None)
+    yield "The same neighbors, and the same usefulness", scripts.start_code(workspace, choices.item, task)
+
+
+def _start(found: Findings) -> Iterator[Shown]:
+    here, summary = found.workspace, found.summary
+    drawn = figures.kept_and_useful(summary, here.focus_dim, here.trained)
+    title = "The same neighbors, and the same usefulness"
+    yield Shown(title, summary.takeaway_at(here.focus_dim), drawn, rows=summary.rows())
 
 
 def _neighbors_scripts(workspace: Workspace, choices: Choices) -> Scripts:
@@ -133,6 +145,8 @@ def _tasks(corpus: Corpus) -> tuple[str, ...]:
 
 def _quality_scripts(workspace: Workspace, choices: Choices) -> Scripts:
     for task in _tasks(workspace.corpus):
+        if task != "retrieval":
+            find_task(workspace.embedded, task)  # labels that cannot judge are said here, and no cell fails later
         yield task.capitalize(), _ending(scripts.quality_code(workspace, task), "quality")
 
 
@@ -237,6 +251,11 @@ PAGES = {
     page.name: page
     for page in (
         Page(
+            "start", "Start", "What does each embedding width keep?",
+            "Of a text's nearest neighbors, and of what the data's labels judge, each as a share of the full width.",
+            _start_scripts, _start,
+        ),
+        Page(
             "neighbors", "Neighbors", "Do neighbors survive?",
             "The nearest texts at full width are the reference. A width keeps one of them when it is still among the "
             "nearest after cutting and renormalising; chance is what lists at random would share.",
@@ -298,4 +317,4 @@ PAGES = {
     )
 }  # fmt: skip
 # Measured in seconds for a thousand texts.
-DEFAULT = ("neighbors", "controls", "similarity", "anatomy", "quality")
+DEFAULT = ("start", "neighbors", "controls", "similarity", "anatomy", "quality")

@@ -13,7 +13,7 @@ from mrl_viz.comparison import compare_models
 from mrl_viz.data.corpus import Corpus, with_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import choose, corpus_size_effect, decision_record, measure_candidates
-from mrl_viz.embedding.embedded import embed
+from mrl_viz.embedding.embedded import embed, with_queries
 from mrl_viz.export.code import Code, Script
 from mrl_viz.export.workspace import Workspace
 from mrl_viz.measures.anatomy import pair_by_width, vector_anatomy
@@ -148,8 +148,8 @@ def threshold_code(workspace: Workspace, threshold: float) -> Script:
     return script.show(figures.threshold_shift, again, workspace.focus_dim)
 
 
-def _subject_code(workspace: Workspace, item: int | None, queries: object = ()) -> tuple[Script, Code]:
-    script = Script(workspace, queries=queries)
+def _subject_code(workspace: Workspace, item: int | None) -> tuple[Script, Code]:
+    script = Script(workspace)
     if item is not None:
         return script, Code(f"{script.matrix}[{item}]")
     script.add("# sentence.txt: save the sentence there")
@@ -159,14 +159,16 @@ def _subject_code(workspace: Workspace, item: int | None, queries: object = ()) 
 
 def start_code(workspace: Workspace, item: int | None, task: str | None) -> Script:
     """One vector cut, and what each width keeps; `item` None is a sentence of the user's own, `task` what is judged."""
-    script, vector = _subject_code(workspace, item, None if task == "retrieval" else ())
+    script, vector = _subject_code(workspace, item)
     anatomy = script.call(vector_anatomy, vector, dims=workspace.dims)
     script.show(figures.cut_strip, anatomy, workspace.focus_dim)
     overlap = script.analysis().overlap
     useful = []
     if task is not None:
         options = {"dims": workspace.dims, "kind": task, "most_judged": MOST_JUDGED, "most_items": MOST_ITEMS}
-        useful = [script.let("useful", task_curve, script.vectors, **options)]
+        # The overlap is of texts among themselves: queries come in for the judge alone.
+        judged = script.call(with_queries, script.vectors) if task == "retrieval" else script.vectors
+        useful = [script.let("useful", task_curve, judged, **options, seed=workspace.seed)]
     summary = script.call(WidthSummary, overlap, *useful)
     return script.show(figures.kept_and_useful, summary, workspace.focus_dim, workspace.trained)
 

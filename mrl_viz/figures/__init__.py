@@ -76,6 +76,7 @@ __all__ = [
 _OBVIOUS: dict[str, Callable[..., Figure]] = {
     "Analysis": lambda result: overlap_curve(result.overlap),
     "NeighborOverlap": overlap_curve,
+    "WidthSummary": kept_and_useful,
     "ControlComparison": controls_curve,
     "Nestedness": nestedness_bars,
     "SimilarityBand": similarity_curves,

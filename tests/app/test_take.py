@@ -5,6 +5,7 @@ import pytest
 from mrl_viz.analysis import analyse
 from mrl_viz.data.corpus import corpus_from_texts, corpus_from_vectors
 from mrl_viz.embedding.embedded import embed
+from mrl_viz.export.pages import DEFAULT
 from mrl_viz.ui.workspace import Source
 from tests.app.steps import again, go, opened, said, started, tasks_of
 
@@ -31,7 +32,7 @@ def test_the_sample_is_offered_as_a_notebook_at_once():
     """No question about texts, as the sample comes with the package; the notebook is one click away."""
     app = opened(PAGE)
     assert offered(app) == ["Download the notebook"] and "needs nothing else" in said(app)
-    assert app.pills(key="take_pages").value == ["neighbors", "controls", "similarity", "anatomy", "quality"]
+    assert app.pills(key="take_pages").value == list(DEFAULT)
     app.pills(key="take_pages").set_value([])
     assert "Choose at least one page" in said(again(app)) and not offered(app)
 

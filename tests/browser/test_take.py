@@ -50,7 +50,7 @@ def test_texts_are_taken_along_and_the_report_opens_from_a_file(page, chromium, 
         for kind, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
             with report.expect_download() as saved:
                 report.get_by_role("button", name=kind, exact=True).first.click()
-            assert saved.value.suggested_filename == f"neighbors-0.{kind.lower()}"
+            assert saved.value.suggested_filename == f"start-0.{kind.lower()}"
             assert saved.value.path().read_bytes().startswith(start)
     # Figures are drawn into images on their way to a file; nothing else is asked for.
     assert [url for url in complaints if not url.startswith(("blob:", "data:"))] == [file.as_uri()]

@@ -73,9 +73,9 @@ def test_a_name_with_another_value_makes_what_depends_on_it_again():
     corpus = replace(
         read_upload("mine.csv", table), query_ids=("q",), query_texts=("what about cats",), qrels={"q": {"0": 1}}
     )
-    code = code_of(notebook(workspace(corpus, Source("mine.csv")), ["quality", "space"]))
+    code = code_of(notebook(workspace(corpus, Source("mine.csv")), ["start", "quality", "space"]))
     names = [line.partition(" = ")[0] for cell in code for line in cell.splitlines() if " = " in line]
-    assert names == ["corpus", "vectors", "vectors", "quality", "vectors", "quality", "result"]
+    assert names == ["corpus", "vectors", "result", "useful", "vectors", "quality", "vectors", "quality", "result"]
 
 
 def test_seed_widths_and_k_are_as_they_were():
@@ -109,6 +109,10 @@ def test_a_page_that_cannot_be_is_a_sentence():
     assert any("Task quality needs labels" in said for said in words)
     assert any("choose another model" in said for said in words)
     assert any("taken apart" in said for said in words)
+    one_class = replace(corpus_from_texts(TEXTS), labels={"kind": ("same",) * len(TEXTS)})
+    made = notebook(workspace(one_class), ["quality", "anatomy"])
+    assert any("class" in said and said.startswith("*") for said in words_of(made))
+    assert "evaluate(" not in "".join(code_of(made))
 
 
 def test_texts_with_line_breaks_go_into_a_table():
@@ -142,7 +146,7 @@ def test_what_cannot_be_taken_along_is_refused(monkeypatch):
         with pytest.raises(InvalidInputError, match="holds ready vectors, which a notebook does not carry"):
             make()
     assert "embed(corpus)" in "".join(code_of(notebook(ready, ["neighbors"])))
-    with pytest.raises(InvalidInputError, match=r"`pages` has 'nonsense'; choose among neighbors, controls"):
+    with pytest.raises(InvalidInputError, match=r"`pages` has 'nonsense'; choose among start, neighbors"):
         notebook(workspace(), ["nonsense"])
     monkeypatch.setattr(module, "MOST_TEXT_BYTES", 100)
     with pytest.raises(InvalidInputError, match="let it read their file"):
