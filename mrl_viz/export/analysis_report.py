@@ -132,6 +132,7 @@ def _record(record: Mapping[str, Any], findings: Findings) -> str:
     data, model, aim = (_mapping(record.get(name)) for name in ("data", "model", "aim"))
     facts = {
         "decided": record.get("decided_at"),
+        "file": data.get("file"),
         "data": f"{data.get('n_items')} texts, {data.get('n_queries')} queries, fingerprint {data.get('fingerprint')}",
         "model": f"{model.get('name')}, {model.get('full_dim')} dims",
         "aim": f"{aim.get('target')} of {aim.get('metric')} at {aim.get('n_vectors')} vectors; budgets "
@@ -157,7 +158,7 @@ def _record(record: Mapping[str, Any], findings: Findings) -> str:
 # A record's names for what a reader wants to know of a plan.
 EVIDENCE = {
     "quality": "kept", "low": "at least (95 %)", "memory_bytes_per_vector": "bytes in memory",
-    "disk_bytes_per_vector": "bytes on disk", "p95_ms": "p95 ms, measured",
+    "disk_bytes_per_vector": "bytes on disk", "p95_ms": "p95 ms here", "expected_ms": "p95 ms expected",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -33,7 +34,7 @@ from mrl_viz.ui.results import embed_queries, is_of_sample, measured, with_queri
 from mrl_viz.ui.shipped import answer_key, at_hand
 from mrl_viz.ui.workspace import Workspace, current_workspace
 
-NO_LIMIT, DECISION_KEY = "no limit", "last_decision"
+NO_LIMIT, DECISION_KEY, NOTE_KEY = "no limit", "last_decision", "choose_note"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 GIGABYTES = (0.001, 0.01, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, NO_LIMIT)
 EXACT = ("exact", "panorama")
@@ -160,6 +161,8 @@ def choose_options(measured: Candidates) -> dict[str, Any]:
 
 def decision_shown(decision: Recommendation, grown: CorpusSizeEffect | None) -> None:
     """The verdict with what more texts do to it, the plan's figures, and what settles a smaller one."""
+    decided_at = datetime.now(UTC).isoformat(timespec="seconds")
+    st.session_state[DECISION_KEY] = current_workspace().embedded.fingerprint, decision, grown, decided_at
     show, icon = STATUS[decision.status]
     show(plain(" ".join((decision.takeaway(), _with_more_texts(decision, grown))).strip()), icon=icon)
     row = decision.chosen or decision.nearest
@@ -256,26 +259,35 @@ def _grown(vectors: Embedded, plan: Plan, k: int, n_vectors: int) -> CorpusSizeE
 
 
 def record_buttons(workspace: Workspace, decision: Recommendation, grown: CorpusSizeEffect | None) -> None:
-    note = st.text_input(
-        "A note for the record", key="choose_note", placeholder="Who decided, and why this target",
+    st.text_input(
+        "A note for the record", key=NOTE_KEY, placeholder="Who decided, and why this target",
         persist_state="session",
     )  # fmt: skip
-    price = st.session_state.get(PRICE_KEY) or None
     left, right = st.columns(2)
 
     def made() -> DecisionRecord:
-        file = workspace.source.file
-        return decision_record(decision, corpus_size=grown, price_per_gb=price, note=note or "", data_file=file)
+        return _record_of(workspace, decision, grown)
 
-    st.session_state[DECISION_KEY] = current_workspace().embedded.fingerprint, decision, made()
     download("Download the record (JSON)", lambda: made().to_json(), "decision.json", "record_json", left)
     download("Download the record (Markdown)", lambda: made().markdown, "decision.md", "record_markdown", right)
 
 
+def _record_of(
+    workspace: Workspace, decision: Recommendation, grown: CorpusSizeEffect | None, decided_at: str | None = None
+) -> DecisionRecord:
+    price, note = st.session_state.get(PRICE_KEY) or None, st.session_state.get(NOTE_KEY) or ""
+    return decision_record(
+        decision, corpus_size=grown, price_per_gb=price, note=note, data_file=workspace.source.file,
+        decided_at=decided_at,
+    )  # fmt: skip
+
+
 def last_decision(workspace: Workspace) -> tuple[Recommendation | None, DecisionRecord | None]:
     """What this session decided last, with its record, where it was decided for these data by this model."""
-    fingerprint, decision, record = st.session_state.get(DECISION_KEY, (None, None, None))
-    return (decision, record) if fingerprint == workspace.embedded.fingerprint else (None, None)
+    fingerprint, *made = st.session_state.get(DECISION_KEY, (None,))
+    if fingerprint != workspace.embedded.fingerprint:
+        return None, None
+    return made[0], _record_of(workspace, *made)
 
 
 def snippet_shown(decision: Recommendation) -> None:
