@@ -118,11 +118,15 @@ class Findings:
         item = self.choices.item
         return tuple((item, int(other)) for other in self.analysis.sweep.indices[-1, item, :NEAREST])
 
+    @cached_property
+    def _judged(self) -> dict[str, Quality]:
+        return dict(self.qualities or {})
+
     def quality(self, task: str) -> Quality:
-        if self.qualities and task in self.qualities:
-            return self.qualities[task]
-        vectors = self.asked if task == "retrieval" else self.workspace.embedded
-        return evaluate(vectors, dims=self.workspace.dims, task=task, seed=self.workspace.seed)
+        if task not in self._judged:
+            vectors = self.asked if task == "retrieval" else self.workspace.embedded
+            self._judged[task] = evaluate(vectors, dims=self.workspace.dims, task=task, seed=self.workspace.seed)
+        return self._judged[task]
 
     def text(self, item: int) -> str:
         return self.workspace.corpus.texts[item] if self.has_texts else f"text {item + 1}"

@@ -87,7 +87,8 @@ def figure_part(figure: go.Figure, caption: str, number: int, name: str = "figur
     drawn.update_layout(template="plotly_white", paper_bgcolor=clear, plot_bgcolor=clear)
     # WebGL compiles code, which the policy forbids.
     plain = go.Figure([_plain(trace) for trace in drawn.data], drawn.layout)
-    html = plain.to_html(full_html=False, include_plotlyjs=False, config=PLOTLY_CONFIG, div_id=own)
+    config = PLOTLY_CONFIG | {"toImageButtonOptions": {"filename": name}}
+    html = plain.to_html(full_html=False, include_plotlyjs=False, config=config, div_id=own)
     buttons = "".join(
         f'<button class="save" type="button" data-figure="{own}" data-format="{kind}" data-name="{escape(name)}">'
         f"{kind.upper()}</button>"
