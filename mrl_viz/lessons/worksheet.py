@@ -34,7 +34,8 @@ def worksheet(lesson: Lesson) -> str:
         f'<tr><td><b>{number} {escape(step.title)}</b><p>{escape(step.question)}</p><p class="quiet">'
         f"{escape(_choices(step))}</p></td>"
         + ("<td></td><td></td><td></td></tr>" if step.kind == "vote" else '<td colspan="3"></td></tr>')
-        for number, step in enumerate(asked, start=1)
+        for number, step in enumerate(lesson.steps, start=1)
+        if step in asked
     )
     # The boxes share what the questions leave of the side.
     style = f"body {{ font-size: {points:.2f}pt; line-height: 1.25 }} table {{ height: {SIDE_HEIGHT_MM - 30}mm }}"
@@ -51,7 +52,8 @@ def teacher_page(lesson: Lesson) -> str:
         seconds = sum(length for _, length in step.seconds)
         lines = [step.question, _choices(step), step.misconception and f"Misconception: {step.misconception}"]
         lines += [f"Some say {answer}: {because}" for answer, because in step.wrong]
-        lines += [step.say and f"Say: {step.say}", step.page and f"Then open: {step.page}"]
+        state = ", ".join(f"{name} = {value}" for name, value in step.state)
+        lines += [step.say and f"Say: {step.say}", step.page and f"Then open: {step.page} {state and f'with {state}'}"]
         parts.append(
             f"<h2>{begun // 60}:{begun % 60:02} {number} {escape(step.title)}</h2>"
             f'<p class="quiet">{escape(step.timing())}</p>'

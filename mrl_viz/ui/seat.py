@@ -89,7 +89,7 @@ def _head(place: Place, view: View, step: Step) -> None:
         if not place.is_alone:
             st.caption(f"room **{view.code}**")
     if not view.is_over:
-        st.subheader(plain(step.title))
+        st.title(plain(step.title), anchor=False)
 
 
 def _guess(place: Place, view: View, step: Step) -> None:
@@ -247,15 +247,22 @@ def _twin(step: Step, key: str) -> None:
 
 
 def _way_on(step: Step) -> None:
-    """A link to the page in the state that the step needs."""
-    if not step.page:
-        return
-    name = step.page.split("/")[-1]
-    state = {f"{name}_tab" if key == "tab" else key: str(value) for key, value in step.state}
-    st.page_link(
-        f"pages/{step.page}.py", label="Look for yourself", icon=":material/arrow_forward:", query_params=state,
-        help="You come back by Learn, Workshop, or Back: your place is kept.",
-    )  # fmt: skip
+    """To the page in the state that the step needs."""
+    if step.page and st.button(
+        "Look for yourself", key="look", icon=":material/arrow_forward:", on_click=_set, args=(step,),
+        help="You come back by Learn, Workshop: your place is kept.",
+    ):  # fmt: skip
+        # Without a dict it would refuse, as widgets are bound to the address; they write themselves there again.
+        st.switch_page(f"pages/{step.page}.py", query_params={})
+
+
+def _set(step: Step) -> None:
+    """Data, model, widths and tab as the step's page needs them; the address of that page has them then."""
+    for name, value in step.state:
+        if name in ("data", "model"):
+            st.session_state[f"next_{name}"] = value
+        else:
+            st.session_state[f"{step.page.split('/')[-1]}_tab" if name == "tab" else name] = value
 
 
 def _join(place: Place, view: View, step: Step) -> None:
@@ -313,7 +320,7 @@ def _leave(place: Place, view: View, key: str) -> None:
 
 def _over(place: Place) -> None:
     n_asked, first, second = place.room.score_of(place.seat)
-    st.subheader("That was the lesson")
+    st.title("That was the lesson", anchor=False)
     headline(f"Of {n_asked} questions you were right about {first} at once and about {second} after a second thought.")
     asked = place.room.lesson.first_vote
     again = place.room.answer_of(place.seat, "again")

@@ -38,7 +38,7 @@ def stage_shown(room: Room, key: str) -> None:
     with head:
         _watch(room, _shown(view))
     if view.is_over:
-        st.subheader("That was the lesson")
+        st.title("That was the lesson", anchor=False)
         _summary(room, key)
         return
     with controls.container(horizontal=True, horizontal_alignment="right"):
@@ -116,7 +116,7 @@ def _go(room: Room, key: str, seen: tuple[int, str], step: Step, *, reveals: boo
 def _asked(room: Room, key: str, view: View, step: Step) -> None:
     left, right = st.columns([7, 3], gap="medium")
     with left:
-        st.markdown(f"## {plain(step.question or step.title)}")
+        st.title(plain(step.question or step.title), anchor=False)
         if step.kind == "exit":
             _tallies(room, key)
         has_figure = False
@@ -169,7 +169,7 @@ def _revealed(room: Room, view: View, step: Step) -> None:
     """The truth in a sentence, the figure it is read from, and the class beside it."""
     if view.truth is None:
         return
-    st.markdown(f"#### {plain(view.truth.said)}")
+    st.title(plain(view.truth.said), anchor=False)
     left, right = st.columns([3, 2])
     with left:
         try:

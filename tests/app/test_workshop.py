@@ -49,7 +49,7 @@ def why(app):
 
 
 def heading(app):
-    (name,) = [element.value for element in app.subheader]
+    (name,) = [element.value for element in app.title if element.value != "What would you have guessed?"]
     return name
 
 
@@ -95,7 +95,7 @@ def test_a_lesson_is_walked_alone_to_its_end():
             app.radio[0].set_value((step.twin.options or step.options)[0])
         press(app, "Check")
         assert not app.error and sum("✓" in text.value or "✗" in text.value for text in app.markdown) == 2
-        assert len(app.get("page_link")) == 1
+        assert "Look for yourself" in labels(app)
         press(app, "Next step")
     assert heading(app) == "Before you go"
     press(app, "Lock")
@@ -170,6 +170,24 @@ def test_a_room_is_found_again_after_another_page(presenting):
     seat.query_params.clear()
     go(seat, PAGE)
     assert seat.query_params["room"] == code and seat.query_params["seat"] == kept
+
+
+def test_a_step_leads_to_its_page_in_the_state_it_needs():
+    """Focus width, k and tab are those of the step, whatever they were."""
+    app = opened(PAGE)
+    app.segmented_control(key="lesson").set_value("10 minutes").run()
+    app.select_slider(key="focus").set_value(16)
+    app.slider(key="k").set_value(5).run()
+    for name in ("Lock", "Skip"):
+        press(app, name)
+    app.radio[0].set_value("A")
+    for name in ("Lock", "Show me", "Something else", "Look for yourself"):
+        press(app, name)
+    assert (
+        app.title[0].value == "Do neighbors survive?"
+        and app.session_state["neighbors_tab"] == "Is it really Matryoshka?"
+    )
+    assert (app.select_slider(key="focus").value, app.slider(key="k").value) == (128, 10)
 
 
 def test_a_teachers_own_lesson_is_taken_and_its_errors_have_lines():

@@ -38,20 +38,29 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.lines = []
+        self.lines, self._cache = [], cache
+        self._start()
+
+    def _start(self):
+        starts = self.log.count("Ready:")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mrl_viz", "app", "--headless", "--port", str(self.port)], cwd=ROOT, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            env=os.environ | {"MRL_VIZ_CACHE": str(cache), "MRL_VIZ_JOBS": str(cache / "jobs")},
+            env=os.environ | {"MRL_VIZ_CACHE": str(self._cache), "MRL_VIZ_JOBS": str(self._cache / "jobs")},
         )  # fmt: skip
         self._reader = threading.Thread(
             target=lambda: self.lines.extend(iter(self._process.stdout.readline, "")), daemon=True
         )
         self._reader.start()
         give_up = time.monotonic() + START_TIMEOUT_S
-        while not any("Ready:" in line for line in self.lines):
-            assert self._process.poll() is None and time.monotonic() < give_up, "".join(self.lines)
+        while self.log.count("Ready:") == starts:
+            assert self._process.poll() is None and time.monotonic() < give_up, self.log
             time.sleep(0.1)
+
+    def restart(self):
+        """End it and start it again at the same address, with what it keeps on the disk."""
+        self.stop()
+        self._start()
 
     def stop(self):
         os.killpg(self._process.pid, 15)
