@@ -26,7 +26,8 @@ from mrl_viz.ui.lesson_truth import (
 )
 from mrl_viz.ui.search import index_of
 from mrl_viz.ui.selection import shortened, typed_subject
-from mrl_viz.ui.workspace import Workspace, current_workspace
+from mrl_viz.ui.sidebar import WANTED_KEY
+from mrl_viz.ui.workspace import OWN, Workspace, current_workspace
 
 SAID_KEY, WISH_KEY = "seat_said", "seat_wish"
 PHASES = {
@@ -230,7 +231,7 @@ def _twin(step: Step, key: str) -> None:
     if twin is None:
         return
     twin = twin.worded(**words_of(workspace))
-    is_own = st.session_state.get("data") == "mine"
+    is_own = st.session_state.get("data") == OWN
     with st.form(f"twin_{key}"):
         where = "on your own texts" if is_own else "on the sample (with texts of your own, from Start, on those)"
         st.markdown(f"**Once more, {where}:** {plain(twin.question)}")
@@ -263,6 +264,8 @@ def _set(step: Step) -> None:
             st.session_state[f"next_{name}"] = value
         else:
             st.session_state[f"{step.page.split('/')[-1]}_tab" if name == "tab" else name] = value
+        if name in ("focus", "k"):  # the nearest, where the data in use have not got it
+            st.session_state.setdefault(WANTED_KEY, {})[name] = value
 
 
 def _join(place: Place, view: View, step: Step) -> None:
