@@ -12,7 +12,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets import Subprotocol
 from websockets.asyncio.client import connect
 
-from tests.browser.steps import TIMEOUT_MS, downloaded, headings, loaded, opened
+from tests.browser.steps import TIMEOUT_MS, downloaded, headings, opened
 
 N_BROWSERS, N_SOCKETS = 10, 40
 CHARTS = "stPlotlyChart"
@@ -41,7 +41,6 @@ def room_opened(page):
     page.get_by_role("tab", name="Open or join a room").click()
     page.get_by_role("button", name="Open a room").click()
     expect(page.get_by_text("0 of 0 locked")).to_be_visible()
-    loaded(page)
     code = re.search(r"[?&]room=(\w{4})", page.url)[1]
     expect(page.get_by_text(re.compile(rf"/workshop\?room={code}$"))).to_be_visible()
     return code
@@ -65,8 +64,9 @@ def test_a_class_votes_and_a_restart_keeps_its_room(screen, telephones, server):
     """Ten telephones and a presenter: each vote counts once, nobody sees results before the reveal, a reload and a
     server that is started again keep seats, votes and step; a step's link leads to its page, and back to the seat."""
     code = room_opened(screen)
+    for telephone in telephones:  # all at once, as a class comes in
+        telephone.goto(f"/workshop?room={code}", wait_until="commit")
     for number, telephone in enumerate(telephones):
-        telephone.goto(f"/workshop?room={code}")
         slider = telephone.get_by_role("slider", name="Your guess")
         for _ in range(number % 3):
             slider.press("ArrowRight")
