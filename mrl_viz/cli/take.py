@@ -41,6 +41,10 @@ def _add(verbs: Any, name: str, run: Any, summary: str, out: str, pages: str) ->
     parser.add_argument("--pages", metavar="P", default="", help=f"with commas between: {pages}")
     parser.add_argument("--focus", type=int, metavar="DIM", help="the width looked at (default: the third last)")
     parser.add_argument(
+        "--arrangements", metavar="A", default="",
+        help="of the page controls, beside prefix, random, suffix and svd: centred, tempered:GAMMA",
+    )  # fmt: skip
+    parser.add_argument(
         "--compare-with", action="append", default=[], metavar="MODEL", help="of the page compare; once for each"
     )
     return parser
@@ -51,6 +55,7 @@ def _report(args: argparse.Namespace) -> int:
     from mrl_viz.export.findings import Choices, Findings
 
     out, pages = _checked(args, ".html"), _pages(args)
+    choices = Choices(arrangements=_further(args))
     record = None if args.record is None else read_record(args.record)
     if args.record is not None and record is None:
         raise InvalidInputError(f"`--record` is {args.record!r}; give the JSON file that `recommend --record` wrote.")
@@ -61,7 +66,7 @@ def _report(args: argparse.Namespace) -> int:
     def searched() -> Embedded:
         return embed_source(args, corpus)
 
-    findings = Findings(workspace, Choices(), others=others, has_texts=args.with_texts, searched=searched)
+    findings = Findings(workspace, choices, others=others, has_texts=args.with_texts, searched=searched)
     with progress("measuring") as show:
         made = analysis_report(findings, pages, record=record, progress=show)
     return _written(args, out, made, pages)
@@ -72,7 +77,8 @@ def _notebook(args: argparse.Namespace) -> int:
     from mrl_viz.export.notebook import notebook
 
     out, pages = _checked(args, ".ipynb"), _pages(args)
-    choices = Choices(models=tuple(_named(model, out) for model in args.compare_with))
+    models = tuple(_named(model, out) for model in args.compare_with)
+    choices = Choices(models=models, arrangements=_further(args))
     workspace = _workspace(args, read_source(args), out)
     return _written(args, out, notebook(workspace, pages, choices=choices, with_texts=args.with_texts), pages)
 
@@ -104,6 +110,21 @@ def _pages(args: argparse.Namespace) -> list[str]:
     if args.compare_with and "compare" not in names:
         raise InvalidInputError("`--compare-with` is of the page compare; add it to --pages.")
     return [page.name for page in pages_named(names)]
+
+
+def _further(args: argparse.Namespace) -> tuple[str, ...]:
+    """The arrangements beside those that the page has anyway.
+
+    Raises
+    ------
+    InvalidInputError : an arrangement that has no name of its own here, such as an adaptor's.
+    """
+    from mrl_viz.arrangements import ARRANGEMENTS, check_arrangements
+
+    if not args.arrangements.strip():
+        return ()
+    names, _ = check_arrangements(args.arrangements.split(","))
+    return tuple(name for name in names if name not in ARRANGEMENTS)
 
 
 def _workspace(args: argparse.Namespace, corpus: Corpus, out: Path) -> Workspace:

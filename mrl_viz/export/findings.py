@@ -10,6 +10,7 @@ from typing import Any
 from plotly.graph_objects import Figure
 
 from mrl_viz.analysis import Analysis, analyse, controls
+from mrl_viz.arrangements import ARRANGEMENTS
 from mrl_viz.comparison import ModelComparison, compare_models
 from mrl_viz.decide import Recommendation
 from mrl_viz.embedding.embedded import Embedded, with_queries
@@ -28,12 +29,14 @@ class Choices:
     """What pages show beside the workspace.
 
     `item` : the text that is taken apart. `models` : further models to compare with. `target` : share to keep, above 0
-    and up to 1. `measured` : options of `measure_candidates`, of which plans there are to choose from.
+    and up to 1. `arrangements` : further ones beside the controls. `measured` : options of `measure_candidates`, of
+    which plans there are to choose from.
     """
 
     item: int = 0
     models: tuple[str, ...] = ()
     target: float = 0.9
+    arrangements: tuple[str, ...] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,7 +95,8 @@ class Findings:
 
     @cached_property
     def controls(self) -> ControlComparison:
-        return controls(self.analysis, seed=self.workspace.seed)
+        names = (*ARRANGEMENTS, *self.choices.arrangements)
+        return controls(self.analysis, arrangements=names, seed=self.workspace.seed)
 
     @cached_property
     def asked(self) -> Embedded:

@@ -85,7 +85,8 @@ def _neighbors(found: Findings) -> Iterator[Shown]:
 
 
 def _controls_scripts(workspace: Workspace, choices: Choices) -> Scripts:
-    yield "The prefix beside random, suffix and SVD", _ending(scripts.controls_code(workspace), "beside.nestedness")
+    script = scripts.controls_code(workspace, choices.arrangements)
+    yield "The prefix beside random, suffix and SVD", _ending(script, "beside.nestedness")
 
 
 def _controls(found: Findings) -> Iterator[Shown]:

@@ -19,7 +19,7 @@ from mrl_viz.export.pages import DEFAULT, PAGES
 from mrl_viz.export.workspace import Source, Workspace
 from tests.unit.test_report import EVIL, Tags, without_library
 
-N_ITEMS = 60
+N_ITEMS = 66
 
 
 def workspace(*, name="corpus", model="first", text="text", column="label", is_labelled=True):
@@ -77,6 +77,13 @@ def test_sentences_and_numbers_are_the_libraries(report):
     ):
         assert fact in text
     assert analysis_report(found) == report
+
+
+def test_further_arrangements_stand_beside_the_controls():
+    """What is asked for beside prefix, random, suffix and SVD is measured and in the table."""
+    here = workspace(is_labelled=False)
+    (shown, _) = PAGES["controls"].shows(Findings(here, Choices(arrangements=("centred",))))
+    assert {row["arrangement"] for row in shown.rows} == {"prefix", "random", "suffix", "svd", "centred"}
 
 
 def test_texts_are_in_it_only_where_wished(report):

@@ -35,7 +35,8 @@ def test_notebook_reads_the_file_from_where_it_lies(folder, capsys):
     said = json.loads((folder / "said.json").read_text())
     assert said["pages"] == ["neighbors", "anatomy"] and said["bytes"] == (folder / "out" / "mine.ipynb").stat().st_size
     assert "out/mine.ipynb: 0.0" in capsys.readouterr().out
-    assert main([*made, "--overwrite", "--with-texts"]) == 0
+    assert main([*made, "--overwrite", "--with-texts", "--arrangements", "prefix,svd,tempered:0.5"]) == 0
+    assert "arrangements=('prefix', 'random', 'suffix', 'svd', 'tempered:0.5')" in code("out/mine.ipynb")
     assert "read_corpus(" not in code("out/mine.ipynb") and TEXTS[0] in code("out/mine.ipynb")
 
 
@@ -77,6 +78,7 @@ def test_report_is_one_file(folder, capsys):
         (["report", "data/mine.txt", "--out", "a.html", "--focus", "7"], "`--focus` is 7; choose one of the widths"),
         (["report", "data/mine.txt", "--out", "a.html", "--record", "plan.md"], "`recommend --record` wrote"),
         (["report", "data/mine.txt", "--out", "a.html", "--record", "list.json"], "no decision record"),
+        (["report", "data/mine.txt", "--out", "a.html", "--arrangements", "adaptor:x"], "has 'adaptor:x'"),
         (["report", "missing.txt", "--out", "a.html"], "`missing.txt` is no file here"),
         (["notebook", "rows.npy", "--out", "a.ipynb", "--with-texts"], "ready vectors, which a notebook does"),
     ],
