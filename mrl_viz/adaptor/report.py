@@ -158,9 +158,10 @@ class AdaptorFit(Result):
     def training_takeaway(self) -> str:
         """One sentence: epochs, the best validation loss, why it ended."""
         best = int(np.argmin(self.validation_losses))
+        ends = {"epochs": "all were done", "converged": "it got no better then", "cancelled": "it was stopped then"}
         return (
             f"{len(self.stages)} epochs ({', '.join(dict.fromkeys(self.stages))}); the validation loss was lowest in "
-            f"epoch {best + 1} at {self.validation_losses[best]:.4f}; it ended by: {self.stopped}."
+            f"epoch {best + 1} at {self.validation_losses[best]:.4f}; {ends.get(self.stopped, self.stopped)}."
         )
 
     def weights_takeaway(self) -> str:

@@ -19,7 +19,7 @@ LINES = {
     "svd": ("SVD, held out", GREEN, "dashdot", "diamond"),
     "adaptor": ("adaptor, held out", ORANGE, "solid", "square"),
 }
-# Two comparisons stand beside each other at every width, as factors on the logarithmic axis.
+# The second comparison stands beside the first at every width, by this factor on the logarithmic axis.
 BESIDE = 1.05
 
 
@@ -48,7 +48,7 @@ def adaptor_gains(fit: AdaptorFit) -> go.Figure:
     figure = go.Figure()
     dims = fit.dims[:-1]
     for name, gains, colour, shift in (
-        ("against SVD", fit.gain_over_svd, GREEN, 1 / BESIDE),
+        ("against SVD", fit.gain_over_svd, GREEN, 1),
         ("against the raw prefix", fit.gain_over_prefix, BLUE, BESIDE),
     ):
         mean, low, high = columns(gains[: len(dims)])

@@ -36,7 +36,7 @@ def quality_per_byte(comparison: ModelComparison) -> go.Figure:
     front = comparison.front()
     middle, low, high = columns([point.quality for point in front if point.quality])
     add_rings(
-        figure, [point.bytes_per_vector for point in front], middle, "Pareto front", FRONT_SIZE, "black", width=2,
+        figure, [point.bytes_per_vector for point in front], middle, "Pareto front", FRONT_SIZE, GREY, width=2,
         error_y={"array": high - middle, "arrayminus": middle - low, "color": GREY, "thickness": 1.5, "width": 4},
     )  # fmt: skip
     return _per_byte(figure, comparison, "quality", title=shorten(comparison.metric))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mrl_viz.decide import CorpusSizeEffect, PlanEvidence, Recommendation, Sensitivity
 
 # Whiskers and beaten plans stay in the background, in the light and in the dark.
-WHISKER, FAINT = "rgba(127, 127, 127, 0.45)", 0.35
+WHISKER, FAINT = "rgba(127, 127, 127, 0.45)", 0.5
 
 
 def pareto(recommendation: Recommendation) -> go.Figure:

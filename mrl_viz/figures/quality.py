@@ -22,7 +22,7 @@ STYLES = (
     (GREEN, "dashdot", "diamond"),
     (PURPLE, "dot", "x"),
     ("#56B4E9", "longdash", "triangle-up"),
-    ("#4D4D4D", "longdashdot", "cross"),
+    ("#8C8C8C", "longdashdot", "cross"),
 )
 SIGNIFICANT = 0.05
 
@@ -43,7 +43,7 @@ def quality_curves(quality: Quality, metrics: Sequence[str] | None = None, focus
         for column, side in enumerate((curve.value, shares), start=1):
             add_estimates(
                 figure, quality.dims, columns(side), name, colour, dash, symbol, number=".3f", size=9, text=stars,
-                textposition="top center", textfont={"size": 20, "color": colour}, mode="lines+markers+text",
+                textposition="top right", textfont={"size": 20, "color": colour}, mode="lines+markers+text",
                 hovertext=[f"{p:.3f}" for p in curve.p_holm], hover="<br>p against full width %{hovertext}",
                 legendgroup=name, showlegend=column == 1, row=1, col=column,
             )  # fmt: skip

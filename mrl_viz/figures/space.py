@@ -9,6 +9,9 @@ from plotly.subplots import make_subplots
 
 from mrl_viz.figures.style import BLUE, GREEN, PURPLE, add_line, by_width
 
+# An axis of shares reaches so high at least.
+LEAST_SHARE = 0.05
+
 if TYPE_CHECKING:
     from mrl_viz.measures.space import Geometry, Hubness, SpaceAgreement
 
@@ -18,7 +21,8 @@ def space_agreement_curves(agreement: SpaceAgreement, focus_dim: int | None = No
     figure = go.Figure()
     add_line(figure, agreement.dims, agreement.cka, "linear CKA", BLUE)
     add_line(figure, agreement.dims, agreement.rsa, "RSA, Spearman of all similarities", GREEN, "dash", "square")
-    return by_width(figure, agreement.dims, focus_dim, title="agreement with the full width")
+    lowest = min(0.0, *agreement.cka, *agreement.rsa)
+    return by_width(figure, agreement.dims, focus_dim, title="agreement with the full width", range=[lowest, 1.03])
 
 
 def geometry_curves(geometry: Geometry, focus_dim: int | None = None) -> go.Figure:
@@ -26,7 +30,7 @@ def geometry_curves(geometry: Geometry, focus_dim: int | None = None) -> go.Figu
     figure = _two("directions in use", "mean cosine of two texts")
     add_line(figure, geometry.dims, geometry.participation_ratio, "participation ratio", BLUE, row=1, col=1)
     add_line(figure, geometry.dims, geometry.anisotropy, "anisotropy", PURPLE, "dash", "square", row=1, col=2)
-    figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(rangemode="tozero")
     return by_width(figure, geometry.dims, focus_dim)
 
 
@@ -35,7 +39,9 @@ def hubness_curves(hubs: Hubness, focus_dim: int | None = None) -> go.Figure:
     figure = _two(f"skewness of {hubs.k}-occurrence", "nobody's neighbor")
     add_line(figure, hubs.dims, hubs.skewness, "hubness", BLUE, row=1, col=1)
     add_line(figure, hubs.dims, hubs.anti_hubs, "anti-hubs", PURPLE, "dash", "square", row=1, col=2)
-    figure.update_yaxes(tickformat=".1%", rangemode="tozero", row=1, col=2)
+    figure.update_yaxes(rangemode="tozero")
+    # Steps of single texts are no trend.
+    figure.update_yaxes(tickformat=".0%", range=[0, max(LEAST_SHARE, 1.1 * max(hubs.anti_hubs))], row=1, col=2)
     return by_width(figure, hubs.dims, focus_dim)
 
 

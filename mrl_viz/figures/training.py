@@ -85,7 +85,7 @@ def _with_intervals(
     add_estimates(
         figure, comparison.dims, columns(curve), label, colour, dash,
         symbol, size=11, mode="lines+markers+text", text=[STAR if star else "" for star in starred],
-        textposition="top center", textfont={"size": 20, "color": colour},
+        textposition="top right", textfont={"size": 20, "color": colour},
     )  # fmt: skip
 
 

@@ -135,10 +135,11 @@ class AdaptiveClassification(Result):
         if 1 / NO_SMALLER < times < NO_SMALLER:
             found = "the cascade saves nothing against that"
         elif times < 1:
-            found = f"the cascade reads {1 / times:.1f} times more than that"
+            found = f"the cascade reads {1 / times - 1:.0%} more than that"
         else:
-            verdict = "the promise holds here" if times >= PROMISED_SAVING else f"not {PROMISED_SAVING} times"
-            found = f"{times:.1f} times smaller on average, {verdict}"
+            promised = f"{1 / PROMISED_SAVING:.0%}"
+            verdict = "the promise holds here" if times >= PROMISED_SAVING else f"the paper promises {promised}"
+            found = f"the cascade reads {1 / times:.0%} of that, {verdict}"
         return (
             f"{self.label} ({len(self.classes)} classes): right for {cascade.accuracy:.1%} (full width "
             f"{cascade.fixed_accuracy[-1].mean:.1%}) reading {cascade.expected_dim:.0f} dims; {beside}: {found}."

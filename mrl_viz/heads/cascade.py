@@ -91,7 +91,7 @@ class Cascade(Result):
         beside = f"as a fixed width of {dim} is" if dim else f"more than any single width up to {self.dims[-1]}"
         return (
             f"Reading {self.expected_dim:.0f} dims on average, the cascade is right for {self.accuracy:.1%}, {beside}: "
-            f"{self.saving:.1f} times smaller."
+            f"it reads {1 / self.saving:.0%} of that width."
         )
 
 

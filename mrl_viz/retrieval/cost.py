@@ -40,8 +40,9 @@ class RetrievalCost(Result):
         return self.exact_multiply_adds / self.multiply_adds
 
     def takeaway(self) -> str:
-        fewer = f"{self.speedup:.1f}x fewer than exact search at full width"
-        return f"One query takes {self.multiply_adds:,} multiply-adds, {fewer}."
+        # Of a plan that does more "0.8x fewer" would be said.
+        much = f"{self.speedup:.1f}x fewer than" if self.speedup >= 1 else f"{1 / self.speedup:.1f}x as many as"
+        return f"One query takes {self.multiply_adds:,} multiply-adds, {much} exact search at full width."
 
 
 def funnel_cost(

@@ -130,8 +130,8 @@ def fit_facts(fit: AdaptorFit) -> None:
         "cancelled": "stopped by you; the best so far is kept",
     }
     if fit.learnt_share < 1:
-        share = f"{fit.learnt_share:.0%} was kept, as much as helped the texts to stop by"
-        split += f"; of what it learnt beyond SVD {share}"
+        used = f"{fit.learnt_share:.0%} is used" if fit.learnt_share else "nothing is used"
+        split += f"; of what it learnt beyond SVD {used}, as the texts to stop by were served best so"
     small_print(f"{split}. {fit.seconds:.1f} s; ended: {how.get(fit.stopped, fit.stopped)}.")
     if weights := fit.weights_takeaway():
         small_print(weights)

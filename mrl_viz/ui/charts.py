@@ -154,7 +154,9 @@ def table(
     rows: Sequence[dict[str, Any]], *, key: str, on_select: Callable[[str], None] | None = None,
     widths: dict[str, int] | None = None,
 ) -> None:  # fmt: skip
-    """Records as a table, with a CSV download; a cell that a spreadsheet would run begins with an apostrophe.
+    """Records as a table headed by their names in words, with a CSV download of the names as they are.
+
+    A cell that a spreadsheet would run begins with an apostrophe.
 
     `widths` : pixels of some columns, whose long texts would push others out of sight.
     """
@@ -162,7 +164,9 @@ def table(
 
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
     choosing = _choosing(f"{key}_table", on_select, "single-row")
-    columns = {name: st.column_config.Column(width=width) for name, width in (widths or {}).items()}
+    columns = {
+        name: st.column_config.Column(name.replace("_", " "), width=(widths or {}).get(name)) for name in frame.columns
+    }
     st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", column_config=columns or None, **choosing)
     download("Download CSV", lambda: frame.to_csv(index=False), f"{key}.csv", f"{key}_csv")
 

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz import figures
+from mrl_viz.decide.recommendation import milliseconds
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.export import scripts
 from mrl_viz.measures.lists import nearest_level
@@ -29,6 +30,8 @@ from mrl_viz.ui.workspace import Workspace
 CELL_CHARACTERS = 80
 # Widths side by side before the columns get too narrow to read.
 MOST_COLUMNS = 5
+# What texts have beside the sidebar, on a screen of 1,280.
+COLUMNS_PIXELS = 830
 # An early stop is shown for so many texts and queries; more take seconds and show the same.
 MOST_EARLY_TEXTS, EARLY_QUERIES = 5_000, 50
 PRESET_NAMES = {
@@ -50,14 +53,15 @@ class Design:
 
     def takeaway(self) -> str:
         return (
-            f"{self.recall.takeaway()} {self.cost.speedup:.1f}x fewer multiply-adds, {self.cost.bytes_read:,} bytes "
-            f"read; {self.result.milliseconds:.3f} ms a query here against {self.exact_ms:.3f} ms exact at full width."
+            f"{self.recall.takeaway()} It takes {1 / self.cost.speedup:.0%} of the multiply-adds of exact search at "
+            f"full width and {milliseconds(self.result.milliseconds)} a query here, where that takes "
+            f"{milliseconds(self.exact_ms)}."
         )
 
     def rows(self) -> list[dict[str, Any]]:
         return [
             {"dim": stage.dim, "scored": stage.n_scored, "kept": stage.n_kept, "multiply-adds": stage.multiply_adds,
-             "bytes read": stage.bytes_read, "ms": round(stage.milliseconds, 4)}
+             "bytes read": stage.bytes_read, "ms": float(f"{stage.milliseconds:.2g}")}
             for stage in self.result.stages
         ]  # fmt: skip
 
@@ -89,10 +93,10 @@ def _index(vectors: Embedded, dims: tuple[int, ...]) -> PrefixIndex:
 
 
 def results_by_width(workspace: Workspace, query: Subject) -> dict[int, list[int]]:
-    """The items found at a few widths, the focus width and the full one among them, best first."""
+    """The items found at the full width, then at some smaller ones, the focus width among them; best first."""
     index, dims = index_of(workspace), workspace.dims
     wanted = {dims[nearest_level(dims, dims[-1] / part)] for part in (8, 4, 2)}
-    columns = sorted({workspace.focus_dim, dims[-1], *sorted(wanted)[-(MOST_COLUMNS - 2) :]})
+    columns = sorted({workspace.focus_dim, dims[-1], *sorted(wanted)[-(MOST_COLUMNS - 2) :]}, reverse=True)
     return {dim: index.search(query.vector, workspace.k, dim=dim, own=query.own).indices[0].tolist() for dim in columns}
 
 
@@ -106,6 +110,11 @@ def result_rows(workspace: Workspace, found: dict[int, list[int]]) -> list[dict[
         }
         for rank, items in enumerate(zip(*found.values()))
     ]  # fmt: skip
+
+
+def result_widths(found: dict[int, list[int]]) -> dict[str, int]:
+    """Pixels of the columns, so that all of them are seen."""
+    return {"rank": 50} | dict.fromkeys((f"{dim} dims" for dim in found), COLUMNS_PIXELS // len(found))
 
 
 def search_takeaway(workspace: Workspace, found: dict[int, list[int]]) -> str:

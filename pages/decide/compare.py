@@ -19,7 +19,7 @@ table(comparison.model_rows(), key="compared")
 
 if comparison.metric is not None:
     st.subheader("Task quality against bytes per vector")
-    draw("quality_per_byte", figures.quality_per_byte, comparison)
+    draw("quality_per_byte", figures.quality_per_byte, comparison, is_said=True)
 st.subheader("Agreement with oneself against bytes per vector")
 st.caption(
     "Overlap with a model's own full-width neighbors says what truncation loses, not which model is better: a model "

@@ -20,7 +20,7 @@ metrics = page.choose_metrics(quality)
 draw("quality", figures.quality_curves, quality, metrics, workspace.focus_dim)
 small_print(*quality.notes)
 st.caption(
-    "Intervals: 95 % bootstrap, paired between widths. p (Holm): paired test against the full width, adjusted over "
-    "widths."
+    "Intervals: 95 % bootstrap, paired between widths. With a star: differs from the full width at 5 %, by a paired "
+    "test, Holm-adjusted over the widths."
 )
 code_shown(page.quality_code(workspace, quality, metrics))

@@ -12,8 +12,9 @@ title("What would a search return at each width?", "neighbor", "shortlist", "rec
 workspace = require_workspace()
 query = page.choose_query(workspace)
 found = page.results_by_width(workspace, query)
-small_print(f"{page.search_takeaway(workspace, found)} Arrows compare with the rank at full width.")
-table(page.result_rows(workspace, found), key="search_results")
+headline(page.search_takeaway(workspace, found))
+table(page.result_rows(workspace, found), key="search_results", widths=page.result_widths(found))
+small_print("Arrows compare with the rank at full width.")
 
 st.subheader("Shortlist at a small width, rerank at a large one")
 measured_with = page.probes_of(workspace)

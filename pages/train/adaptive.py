@@ -37,7 +37,7 @@ draw("exit_shares", figures.exit_shares, result, takeaway=said, rows=lambda: pag
 table(result.cascade_rows(), key="cascades")
 st.subheader("Easy and hard examples")
 st.caption(
-    "Easy: always right, and answered earliest. Hard: answered last, wrong ones first. `right_from` is the smallest "
+    "Easy: always right, and answered earliest. Hard: answered last, wrong ones first. Right from: the smallest "
     "width whose head is right."
 )
 table(page.example_rows(workspace, result), key="examples")

@@ -26,7 +26,7 @@ if fit.n_held_out_queries:
 st.subheader("Neighbors kept, of texts it has not seen")
 draw("adaptor_overlap", figures.adaptor_curves, fit, "overlap", workspace.focus_dim, takeaway=fit.overfitting())
 st.subheader("Is it worth it?")
-draw("adaptor_gains", figures.adaptor_gains, fit, rows=lambda: page.verdict_rows(fit))
+draw("adaptor_gains", figures.adaptor_gains, fit, is_said=True, rows=lambda: page.verdict_rows(fit))
 if fit.stages:
     st.subheader("How the training went")
     draw("adaptor_losses", figures.adaptor_losses, fit, takeaway=fit.training_takeaway(), rows=fit.loss_rows)

@@ -38,7 +38,7 @@ st.caption(
     f"{comparison.measure} on {comparison.n_items} held-out items that neither model was trained on; intervals are 95 "
     "% over them. With a star: the two differ at 5 %, Holm-adjusted over the widths."
 )
-draw("twin_curves", figures.twin_curves, comparison)
+draw("twin_curves", figures.twin_curves, comparison, is_said=True)
 draw("twin_gain", figures.twin_gain, comparison, takeaway=comparison.gain_takeaway())
 if status is not None:
     st.subheader("Take it with you")

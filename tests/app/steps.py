@@ -32,10 +32,16 @@ def go(app, page, model=None):
 def again(app):
     """The page once more, after a widget was set, and when the work beside it is done."""
     once(app)
-    while working := [task for task in tasks_of(app) if task.is_running]:
-        working[0].thread.join()
+    # Work may also end between the drawing of its progress, with Stop, and the question whether it is running.
+    while (working := [task for task in tasks_of(app) if task.is_running]) or _is_waiting(app):
+        for task in working:
+            task.thread.join()
         once(app)
     return app
+
+
+def _is_waiting(app):
+    return any(button.label == "Stop" for button in app.button)
 
 
 def once(app):

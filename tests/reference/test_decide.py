@@ -406,6 +406,8 @@ def test_the_figures_hold_every_plan(measured):
     decision = choose(measured, target=0.7)
     figure = pareto(decision)
     assert sum(len(trace.x) for trace in figure.data if trace.name in ("float32", "int8")) == len(decision.evidence)
+    symbols = [symbol for trace in figure.data if trace.name in ("float32", "int8") for symbol in trace.marker.symbol]
+    assert sum(symbol.endswith("-dot") for symbol in symbols) == sum(bool(row.plan.rerank) for row in decision.evidence)
     (ring,) = [trace for trace in figure.data if trace.name == "chosen"]
     assert ring.x[0] == decision.chosen.memory_bytes_per_vector
     assert figure.layout.xaxis.title.text.startswith("bytes per vector in memory")

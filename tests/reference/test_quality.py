@@ -224,6 +224,8 @@ def test_quality_figure_shows_value_and_share_side_by_side(sample, retrieval):
     np.testing.assert_allclose(value.y, middle)
     np.testing.assert_allclose(share.y, columns(retrieval.curves["ndcg@10"].retention)[0])
     np.testing.assert_allclose(value.y - value.error_y.arrayminus, low)
+    stars = ["*" if p < 0.05 else "" for p in retrieval.curves["ndcg@10"].p_holm]
+    assert list(value.text) == list(share.text) == stars and "*" in stars and value.marker.symbol == "circle"
     classes = evaluate(sample, dims=[8], task="classification")
     figure = quality_curves(classes, ["knn_accuracy:domain", "knn_accuracy:topic", "silhouette:topic"])
     assert len(figure.data) == 6 and np.isnan(np.array(figure.data[-1].y, dtype=float)).all()

@@ -352,3 +352,6 @@ def test_pictures_of_the_space_show_its_numbers():
     ):
         assert [tuple(trace.y) for trace in figure.data] == [tuple(curve) for curve in curves]
         assert all(tuple(trace.x) == dims for trace in figure.data)
+    # Steps of a few texts fill no axis.
+    assert hubness_curves(hubs, 8).layout.yaxis2.range[1] >= 0.05
+    assert space_agreement_curves(agreement, 8).layout.yaxis.range[0] == 0

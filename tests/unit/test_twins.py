@@ -231,6 +231,8 @@ def test_figures_show_every_width_and_interval(finished):
     np.testing.assert_allclose(curves["Matryoshka"].y + curves["Matryoshka"].error_y.array, high)
     assert set(curves) == {"Matryoshka", "plain twin", "before training"}
     (gain,) = figures.twin_gain(run.comparison).data
+    stars = ["" if verdict == "equal" else "*" for verdict in run.comparison.verdicts()]
+    assert list(gain.text) == list(curves["Matryoshka"].text) == stars and not any(curves["plain twin"].text)
     np.testing.assert_allclose(gain.y - gain.error_y.arrayminus, columns(run.comparison.gain)[1], atol=1e-12)
     assert [note.text for note in figures.twin_curves(run.comparison).layout.annotations] == ["6.2% of the size"]
     with pytest.raises(InvalidInputError, match="`epochs` is empty"):
