@@ -90,7 +90,12 @@ def _head(place: Place, view: View, step: Step) -> None:
         if not place.is_alone:
             st.caption(f"room **{view.code}**")
     if not view.is_over:
-        st.title(plain(step.title), anchor=False)
+        _named(place, step.title)
+
+
+def _named(place: Place, words: str) -> None:
+    """The step's name: in a room nothing stands above it, alone the page's question."""
+    (st.subheader if place.is_alone else st.title)(plain(words), anchor=False)
 
 
 def _guess(place: Place, view: View, step: Step) -> None:
@@ -206,7 +211,7 @@ def _reveal(place: Place, view: View, step: Step) -> None:
     if saw is None:
         with st.container(horizontal=True):
             for number, option in enumerate(SAW):
-                st.button(option.capitalize(), key=f"saw_{view.code}_{view.step}_{view.turn}_{number}",
+                st.button(f"{option[0].upper()}{option[1:]}", key=f"saw_{view.code}_{view.step}_{view.turn}_{number}",
                           on_click=_voted, args=(place, view, "saw", option))  # fmt: skip
     else:
         _twin(step, f"{view.code}_{view.step}")
@@ -323,7 +328,7 @@ def _leave(place: Place, view: View, key: str) -> None:
 
 def _over(place: Place) -> None:
     n_asked, first, second = place.room.score_of(place.seat)
-    st.title("That was the lesson", anchor=False)
+    _named(place, "That was the lesson")
     headline(f"Of {n_asked} questions you were right about {first} at once and about {second} after a second thought.")
     asked = place.room.lesson.first_vote
     again = place.room.answer_of(place.seat, "again")

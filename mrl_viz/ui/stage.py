@@ -18,7 +18,7 @@ from mrl_viz.ui.lesson_truth import asked_shown, data_of, picture, truth_in, tru
 from mrl_viz.ui.seat import TALK
 
 POLL_S = 2.0
-FIGURE_HEIGHT = 310
+FIGURE_HEIGHT = 340
 QR_PIXELS = 280
 HERE_ONLY = ("localhost", "127.0.0.1", "::1")
 PHASES = {

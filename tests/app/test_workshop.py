@@ -49,7 +49,8 @@ def why(app):
 
 
 def heading(app):
-    (name,) = [element.value for element in app.title if element.value != "What would you have guessed?"]
+    page = "What would you have guessed?"
+    (name,) = [element.value for kind in (app.title, app.subheader) for element in kind if element.value != page]
     return name
 
 
@@ -134,7 +135,7 @@ def test_presenter_and_participant_see_what_they_may(presenting):
     assert keys_of_charts(app) == ["revealed", "votes"] and "After talking: 1 of 1 right (100%)." in said(app)
     seat.run()
     assert keys_of_charts(seat) == ["votes", "revealed"] and "You guessed 9 texts ✗, then 6 texts ✓" in said(seat)
-    press(seat, "What i expected")
+    press(seat, "What I expected")
     assert "What did you see?** what I expected" in said(seat)
     press(app, "Next step")
     assert "step 2 of 4" in said(app) and keys_of_charts(app) == ["asked"]
