@@ -121,7 +121,7 @@ def trained_panels(panels: Mapping[str, ControlComparison], dim: int, height: in
                 name=f"random numbers ± sd of {random.draws} draws", **own | {"showlegend": place == 1 and bool(fill)},
             )  # fmt: skip
         for name, dims, values, colour, dash, symbol in (
-            ("random numbers, mean", random.dims, mean, "#4D4D4D", "dash", "x"),
+            ("random numbers, mean", random.dims, mean, GREY, "dash", "x"),
             ("the first numbers", prefix.dims, columns(prefix.overlap)[0], BLUE, "solid", "circle"),
         ):
             add_line(figure, dims, values, name, colour, dash, symbol, **own)
@@ -142,7 +142,7 @@ def kept_in_bytes(comparison: PrecisionComparison, options: Sequence[str], heigh
     values, low, high = (np.asarray(side) for side in columns([point.kept for point in shown]))
     figure = go.Figure().add_bar(
         x=[point.label for point in shown], y=values, marker_color=BLUE,
-        error_y={"array": high - values, "arrayminus": values - low, "thickness": 1.5, "width": 6},
+        error_y={"array": high - values, "arrayminus": values - low, "color": GREY, "thickness": 2, "width": 6},
         text=[f"{value:.0%}" for value in values], textposition="inside", insidetextanchor="start",
         customdata=np.stack([low, high, [point.bytes_per_vector for point in shown]], axis=1),
         hovertemplate="%{x}, %{customdata[2]} bytes: %{y:.3f}<br>95 %: %{customdata[0]:.3f} to %{customdata[1]:.3f}"
