@@ -1,4 +1,4 @@
-"""Make the pictures of README and docs again: open the app on the sample, walk its pages, write them into docs/
+"""Make the pictures of README and docs again: open the app on the sample, walk its pages, write them beside this.
 
     python -m docs.make_pictures [start neighbors map choose …]
 
@@ -29,7 +29,7 @@ PAGE, NARROW = {"width": 1280, "height": 800}, {"width": 960, "height": 800}
 # Where the picture that matters stands below the controls.
 TALL = {"width": 1280, "height": 1200}
 # Of the animation: as it is drawn, as it is shown, and how many colours it has.
-SMALL, MOVING_SIZE, COLORS = {"width": 1280, "height": 720}, (960, 540), 64
+SMALL, MOVING_SIZE, COLORS = {"width": 1280, "height": 720}, (960, 540), 255
 TEXT = "Betelgeuse is a red supergiant"
 
 
@@ -61,11 +61,6 @@ def neighbors(page: Page) -> Page:
     return page
 
 
-def start(page: Page) -> Page:
-    at(page, "/?focus=64")
-    return page
-
-
 def moving(page: Page) -> None:
     """The animation of README: the focus width goes down and up again on Start, twenty seconds in all."""
     at(page, "/?focus=256", SMALL)
@@ -82,7 +77,8 @@ def moving(page: Page) -> None:
         loaded(page)
         drawn(page)
         picture = Image.open(BytesIO(page.screenshot(clip={"x": 0, "y": 0, **SMALL}))).convert("RGB")
-        frames.append(picture.resize(MOVING_SIZE, Image.Resampling.LANCZOS).quantize(COLORS, dither=Image.Dither.NONE))
+        small = picture.resize(MOVING_SIZE, Image.Resampling.LANCZOS)
+        frames.append(small.quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE))
     path = FOLDER / "start.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=20_000 // len(frames), loop=0, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB", flush=True)
@@ -131,8 +127,7 @@ def train(page: Page) -> Page:
 
 
 PICTURES: dict[str, Callable[[Page], Page | Locator | None]] = {
-    "start": start,
-    "moving": moving,
+    "start": moving,
     "neighbors": neighbors,
     "controls_wordllama": lambda page: controls(page, "wordllama"),
     "controls_minilm": lambda page: controls(page, "all-MiniLM-L6-v2"),

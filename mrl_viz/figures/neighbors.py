@@ -78,8 +78,10 @@ def kept_and_useful(summary: WidthSummary, focus_dim: int | None = None, trained
     by_width(figure, overlap.dims, focus_dim, KEPT_HEIGHT, title="kept of the full width", **KEPT)
     room = 0.04 * np.log10(overlap.dims[-1] / overlap.dims[0])
     figure.update_xaxes(range=[np.log10(overlap.dims[0]) - room, np.log10(overlap.dims[-1]) + room])
-    if focus_dim is not None:  # inside, where no legend is
-        figure.layout.annotations[-1].update(y=0.9, xanchor="right", xshift=-4)
+    if focus_dim is not None:  # inside, where no legend is, and on the side where there is room
+        is_left = focus_dim**2 < overlap.dims[0] * overlap.dims[-1]
+        side = {"xanchor": "left", "xshift": 4} if is_left else {"xanchor": "right", "xshift": -4}
+        figure.layout.annotations[-1].update(y=0.9, **side)
     figure.add_annotation(
         x=np.log10(overlap.dims[-1]), y=overlap.chance, text=f"chance {overlap.chance:.1%}", showarrow=False,
         font={"color": GREY, "size": 13}, xanchor="right", yanchor="bottom",

@@ -19,6 +19,7 @@ def loaded(page):
 def opened(page, address):
     """Open an address, and wait until its page is whole."""
     page.goto(address)
+    expect(page.get_by_role("heading", level=1).first).to_be_visible()
     loaded(page)
 
 
@@ -81,7 +82,7 @@ def choose(page, label, option):
     box = page.get_by_role("combobox", name=label)
     expect(box).to_be_visible()  # what went before may have brought it about, in a run that is not over
     loaded(page)
-    box.click()
+    box.press("ArrowDown")  # a click would scroll the box into sight first, and scrolling closes the list again
     box.fill(option)
     page.get_by_role("option", name=option).first.click()
 

@@ -125,10 +125,11 @@ def test_widths_that_cannot_be_are_mended_where_they_were_typed(page):
     opened(page, "/?k=7")
     page.get_by_test_id("stSidebar").get_by_text("Widths", exact=True).click()
     box = page.get_by_role("textbox", name="Widths to measure")
-    for text, shown in (("9999", "choose 1 to 256"), ("8, 64, 128", "Of the 7 nearest neighbors at 256 dims")):
+    for text, shown in (("9999", "choose 1 to 256"), ("8, 64, 128", "At 64 of 256 numbers")):
         box.fill(text)
         box.press("Enter")
         expect(page.get_by_text(shown).first).to_be_visible()
+    expect(page.get_by_text("choose 1 to 256")).to_have_count(0)
     loaded(page)
     for name, value in (("Neighbors per text k", "7"), ("Focus width, dims", "64")):
         expect(page.get_by_role("slider", name=name)).to_have_attribute("aria-valuetext", value)
