@@ -32,7 +32,7 @@ MOST_PANEL_TEXTS = 4_000
 # More trails cross each other too often to be followed.
 MOST_TRAILS = 8
 # With its controls it fits a screen of 720 pixels.
-ANIMATION_HEIGHT, PANEL_HEIGHT = 490, 320
+ANIMATION_HEIGHT, PANEL_HEIGHT = 465, 320
 # More labels of widths along a trail would cover each other: the ends alone have one.
 MOST_TRAIL_LABELS = 8
 SELECTED_SIZE = 13
@@ -127,9 +127,9 @@ def map_animation(
         )
         for level, dim in enumerate(maps.dims)
     )]  # fmt: skip
-    title = {"text": _title(maps, active), "font_size": FONT_SIZE, "x": 0.02}
+    title = {"text": _title(maps, active), "font_size": FONT_SIZE, "x": 0.02, "y": 1, "yanchor": "top", "pad_t": 17}
     figure.update_layout(dragmode="pan", title=title)
-    _finish(figure, maps, color_by, ANIMATION_HEIGHT, below=20)
+    _finish(figure, maps, color_by, ANIMATION_HEIGHT, below=20).update_layout(margin_t=54)
     if len(maps.dims) > 1:
         _add_player(figure, maps, active, glide=kind is go.Scatter)
     return figure

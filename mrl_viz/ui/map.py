@@ -66,7 +66,7 @@ def selected(workspace: Workspace, options: dict[str, Any]) -> dict[str, Any]:
     return options | {"selected": selection(workspace)}
 
 
-def draw_moving(workspace: Workspace, method: str, maps: WidthMaps, options: dict[str, Any]) -> None:
+def draw_moving(workspace: Workspace, method: str, maps: WidthMaps, options: dict[str, Any], code: object) -> None:
     """The map that plays, at the focus width: either moves the other, and the browser keeps one chart all the while.
 
     What is drawn of the selected texts goes after it, some kilobytes; a figure that held it would be drawn anew.
@@ -76,7 +76,7 @@ def draw_moving(workspace: Workspace, method: str, maps: WidthMaps, options: dic
     if st.session_state.get(BEGAN_KEY, (None,))[0] != made_of:
         st.session_state[BEGAN_KEY] = made_of, workspace.focus_dim
     began = st.session_state[BEGAN_KEY][1]
-    draw(CHART, figures.map_animation, maps, texts, **options, focus_dim=began, on_select=take_points)
+    draw(CHART, figures.map_animation, maps, texts, **options, focus_dim=began, on_select=take_points, code=code)
     frames = selection_frames(maps, texts, selection(workspace), _neighbors(workspace, dims))
     # Registered in every run: a module lives longer than the app of a test.
     together = st.components.v2.component("mrl_viz_map", js=(Path(__file__).with_name("map.js")).read_text("utf-8"))

@@ -5,7 +5,7 @@ import streamlit as st
 from mrl_viz import figures
 from mrl_viz.ui import choose as page
 from mrl_viz.ui import precision
-from mrl_viz.ui.charts import code_shown, draw, hint, in_tabs, plain, small_print, table
+from mrl_viz.ui.charts import draw, hint, in_tabs, plain, small_print, table
 from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
@@ -19,8 +19,8 @@ decision = page.choose(measured, **options)
 grown = page.corpus_size_of(workspace, decision)
 with right:
     page.decision_shown(decision, grown)
-draw("pareto", figures.pareto, decision, takeaway=measured.takeaway(), alt=decision.takeaway())
-code_shown(page.decision_code(workspace, measured, options, grown))
+code = page.decision_code(workspace, measured, options, grown)
+draw("pareto", figures.pareto, decision, takeaway=measured.takeaway(), alt=decision.takeaway(), code=code)
 
 
 def _runners_up() -> None:

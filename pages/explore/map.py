@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import map as page
-from mrl_viz.ui.charts import code_shown, draw, in_tabs, small_print
+from mrl_viz.ui.charts import draw, in_tabs, small_print
 from mrl_viz.ui.frame import title
 from mrl_viz.ui.selection import take_points
 from mrl_viz.ui.workspace import require_workspace
@@ -15,7 +15,8 @@ with st.container(horizontal=True):
     color_by, column = page.choose_colors(workspace)
     method, maps = page.choose_maps(workspace)
 options = page.figure_options(workspace, color_by, column)
-page.draw_moving(workspace, method, maps, options)
+code = page.map_code(workspace, method, color_by, column)
+page.draw_moving(workspace, method, maps, options, code)
 
 
 def _worth() -> None:
@@ -38,4 +39,3 @@ def _panels() -> None:
 
 
 in_tabs("map_part", {"How far to believe it": _worth, "Side by side": _panels})
-code_shown(page.map_code(workspace, method, color_by, column))

@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import evidence as page
-from mrl_viz.ui.charts import code_shown, draw, small_print
+from mrl_viz.ui.charts import draw, small_print
 from mrl_viz.ui.frame import title
 from mrl_viz.ui.workspace import require_workspace
 
@@ -17,10 +17,10 @@ st.write(
 )
 quality = page.task_quality(workspace)
 metrics = page.choose_metrics(quality)
-draw("quality", figures.quality_curves, quality, metrics, workspace.focus_dim)
+code = page.quality_code(workspace, quality, metrics)
+draw("quality", figures.quality_curves, quality, metrics, workspace.focus_dim, code=code)
 small_print(*quality.notes)
 st.caption(
     "Intervals: 95 % bootstrap, paired between widths. With a star: differs from the full width at 5 %, by a paired "
     "test, Holm-adjusted over the widths."
 )
-code_shown(page.quality_code(workspace, quality, metrics))
