@@ -18,6 +18,8 @@ from mrl_viz.ui.memory import MB, Shelf, size_of
 
 # plotly.js would otherwise offer a button that uploads the chart.
 PLOTLY_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+# What the camera above a chart saves; a report's figures are saved as SVG too.
+PICTURE = {"format": "png", "scale": 2}
 # Of figures kept with a result: one for each focus width that a visitor tries.
 DRAWN_BYTES = 4 * MB
 MARKDOWN = "\\*_[]<>$#~|:"
@@ -100,7 +102,8 @@ def draw(
     made = drawn(figure, result, options, named)
     if not is_said:
         headline(said)
-    st.plotly_chart(made, width="stretch", height=height, key=key, config=PLOTLY_CONFIG, alt=alt or said, **choosing)
+    config = PLOTLY_CONFIG | {"toImageButtonOptions": PICTURE | {"filename": f"mrl_viz_{key}"}}
+    st.plotly_chart(made, width="stretch", height=height, key=key, config=config, alt=alt or said, **choosing)
     _row(key, rows or result.rows, code)
 
 
