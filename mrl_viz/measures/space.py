@@ -37,9 +37,14 @@ class SpaceAgreement(ByWidth):
     rsa: tuple[float, ...]
 
     def takeaway(self) -> str:
+        return self.takeaway_at(self.dims[0])
+
+    def takeaway_at(self, dim: int) -> str:
+        """Both at one width, in a sentence."""
+        level = self.dims.index(dim)
         return (
-            f"At {self.dims[0]} dims the space agrees with the full width at CKA {self.cka[0]:.2f}, "
-            f"and the order of similarities at {self.rsa[0]:.2f}."
+            f"At {dim} dims the space agrees with the full width at CKA {self.cka[level]:.2f}, "
+            f"and the order of similarities at {self.rsa[level]:.2f}."
         )
 
 
@@ -112,9 +117,14 @@ class Hubness(ByWidth):
     largest: tuple[int, ...]
 
     def takeaway(self) -> str:
+        return self.takeaway_at(self.dims[0])
+
+    def takeaway_at(self, dim: int) -> str:
+        """Hubs and anti-hubs at one width beside the full one's, in a sentence."""
+        level = self.dims.index(dim)
         return (
-            f"At {self.dims[0]} dims {self.anti_hubs[0]:.0%} of the texts are nobody's neighbor "
-            f"({self.anti_hubs[-1]:.0%} at {self.dims[-1]}) and one text is in {self.largest[0]} lists "
+            f"At {dim} dims {self.anti_hubs[level]:.0%} of the texts are nobody's neighbor "
+            f"({self.anti_hubs[-1]:.0%} at {self.dims[-1]}) and one text is in {self.largest[level]} lists "
             f"({self.largest[-1]})."
         )
 
@@ -135,9 +145,14 @@ class Geometry(ByWidth):
     participation_ratio: tuple[float, ...]
 
     def takeaway(self) -> str:
+        return self.takeaway_at(self.dims[-1])
+
+    def takeaway_at(self, dim: int) -> str:
+        """The shape at one width, in a sentence."""
+        level = self.dims.index(dim)
         return (
-            f"At {self.dims[-1]} dims the variance is shared by about {self.participation_ratio[-1]:.0f} directions "
-            f"and two texts have cosine {self.anisotropy[-1]:.2f} on average."
+            f"At {dim} dims the variance is shared by about {self.participation_ratio[level]:.0f} directions "
+            f"and two texts have cosine {self.anisotropy[level]:.2f} on average."
         )
 
 

@@ -60,8 +60,11 @@ class MetricCurve(Result):
         ]
 
     def takeaway(self) -> str:
-        full_dim = self.dims[-1]
-        level = nearest_level(self.dims, full_dim / 4)
+        return self.takeaway_at(self.dims[nearest_level(self.dims, self.dims[-1] / 4)])
+
+    def takeaway_at(self, dim: int) -> str:
+        """The metric at one width beside the full one's, in a sentence."""
+        full_dim, level = self.dims[-1], self.dims.index(dim)
         kept = self.retention[level]
         sentence = f"{self.name} is {self.value[-1]:.3f} at {full_dim} dims"
         if self.dims[level] != full_dim:

@@ -12,6 +12,7 @@ import numpy as np
 from mrl_viz.arrangements import fitted_arrangement
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
+from mrl_viz.measures.lists import nearest_level
 from mrl_viz.result import Result
 from mrl_viz.sweep.machine import single_threaded_blas
 from mrl_viz.tasks.classes import (
@@ -68,10 +69,14 @@ class Quality(Result):
 
     def takeaway(self) -> str:
         """One sentence on the main metric; where lists were fused, one more on the vectors alone."""
-        main = self.curves[self.main_metric].takeaway()
+        return self.takeaway_at(self.dims[nearest_level(self.dims, self.dims[-1] / 4)])
+
+    def takeaway_at(self, dim: int) -> str:
+        """The same at one width."""
+        main = self.curves[self.main_metric].takeaway_at(dim)
         if self.fusion_k is None:
             return main
-        return f"{main} By vectors alone {self.curves[self.main_metric.removeprefix(HYBRID)].takeaway()}"
+        return f"{main} By vectors alone {self.curves[self.main_metric.removeprefix(HYBRID)].takeaway_at(dim)}"
 
 
 def _bare(metric: str) -> str:

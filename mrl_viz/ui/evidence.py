@@ -81,10 +81,13 @@ def task_quality(workspace: Workspace) -> Quality:
             "Task quality needs labels: queries with relevance judgements (a BEIR folder), sentence pairs with scores, "
             "or a label column. Without them only agreement with the full width can be measured."
         )
-    task = (
-        st.segmented_control("Task", tasks, default=tasks[0], key="task", required=True) if len(tasks) > 1 else tasks[0]
-    )
-    fusion_k = fusion_chosen(workspace.corpus, "quality_hybrid") if task == "retrieval" else None
+    left, right = st.columns([2, 5], vertical_alignment="bottom")
+    task, fusion_k = tasks[0], None
+    if len(tasks) > 1:
+        task = left.segmented_control("Task", tasks, default=tasks[0], key="task", required=True)
+    if task == "retrieval":
+        with right:
+            fusion_k = fusion_chosen(workspace.corpus, "quality_hybrid")
     vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
     made_of, key = _quality_key(workspace, task, fusion_k)
 

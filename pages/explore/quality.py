@@ -10,17 +10,19 @@ from mrl_viz.ui.workspace import require_workspace
 
 title("Does the task still work at a smaller width?", "nDCG", "accuracy", "Spearman", "interval")
 workspace = require_workspace()
-st.write(
-    "Measured against labels, not against the full-width vectors: a width may move many neighbors and still answer as "
-    "well, or the other way round. The absolute value stands beside its share of the full width's, because a share "
-    "hides a poor start."
-)
 quality = page.task_quality(workspace)
 metrics = page.choose_metrics(quality)
-code = page.quality_code(workspace, quality, metrics)
-draw("quality", figures.quality_curves, quality, metrics, workspace.focus_dim, code=code)
+draw(
+    "quality", figures.quality_curves, quality, metrics, workspace.focus_dim, alt=quality.takeaway(),
+    takeaway=quality.takeaway_at(workspace.focus_dim), code=page.quality_code(workspace, quality, metrics),
+)  # fmt: skip
 small_print(*quality.notes)
 st.caption(
     "Intervals: 95 % bootstrap, paired between widths. With a star: differs from the full width at 5 %, by a paired "
     "test, Holm-adjusted over the widths."
+)
+st.write(
+    "Measured against labels, not against the full-width vectors: a width may move many neighbors and still answer as "
+    "well, or the other way round. The absolute value stands beside its share of the full width's, because a share "
+    "hides a poor start."
 )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from mrl_viz import figures
 from mrl_viz.ui import space as page
-from mrl_viz.ui.charts import code_shown, draw
+from mrl_viz.ui.charts import draw
 from mrl_viz.ui.frame import title
 from mrl_viz.ui.results import analysis
 from mrl_viz.ui.workspace import require_workspace
@@ -20,7 +20,10 @@ st.write(
     "all pairs keep their order. Both may stay near 1 while the *nearest* neighbors change: they are dominated by the "
     "many distant pairs. For search, trust the overlap on the Neighbors page."
 )
-draw("agreement", figures.space_agreement_curves, agreement, focus)
+draw(
+    "agreement", figures.space_agreement_curves, agreement, focus, takeaway=agreement.takeaway_at(focus),
+    alt=agreement.takeaway(), code=page.space_code(workspace),
+)  # fmt: skip
 
 st.subheader("How many directions are in use?")
 st.write(
@@ -28,12 +31,15 @@ st.write(
     "add little. Anisotropy is the mean cosine of two different texts: the higher it is, the less a similarity says by "
     "itself."
 )
-draw("geometry", figures.geometry_curves, geometry, focus)
+draw(
+    "geometry", figures.geometry_curves, geometry, focus, takeaway=geometry.takeaway_at(focus), alt=geometry.takeaway(),
+)  # fmt: skip
 
 st.subheader("Who is everybody's neighbor?")
 st.write(
     "Hubs are texts that turn up in many lists, anti-hubs in none: a search can never return the latter near the top. "
     "Skewness 0 is even; above 1 there are clear hubs."
 )
-draw("hubness", figures.hubness_curves, hubs, focus)
-code_shown(page.space_code(workspace))
+draw(
+    "hubness", figures.hubness_curves, hubs, focus, takeaway=hubs.takeaway_at(focus), alt=hubs.takeaway(),
+)  # fmt: skip
