@@ -36,7 +36,7 @@ def adaptor_curves(fit: AdaptorFit, measure: str = "overlap", focus_dim: int | N
         figure, fit.dims, getattr(fit.quality("adaptor"), f"{measure}_train"), "adaptor, what it was trained on",
         ORANGE, "dot", "x-thin", width=1, size=7, marker={"line": {"width": 1, "color": ORANGE}},
     )  # fmt: skip
-    title = f"neighbors kept, overlap@{fit.k}" if measure == "overlap" else "nDCG@10"
+    title = f"overlap@{fit.k}, held-out texts among each other" if measure == "overlap" else "nDCG@10"
     return by_width(figure, fit.dims, focus_dim, title=title, range=[0, 1.03])
 
 

@@ -9,7 +9,19 @@ import plotly.graph_objects as go
 
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.figures.quality import STYLES
-from mrl_viz.figures.style import GREY, KEPT, add_chance, add_rings, bytes_axis, dtype_symbol, finish, rising, shorten
+from mrl_viz.figures.style import (
+    GREY,
+    KEPT,
+    QUERIES,
+    TEXTS,
+    add_chance,
+    add_rings,
+    bytes_axis,
+    dtype_symbol,
+    finish,
+    rising,
+    shorten,
+)
 from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
@@ -47,7 +59,8 @@ def overlap_per_byte(comparison: ModelComparison) -> go.Figure:
 
     A higher line is a model that keeps more of itself, not a better model.
     """
-    title = f"own neighbors kept, overlap@{comparison.k}"
+    asking = TEXTS if comparison.is_self else QUERIES
+    title = f"own overlap@{comparison.k}, {asking}"
     figure = _per_byte(go.Figure(), comparison, "overlap", title=title, **KEPT)
     add_chance(figure, sorted(point.bytes_per_vector for point in comparison.points), comparison.chance)
     return figure

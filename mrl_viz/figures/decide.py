@@ -74,7 +74,8 @@ def pareto(recommendation: Recommendation) -> go.Figure:
     figure.add_hline(y=recommendation.target, line={"color": ORANGE, "dash": "dash"})
     bytes_axis(figure, sizes, "bytes per vector in memory" if by == "memory" else "bytes per vector, memory and disk")
     what = "" if recommendation.metric.startswith("overlap") else ", share of full width"
-    return finish(figure, 520, title=f"{shorten(recommendation.metric)}{what}", tickformat=".0%")
+    asked = f"<br>{recommendation.n_queries:,} queries among {recommendation.n_items:,} texts"
+    return finish(figure, 520, title=f"{shorten(recommendation.metric)}{what}{asked}", tickformat=".0%")
 
 
 def sensitivity_heatmap(sensitivity: Sensitivity) -> go.Figure:

@@ -15,6 +15,7 @@ from mrl_viz.figures.style import (
     GREY,
     KEPT,
     MOST_MARKERS,
+    TEXTS,
     add_band,
     add_chance,
     add_estimates,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from mrl_viz.measures.lists import NeighborOverlap, NeighborRanks
     from mrl_viz.tasks.summary import WidthSummary
 
-TEXTS, QUERIES = "texts among texts", "queries among texts"
 DOT_SIZE = 5
 KEPT_HEIGHT, USEFUL_BAND = 260, "rgba(0, 158, 115, 0.18)"
 # Above this many dots WebGL draws them: they change with every focus width, and an SVG gives each a style of its own.

@@ -30,6 +30,8 @@ HEIGHT = 420
 GL_ABOVE = 1_500
 # The vertical axis of shares that are kept.
 KEPT: dict[str, Any] = {"range": [0, 1.03], "tickformat": ".0%"}
+# What looks for its nearest among what, as an axis says it.
+TEXTS, QUERIES = "texts among texts", "queries among texts"
 # What a room can read from the back of it.
 FONT_SIZE, TICK_SIZE = 15, 14
 # Above this many widths every marker would touch the next: lines only.
