@@ -123,19 +123,24 @@ class WidthMaps(ByWidth):
         return len(self.items)
 
     def takeaway(self) -> str:
-        name, n_shown = self.method.upper(), self.n_shown
+        return self.takeaway_at(self.dims[0])
+
+    def takeaway_at(self, dim: int) -> str:
+        """What the map of one width shows of the true neighbors, and how far it differs from the full width's."""
+        name, n_shown, level = self.method.upper(), self.n_shown, self.dims.index(dim)
         sample = f" of {n_shown:,} sampled from {self.n_items:,} texts" if self.is_sample else f" of {n_shown:,} texts"
-        low, full = self.kept_in_map[0], self.kept_in_map[-1]
-        start = f"The {name} map{sample} shows {full:.0%} of a text's {self.k} true neighbors at {self.dims[-1]} dims"
-        if len(self.dims) == 1:
+        full_dim, full = self.dims[-1], self.kept_in_map[-1]
+        start = f"The {name} map{sample} shows {full:.0%} of a text's {self.k} true neighbors at {full_dim} dims"
+        if dim == full_dim:
             return f"{start}."
-        start += f" and {low:.0%} at {self.dims[0]}"
+        start += f" and {self.kept_in_map[level]:.0%} at {dim}"
+        differs = self.disparity[level]
         if self.seed_disparity is None:
-            return f"{start}; the layout then differs from full width by {self.disparity[0]:.2f} (0 same, 1 unrelated)."
-        verdict = "more than" if self.disparity[0] > self.seed_disparity else "no more than"
+            return f"{start}; the layout then differs from full width by {differs:.2f} (0 same, 1 unrelated)."
+        verdict = "more than" if differs > self.seed_disparity else "no more than"
         return (
-            f"{start}; the layout then differs from full width by {self.disparity[0]:.2f}, {verdict} another seed "
-            f"alone changes it ({self.seed_disparity:.2f})."
+            f"{start}; the layout then differs from full width by {differs:.2f}, {verdict} another seed alone changes "
+            f"it ({self.seed_disparity:.2f})."
         )
 
 

@@ -13,7 +13,7 @@ from mrl_viz.comparison.precision import PrecisionComparison, compare_precisions
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.lessons.lesson import Step, Truth
-from mrl_viz.measures.controls import TRAINED, compare_arrangements
+from mrl_viz.measures.controls import TRAINED, UNTRAINED, compare_arrangements
 from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.measures.sample import pair_sample
 from mrl_viz.measures.similarity import similarity_drift
@@ -25,7 +25,7 @@ from mrl_viz.sweep import nested_sweep
 
 CONFIDENCE = 0.95
 # Sorting coordinates by what they carry does to a prefix what training does.
-WHAT_IT_MEANS = {TRAINED: "trained for it, or sorted by importance"}
+WHAT_IT_MEANS = {TRAINED: "trained for it, or sorted", UNTRAINED: "no sign of training for it"}
 # How many times the queries that were asked a bound is shown for.
 TIMES = (0.5, 1, 2, 5, 10, 25)
 
@@ -123,7 +123,7 @@ def _trained_for_it(step: Step, vectors: Mapping[str, Embedded], *, dim: int, se
             f"The step “{step.title}” compares two models by four options: the first, the second, both, neither; there "
             f"are {len(vectors)} models and {len(step.options)} options."
         )
-    trained, said = [], [f"Neighbors that the first {dim} numbers keep, beside {dim} random ones."]
+    trained, said = [], [f"Neighbors kept by the first {dim} numbers, beside {dim} random ones."]
     for option, (model, embedded) in zip(step.options[:2], vectors.items()):
         sweep = nested_sweep(embedded.matrix, embedded.queries, dims=[dim, embedded.full_dim])
         found = compare_arrangements(
@@ -133,7 +133,7 @@ def _trained_for_it(step: Step, vectors: Mapping[str, Embedded], *, dim: int, se
             raise InvalidInputError(f"`{model}` has too few numbers to compare {dim} of them with random ones.")
         trained.append(found.verdict == TRAINED)
         points = 100 * found.gap[found.dims.index(dim)].value
-        said.append(f"{option}, {model}: {points:+.1f} points ({WHAT_IT_MEANS.get(found.verdict, found.verdict)}).")
+        said.append(f"{option}, {model}: {points:+.1f} points, {WHAT_IT_MEANS.get(found.verdict, found.verdict)}.")
     place = {(True, False): 0, (False, True): 1, (True, True): 2, (False, False): 3}[trained[0], trained[1]]
     return Truth(step.options[place], " ".join(said))
 

@@ -65,11 +65,11 @@ def choose_models(workspace: Workspace) -> Compared:
 
 def _vector_files(corpus: Corpus) -> tuple[Corpus, ...]:
     """The uploaded vectors as corpora with the data's texts."""
-    files = st.file_uploader(
-        "Vectors of another model for the same texts", type=VECTOR_TYPES, key="compared_vectors",
-        accept_multiple_files=True,
-        help="One row a text, in the order of the data. An .npz may hold `queries` beside `embeddings`.",
-    )  # fmt: skip
+    with st.expander("Vectors of another model for the same texts", expanded=corpus.embeddings is not None):
+        files = st.file_uploader(
+            "One row a text, in the order of the data", type=VECTOR_TYPES, key="compared_vectors",
+            accept_multiple_files=True, help="An .npz may hold `queries` beside `embeddings`.",
+        )  # fmt: skip
     count_uploads("compared_vectors", files)
     found = [_vectors(file.file_id, file.name, file.getvalue()) for file in files]
     # Vectors that came with texts of their own are compared with the data's, not renamed to them.

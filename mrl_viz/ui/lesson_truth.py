@@ -175,4 +175,6 @@ def truth_shown(workspace: Workspace, step: Step, said: str, height: int = FIGUR
 
 def picture(key: str, figure: Figure, alt: str, height: int) -> None:
     """A figure alone, with its alt text."""
-    st.plotly_chart(figure, width="stretch", height=height, key=key, config=PLOTLY_CONFIG, alt=alt)
+    # A chart's buttons would cover what a phone or a projector shows.
+    config = PLOTLY_CONFIG | {"displayModeBar": False}
+    st.plotly_chart(figure, width="stretch", height=height, key=key, config=config, alt=alt)

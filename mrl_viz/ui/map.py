@@ -76,7 +76,11 @@ def draw_moving(workspace: Workspace, method: str, maps: WidthMaps, options: dic
     if st.session_state.get(BEGAN_KEY, (None,))[0] != made_of:
         st.session_state[BEGAN_KEY] = made_of, workspace.focus_dim
     began = st.session_state[BEGAN_KEY][1]
-    draw(CHART, figures.map_animation, maps, texts, **options, focus_dim=began, on_select=take_points, code=code)
+    # The browser draws a chart again whose alt text is another.
+    draw(
+        CHART, figures.map_animation, maps, texts, **options, focus_dim=began, on_select=take_points, code=code,
+        takeaway=maps.takeaway_at(workspace.focus_dim), alt=maps.takeaway(),
+    )  # fmt: skip
     frames = selection_frames(maps, texts, selection(workspace), _neighbors(workspace, dims))
     # Registered in every run: a module lives longer than the app of a test.
     together = st.components.v2.component("mrl_viz_map", js=(Path(__file__).with_name("map.js")).read_text("utf-8"))

@@ -129,6 +129,8 @@ def _asked(room: Room, key: str, view: View, step: Step) -> None:
             st.markdown(
                 "\n".join(f"### {letter}\u2002{plain(option)}" for letter, option in zip("ABCDEF", step.options))
             )
+        elif step.options:
+            st.markdown("#### " + "\u2003".join(plain(option) for option in step.options))
         elif step.range and not has_figure:
             low, high, _ = step.range
             st.markdown(f"### {low:g} to {high:g} {plain(step.unit)}")
@@ -143,13 +145,14 @@ def _asked(room: Room, key: str, view: View, step: Step) -> None:
 def _way_in(room: Room) -> None:
     """The code, the address and its QR code."""
     address = _address(room.code)
-    st.image(_qr(address), width=QR_PIXELS, alt=f"QR code of {address}")
-    st.markdown(f"## {room.code}\n{plain(address)}")
-    if urlsplit(address).hostname in HERE_ONLY:
-        st.caption(
-            "Only this machine reaches this address. For a room start with `STREAMLIT_SERVER_ADDRESS=0.0.0.0` and open "
-            "this page by the machine's own name or number."
+    if urlsplit(address).hostname in HERE_ONLY:  # a QR code of it would lead a phone to itself
+        st.warning(
+            "Only this machine reaches this address, so there is no QR code. For a room start with "
+            "`STREAMLIT_SERVER_ADDRESS=0.0.0.0` and open this page by the machine's own name or number."
         )
+    else:
+        st.image(_qr(address), width=QR_PIXELS, alt=f"QR code of {address}")
+    st.markdown(f"## {room.code}\n{plain(address)}")
 
 
 def _address(code: str) -> str:

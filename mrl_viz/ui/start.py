@@ -30,7 +30,7 @@ N_LISTED, ROW_CHARACTERS, TEXT_CHARACTERS = 4, 160, 130
 BYTES_PER_FLOAT32 = 4
 WORDS = (
     "A model turns a text into a list of numbers, its **embedding**. Its **width** is how many of them are kept. Texts "
-    "whose lists point the same way are **neighbors**. Move the focus width, and see which of them stay."
+    "whose lists point the same way are **neighbors**. Move the focus width (on a phone behind »): which of them stay?"
 )
 
 

@@ -14,12 +14,10 @@ workspace = require_workspace()
 chosen = page.choose_models(workspace)
 comparison = page.comparison(workspace, chosen)
 headline(comparison.takeaway())
-small_print(*comparison.notes)
-table(comparison.model_rows(), key="compared")
-
 if comparison.metric is not None:
-    st.subheader("Task quality against bytes per vector")
     draw("quality_per_byte", figures.quality_per_byte, comparison, is_said=True)
+table(comparison.model_rows(), key="compared")
+small_print(*comparison.notes)
 st.subheader("Agreement with oneself against bytes per vector")
 st.caption(
     "Overlap with a model's own full-width neighbors says what truncation loses, not which model is better: a model "
