@@ -118,9 +118,10 @@ class Script:
         self.add(_broken(f"figures.{figure.__name__}(", _arguments(figure, args, options), ").show()"))
         return self
 
-    def say(self, *results: object) -> Script:
+    def say(self, *results: object, at: int | None = None) -> Script:
+        """Print what results say; `at` : of that width."""
         for result in results:
-            self.add(f"print({result}.takeaway())")
+            self.add(f"print({result}.takeaway())" if at is None else f"print({result}.takeaway_at({at}))")
         return self
 
     def add(self, line: str) -> None:

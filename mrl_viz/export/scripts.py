@@ -198,7 +198,7 @@ def quality_code(
         "quality", evaluate, script.vectors, dims=workspace.dims, task=task, seed=workspace.seed, **fused
     )
     shown = again.main_metrics if metrics is None else list(metrics)
-    return script.say(again).show(figures.quality_curves, again, shown, workspace.focus_dim)
+    return script.say(again, at=workspace.focus_dim).show(figures.quality_curves, again, shown, workspace.focus_dim)
 
 
 def space_code(workspace: Workspace) -> Script:

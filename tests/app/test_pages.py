@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from mrl_viz.launcher import WARMED
 from mrl_viz.ui import results
+from mrl_viz.ui.frame import NEXT
+from mrl_viz.ui.glossary import TERMS
 from mrl_viz.ui.memory import Shelf
 from tests.app.steps import again, code_of, each_part, go, has, open_part, opened, parts_of, said
 
@@ -44,13 +47,16 @@ def test_start_cuts_one_text_live(app):
 
 
 def test_every_page_leads_on_and_explains_its_words(app):
-    """Each page has a link to the next, and what its words mean."""
-    for page in sorted(path.relative_to(ROOT) for path in (ROOT / "pages").rglob("*.py")):
-        app.switch_page(str(page)).run()
-        (onward,) = [link.proto for link in app.get("page_link") if link.proto.label.startswith("Next: ")]
-        assert (ROOT / "pages" / f"{onward.page}.py") != ROOT / page
-        words = [html.proto.body for html in app.get("html") if 'class="words"' in html.proto.body]
-        assert len(words) == (page.name != "report.py")
+    """Each page's question has a next page, which is there and another one; the way on and the words are shown."""
+    for page in (ROOT / "pages").rglob("*.py"):
+        ((question, *words),) = re.findall(r'^title\((".*?")(.*)\)$', page.read_text("utf-8"), re.MULTILINE)
+        onward = ROOT / "pages" / f"{NEXT[json.loads(question)][0]}.py"
+        assert onward.is_file() and onward != page
+        assert set(re.findall(r'"(.*?)"', words[0])) <= set(TERMS)
+    (onward,) = [link.proto for link in app.get("page_link")]
+    assert onward.label == "Next: one vector, cut"
+    (words,) = [html.proto.body for html in app.get("html") if 'class="words"' in html.proto.body]
+    assert all(TERMS[term] in words for term in ("embedding", "width", "neighbor"))
 
 
 def charts_of(app):

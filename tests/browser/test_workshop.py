@@ -54,9 +54,9 @@ def press(page, name):
 def votes_of(page):
     """Rows of the CSV file that the presenter downloads."""
     page.get_by_role("button", name="More").click()
-    file = downloaded(page, "Download the answers (CSV)")
-    page.keyboard.press("Escape")
-    with open(file.path(), encoding="utf-8", newline="") as table:
+    path = downloaded(page, "Download the answers (CSV)").path()
+    page.keyboard.press("Escape")  # while a file is still on its way this would end that
+    with open(path, encoding="utf-8", newline="") as table:
         return list(csv.DictReader(table))
 
 

@@ -102,7 +102,7 @@ def shown_part(app, name):
     run(app, app)
     charts = {chart.proto.id.rsplit("-", 1)[-1]: json.loads(chart.proto.spec) for chart in app.get("plotly_chart")}
     charts.pop("training_losses", None)  # drawn while a run goes on, of its log
-    words = " ".join(each.value for kind in (app.markdown, app.caption, app.success) for each in kind)
+    words = " ".join(each.value for kind in (app.markdown, app.caption, app.success, app.warning) for each in kind)
     code = [block.value for block in app.code if "mrl_viz" in block.value]
     return code, charts, words.replace("\\", "")
 
