@@ -137,9 +137,10 @@ def _slider_k(most: int) -> int:
     if most == 1:
         st.caption("Neighbors per text k: 1")
         return 1
-    _hold("k", range(1, most + 1))
+    default = min(DEFAULT_K, most)
+    _hold("k", range(1, most + 1), default)
     found = st.slider(
-        "Neighbors per text k", 1, most, min(DEFAULT_K, most), key="k", bind="query-params",
+        "Neighbors per text k", 1, most, default, key="k", bind="query-params",
         help="How many nearest texts count as a text's neighbors.",
     )  # fmt: skip
     return _held("k", found)
@@ -149,9 +150,10 @@ def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
     if len(dims) == 1:
         st.caption(f"Focus width: {dims[0]} dims")
         return dims[0]
-    _hold("focus", dims)
+    default = dims[max(0, len(dims) - 3)]
+    _hold("focus", dims, default)
     found = st.select_slider(
-        "Focus width, dims", dims, dims[max(0, len(dims) - 3)], key="focus", bind="query-params",
+        "Focus width, dims", dims, default, key="focus", bind="query-params",
         help=define("focus width"),
     )  # fmt: skip
     focus = _held("focus", found)
@@ -171,7 +173,7 @@ def _about_focus(dim: int, trained: tuple[int, ...]) -> str:
     return said if asked == dim else f"{said} {asked} is not among these widths; {dim} is the nearest."
 
 
-def _hold(name: str, options: Sequence[int]) -> None:
+def _hold(name: str, options: Sequence[int], default: int) -> None:
     """Before a slider is drawn: it stands at the number that was wanted last, or at the nearest that there is.
 
     The browser forgets a slider in a run that ended before it was drawn; data or model may take its number away; an
@@ -179,6 +181,9 @@ def _hold(name: str, options: Sequence[int]) -> None:
     """
     wanted, state = st.session_state.setdefault(WANTED_KEY, {}), st.session_state
     if name in state and state[name] in options and state.get(f"{name}_options") == tuple(options):
+        if (_in_address(name) or default) != state[name]:
+            # A page was left before the browser had drawn the slider: it knows nothing of it; what is set is sent.
+            state[name] = state[name]
         return
     state[f"{name}_options"] = tuple(options)
     asked = wanted.get(name, state.get(name)) if name in wanted or name in state else _in_address(name)
