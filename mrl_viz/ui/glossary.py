@@ -52,4 +52,4 @@ def words_shown(*terms: str) -> None:
         f'<span class="word" tabindex="0">{escape(term)}<span role="tooltip">{escape(TERMS[term])}</span></span>'
         for term in terms
     )
-    st.html(f'<div class="words">What is {" · ".join(shown)}?</div>')
+    st.html(f'<div class="words">Explained: {" · ".join(shown)}</div>')
