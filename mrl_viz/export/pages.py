@@ -59,7 +59,7 @@ def _ending(script: Script, result: str) -> Script:
 
 def _start_scripts(workspace: Workspace, choices: Choices) -> Scripts:
     task = next(iter(available_tasks(workspace.corpus)), None)
-    yield "The same neighbors, and the same usefulness", scripts.start_code(workspace, choices.item, task)
+    yield "The same neighbors, and the same usefulness", scripts.start_code(workspace, task)
 
 
 def _start(found: Findings) -> Iterator[Shown]:

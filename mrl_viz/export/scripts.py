@@ -157,11 +157,9 @@ def _subject_code(workspace: Workspace, item: int | None) -> tuple[Script, Code]
     return script, Code(f"{script.let('sentence', embed, sentence, model=workspace.model).matrix}[0]")
 
 
-def start_code(workspace: Workspace, item: int | None, task: str | None) -> Script:
-    """One vector cut, and what each width keeps; `item` None is a sentence of the user's own, `task` what is judged."""
-    script, vector = _subject_code(workspace, item)
-    anatomy = script.call(vector_anatomy, vector, dims=workspace.dims)
-    script.show(figures.cut_strip, anatomy, workspace.focus_dim)
+def start_code(workspace: Workspace, task: str | None) -> Script:
+    """What each width keeps; `task` : what is judged."""
+    script = Script(workspace)
     overlap = script.analysis().overlap
     useful = []
     if task is not None:

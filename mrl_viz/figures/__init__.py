@@ -7,7 +7,7 @@ from plotly.graph_objects import Figure
 
 from mrl_viz.figures.adaptive import accuracy_by_width, exit_shares, exits_by_label
 from mrl_viz.figures.adaptor import adaptor_curves, adaptor_gains, adaptor_losses
-from mrl_viz.figures.anatomy import coordinate_strip, cut_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
+from mrl_viz.figures.anatomy import coordinate_strip, nested_dolls, pair_curve, prefix_norms, short_vectors
 from mrl_viz.figures.comparison import n2o_heatmap, overlap_per_byte, quality_per_byte
 from mrl_viz.figures.controls import controls_curve, nestedness_bars
 from mrl_viz.figures.decide import corpus_size_curve, pareto, sensitivity_heatmap
@@ -30,7 +30,6 @@ __all__ = [
     "controls_curve",
     "coordinate_strip",
     "corpus_size_curve",
-    "cut_strip",
     "density_heatmap",
     "exit_shares",
     "exits_by_label",

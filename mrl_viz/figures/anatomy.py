@@ -20,8 +20,6 @@ DOLL_HEIGHT = 44
 LABEL_PAPER, LABEL_INK = "rgba(255, 255, 255, 0.85)", "#1F2A44"
 # Colours of a strip end at this percentile of size: one outlying coordinate would turn all others grey.
 STRIP_PERCENTILE = 99.5
-# What is cut off shows through this.
-FADED, STRIP_HEIGHT = "rgba(140, 140, 140, 0.86)", 34
 
 
 def coordinate_strip(anatomy: VectorAnatomy, dim: int) -> go.Figure:
@@ -40,23 +38,6 @@ def coordinate_strip(anatomy: VectorAnatomy, dim: int) -> go.Figure:
         add_mark(figure, dim + 0.5, f"cut at {dim}", width=3)
     figure.update_xaxes(title="coordinate, in the model's order", showgrid=False, range=[0.5, anatomy.full_dim + 0.5])
     return finish(figure, 280, autorange="reversed", showgrid=False, automargin=True)
-
-
-def cut_strip(anatomy: VectorAnatomy, dim: int) -> go.Figure:
-    """One vector as a thin strip, a coordinate a bar; those after the first `dim` faded."""
-    coordinates = anatomy.coordinates
-    most = float(np.nanpercentile(np.abs(coordinates), STRIP_PERCENTILE)) or 1.0
-    figure = go.Figure().add_heatmap(
-        z=coordinates[None], x=np.arange(1, anatomy.full_dim + 1), zmin=-most, zmax=most, colorscale="RdBu",
-        showscale=False, hoverinfo="skip",
-    )  # fmt: skip
-    if dim < anatomy.full_dim:
-        edge = {"x0": dim + 0.5, "x1": anatomy.full_dim + 0.5, "y0": -0.5, "y1": 0.5}
-        figure.add_shape(type="rect", **edge, fillcolor=FADED, line_width=0)
-        figure.add_shape(type="line", **edge | {"x1": dim + 0.5}, line={"color": ORANGE, "width": 4})
-    figure.update_xaxes(visible=False, range=[0.5, anatomy.full_dim + 0.5])
-    figure.update_yaxes(visible=False)
-    return figure.update_layout(height=STRIP_HEIGHT, margin={"l": 0, "r": 0, "t": 0, "b": 0})
 
 
 def nested_dolls(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:

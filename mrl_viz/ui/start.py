@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
-from mrl_viz import figures
 from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.export import scripts
-from mrl_viz.measures.anatomy import vector_anatomy
 from mrl_viz.measures.lists import nearest_level, neighbor_lists
 from mrl_viz.tasks.curves import MetricCurve
 from mrl_viz.tasks.summary import MOST_ITEMS, MOST_JUDGED, WidthSummary, task_curve
 from mrl_viz.tasks.task import available_tasks
+from mrl_viz.truncation import FloatMatrix
 from mrl_viz.ui.charts import small_print
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import encode_one
@@ -28,6 +28,13 @@ from mrl_viz.ui.workspace import Workspace
 # Texts listed at each width, and characters of each, which an ellipsis cuts where there is less room.
 N_LISTED, ROW_CHARACTERS, TEXT_CHARACTERS = 4, 160, 130
 BYTES_PER_FLOAT32 = 4
+# Of the strip: pixels across at least, its width by its height, and the share of a faded colour that is left.
+STRIP_PIXELS, STRIP_RATIO, EDGE_PIXELS, FADED = 1024, 28, 4, 0.16
+# Colours end at this percentile of size: one outlying coordinate would turn all others white.
+STRIP_PERCENTILE = 99.5
+WHITE, RED, BLUE, GREY, ORANGE = (
+    np.array(color, dtype=float) for color in ((247,) * 3, (178, 24, 43), (33, 102, 172), (140,) * 3, (213, 94, 0))
+)
 WORDS = (
     "A model turns a text into a list of numbers, its **embedding**. Its **width** is how many of them are kept. Texts "
     "whose lists point the same way are **neighbors**. Move the focus width (on a phone behind »): which of them stay?"
@@ -54,9 +61,8 @@ def _usual(result: Analysis) -> int:
     return int(kept.argsort(kind="stable")[len(kept) // 2])
 
 
-def opening(workspace: Workspace, result: Analysis) -> int | None:
-    """One text, its vector cut at the focus width, and its nearest texts before and after; returns which of the data's
-    texts it is, None for a typed one."""
+def opening(workspace: Workspace, result: Analysis) -> None:
+    """One text, its vector cut at the focus width, and its nearest texts before and after."""
     focus, full_dim, texts = workspace.focus_dim, workspace.embedded.full_dim, workspace.corpus.texts
     with st.container(border=True, gap="small"):
         left, whole, short = st.columns([4, 5, 5], gap="medium")
@@ -73,16 +79,32 @@ def opening(workspace: Workspace, result: Analysis) -> int | None:
         with short:
             st.markdown(f"**Nearest at {focus}**")
             _listed(texts, after, ["" if item in before else "new: " for item in after])
-        made = vector_anatomy(subject.vector, dims=workspace.dims)
-        st.plotly_chart(
-            figures.cut_strip(made, focus), key="cut_strip", config={"staticPlot": True, "displayModeBar": False},
+        st.image(
+            cut_strip(subject.vector, focus),
+            width="stretch",
+            output_format="PNG",
             alt="the numbers of this text's vector, those after the focus width faded",
-        )  # fmt: skip
+        )
         small_print(
             f"{focus} of {full_dim} numbers, {focus * BYTES_PER_FLOAT32:,} of {full_dim * BYTES_PER_FLOAT32:,} bytes; "
             f"{sum(item in before for item in after)} of these {k} texts stay."
         )
-        return subject.item
+
+
+def cut_strip(vector: FloatMatrix, dim: int) -> npt.NDArray[np.uint8]:
+    """A vector as a strip, a coordinate a bar, red below 0 and blue above; those after the first `dim` faded.
+
+    An image (height, width, 3): a chart would take a browser a tenth of a second at every move.
+    """
+    sizes = np.abs(vector)
+    share = (sizes / (np.percentile(sizes, STRIP_PERCENTILE) or 1.0)).clip(max=1.0)[:, None]
+    colors = WHITE + share * (np.where(vector[:, None] < 0, RED, BLUE) - WHITE)
+    colors[dim:] = GREY + FADED * (colors[dim:] - GREY)
+    bars = np.repeat(colors, -(-STRIP_PIXELS // len(vector)), axis=0).round().astype(np.uint8)
+    edge = min(len(bars) * dim // len(vector), len(bars) - 1)
+    if dim < len(vector):
+        bars[edge : edge + EDGE_PIXELS] = ORANGE
+    return np.repeat(bars[None], len(bars) // STRIP_RATIO, axis=0)
 
 
 def _listed(texts: Sequence[str], items: Sequence[int], notes: Sequence[str]) -> None:
@@ -122,9 +144,9 @@ def _useful(vectors: Embedded, kind: str, dims: tuple[int, ...]) -> MetricCurve 
         return None
 
 
-def start_code(workspace: Workspace, item: int | None, shown: WidthSummary) -> Script:
-    """The strip and both curves again."""
-    return scripts.start_code(workspace, item, None if shown.useful is None else _task(workspace))
+def start_code(workspace: Workspace, shown: WidthSummary) -> Script:
+    """Both curves again."""
+    return scripts.start_code(workspace, None if shown.useful is None else _task(workspace))
 
 
 def marks(workspace: Workspace) -> tuple[int, tuple[int, ...]]:

@@ -17,7 +17,7 @@ workspace = current_workspace()
 result = result_or_none(workspace)
 st.markdown(page.WORDS)
 if result is not None:
-    item = page.opening(workspace, result)
+    page.opening(workspace, result)
     shown = page.summary(workspace, result)
     headline(shown.takeaway_at(workspace.focus_dim))
 else:
@@ -27,7 +27,7 @@ if result is not None:
     with curve:
         draw(
             "start_curve", figures.kept_and_useful, shown, *page.marks(workspace), is_said=True,
-            code=page.start_code(workspace, item, shown),
+            code=page.start_code(workspace, shown),
         )  # fmt: skip
 with own:
     choose_data()

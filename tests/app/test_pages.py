@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,6 +14,7 @@ from mrl_viz.ui import results
 from mrl_viz.ui.frame import NEXT
 from mrl_viz.ui.glossary import TERMS
 from mrl_viz.ui.memory import Shelf
+from mrl_viz.ui.start import cut_strip
 from tests.app.steps import again, code_of, each_part, go, has, open_part, opened, parts_of, said
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,8 +31,8 @@ def test_start_shows_the_sample_analysed(app):
     assert not app.exception and not app.error
     (half,) = [metric for metric in app.metric if metric.label == "Kept at 128 dims, 50% of the width"]
     assert half.value.endswith("%")
-    strip, chart = app.get("plotly_chart")
-    assert strip.proto.alt and chart.proto.alt
+    (chart,) = app.get("plotly_chart")
+    assert chart.proto.alt
     names = [trace.get("name") for trace in json.loads(chart.proto.spec)["data"]]
     assert "same neighbors (overlap@10)" in names and "same usefulness (nDCG@10)" in names
 
@@ -44,6 +46,15 @@ def test_start_cuts_one_text_live(app):
     app.text_input(key="own_sentence").set_value("Why does bread rise?").run()
     assert not app.exception and any(text.value == "Why does bread rise?" for text in app.text)
     assert "bread" in " ".join(text.value for text in app.text[1:]).lower()
+
+
+def test_the_strip_fades_what_is_cut():
+    """A bar a coordinate, red below zero and blue above; behind the cut all are nearly grey."""
+    strip = cut_strip(np.array([1.0, -1.0, 1.0, -1.0], dtype=np.float32), 2)
+    blue, red, *cut = (strip[0, at] for at in (100, 400, 700, 900))
+    assert blue[2] > blue[0] and red[0] > red[2] and all(np.ptp(bar) < 60 for bar in cut)
+    assert strip.shape == (1024 // 28, 1024, 3) and (strip == strip[0]).all()
+    assert np.ptp(cut_strip(np.zeros(3, dtype=np.float32), 3)) == 0
 
 
 def test_every_page_leads_on_and_explains_its_words(app):
