@@ -82,7 +82,11 @@ def choose(page, label, option):
     box = page.get_by_role("combobox", name=label)
     expect(box).to_be_visible()  # what went before may have brought it about, in a run that is not over
     loaded(page)
-    box.press("ArrowDown")  # a click would scroll the box into sight first, and scrolling closes the list again
+    # A click would scroll the box into sight and open its list, which the end of the scrolling closes again.
+    box.scroll_into_view_if_needed()
+    box.focus()
+    box.press("ArrowDown")
+    expect(page.get_by_role("listbox")).to_be_visible()
     box.fill(option)
     page.get_by_role("option", name=option).first.click()
 

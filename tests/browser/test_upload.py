@@ -20,6 +20,7 @@ def test_an_uploaded_table_becomes_ones_own_numbers(page):
     page.get_by_role("tab", name="Upload texts or vectors").click()
     file = {"name": "intents.csv", "mimeType": "text/csv", "buffer": TABLE.encode()}
     page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(file)
+    expect(page.get_by_role("button", name="Use this file")).to_be_visible()  # what the upload's run draws last
     choose(page, "Text column", "utterance")
     choose(page, "Label column", "intent")
     expect(page.get_by_text("Labels found: intent.")).to_be_visible()
