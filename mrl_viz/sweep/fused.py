@@ -33,8 +33,12 @@ from mrl_viz.truncation import FloatMatrix
 # A tile has TILE_SCORES float32 scores at most, 1 MB: a second-level cache; a corpus that fits into one is one tile.
 # 480 is no power of two: rows 2 kB apart would share their places in the first-level cache.
 TILE, LONGEST_TILE, TILE_SCORES = 480, 2048, 256 * 1024
-# Corpus rows between two looks for other work: some 80 ms of it, and what the third-level cache holds.
-BLOCK = 8192
+# Corpus rows between two looks for other work: some 80 ms of it, and what the third-level cache holds. Whole tiles, so
+# that a slice of the corpus that begins at a multiple of TILE is cut into the very tiles of the whole: BLAS adds up in
+# another order where a product has another shape.
+BLOCK = 17 * TILE
+# Queries of a group where slices of one corpus are swept on several machines, however many processors each has.
+SLICE_HEIGHT = 256
 # Up to NARROW coordinates a loop beats the matrix product; it reads them from columns, turned a cache line at a time.
 NARROW, TURNED = 4, 16
 # Scores looked through together when one of them is good enough.
@@ -208,42 +212,62 @@ def sweep_fused(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Indices and similarities of shape (n_dims, n_queries, k) of checked float32 rows; see `nested_sweep`."""
-    walk = _Walk(queries, corpus, dims, k, is_self)
-    n_others = 0 if len(queries) * len(corpus) <= TILE_SCORES else min(n_processors(), len(walk.idle)) - 1
-    with single_threaded_blas(), ThreadPoolExecutor(max(1, n_others)) as pool:
-        others = [pool.submit(walk.work) for _ in range(n_others)]
-        try:
-            walk.work(progress)
-            for other in others:  # they may still be on the way down with groups of theirs
-                other.result()
-        except BaseException:
-            walk.is_stopped = True
-            raise
-    if progress and others:
-        progress(walk.n_steps, walk.n_steps)
-    norms = np.empty((len(dims), len(queries)), dtype=np.float32)
-    _inverse_prefix_norms(queries, walk.lows, walk.highs, norms)
-    walk.scores *= norms[:, :, None]
-    return walk.items, np.clip(walk.scores, -1, 1, out=walk.scores)
+    walk = Walk(queries, dims, k, len(corpus), is_self)
+    walk.over(corpus, 0, progress)
+    return walk.lists()
 
 
-class _Walk:
-    """Groups of queries on their way down the corpus, and the work of a thread that takes them further."""
+class Walk:
+    """Groups of queries on their way down a corpus that comes in blocks, and the work of a thread that takes them
+    further.
 
-    def __init__(self, queries: FloatMatrix, corpus: FloatMatrix, dims: tuple[int, ...], k: int, is_self: bool) -> None:
-        self.queries, self.corpus, self.is_self = queries, corpus, is_self
+    Parameters
+    ----------
+    n_items : rows of the whole corpus, or slice of one, below 2^31
+    is_slice : cut it into the tiles and groups that every slice of the same corpus is cut into, on any machine, so that
+        their scores are the same to the last bit. A slice then begins at a multiple of TILE.
+    """
+
+    def __init__(
+        self, queries: FloatMatrix, dims: tuple[int, ...], k: int, n_items: int, is_self: bool, is_slice: bool = False
+    ) -> None:
+        self.queries, self.is_self, self.n_items = queries, is_self, n_items
         self.lows, self.highs = np.array((0, *dims[:-1]), dtype=np.int64), np.array(dims, dtype=np.int64)
         self.lows[self.lows == 1] = 0  # width 1 keeps signs, not products: the next begins anew
-        n_items, n_queries = len(corpus), len(queries)
-        self.tile = TILE if n_items > LONGEST_TILE else -(-n_items // STRETCH) * STRETCH
+        n_queries = len(queries)
+        self.tile = TILE if is_slice or n_items > LONGEST_TILE else -(-n_items // STRETCH) * STRETCH
         n_groups = max(-(-n_queries // (TILE_SCORES // self.tile)), min(n_processors(), n_queries))
-        self.height = -(-n_queries // n_groups)
-        self.idle = [(0, first) for first in range(0, n_queries, self.height)]  # a heap of (next item, first query)
-        self.n_groups, self.n_steps, self.n_done = len(self.idle), len(self.idle) * -(-n_items // BLOCK), 0
+        self.height = min(SLICE_HEIGHT, n_queries) if is_slice else -(-n_queries // n_groups)
+        self.firsts = range(0, n_queries, self.height)
+        self.n_groups, self.n_steps, self.n_done = len(self.firsts), len(self.firsts) * -(-n_items // BLOCK), 0
         self.scores = np.full((len(dims), n_queries, k), NOTHING, dtype=np.float32)
         self.items = np.full((len(dims), n_queries, k), -1, dtype=np.int32)
         self.norms: dict[int, tuple[npt.NDArray[np.float32], list[int]]] = {}
         self.lock, self.norms_lock, self.is_stopped = threading.Lock(), threading.Lock(), False
+
+    def over(self, rows: FloatMatrix, start: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """All groups over checked float32 rows, the first of which is item `start`: what comes next of the corpus."""
+        self.corpus, self.start, n_rows = rows, start, len(rows)
+        self.idle = [(0, first) for first in self.firsts]  # a heap of (next row, first query)
+        n_others = 0 if len(self.queries) * n_rows <= TILE_SCORES else min(n_processors(), self.n_groups) - 1
+        with single_threaded_blas(), ThreadPoolExecutor(max(1, n_others)) as pool:
+            others = [pool.submit(self.work) for _ in range(n_others)]
+            try:
+                self.work(progress)
+                for other in others:  # they may still be on the way down with groups of theirs
+                    other.result()
+            except BaseException:
+                self.is_stopped = True
+                raise
+        if progress and others:
+            progress(self.n_done, self.n_steps)
+
+    def lists(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Indices and similarities of shape (n_dims, n_queries, k) of what was walked over."""
+        norms = np.empty((len(self.lows), len(self.queries)), dtype=np.float32)
+        _inverse_prefix_norms(self.queries, self.lows, self.highs, norms)
+        scores = self.scores * norms[:, :, None]
+        return self.items, np.clip(scores, -1, 1, out=scores)
 
     def work(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Take the idle group that is furthest behind a block further, until none is idle."""
@@ -254,8 +278,8 @@ class _Walk:
                 start, first = heapq.heappop(self.idle)
             block, last = self.corpus[start : start + BLOCK], min(first + self.height, len(self.queries))
             _walk(
-                block, self.queries, first, last, self.block_norms(start), self.lows, self.highs, start, self.tile,
-                self.is_self, self.scores, self.items,
+                block, self.queries, first, last, self.block_norms(start), self.lows, self.highs, self.start + start,
+                self.tile, self.is_self, self.scores, self.items,
             )  # fmt: skip
             with self.lock:
                 self.n_done += 1

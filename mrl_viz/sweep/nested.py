@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,8 @@ class Sweep:
     """Exact nearest neighbors by cosine at every width.
 
     `dims` : ascending widths; `full_dim` : the width of the embeddings, the last of `dims`.
-    `indices` : int32 of shape (n_dims, n_queries, k), best first, ties to the lower index.
+    `indices` : int32 of shape (n_dims, n_queries, k), best first, ties to the lower index; int64 where rows are
+        read from a disk.
     `similarities` : float32 of the same shape, cosine in [-1, 1]; 0 where a prefix is zero.
     `n_items` : size of the corpus; `is_self` : the queries are the corpus, each excluded from its own list.
     """
@@ -33,7 +35,7 @@ class Sweep:
     k: int
     n_items: int
     is_self: bool
-    indices: npt.NDArray[np.int32]
+    indices: npt.NDArray[np.integer[Any]]
     similarities: npt.NDArray[np.float32]
 
     @cached_property

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import faiss
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
@@ -94,6 +94,7 @@ def test_agrees_with_faiss(device):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000))
+@example(seed=675)
 def test_row_scaling_and_item_order_change_nothing(seed):
     """Scaling rows leaves the lists alone and permuting items permutes them."""
     rng = np.random.default_rng(seed)
@@ -106,7 +107,19 @@ def test_row_scaling_and_item_order_change_nothing(seed):
     np.testing.assert_allclose(base.similarities, extreme.similarities, atol=2e-6)
     order = rng.permutation(60)
     permuted = nested_sweep(corpus[order], dims=[2, 6], k=5)
-    np.testing.assert_array_equal(order[permuted.indices], base.indices[:, order])
+    np.testing.assert_array_equal(permuted.similarities, base.similarities[:, order])
+    # Two items of one float32 score change places with their numbers.
+    found, expected = order[permuted.indices], base.indices[:, order]
+    for level, query, rank in np.argwhere(found != expected):
+        one, other = (prefix_cosine(corpus, base.dims[level], order[query], lists[level, query, rank])
+                      for lists in (found, expected))  # fmt: skip
+        assert abs(one - other) < 1e-6
+
+
+def prefix_cosine(corpus, dim, one, other):
+    """In float64."""
+    left, right = corpus[one, :dim].astype(np.float64), corpus[other, :dim].astype(np.float64)
+    return left @ right / np.linalg.norm(left) / np.linalg.norm(right)
 
 
 def test_duplicates_are_each_others_neighbors():
@@ -236,7 +249,7 @@ def test_a_thread_that_falls_behind_is_waited_for(monkeypatch):
     """However late another thread is, every group meets the whole corpus."""
     corpus = np.random.default_rng(9).normal(size=(600, 16)).astype(np.float32)
     expected = nested_sweep(corpus, dims=[4], k=5).indices
-    main_is_done, walk, work = threading.Event(), fused._walk, fused._Walk.work
+    main_is_done, walk, work = threading.Event(), fused._walk, fused.Walk.work
 
     def late(*arguments):
         if threading.current_thread() is not threading.main_thread():
@@ -249,7 +262,7 @@ def test_a_thread_that_falls_behind_is_waited_for(monkeypatch):
             main_is_done.set()
 
     monkeypatch.setattr(fused, "_walk", late)
-    monkeypatch.setattr(fused._Walk, "work", told)
+    monkeypatch.setattr(fused.Walk, "work", told)
     monkeypatch.setattr(fused, "n_processors", lambda: 2)
     monkeypatch.setattr(fused, "BLOCK", 64)
     steps = []
