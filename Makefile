@@ -41,6 +41,7 @@ bench: $(VENV)/.browser
 	$(BIN)/python benchmarks/bench_evaluate.py --model all-MiniLM-L6-v2 --limit 250
 	$(BIN)/python benchmarks/bench_retrieval.py --no-hnsw
 	$(BIN)/python benchmarks/bench_adaptor.py
+	$(BIN)/python benchmarks/bench_scale.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -10,7 +10,7 @@ from mrl_viz.ui.sidebar import sidebar
 # By group: a page's file, its title, its icon, and its address where the file does not name that.
 PAGES = {
     "": [("home/start", "Start", "home")],
-    "Learn": [("learn/workshop", "Workshop", "school")],
+    "Learn": [("learn/workshop", "Workshop", "school"), ("learn/claims", "Claims", "fact_check")],
     "Explore": [
         ("explore/anatomy", "Anatomy", "layers"),
         ("explore/similarity", "Similarity", "compare_arrows"),

@@ -2,7 +2,8 @@
 
     python benchmarks/bench_sample.py [--data sample] [--models wordllama all-MiniLM-L6-v2] [--k 10]
 
-The sample was judged at full width only while it was written; the widths below are as they came out.
+The sample was judged at full width only while it was written; the widths below are as they came out. Of data in
+several languages, such as sample:languages, it prints what each width keeps in each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from mrl_viz.measures.lists import knn_correct, shared_share
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels
 from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.tasks.languages import LanguageQuality, by_language, languages_of
 from mrl_viz.truncation import normalize, parse_dims
+
+LANGUAGE_DIMS = (16, 64)
 
 
 def own_topic(topics: npt.NDArray[np.str_], lists: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> float:
@@ -53,14 +57,34 @@ def report(vectors: Embedded, k: int) -> None:
         print(f"{dim} dims: {lost:.0%} and {own_topic(topics, sweep.indices[level], sweep.indices[-1]):.0%}")
 
 
+def language_table(found: LanguageQuality) -> list[str]:
+    """The lines of a table: Spearman of each language's pairs, and the translations found from the first language."""
+    dims, full_dim = found.dims, found.dims[-1]
+    heads = [f"at {dim}" for dim in dims] + [f"kept at {dim}" for dim in dims[:-1]]
+    heads += [f"translation first at {dim}" for dim in dims]
+    lines = [f"| Spearman of {full_dim} dims | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+    for language, curve in found.spearman.items():
+        cells = [f"{value:.3f}" for value in curve.value]
+        cells += ["–" if kept is None else f"{kept.value:.0%}" for kept in curve.retention[:-1]]
+        hits = found.found.get(language)
+        cells += ["–"] * len(dims) if hits is None else [f"{value.value:.1%}" for value in hits.value]
+        lines.append(f"| {language} | {' | '.join(cells)} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="sample")
     parser.add_argument("--models", nargs="+", default=["wordllama", "all-MiniLM-L6-v2"])
     parser.add_argument("--k", type=int, default=10)
     args = parser.parse_args()
+    corpus = read_corpus(args.data)
     for model in args.models:
-        report(embed(read_corpus(args.data), model), args.k)
+        if len(languages_of(corpus)) > 1:
+            found = by_language(embed(corpus, model), dims=LANGUAGE_DIMS)
+            print(f"\n{model} on {corpus.name}\n", *language_table(found), *found.notes, sep="\n")
+        else:
+            report(embed(corpus, model), args.k)
 
 
 if __name__ == "__main__":

@@ -31,22 +31,25 @@ from mrl_viz.decide import (
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.encoders import load_encoder, revision_of
 from mrl_viz.embedding.encoders.precomputed import SAMPLE_MODELS
-from mrl_viz.heads.adaptive import AdaptiveClassification, classify_adaptively
+from mrl_viz.heads.adaptive import DIGIT_DIMS, DIGIT_HEADS, AdaptiveClassification, classify_adaptively
 from mrl_viz.heads.training import HeadTraining
 from mrl_viz.projection import umap_maps
 from mrl_viz.tasks.evaluation import evaluate
-from mrl_viz.training.config import TrainingConfig
+from mrl_viz.tasks.long_tail import long_tail, tail_columns
+from mrl_viz.tasks.robustness import robustness
+from mrl_viz.training.config import TrainingConfig, nesting_dims
 from mrl_viz.training.data import training_data
 from mrl_viz.training.loop import EpochLosses
-from mrl_viz.training.twins import TwinRun, train_twins
+from mrl_viz.training.overlay import HeldOutValues
+from mrl_viz.training.twins import TwinRun, small_dim, train_twins
 from mrl_viz.truncation import parse_dims
-from mrl_viz.ui.adaptive import Heads
+from mrl_viz.ui.adaptive import DIGITS, Heads
 from mrl_viz.ui.adaptor import Choice
 from mrl_viz.ui.shipped import FOLDER, answer_key
 from mrl_viz.ui.training import EPOCHS
 
 K, METRIC, N_VECTORS = 10, "overlap@10", 1_000_000
-HEADS = Heads(("domain", "topic"), learns_projection=True)
+HEADS, DIGIT = Heads(("domain", "topic"), HeadTraining()), Heads(("digit",), DIGIT_HEADS)
 
 
 def sample() -> tuple[Embedded, tuple[int, ...]]:
@@ -63,6 +66,14 @@ def comparison(vectors: Embedded, dims: tuple[int, ...]) -> Any:
 
 def quality(task: str) -> Callable[[Embedded, tuple[int, ...]], Any]:
     return lambda vectors, dims: evaluate(embed(vectors.corpus), dims=dims, task=task, seed=0)
+
+
+def few_examples(vectors: Embedded, dims: tuple[int, ...]) -> Any:
+    return long_tail(vectors, dims=dims, column=tail_columns(vectors.corpus)[0], seed=0)
+
+
+def changed_texts(vectors: Embedded, dims: tuple[int, ...]) -> Any:
+    return robustness(embed(vectors.corpus), "typos", dims=dims, task="retrieval", seed=0)
 
 
 def plans(vectors: Embedded, dims: tuple[int, ...]) -> Any:
@@ -89,10 +100,24 @@ def corpus_size(vectors: Embedded, dims: tuple[int, ...]) -> CorpusSizeEffect:
 
 def adaptive(vectors: Embedded, dims: tuple[int, ...]) -> tuple[AdaptiveClassification, ...]:
     labels = {name: vectors.corpus.labels[name] for name in HEADS.columns}
-    found = classify_adaptively(vectors.matrix, labels, dims, training=HeadTraining(projection=HEADS.learns_projection))
+    return shown(classify_adaptively(vectors.matrix, labels, dims, training=HEADS.training))
+
+
+def digits() -> tuple[Embedded, tuple[int, ...]]:
+    """The pictures of Adaptive classification, and the widths that it measures."""
+    return embed(read_corpus(DIGITS)), DIGIT_DIMS
+
+
+def adaptive_digits(vectors: Embedded, dims: tuple[int, ...]) -> tuple[AdaptiveClassification, ...]:
+    labels = {name: vectors.corpus.labels[name] for name in DIGIT.columns}
+    return shown(classify_adaptively(vectors.matrix, labels, dims, training=DIGIT.training))
+
+
+def shown(found: tuple[AdaptiveClassification, ...]) -> tuple[AdaptiveClassification, ...]:
     # The page shows what the heads are worth; the heads themselves would be most of the file.
     return tuple(
-        replace(one, heads={kind: replace(heads, weights=()) for kind, heads in one.heads.items()}) for one in found
+        replace(one, heads={kind: replace(heads, weights=(), trunks=()) for kind, heads in one.heads.items()})
+        for one in found
     )
 
 
@@ -105,13 +130,41 @@ def umap(vectors: Embedded, dims: tuple[int, ...]) -> Any:
     return umap_maps(vectors.matrix, dims, k=K, seed=0)
 
 
-def training(vectors: Embedded, dims: tuple[int, ...]) -> tuple[TwinRun, tuple[EpochLosses, ...]]:
-    """The run, and its losses."""
+def training(vectors: Embedded, choice: dict[str, Any]) -> tuple[TwinRun, tuple[EpochLosses, ...]]:
+    """The run of the page as it is at first, or with another choice, and its losses."""
     losses: list[EpochLosses] = []
-    data = training_data(vectors.corpus, source="labels", label_column="domain", split="texts")
+    data = training_data(vectors.corpus)
     with tempfile.TemporaryDirectory() as folder:
-        config = TrainingConfig(model=vectors.model, epochs=EPOCHS)
+        config = TrainingConfig(model=vectors.model, epochs=EPOCHS, **choice)
         return train_twins(load_encoder(vectors.model), data, config, folder, progress=losses.append), tuple(losses)
+
+
+def alone(vectors: Embedded, dims: tuple[int, ...]) -> tuple[TwinRun, tuple[EpochLosses, ...]]:
+    """The same with a model for each width alone."""
+    widths = tuple(sorted({*dims[:-1], small_dim(vectors.full_dim)}))
+    return training(vectors, {"alone": widths})
+
+
+def languages() -> tuple[Embedded, tuple[int, ...]]:
+    """The scored pairs in several languages."""
+    vectors = embed(read_corpus("sample:languages"), queries=())
+    return vectors, parse_dims("", vectors.full_dim, vectors.matryoshka_dims)
+
+
+# What the page offers to choose, one change each, to lay over the first run.
+CHOICES: tuple[dict[str, Any], ...] = (
+    {"dims": nesting_dims(256, "even")},
+    {"dims": nesting_dims(256, "log", 32)},
+    {"weights": "boost"},
+    {"weights": "importance", "alpha": 0.5},
+    {"schedule": "sampled", "n_dims_per_step": 1},
+)
+
+
+def choices(vectors: Embedded, dims: tuple[int, ...]) -> tuple[HeldOutValues, ...]:
+    """What every held-out text is worth to models of other choices; only the Matryoshka ones are kept."""
+    found = [training(vectors, choice)[0].values for choice in CHOICES]
+    return tuple(replace(one, values={"matryoshka": one.values["matryoshka"]}) for one in found if one is not None)
 
 
 # An answer's file: what makes it, and what its page was asked beside the vectors.
@@ -121,25 +174,33 @@ ANSWERS: dict[
     "comparison": (comparison, lambda dims: (*(f"{model} {revision_of(model)}" for model in SAMPLE_MODELS), K)),
     "quality_retrieval": (quality("retrieval"), lambda dims: ("retrieval", dims)),
     "quality_classification": (quality("classification"), lambda dims: ("classification", dims)),
+    "long_tail": (few_examples, lambda dims: (dims, "topic", "mean")),
+    "robustness_typos": (changed_texts, lambda dims: ("typos", "retrieval", dims)),
     "plans": (plans, lambda dims: (METRIC,)),
     "precision": (precision, lambda dims: (dims, K)),
     "adaptive": (adaptive, lambda dims: (HEADS, dims)),
+    "adaptive_digits": (adaptive_digits, lambda dims: (DIGIT, dims)),
     "adaptor": (adaptor, lambda dims: (Choice(dims[:-1], "neighbors", False),)),
     "corpus_size": (corpus_size, lambda dims: (METRIC, first_decision().plan, K, first_decision().n_vectors)),
     "umap": (umap, lambda dims: (dims, K)),
+    "training_choices": (choices, lambda dims: ()),
 }
-WITHOUT = {"comparison": ("embedded",), "training": ("folder", "training")}
+# Answers about other data than the sample's texts.
+ABOUT = {"adaptive_digits": digits}
+TRAININGS = {"training": (alone, sample), "training_languages": (alone, languages)}
+WITHOUT = {"comparison": ("embedded",), **dict.fromkeys(TRAININGS, ("folder", "training"))}
 
 
 def main() -> None:
-    vectors, dims = sample()
     FOLDER.mkdir(exist_ok=True)
-    wanted = sys.argv[1:] or [*ANSWERS, "training"]
+    wanted = sys.argv[1:] or [*ANSWERS, *TRAININGS]
     for name in wanted:
         started = time.perf_counter()
-        if name == "training":
-            run, losses = training(vectors, dims)
-            made, made_of = {"training": run, "training_losses": losses}, ()
+        vectors, dims = ABOUT.get(name, sample)()
+        if name in TRAININGS:
+            train, data = TRAININGS[name]
+            run, losses = train(*data())
+            vectors, made, made_of = data()[0], {name: run, f"{name}_losses": losses}, ()
         else:
             make, what = ANSWERS[name]
             with one_thread():

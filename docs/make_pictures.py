@@ -90,8 +90,7 @@ def controls(page: Page, model: str) -> Locator:
 
 
 def map_(page: Page) -> Page:
-    at(page, "/map?focus=64&method=UMAP", TALL)
-    page.get_by_role("button", name="Draw UMAP").click()
+    at(page, "/map?focus=64", PAGE)
     expect(page.locator(".st-key-map").get_by_test_id("stPlotlyChart")).to_be_visible()
     find(page, TEXT)
     loaded(page)
@@ -108,19 +107,12 @@ def anatomy(page: Page) -> Page:
 
 
 def choose(page: Page) -> Page:
-    at(page, "/choose", TALL)
-    page.get_by_role("button", name="Measure every plan by").click()
-    expect(page.get_by_text("plans were measured").first).to_be_visible()
-    loaded(page)
-    drawn(page)
+    at(page, "/choose")
     return page
 
 
 def train(page: Page) -> Page:
     at(page, "/train")
-    page.get_by_role("button", name="Train both models").click()
-    expect(headings(page, "The Matryoshka model against its plain twin")).to_be_visible()
-    loaded(page)
     headings(page, "The Matryoshka model against its plain twin").scroll_into_view_if_needed()
     drawn(page)
     return page

@@ -4,4 +4,6 @@ import sys
 
 from mrl_viz.cli.main import main
 
-sys.exit(main())
+# Processes of a cluster on this machine import it again.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,7 +20,7 @@ START_TIMEOUT_S = 60
 # are left alone. Somebody who is there already comes first: a while passes before each of them.
 WARMED = (
     "neighbors", "map", "similarity", "anatomy", "space", "quality", "search", "compare", "choose", "workshop",
-    "report",
+    "claims", "report",
 )  # fmt: skip
 WARM_PAUSE_S = 2.0
 

@@ -72,6 +72,18 @@ class ImportanceOrder(Result):
         """The result as plain data; `rows` holds what was measured."""
         return super().to_dict() | {"rows": self.rows()}
 
+    def n_shared(self, dim: int) -> int:
+        """How many of the first `dim` coordinates of the learnt order are among the model's own first `dim`."""
+        return int((self.order[:dim] < dim).sum())
+
+    def order_takeaway(self, dim: int) -> str:
+        """Which coordinates the learnt order takes first, beside the model's own order, in a sentence."""
+        full_dim = len(self.scores)
+        return (
+            f"Of the {dim} most important coordinates {self.n_shared(dim)} are among the model's own first {dim}; "
+            f"chance would have {dim * dim / full_dim:.0f}."
+        )
+
     def takeaway(self) -> str:
         """One sentence: the learnt order beside prefix and SVD at the smallest width."""
         own, prefix, svd = (self.quality(name).overlap[0].value for name in ("importance", "prefix", "svd"))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_record, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import EmptyInputError, InvalidInputError
+
+if TYPE_CHECKING:
+    from mrl_viz.decide.canary import CanaryResult
+    from mrl_viz.embedding.embedded import Embedded
 
 TEXT_CHARACTERS = 100
 PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,200@768 (200 reranked at 768 dims)"
@@ -83,6 +87,14 @@ def add_verbs(verbs: Any) -> None:
     monitor.add_argument("--target", type=float, help="overlap to stay above (default: the record's, else 0.95)")
     monitor.add_argument("--sample", type=int, default=500, metavar="N", help="queries sampled from them (default 500)")
     monitor.add_argument("--seed", type=int, help="of the sample (default: another one every time)")
+    monitor.add_argument(
+        "--canary", metavar="F",
+        help="frozen texts with their vectors, as `embed TEXTS --out F.npz` writes them: embedded again, have they "
+        "moved? code 1 if so",
+    )  # fmt: skip
+    monitor.add_argument(
+        "--tolerance", type=float, default=1e-3, metavar="T", help="of a canary's 1 - cosine (default 0.001)"
+    )
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -253,8 +265,30 @@ def _monitor(args: argparse.Namespace) -> int:
         )
     result = check_deployed_plan(embedded, plan, target=target, k=args.k, n_queries=args.sample, seed=args.seed)
     say(result.takeaway(), notes=changed_since(record or {}))
-    write_json(args.json, result.to_dict())
-    return 1 if result.is_below_target else 0
+    data = result.to_dict()
+    canary = None if args.canary is None else _canary(args, embedded, plan.dim)
+    if canary is not None:
+        say(canary.takeaway())
+        data["canary"] = canary.to_dict()
+    write_json(args.json, data)
+    return 1 if result.is_below_target or (canary is not None and canary.has_moved) else 0
+
+
+def _canary(args: argparse.Namespace, embedded: Embedded, dim: int) -> CanaryResult:
+    """The frozen texts, embedded again by the model of the corpus."""
+    from mrl_viz.data.reading import read_corpus
+    from mrl_viz.decide.canary import check_canaries
+    from mrl_viz.embedding.encoders import load_encoder
+
+    if embedded.corpus.embeddings is not None:
+        raise InvalidInputError("`--canary` embeds its texts again; give SOURCE as texts, with --model.")
+    frozen = read_corpus(args.canary, keep_duplicates=True, fewest=1)
+    if frozen.embeddings is None or frozen.texts == tuple(f"vector {row}" for row in range(frozen.n_items)):
+        made = "`embed TEXTS --out F.npz` writes it"
+        raise InvalidInputError(f"`--canary` {args.canary} has no texts with vectors; {made}.")
+    encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
+    again = encoder.encode(frozen.texts)
+    return check_canaries(frozen.embeddings, again, embedded.matrix, dim=dim, k=args.k, tolerance=args.tolerance)
 
 
 def _target_of(record: dict[str, Any] | None) -> float:

@@ -1,8 +1,9 @@
-"""The verb that learns: `adapt`, a map that makes frozen vectors truncatable."""
+"""The verbs that learn: `adapt`, a map that makes frozen vectors truncatable; `train`, a nested loss and its twin."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add the verb to the parser's."""
+    """Add the verbs to the parser's."""
+    _add_train(verbs)
     adapt = add_verb(
         verbs, "adapt", _adapt, "learn a map that makes a frozen model's vectors truncatable",
         dims="widths below the full one, such as 8,16,32 (default: powers of two)",
@@ -35,6 +37,104 @@ def add_verbs(verbs: Any) -> None:
     adapt.add_argument(
         "--model-out", metavar="FOLDER", help="also save the sentence-transformers model with the adaptor inside"
     )
+
+
+def _add_train(verbs: Any) -> None:
+    from mrl_viz.training.config import BASES, SCHEDULES, TrainingConfig
+    from mrl_viz.training.data import SOURCES
+
+    train = add_verb(
+        verbs, "train", _train, "train a Matryoshka model and its plain twin, and compare them on what is held out",
+        has_queries=True, dims="widths of the loss, such as 8,16,32 (default: powers of two)",
+        seed="the start, the batches and the intervals",
+    )  # fmt: skip
+    train.add_argument(
+        "--by", choices=SOURCES, help="what says which texts are alike: labels, judgements, scores of pairs, or the "
+        "pairs scored highest (default: the first that the data have)",
+    )  # fmt: skip
+    train.add_argument("--language", metavar="L", help="of scored pairs in several languages, only those of one")
+    train.add_argument("--base", choices=BASES, default=BASES[0], help=f"what is trained (default {BASES[0]})")
+    train.add_argument(
+        "--weights", default="uniform", help="uniform, importance (alpha^i), boost (2, 1, 1 …), or one number per width"
+    )
+    train.add_argument("--alpha", type=float, default=TrainingConfig.alpha, help="of --weights importance")
+    train.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="which widths a step trains")
+    train.add_argument("--widths-a-step", type=int, default=TrainingConfig.n_dims_per_step, metavar="N",
+                       help="of --schedule sampled")  # fmt: skip
+    train.add_argument("--epochs", type=int, default=12, help="default 12, as on the page")
+    train.add_argument("--batch-size", type=int, default=TrainingConfig.batch_size, help="default 32")
+    train.add_argument("--alone", action="store_true", help="also train a model for each width alone, to compare with")
+    train.add_argument("--out", required=True, metavar="FOLDER", help="where both models and the comparison go")
+    train.add_argument(
+        "--lay-over", action="append", default=[], metavar="FOLDER",
+        help="an earlier --out folder of the same held-out items, to compare with; once for each",
+    )  # fmt: skip
+
+
+def _train(args: argparse.Namespace) -> int:
+    from mrl_viz.embedding.encoders import load_encoder
+    from mrl_viz.training.config import TrainingConfig, check_config
+    from mrl_viz.training.data import training_data
+    from mrl_viz.training.overlay import against_alone, lay_over_runs
+    from mrl_viz.training.twins import load_twin_run, small_dim, train_twins
+    from mrl_viz.truncation import parse_dims
+
+    earlier = [load_twin_run(folder) for folder in args.lay_over]
+    data = training_data(
+        read_source(args), source=args.by, label_column=args.label_column, language=args.language, seed=args.seed
+    )
+    model = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
+    config = TrainingConfig(
+        model=args.model, base=args.base, schedule=args.schedule, n_dims_per_step=args.widths_a_step,
+        dims=parse_dims(args.dims, model.full_dim) if args.dims.strip() else (), weights=_weights(args.weights),
+        alpha=args.alpha, epochs=args.epochs, batch_size=args.batch_size, seed=args.seed,
+    )  # fmt: skip
+    dims = check_config(config, model.full_dim)
+    if args.alone:
+        config = replace(config, alone=tuple(sorted({*dims[:-1], small_dim(model.full_dim)})))
+    say(data.takeaway(), notes=data.notes)
+    done = 0
+    with progress("training") as show:
+
+        def report(_: object) -> None:
+            nonlocal done
+            done += 1
+            if show is not None:
+                show(done, config.n_models * config.epochs)
+
+        run = train_twins(model, data, config, args.out, progress=report)
+    comparison = run.comparison
+    table(
+        {
+            "dim": "{dim}",
+            "Matryoshka": "{matryoshka:.4f}",
+            "plain twin": "{plain:.4f}",
+            "gain": "{gain:+.4f}",
+            "95 % interval": "[{gain_low:+.4f}, {gain_high:+.4f}] {verdict}",
+        },
+        comparison.rows(),
+    )
+    say(run.takeaway())
+    say(comparison.kept_takeaway())
+    values = [one.values for one in (run, *earlier) if one.values is not None]
+    overlays = {"alone": against_alone(values[0])} if config.alone else {}
+    if len(values) > 1:
+        overlays["laid_over"] = lay_over_runs(values)
+    for overlay in overlays.values():
+        say(overlay.takeaway())
+    say(f"models in {run.model_folder()} and {run.model_folder('plain')}")
+    found = {name: overlay.to_dict() for name, overlay in overlays.items()}
+    write_json(args.json, {"schema": 1, "folder": args.out, **run.to_dict(), **found})
+    return 0
+
+
+def _weights(text: str) -> Any:
+    """A name, or one number per width; what is neither is refused with the settings."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tuple(float(part) for part in parts)
+    except ValueError:
+        return text
 
 
 def _adapt(args: argparse.Namespace) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from mrl_viz.data.content import Members, Options, cell, decode, json_lines, not_used, zip_members
+from mrl_viz.data.content import Members, Options, cell, decode, json_lines, not_used
 from mrl_viz.data.corpus import Corpus, clean, corpus_from_texts, with_retrieval
 from mrl_viz.data.tables import MOST_LABEL_VALUES
 from mrl_viz.data.vectors import QUERY_VECTORS, SUFFIXES, read_arrays, read_parts
@@ -20,9 +20,8 @@ QUERY_FILES = tuple(stem + suffix for stem in QUERY_VECTORS for suffix in SUFFIX
 QRELS_FILES = ("qrels/test.tsv", "qrels.tsv")
 
 
-def read_zip(filename: str, content: bytes, options: Options) -> Corpus:
+def read_zip(filename: str, members: Mapping[str, Callable[[], bytes]], options: Options) -> Corpus:
     """The collection in a zip, wherever in it the folder is."""
-    members = zip_members(filename, content)
     roots = [path.parent for path in map(PurePosixPath, members) if path.name in (CORPUS, *VECTOR_FILES)]
     if not roots:
         raise DataFormatError(f"`{filename}` has no corpus.jsonl; zip a BEIR folder (with queries.jsonl and qrels/).")
@@ -40,6 +39,7 @@ def read_collection(read: Members, name: str, options: Options) -> Corpus:
 
     Vectors lie in embeddings.npy (or .npz, .safetensors; or `vectors`), those of the queries in the same file or in
     queries.npy, in the order of the .jsonl files, which may then be missing: rows are called by their number, from 0.
+    Beside vectors, `image` in every row of corpus.jsonl names a picture of the collection.
 
     Raises
     ------
@@ -89,11 +89,13 @@ def _with_vectors(
         parts.ids, parts.texts = [cell(row["_id"]) for row in rows], _texts(rows)
         parts.labels, notes = _metadata_labels(rows, options.label_column)
         parts.notes += notes
+        if any(row.get("image") for row in rows):
+            parts.image_files = [cell(row.get("image")) for row in rows]
     if query_rows is not None:
         parts.query_ids = [cell(row["_id"]) for row in query_rows]
         parts.query_texts = [cell(row["text"]) for row in query_rows]
     parts.qrels = qrels or parts.qrels
-    return parts.corpus(name, options)
+    return parts.corpus(name, options, read)
 
 
 def _first(read: Members, names: Sequence[str]) -> tuple[str, bytes] | None:

@@ -1,4 +1,4 @@
-"""A corpus: texts with ids, labels, queries, relevance, pairs or ready vectors, and the check of what was read."""
+"""A corpus: texts with ids, labels, queries, relevance, pairs, vectors or pictures; the check of what was read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.data.images import Images, check_images, thumbnails
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.fingerprint import fingerprint
 from mrl_viz.result import Result
@@ -19,6 +20,10 @@ from mrl_viz.truncation import FloatMatrix, check_embeddings
 # Beyond these a laptop's browser and memory suffer; the error says to split or to use --limit.
 MOST_TEXTS = 200_000
 MOST_CHARACTERS = 1_000_000
+# The label that says in which language a text is.
+LANGUAGE = "language"
+# The label that says what a text was used for when a model was trained, and its value for those the model has not seen.
+SPLIT, HELD_OUT = "split", "held out"
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,23 @@ class DataCheck(Result):
     label_columns: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def flattering(self) -> tuple[str, ...]:
+        """The notes that say that the vectors were trained on what they may be judged by."""
+        return tuple(note for note in self.notes if "trained on" in note)
+
 
 @dataclass(frozen=True)
 class Corpus:
     """Texts, and whatever came with them.
 
     `labels` : column name to one value per text. `qrels` : query id to document id to grade. `pairs` : (left, right,
-    score) by position in `texts`. `embeddings` : ready vectors, float32 of shape (n_items, full_dim), or None; then
-    queries have vectors too, `query_embeddings` of shape (n_queries, full_dim).
+    score) by position in `texts`. `pair_ids` : of pairs in several languages, which the label LANGUAGE tells, the id of
+    each; pairs of one id are translations of each other. `embeddings` : ready vectors, float32 of shape (n_items,
+    full_dim), or None; then queries have vectors too, `query_embeddings` of shape (n_queries, full_dim).
+    `matryoshka_dims` : the widths that ready vectors were trained at, None where that is not known. `images` : a
+    picture of each text, to be looked at: uint8 of shape (n_items, h, w) or (n_items, h, w, 3), at most 64 pixels a
+    side, or None.
     """
 
     name: str
@@ -55,11 +69,24 @@ class Corpus:
     pairs: tuple[tuple[int, int, float], ...] = ()
     embeddings: FloatMatrix | None = None
     query_embeddings: FloatMatrix | None = None
+    pair_ids: tuple[str, ...] = ()
+    matryoshka_dims: tuple[int, ...] | None = None
+    images: Images | None = None
 
     @property
     def n_items(self) -> int:
         """How many texts there are."""
         return len(self.texts)
+
+    @property
+    def things(self) -> str:
+        """What the items are called on a page: "texts", or "pictures" where they have some."""
+        return "texts" if self.images is None else "pictures"
+
+    @property
+    def class_columns(self) -> tuple[str, ...]:
+        """The label columns that name classes: all but SPLIT, unless there is no other."""
+        return tuple(name for name in self.labels if name != SPLIT) or tuple(self.labels)
 
     def at_least(self, fewest: int) -> Corpus:
         """The corpus itself, where enough is left of it.
@@ -80,9 +107,12 @@ class Corpus:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with all evidence, not with the name or the check."""
+        # What few data have counts where it is there, so that the others keep the fingerprint they had.
+        rare = (self.pair_ids or None, self.matryoshka_dims, self.images)
         return fingerprint(
             self.texts, self.ids, tuple(self.labels.items()), self.query_ids, self.query_texts, self.query_embeddings,
             self.qrels, self.pairs, self.embeddings,
+            *(value for value in rare if value is not None),
         )  # fmt: skip
 
     def judgements_by_row(self) -> dict[int, dict[int, int]]:
@@ -184,17 +214,21 @@ def corpus_from_vectors(
     name: str = "vectors",
     limit: int | None = None,
     unnamed: str = "vector",
+    images: npt.ArrayLike | None = None,
 ) -> Corpus:
     """A corpus of ready vectors, every row kept; without texts they are called "vector 0", "vector 1", …, or `unnamed`.
 
+    `images` : a picture of each row, see `with_images`.
+
     Raises
     ------
-    ShapeError, EmptyInputError : unusable vectors, or another number of texts, ids or labels than vectors.
-    InvalidInputError : `limit` is below 1.
+    ShapeError, EmptyInputError : unusable vectors or pictures, or another number of texts, ids, labels or pictures than
+    vectors. InvalidInputError : `limit` is below 1.
     """
     array = check_embeddings(embeddings, name)
     n_rows = len(array)
-    _check(n_rows, limit, {"ids": ids, **(labels or {})})
+    pictures = None if images is None else check_images(images, name)
+    _check(n_rows, limit, {"ids": ids, "images": pictures, **(labels or {})})  # type: ignore[dict-item] # has a length
     if array.dtype != np.float32:
         largest = np.abs(array).max(axis=1)
         if largest.max() > np.finfo(np.float32).max:
@@ -212,6 +246,8 @@ def corpus_from_vectors(
     counts |= {"n_rows": n_rows, "n_truncated_by_limit": n_rows - n_items}
     shown = [f"{unnamed} {row}" for row in range(n_items)]
     corpus = replace(_of_rows(range(n_items), shown, name, ids, labels, notes, counts), embeddings=array)
+    if pictures is not None:
+        corpus = with_images(corpus, pictures[:n_items])
     if texts is None:
         return corpus
     _check_texts(name, n_rows, len(texts))
@@ -257,6 +293,22 @@ def with_texts(corpus: Corpus, texts: Sequence[str]) -> Corpus:
     _check_texts(corpus.name, corpus.n_items, len(texts))
     shown = tuple(clean(text) or "(empty)" for text in texts)
     return replace(corpus, texts=shown, check=replace(corpus.check, longest_chars=max(map(len, shown))))
+
+
+def with_images(corpus: Corpus, images: npt.ArrayLike, notes: Sequence[str] = ()) -> Corpus:
+    """The corpus with a picture for each text, in their order; what is larger than 64 pixels a side is shrunk.
+
+    `images` : see `check_images`. `notes` : what reading them had to say.
+
+    Raises
+    ------
+    ShapeError : no pictures, or another number of them than texts.
+    """
+    pictures = check_images(images, corpus.name)
+    if len(pictures) != corpus.n_items:
+        raise ShapeError(f"`{corpus.name}` has {corpus.n_items} texts but {len(pictures)} pictures; give one each.")
+    kept, said = thumbnails(pictures)
+    return with_notes(replace(corpus, images=kept), [*notes, *said])
 
 
 def _check_texts(name: str, n_vectors: int, n_texts: int) -> None:
@@ -346,8 +398,8 @@ def with_retrieval(
 def same_items(corpora: Sequence[Corpus]) -> tuple[Corpus, ...]:
     """Several models' vectors of the same items, to be compared: what one file knows of them, all know.
 
-    Texts, ids, labels, scored pairs, names of queries and judgements are those of the first that has them; rows belong
-    together by their order. A corpus without queries stays without.
+    Texts, ids, labels, scored pairs, pictures, names of queries and judgements are those of the first that has them;
+    rows belong together by their order. A corpus without queries stays without.
 
     Raises
     ------
@@ -386,6 +438,8 @@ def same_items(corpora: Sequence[Corpus]) -> tuple[Corpus, ...]:
         "ids": ids,
         "labels": next((one.labels for one in corpora if one.labels), {}),
         "pairs": next((one.pairs for one in corpora if one.pairs), ()),
+        "pair_ids": next((one.pair_ids for one in corpora if one.pairs), ()),
+        "images": next((one.images for one in corpora if one.images is not None), None),
     }
     asked: dict[str, Any] = {
         "query_texts": known(searched, "query_texts", "query "),

@@ -1,21 +1,32 @@
-"""Reading corpora from files: texts, tables, BEIR folders and zips, sentence pairs, ready vectors. Never pickle."""
+"""Reading corpora from files: texts, tables, BEIR folders and zips, sentence pairs, vectors, pictures. Never pickle."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mrl_viz.data import beir, tables, vectors
-from mrl_viz.data.content import MOST_BYTES, MOST_VECTOR_BYTES, Options, check_size, decode, folder_members
+from mrl_viz.data.content import (
+    MOST_BYTES,
+    MOST_VECTOR_BYTES,
+    Options,
+    check_size,
+    decode,
+    folder_members,
+    zip_members,
+)
 from mrl_viz.data.corpus import Corpus, corpus_from_texts, with_qrels, with_queries
+from mrl_viz.data.digits import digits_corpus
 from mrl_viz.data.limit import limit_members
-from mrl_viz.data.samples import LIMIT, SAMPLES, sample_folder
+from mrl_viz.data.picture_zip import holds_pictures, read_picture_zip
+from mrl_viz.data.samples import DIGITS, LIMIT, SAMPLES, sample_path
 from mrl_viz.errors import DataFormatError
 
-KINDS = ", ".join((".txt", *tables.SUFFIXES, ".zip (BEIR)", *vectors.SUFFIXES))
+KINDS = ", ".join((".txt", *tables.SUFFIXES, ".zip (BEIR, or pictures with their vectors)", *vectors.SUFFIXES))
 
 
 def read_corpus(
@@ -75,16 +86,19 @@ def read_upload(filename: str, content: bytes, *, fewest: int = 2, **options: An
 
 
 def _read(source: str | Path, options: Options) -> Corpus:
-    folder = sample_folder(str(source))
-    path = folder or Path(os.path.expanduser(source))
+    own = sample_path(str(source))
+    path = own or Path(os.path.expanduser(source))
     with _opening(source):
+        if own is not None and str(source) in DIGITS:
+            return digits_corpus(own, str(source), options)
         if path.is_dir():
-            name = str(source) if folder else path.resolve().name
+            name = str(source) if own else path.resolve().name
             members = limit_members(path) if source == LIMIT else folder_members(path)
             return beir.read_collection(members, name, options)
         if path.is_file():
             is_vectors = path.suffix.lower() in (*vectors.SUFFIXES, ".parquet")
-            return _read_content(path.name, _bytes(path, MOST_VECTOR_BYTES if is_vectors else MOST_BYTES), options)
+            corpus = _read_content(path.name, _bytes(path, MOST_VECTOR_BYTES if is_vectors else MOST_BYTES), options)
+            return replace(corpus, name=str(source)) if own else corpus
     samples = ", ".join(f"`{word}`" for word in SAMPLES)
     raise DataFormatError(f"`{source}` is no file here; give a path to {KINDS}, a BEIR folder, or {samples}.")
 
@@ -113,7 +127,8 @@ def _read_content(filename: str, content: bytes, options: Options) -> Corpus:
     if suffix in vectors.SUFFIXES:
         return vectors.read_parts(filename, vectors.read_arrays(filename, content), options).corpus(filename, options)
     if suffix == ".zip":
-        return beir.read_zip(filename, content, options)
+        members = zip_members(filename, content)
+        return (read_picture_zip if holds_pictures(members) else beir.read_zip)(filename, members, options)
     if suffix in tables.SUFFIXES:
         return tables.read_table(filename, content, options)
     raise DataFormatError(f"`{filename}` is of a kind that is not read here; give one of {KINDS}.")

@@ -1,4 +1,4 @@
-"""Ready vectors from .npy, .npz and .safetensors, with the texts, ids, labels, queries and judgements beside them."""
+"""Ready vectors from .npy, .npz and .safetensors, with texts, ids, labels, pictures, queries and judgements beside."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from mrl_viz.data.content import DAMAGE, Options, not_used, zip_members
-from mrl_viz.data.corpus import Corpus, corpus_from_vectors, with_notes, with_qrels, with_queries
+from mrl_viz.data.content import DAMAGE, Members, Options, not_used, zip_members
+from mrl_viz.data.corpus import Corpus, corpus_from_vectors, with_images, with_notes, with_qrels, with_queries
+from mrl_viz.data.images import read_images
 from mrl_viz.errors import DataFormatError, ShapeError
 
 SUFFIXES = (".npy", ".npz", ".safetensors")
 VECTORS = ("embedding", "embeddings", "vector", "vectors", "corpus", "documents", "passages")
 QUERY_VECTORS = ("queries", "query_embeddings", "query_vectors")
 LABELS = ("label", "labels", "category", "class", "topic", "domain")
+
+# Pictures, or the names of their files.
+IMAGES = ("images", "image", "pictures")
 
 NOT_VECTORS = ("texts", "qrels")
 
@@ -53,7 +57,10 @@ def _load_npy(content: bytes) -> Any:
 
 @dataclass
 class Parts:
-    """What lies beside vectors, as it was read: one entry per row of `vectors`, or of `queries`."""
+    """What lies beside vectors, as it was read: one entry per row of `vectors`, or of `queries`.
+
+    `images` : the pictures themselves; `image_files` : or the names of their files.
+    """
 
     vectors: Any
     queries: Any = None
@@ -63,19 +70,32 @@ class Parts:
     query_texts: Sequence[str] | None = None
     query_ids: Sequence[str] | None = None
     qrels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    images: Any = None
+    image_files: Sequence[str] | None = None
     notes: list[str] = field(default_factory=list)
 
-    def corpus(self, name: str, options: Options) -> Corpus:
-        """The corpus of these parts; what cannot be used without query vectors is named in a note.
+    def corpus(self, name: str, options: Options, read: Members | None = None) -> Corpus:
+        """The corpus of these parts; what cannot be used without query vectors, or picture files, is named in a note.
+
+        `read` : what gives the files that lie beside these parts, None where there are none.
 
         Raises
         ------
         ShapeError, EmptyInputError, InvalidInputError : parts that cannot be used, or do not go together.
+        DataFormatError : a file of a picture that cannot be read.
         """
         corpus = corpus_from_vectors(
             self.vectors, texts=self.texts, ids=self.ids, labels=self.labels, name=name, limit=options.limit,
-            unnamed=options.unnamed,
+            unnamed=options.unnamed, images=self.images,
         )  # fmt: skip
+        if self.images is None and self.image_files is not None:
+            if read is None:
+                self.notes.append("Pictures are left out: their files are missing; zip them together with this one.")
+            else:
+                if len(self.image_files) != corpus.check.n_rows:
+                    what = f"`{name}` has {corpus.check.n_rows} vectors but names {len(self.image_files)} pictures"
+                    raise ShapeError(f"{what}; name one each.")
+                corpus = with_images(corpus, *read_images(self.image_files[: options.limit], read, name))
         if self.queries is not None:
             queries = corpus_from_vectors(
                 self.queries, texts=self.query_texts, ids=self.query_ids, name=f"{name}: queries", unnamed="query"
@@ -90,9 +110,9 @@ def read_parts(filename: str, arrays: Mapping[str, Any], options: Options) -> Pa
     """The parts of a file's arrays.
 
     The vectors are the only matrix beside those of queries and judgements, or the one with a name of VECTORS. Beside
-    them may lie `texts`, `ids` and labels (names of LABELS); `queries`, vectors of the same width, with `query_texts`
-    and `query_ids`; `qrels`, rows of query id, text id and grade. Without ids, rows are called by their number, from 0.
-    A note names the rest.
+    them may lie `texts`, `ids` and labels (names of LABELS); `images`, pictures of shape (n, h, w) or (n, h, w, 3), or
+    the names of their files; `queries`, vectors of the same width, with `query_texts` and `query_ids`; `qrels`, rows of
+    query id, text id and grade. Without ids, rows are called by their number, from 0. A note names the rest.
 
     Raises
     ------
@@ -104,9 +124,18 @@ def read_parts(filename: str, arrays: Mapping[str, Any], options: Options) -> Pa
     query_key = next((key for key in QUERY_VECTORS if key in matrices and len(matrices) > 1), None)
     candidates = [key for key in matrices if query_key is None or key not in QUERY_VECTORS]
     key = candidates[0] if len(candidates) == 1 else next((key for key in VECTORS if key in candidates), None)
+    pictures = next((key for key in IMAGES if key in left and left[key].ndim in (3, 4)), None)
+    if not matrices and pictures is not None:
+        raise DataFormatError(
+            f"`{filename}` holds pictures, which nothing here embeds; add their vectors, `embeddings`."
+        )
     if key is None:
         raise DataFormatError(f"`{filename}` holds {len(matrices)} matrices; give one, or call it `embeddings`.")
     parts = Parts(left.pop(key), None if query_key is None else left.pop(query_key))
+    parts.images = None if pictures is None else left.pop(pictures)
+    named = next((key for key in IMAGES if key in left and left[key].ndim == 1 and left[key].dtype.kind == "U"), None)
+    if named is not None and pictures is None and named not in (options.text_column, options.label_column):
+        parts.image_files = _strings(filename, left, named)
     for wanted in (options.text_column, options.label_column):
         if wanted is not None and wanted not in left:
             there = ", ".join(left) or "(none)"

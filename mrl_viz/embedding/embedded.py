@@ -114,7 +114,7 @@ def embed(
     asked = bool(corpus.query_texts) and not is_left_out
     if corpus.embeddings is not None:
         found = corpus.query_embeddings if asked else None
-        return Embedded(corpus, "vectors", None, corpus.embeddings, found, 0.0, "ready vectors")
+        return Embedded(corpus, "vectors", corpus.matryoshka_dims, corpus.embeddings, found, 0.0, "ready vectors")
     encoder = _encoder(model, (*corpus.texts, *(corpus.query_texts if asked else ())), device, trust_remote_code)
     started = time.perf_counter()
     rows = embed_texts(corpus.texts, encoder, progress=progress, cancelled=cancelled)

@@ -78,7 +78,10 @@ class Script:
             asked = dict(zip(given.query_ids, given.query_texts))
             graded = {query: dict(grades) for query, grades in given.qrels.items()}
             corpus = self.let("corpus", with_retrieval, corpus, asked, graded, {})
-        return self.let("corpus", replace, corpus, pairs=given.pairs) if given.pairs else corpus
+        if not given.pairs:
+            return corpus
+        ids = {"pair_ids": given.pair_ids} if given.pair_ids else {}
+        return self.let("corpus", replace, corpus, pairs=given.pairs, **ids)
 
     def reading(self) -> Code:
         """The call that reads the texts."""

@@ -155,7 +155,9 @@ def _quality(found: Findings) -> Iterator[Shown]:
     for task in _tasks(found.workspace.corpus):
         quality = found.quality(task)
         drawn = figures.quality_curves(quality, quality.main_metrics, found.workspace.focus_dim)
-        yield Shown(task.capitalize(), quality.takeaway(), drawn, quality.notes, quality.rows())
+        yield Shown(
+            task.capitalize(), quality.takeaway_at(found.workspace.focus_dim), drawn, quality.notes, quality.rows()
+        )
 
 
 def _map_scripts(workspace: Workspace, choices: Choices) -> Scripts:
@@ -179,10 +181,12 @@ def _space(found: Findings) -> Iterator[Shown]:
     shape = geometry(here.embedded.matrix, dims=here.dims, seed=here.seed)
     hubs = hubness(found.analysis.sweep)
     drawn = figures.space_agreement_curves(agreement, focus)
-    yield Shown("Is it still the same space?", agreement.takeaway(), drawn, rows=agreement.rows())
+    yield Shown("Is it still the same space?", agreement.takeaway_at(focus), drawn, rows=agreement.rows())
     directions = figures.geometry_curves(shape, focus)
-    yield Shown("How many directions are in use?", shape.takeaway(), directions, rows=shape.rows())
-    yield Shown("Who is everybody's neighbor?", hubs.takeaway(), figures.hubness_curves(hubs, focus), rows=hubs.rows())
+    yield Shown("How many directions are in use?", shape.takeaway_at(focus), directions, rows=shape.rows())
+    yield Shown(
+        "Who is everybody's neighbor?", hubs.takeaway_at(focus), figures.hubness_curves(hubs, focus), rows=hubs.rows()
+    )
 
 
 def _stages(workspace: Workspace) -> tuple[tuple[int, int], ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mrl_viz import figures
 from mrl_viz.adaptor.adaptor import Adaptor
+from mrl_viz.adaptor.importance import learn_importance
 from mrl_viz.analysis import controls
 from mrl_viz.arrangements import ARRANGEMENTS
 from mrl_viz.comparison import compare_models
@@ -14,6 +15,7 @@ from mrl_viz.data.corpus import Corpus, with_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.decide import choose, corpus_size_effect, decision_record, measure_candidates
 from mrl_viz.embedding.embedded import embed, with_queries
+from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.export.code import Code, Script
 from mrl_viz.export.workspace import Workspace
 from mrl_viz.measures.anatomy import pair_by_width, vector_anatomy
@@ -23,13 +25,21 @@ from mrl_viz.measures.movers import flipped_triples, relative_movers
 from mrl_viz.measures.sample import pair_sample
 from mrl_viz.measures.similarity import similarity_band, similarity_density, threshold_meaning
 from mrl_viz.measures.space import geometry, hubness, space_agreement
+from mrl_viz.measures.words import without_each_word, word_influence
 from mrl_viz.projection import pca_maps
+from mrl_viz.retrieval.funnel import funnel_losses, neighbor_paths
 from mrl_viz.retrieval.index import PrefixIndex
+from mrl_viz.retrieval.layouts import layout_reads
 from mrl_viz.retrieval.probes import probes
 from mrl_viz.retrieval.results import recall_vs_full
 from mrl_viz.retrieval.shortlist import funnel_search, shortlist_curve
+from mrl_viz.retrieval.stopping import learn_stop
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.between import MOST_BETWEEN, between_widths
 from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.tasks.languages import by_language
+from mrl_viz.tasks.long_tail import long_tail
+from mrl_viz.tasks.robustness import robustness
 from mrl_viz.tasks.summary import MOST_ITEMS, MOST_JUDGED, WidthSummary, task_curve
 
 # Texts in the heat maps: three times the square of it goes to every browser of a room at every move of the width.
@@ -75,20 +85,27 @@ def bump_code(workspace: Workspace, item: int) -> Script:
 
 
 def controls_code(
-    workspace: Workspace, further: Sequence[str] = (), *, has_adaptor: bool = False, has_bars: bool = True
-) -> Script:
-    """The prefix beside its controls. `has_adaptor` : one that is read from a folder. `has_bars` : of nestedness."""
+    workspace: Workspace, further: Sequence[str] = (), *, has_adaptor: bool = False, has_bars: bool = True,
+    has_order: bool = False,
+) -> Script:  # fmt: skip
+    """The prefix beside its controls. `has_adaptor` : one that is read from a folder. `has_bars` : of nestedness.
+    `has_order` : a learnt one of the coordinates."""
     script = Script(workspace)
     given: dict[str, object] = {}
     names = [*map(repr, (*ARRANGEMENTS, *further))]
     if has_adaptor:
         names.append(arrangement_code(script))
+    if has_order:
+        narrow = [dim for dim in workspace.dims if dim < workspace.embedded.full_dim]
+        names.append(script.let("learnt", learn_importance, script.matrix, narrow, k=workspace.k).arrangement)
     if len(names) > len(ARRANGEMENTS):
         given["arrangements"] = Code(f"({', '.join(names)})")
     beside = script.let("beside", controls, script.analysis(), **given, seed=workspace.seed)
     script.show(figures.controls_curve, beside, workspace.focus_dim, workspace.trained)
     script.say(beside)
-    return script.show(figures.nestedness_bars, beside.nestedness) if has_bars else script
+    if has_bars:
+        script.show(figures.nestedness_bars, beside.nestedness)
+    return script.show(figures.coordinate_order, Code("learnt"), workspace.focus_dim) if has_order else script
 
 
 def arrangement_code(script: Script) -> Code:
@@ -160,30 +177,50 @@ def _subject_code(workspace: Workspace, item: int | None) -> tuple[Script, Code]
 def start_code(workspace: Workspace, task: str | None) -> Script:
     """What each width keeps; `task` : what is judged."""
     script = Script(workspace)
-    overlap = script.analysis().overlap
+    return script.show(figures.kept_and_useful, _summary(script, task), workspace.focus_dim, workspace.trained)
+
+
+def _summary(script: Script, task: str | None) -> Code:
+    workspace, overlap = script.workspace, script.analysis().overlap
     useful = []
     if task is not None:
         options = {"dims": workspace.dims, "kind": task, "most_judged": MOST_JUDGED, "most_items": MOST_ITEMS}
         # The overlap is of texts among themselves: queries come in for the judge alone.
         judged = script.call(with_queries, script.vectors) if task == "retrieval" else script.vectors
         useful = [script.let("useful", task_curve, judged, **options, seed=workspace.seed)]
-    summary = script.call(WidthSummary, overlap, *useful)
-    return script.show(figures.kept_and_useful, summary, workspace.focus_dim, workspace.trained)
+    return script.call(WidthSummary, overlap, *useful)
 
 
-def anatomy_code(workspace: Workspace, item: int | None) -> Script:
-    """One vector taken apart; `item` None is a sentence of the user's own."""
+def anatomy_code(
+    workspace: Workspace, item: int | None, *, summarises: bool = False, task: str | None = None
+) -> Script:
+    """One vector taken apart; `item` None is a sentence of the user's own. `summarises` : with what the widths keep
+    over all texts, judged as `start_code`."""
     script, vector = _subject_code(workspace, item)
     anatomy = script.let("anatomy", vector_anatomy, vector, dims=workspace.dims)
-    for figure in (figures.coordinate_strip, figures.nested_dolls, figures.prefix_norms):
-        script.show(figure, anatomy, workspace.focus_dim)
-    return script
+    summary = [script.assign("summary", _summary(script, task))] if summarises else []
+    script.show(figures.coordinate_strip, anatomy, workspace.focus_dim)
+    script.show(figures.nested_dolls, anatomy, workspace.focus_dim, *summary)
+    return script.show(figures.prefix_norms, anatomy, workspace.focus_dim)
 
 
 def pair_code(workspace: Workspace, item: int | None, other: int) -> Script:
     script, vector = _subject_code(workspace, item)
     pair = script.let("pair", pair_by_width, vector, Code(f"{script.matrix}[{other}]"))
     return script.show(figures.pair_curve, pair, workspace.focus_dim)
+
+
+def words_code(workspace: Workspace, item: int | None, other: int) -> Script:
+    """What each word of a text does for its cosine with another."""
+    script, vector = _subject_code(workspace, item)
+    text = Code(f"{script.corpus}.texts[{item}]") if item is not None else Code("sentence.corpus.texts[0]")
+    both = script.let("words, texts", without_each_word, text)
+    words, texts = both.split(", ")
+    model = {} if workspace.is_ready else {"model": workspace.model}
+    without = script.call(embed, Code(texts), **model).matrix
+    against = Code(f"{script.matrix}[{other}]")
+    found = script.let("found", word_influence, Code(words), vector, without, against, dims=workspace.dims)
+    return script.say(found, at=workspace.focus_dim).show(figures.word_influence_map, found, workspace.focus_dim)
 
 
 def quality_code(
@@ -197,6 +234,55 @@ def quality_code(
     )
     shown = again.main_metrics if metrics is None else list(metrics)
     return script.say(again, at=workspace.focus_dim).show(figures.quality_curves, again, shown, workspace.focus_dim)
+
+
+def languages_code(workspace: Workspace, source: str, *, has_translations: bool) -> Script:
+    """Each language's curves, and the translations found from sentences of `source` where they are known."""
+    script = Script(workspace)
+    options = {"dims": workspace.dims, "source": source, "seed": workspace.seed}
+    again = script.let("languages", by_language, script.vectors, **options)
+    script.add(f"print({again}.agreement_at({workspace.focus_dim}))")
+    script.show(figures.language_curves, again, workspace.focus_dim)
+    if has_translations:
+        script.add(f"print({again}.found_at({workspace.focus_dim}))")
+        script.show(figures.translation_curves, again, workspace.focus_dim)
+    return script
+
+
+def between_code(workspace: Workspace, task: str) -> Script:
+    """Quality between the trained widths."""
+    script = Script(workspace, queries=None if task == "retrieval" else ())
+    options = {"trained": workspace.trained, "kind": task, "most_judged": MOST_BETWEEN, "most_items": MOST_ITEMS}
+    found = script.let("found", between_widths, script.vectors, **options, seed=workspace.seed)
+    return script.say(found).show(figures.between_curve, found)
+
+
+def _twin_code(script: Script, twin: str | None) -> dict[str, object]:
+    """The plain twin as an option, where there is one: a sample's word, or a model's folder."""
+    if twin is None:
+        return {}
+    given = (script.call(read_corpus, twin),) if script.workspace.is_ready else (script.corpus, twin)
+    return {"twin": script.let("twin", embed, *given)}
+
+
+def long_tail_code(workspace: Workspace, column: str, by: str, twin: str | None) -> Script:
+    """Few-shot accuracy with a long tail; `twin` : a sample's word or a model's folder."""
+    script = Script(workspace)
+    options = {"dims": workspace.dims, "column": column, "by": by, **_twin_code(script, twin), "seed": workspace.seed}
+    again = script.let("found", long_tail, script.vectors, **options)
+    return script.say(again, at=workspace.focus_dim).show(figures.long_tail_curves, again, workspace.focus_dim)
+
+
+def robustness_code(
+    workspace: Workspace, change: str, task: str | None, twin: str | None, foreign: str | None
+) -> Script:
+    """What a change of the texts leaves; `task` : what is judged; `foreign` : a sample's word."""
+    script = Script(workspace, queries=None if task == "retrieval" else ())
+    options = {"dims": workspace.dims, "task": task, **_twin_code(script, twin)}
+    if foreign is not None:
+        options["foreign"] = script.call(read_corpus, foreign)
+    again = script.let("found", robustness, script.vectors, change, **options, seed=workspace.seed)
+    return script.say(again, at=workspace.focus_dim).show(figures.robustness_curves, again, workspace.focus_dim)
 
 
 def space_code(workspace: Workspace) -> Script:
@@ -220,6 +306,55 @@ def search_code(workspace: Workspace, stages: Sequence[tuple[int, int]]) -> Scri
     script.say(asked, script.call(recall_vs_full, found.indices, exact.indices))
     again = script.call(shortlist_curve, index, rows, shortlist_dim=stages[0][0], k=k, own=own)
     return script.show(figures.shortlist_overlap, again, stages[0][1])
+
+
+def _asking(workspace: Workspace, further: Sequence[int] = ()) -> tuple[Script, Code, Code]:
+    """An index, of `further` widths too, and what plans are measured with."""
+    script = Script(workspace, queries=None)
+    index = script.let("index", PrefixIndex, script.matrix, sorted({*workspace.dims, *further}))
+    return script, index, script.let("asked", probes, script.matrix, script.vectors.queries)
+
+
+def _query_code(script: Script, item: int | None, own_query: int | None) -> Code:
+    """A text of the data, one of its own queries, or, where both are None, a question in a file."""
+    if item is not None:
+        return Code(f"{script.matrix}[{item}]")
+    if own_query is not None:
+        return Code(f"{script.vectors}.queries[{own_query}]")
+    script.add("# question.txt: save the question there")
+    trusted = {"trust_remote_code": True} if script.workspace.trust_remote_code else {}
+    encoder = script.call(load_encoder, script.workspace.model, **trusted)
+    question = script.call(read_corpus, "question.txt", fewest=1)
+    return script.assign("query", f"{encoder}.encode({question}.texts, kind='query')[0]")
+
+
+def funnel_code(
+    workspace: Workspace, stages: Sequence[tuple[int, int]], item: int | None, own_query: int | None, chosen: int | None
+) -> Script:
+    """What a funnel finds and loses, and the way of one query's neighbors: of a text of the data or one of its own
+    queries, else of a typed question. `chosen` : the neighbor drawn bold."""
+    script, index, asked = _asking(workspace, [dim for dim, _ in stages])
+    losses = script.let("losses", funnel_losses, index, asked.rows, stages, own=asked.own)
+    paths = script.let("paths", neighbor_paths, index, _query_code(script, item, own_query), stages, own=item)
+    texts = Code(f"[{script.corpus}.texts[item] for item in {paths}.items]")
+    return script.say(asked, losses, paths).show(figures.funnel, losses, paths, texts, chosen)
+
+
+def stop_code(workspace: Workspace, shortlist_dim: int, target: float) -> Script:
+    """A stop by the margin, learnt on half of the queries."""
+    script, index, asked = _asking(workspace)
+    options = {"shortlist_dim": shortlist_dim, "k": workspace.k, "target": target, "own": asked.own}
+    rule = script.let("rule", learn_stop, index, asked.rows, **options, seed=workspace.seed)
+    script.say(asked, rule).add(f"print({rule}.target_takeaway())")
+    return script.show(figures.stop_curves, rule)
+
+
+def layout_code(workspace: Workspace, most: int) -> Script:
+    """What a disk is asked for by a search at each width, of at most so many texts."""
+    script = Script(workspace)
+    rows = Code(f"{script.matrix}[:{most}]") if workspace.corpus.n_items > most else script.matrix
+    reads = script.let("reads", layout_reads, rows, workspace.dims)
+    return script.say(reads, at=workspace.focus_dim).show(figures.layout_bytes, reads, workspace.focus_dim)
 
 
 def comparison_code(

@@ -1,18 +1,20 @@
-"""Pictures of adaptive classification: accuracy against width, where examples exit, coarse beside fine labels."""
+"""Pictures of adaptive classification: accuracy against width, where examples exit, classes, coarse beside fine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from mrl_viz.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, add_estimates, add_line, by_width, finish, shorten
-from mrl_viz.measures.estimate import columns
+from mrl_viz.measures.estimate import Estimate, columns
 
 if TYPE_CHECKING:
     from mrl_viz.heads.adaptive import AdaptiveClassification
+    from mrl_viz.heads.cascade import Cascade
+    from mrl_viz.heads.classifiers import HeadKind
 
 LINES = {
     "mrl": ("MRL heads", BLUE, "solid", "circle"),
@@ -29,67 +31,115 @@ LABEL_STYLES = (
 SHIFTS = {"mrl": 1.0, "mrl-e": 1.04, "separate": 0.96}
 
 
-def accuracy_by_width(result: AdaptiveClassification) -> go.Figure:
+# Classes in the picture of their losses; more would be too thin to read.
+MOST_CLASSES = 30
+
+
+def accuracy_by_width(result: AdaptiveClassification, cascades: Mapping[HeadKind, Cascade]) -> go.Figure:
     """Held-out accuracy of every kind of head at every width; the cascades at the width they read; the oracle."""
     figure = go.Figure()
     for kind, heads in result.heads.items():
         width = 3 if kind == "mrl" else 2
         sides = columns(heads.accuracy)
         add_estimates(figure, heads.dims, sides, *LINES[kind], number=".1%", shift=SHIFTS[kind], width=width)
-    for kind in ("mrl", "mrl-e"):
-        cascade = result.cascades[kind]
+    for kind, cascade in cascades.items():
         label, colour = LINES[kind][:2]
+        read, right = cascade.expected_dim, cascade.accuracy
         figure.add_scatter(
-            x=[cascade.expected_dim[0]], y=[cascade.accuracy[0]], mode="markers", name=f"cascade over {label}",
+            x=[read.value], y=[right.value], mode="markers", name=f"cascade over {label}",
             marker={"symbol": "star", "size": 18, "color": colour, "line": {"width": 2, "color": ORANGE}},
-            error_x={"array": [cascade.expected_dim[1]], "color": ORANGE},
-            error_y={"array": [cascade.accuracy[1]], "color": ORANGE},
-            hovertemplate=(
-                f"cascade over {label}: %{{x:.1f}} ± {cascade.expected_dim[1]:.1f} dims<br>%{{y:.1%}} ± "
-                f"{cascade.accuracy[1]:.1%} over {cascade.n_splits} splits<extra></extra>"
-            ),
+            error_x=_sides(read), error_y=_sides(right),
+            hovertemplate=f"cascade over {label}: {read:.1f} dims<br>{right:.1%}<extra></extra>",
         )  # fmt: skip
-    cascade = result.cascade
+    cascade = cascades["mrl"]
     figure.add_scatter(
-        x=[cascade.oracle_dim[0]], y=[cascade.oracle_accuracy[0]], mode="markers",
+        x=[cascade.oracle_dim.value], y=[cascade.oracle_accuracy.value], mode="markers",
         name="oracle: the smallest right width",
         marker={"symbol": "cross", "size": 13, "color": GREY},
         hovertemplate="oracle: %{x:.1f} dims, %{y:.1%}<extra></extra>",
     )  # fmt: skip
-    return by_width(figure, result.dims, height=460, title="accuracy on held-out texts", tickformat=".0%")
+    return by_width(figure, result.dims, height=460, title="accuracy on held-out rows", tickformat=".0%")
 
 
-def exit_shares(result: AdaptiveClassification) -> go.Figure:
-    """Share of texts that the cascade answers at each width, its deviation over splits, what it has read by then."""
-    cascade = result.cascade
-    shares = np.array([mean for mean, _ in cascade.exit_share])
-    spreads = np.array([sd for _, sd in cascade.exit_share])
+def _sides(estimate: Estimate) -> dict[str, Any]:
+    """The interval of one point, as a trace takes it."""
+    above, below = [estimate.high - estimate.value], [estimate.value - estimate.low]
+    return {"array": above, "arrayminus": below, "symmetric": False, "color": ORANGE}
+
+
+def exit_shares(cascade: Cascade) -> go.Figure:
+    """Share of rows that the cascade answers at each width with its interval, and what it has read by then."""
+    shares, low, high = columns(cascade.exit_share)
     read = np.cumsum(cascade.dims)
     labels = [str(dim) for dim in cascade.dims]
     figure = go.Figure().add_bar(
-        x=labels, y=shares, name="texts answered here", marker_color=BLUE,
-        error_y={"array": spreads, "color": GREY, "thickness": 2},
-        customdata=np.stack([spreads, read], axis=1),
+        x=labels, y=shares, name="answered here", marker_color=BLUE,
+        error_y={
+            "array": high - shares, "arrayminus": shares - low, "symmetric": False, "color": GREY, "thickness": 2
+        },
+        customdata=np.stack([low, high, read], axis=1),
         hovertemplate=(
-            "%{x} dims: %{y:.1%} ± %{customdata[0]:.1%} of the texts<br>the heads up to here read "
-            "%{customdata[1]:.0f} coordinates<extra></extra>"
+            "%{x} dims: %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}] of the rows<br>the heads up to here read "
+            "%{customdata[2]:.0f} coordinates<extra></extra>"
         ),
     )  # fmt: skip
     add_line(
         figure, labels, np.cumsum(shares), "answered by here", ORANGE, "dot", "square", hover="%{x} dims: %{y:.1%}"
     )
     figure.update_xaxes(title="width, dims", type="category")
-    return finish(figure, 360, title="share of texts", tickformat=".0%", range=[0, 1.05])
+    return finish(figure, 360, title="share of rows", tickformat=".0%", range=[0, 1.05])
 
 
-def exits_by_label(results: Sequence[AdaptiveClassification]) -> go.Figure:
-    """Share of texts answered by each width, a line per label column; dashed verticals are the expected widths."""
+def class_losses(result: AdaptiveClassification) -> go.Figure:
+    """What each class loses of its accuracy at full width at each width, those that lose most at the top."""
+    accuracy = result.class_accuracy()
+    loss = accuracy[:, -1:] - accuracy
+    shown = [at for at in np.argsort(loss[:, :-1].sum(axis=1), kind="stable") if not np.isnan(loss[at, 0])]
+    shown = shown[-MOST_CLASSES:]
+    figure = go.Figure().add_heatmap(
+        z=loss[shown], x=[str(dim) for dim in result.dims],
+        y=[shorten(str(result.classes[at]), 24) for at in shown],
+        customdata=accuracy[shown], colorscale="RdBu", reversescale=True, zmid=0,
+        zmin=-np.abs(loss[shown]).max(), zmax=np.abs(loss[shown]).max() or 1,
+        colorbar={"title": "accuracy lost", "tickformat": ".0%"},
+        hovertemplate="%{y} at %{x} dims: right for %{customdata:.1%}, %{z:+.1%} lost<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title="width, dims", type="category")
+    figure.update_yaxes(type="category")
+    return finish(figure, 160 + 18 * len(shown), title=None)
+
+
+def exits_by_class(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Expected width of every coarse class when the coarse and when the fine label is asked for: a line between."""
+    shown = list(rows)[:MOST_CLASSES][::-1]
+    names = [shorten(row["class"], 24) for row in shown]
     figure = go.Figure()
-    for position, result in enumerate(results):
-        cascade, style = result.cascade, LABEL_STYLES[position % len(LABEL_STYLES)]
+    for name, row in zip(names, shown):
+        ends = [row["coarse_dim"], row["fine_dim"]]
+        figure.add_scatter(
+            x=ends, y=[name, name], mode="lines", line={"color": GREY, "width": 2}, showlegend=False, hoverinfo="skip"
+        )
+    for key, label, colour, symbol in (
+        ("coarse_dim", "coarse label asked for", ORANGE, "square"), ("fine_dim", "fine label asked for", BLUE, "circle")
+    ):  # fmt: skip
+        figure.add_scatter(
+            x=[row[key] for row in shown], y=names, mode="markers", name=label,
+            marker={"color": colour, "symbol": symbol, "size": 12}, customdata=[row["n"] for row in shown],
+            hovertemplate=f"%{{y}} (%{{customdata}} rows), {label}: %{{x:.1f}} dims<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title="expected width, dims", rangemode="tozero")
+    figure.update_yaxes(type="category")
+    return finish(figure, 160 + 26 * len(shown), title=None)
+
+
+def exits_by_label(results: Sequence[AdaptiveClassification], cascades: Sequence[Cascade]) -> go.Figure:
+    """Share of rows answered by each width, a line per label column; dashed verticals are the expected widths."""
+    figure = go.Figure()
+    for position, (result, cascade) in enumerate(zip(results, cascades)):
+        style = LABEL_STYLES[position % len(LABEL_STYLES)]
         name = f"{shorten(result.label, 24)}, {len(result.classes)} classes"
-        answered = np.cumsum([mean for mean, _ in cascade.exit_share])
+        answered = np.cumsum(columns(cascade.exit_share)[0])
         add_line(figure, cascade.dims, answered, name, *style, size=10, hover="%{y:.1%} answered by %{x} dims")
-        figure.add_vline(x=cascade.expected_dim[0], line={"color": style[0], "dash": "dash", "width": 2})
-    title = "texts answered by this width"
+        figure.add_vline(x=cascade.expected_dim.value, line={"color": style[0], "dash": "dash", "width": 2})
+    title = "rows answered by this width"
     return by_width(figure, results[0].dims, height=360, title=title, tickformat=".0%", range=[0, 1.05])

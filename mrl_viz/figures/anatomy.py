@@ -1,4 +1,4 @@
-"""Pictures of one vector's prefixes, of a pair at every width, and of two short vectors."""
+"""Pictures of one vector's prefixes, of a pair at every width and the words it comes from, of two short vectors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_line, add_mark, by_width, finish
+from mrl_viz.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, add_line, add_mark, by_width, finish, shorten
 
 if TYPE_CHECKING:
     from mrl_viz.measures.anatomy import PairByWidth, ShortVectorAgreement, VectorAnatomy
+    from mrl_viz.measures.words import WordInfluence
+    from mrl_viz.tasks.summary import WidthSummary
 
 # More dolls than this leave no room for their labels.
 MOST_DOLLS = 10
@@ -40,26 +42,43 @@ def coordinate_strip(anatomy: VectorAnatomy, dim: int) -> go.Figure:
     return finish(figure, 280, autorange="reversed", showgrid=False, automargin=True)
 
 
-def nested_dolls(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:
-    """A doll inside a doll for each width, as long as it has dims, labelled with dims, bytes and energy kept."""
+def nested_dolls(
+    anatomy: VectorAnatomy, focus_dim: int | None = None, summary: WidthSummary | None = None
+) -> go.Figure:
+    """A doll inside a doll for each width, as long as it has dims, labelled with dims, bytes and energy kept.
+
+    `summary` : what the widths keep over all texts, which the labels then say too. A doll's `customdata` is its width.
+    """
     levels = _spread_levels(anatomy.dims, focus_dim)
     figure = go.Figure()
     for place, level in reversed(list(enumerate(levels))):
         dim, top = anatomy.dims[level], place + 1.0
         focused = dim == focus_dim
-        color, width, dash = (ORANGE, 4, "dash") if focused else (BLUE, 1.5, "solid")
+        color, width = (ORANGE, 4) if focused else (BLUE, 1.5)
         label = f"{dim} dims · {anatomy.n_bytes[level]:,} bytes · {anatomy.energy[level]:.1%} of the energy"
-        figure.add_scatter(
-            x=[0, dim, dim, 0, 0], y=[0, 0, top, top, 0], mode="lines", fill="toself", hoveron="fills",
-            fillcolor="rgba(0, 114, 178, 0.09)", text=label, hoverinfo="text", showlegend=False, name=f"{dim} dims",
-            line={"color": color, "width": width, "dash": dash},
+        if summary is not None and dim in summary.dims:
+            label += f" · {_kept(summary, dim)}"
+        # A bar, as it can be clicked anywhere; the smaller ones lie on it.
+        figure.add_bar(
+            x=[dim / 2], y=[top], width=[dim], customdata=[dim], text=[label], textposition="none", hoverinfo="text",
+            showlegend=False, name=f"{dim} dims", unselected={"marker": {"opacity": 1}},
+            marker={"color": "rgba(0, 114, 178, 0.09)", "line": {"color": color, "width": width}},
         )  # fmt: skip
         figure.add_annotation(
             x=0, y=place + 0.5, xanchor="left", xshift=8, text=f"<b>{label}</b>" if focused else label, showarrow=False,
             bgcolor=LABEL_PAPER, font={"color": LABEL_INK},
         )  # fmt: skip
+    figure.update_layout(barmode="overlay")
     figure.update_xaxes(title="dims, to scale", range=[0, anatomy.full_dim * 1.02], showgrid=False, zeroline=False)
     return finish(figure, DOLL_HEIGHT * len(levels) + 100, visible=False, range=[0, len(levels) + 0.1])
+
+
+def _kept(summary: WidthSummary, dim: int) -> str:
+    """What a width keeps over all texts, in a few words."""
+    level = summary.dims.index(dim)
+    kept = f"{summary.overlap.overlap[level].value:.0%} of neighbors"
+    share = None if summary.useful is None else summary.useful.retention[level]
+    return kept if share is None else f"{kept} · {share.value:.0%} of {summary.judge}"
 
 
 def prefix_norms(anatomy: VectorAnatomy, focus_dim: int | None = None) -> go.Figure:
@@ -83,6 +102,27 @@ def pair_curve(pair: PairByWidth, focus_dim: int | None = None) -> go.Figure:
     )  # fmt: skip
     figure.add_hline(y=pair.cosine[-1], line={"color": GREY, "dash": "dot"})
     return by_width(figure, pair.dims, focus_dim, title="similarity", zeroline=True)
+
+
+def word_influence_map(found: WordInfluence, focus_dim: int | None = None) -> go.Figure:
+    """Each word's influence on the cosine of two texts, words against widths; blue brings the texts together."""
+    most = float(np.abs(found.influence).max()) or 1.0
+    names = [str(dim) for dim in found.dims]
+    figure = go.Figure().add_heatmap(
+        z=found.influence, x=list(range(len(found.words))), y=names, zmin=-most, zmax=most, colorscale="RdBu",
+        text=[[shorten(word, 40) for word in found.words]] * len(names),
+        colorbar={"title": "cosine<br>through it", "thickness": 16},
+        hovertemplate="%{text}, %{y} dims: %{z:+.3f}<extra></extra>",
+    )  # fmt: skip
+    if focus_dim in found.dims:
+        level = found.dims.index(focus_dim)
+        figure.add_shape(
+            type="rect", x0=-0.5, x1=len(found.words) - 0.5, y0=level - 0.5, y1=level + 0.5,
+            line={"color": ORANGE, "width": 3},
+        )  # fmt: skip
+    words = [shorten(word, 16) for word in found.words]
+    figure.update_xaxes(tickvals=list(range(len(words))), ticktext=words, showgrid=False)
+    return finish(figure, 140 + 34 * len(names), type="category", title="width, dims", showgrid=False)
 
 
 def short_vectors(agreement: ShortVectorAgreement) -> go.Figure:

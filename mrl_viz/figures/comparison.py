@@ -12,10 +12,9 @@ from mrl_viz.figures.quality import STYLES
 from mrl_viz.figures.style import (
     GREY,
     KEPT,
-    QUERIES,
-    TEXTS,
     add_chance,
     add_rings,
+    asked,
     bytes_axis,
     dtype_symbol,
     finish,
@@ -59,8 +58,7 @@ def overlap_per_byte(comparison: ModelComparison) -> go.Figure:
 
     A higher line is a model that keeps more of itself, not a better model.
     """
-    asking = TEXTS if comparison.is_self else QUERIES
-    title = f"own overlap@{comparison.k}, {asking}"
+    title = f"own overlap@{comparison.k}, {asked(comparison)}"
     figure = _per_byte(go.Figure(), comparison, "overlap", title=title, **KEPT)
     add_chance(figure, sorted(point.bytes_per_vector for point in comparison.points), comparison.chance)
     return figure

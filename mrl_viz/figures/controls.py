@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from mrl_viz.figures.style import (
     BLUE,
+    DASHED,
     GREEN,
     GREY,
     KEPT,
@@ -21,6 +22,7 @@ from mrl_viz.figures.style import (
     add_estimates,
     add_line,
     add_trained,
+    asked,
     by_width,
     finish,
     shorten,
@@ -28,6 +30,7 @@ from mrl_viz.figures.style import (
 from mrl_viz.measures.estimate import columns
 
 if TYPE_CHECKING:
+    from mrl_viz.adaptor.importance import ImportanceOrder
     from mrl_viz.measures.controls import ControlComparison, Nestedness
 
 RANDOM_BAND = "rgba(127, 127, 127, 0.30)"
@@ -71,7 +74,30 @@ def controls_curve(controls: ControlComparison, focus_dim: int | None = None, tr
     add_chance(figure, dims, controls.chance)
     if prefix := curves.get("prefix"):
         add_trained(figure, prefix.dims, columns(prefix.overlap)[0], trained)
-    return by_width(figure, dims, focus_dim, title=f"neighbors kept, overlap@{controls.k}", **KEPT)
+    return by_width(figure, dims, focus_dim, title=f"overlap@{controls.k}, {asked(controls)}", **KEPT)
+
+
+def coordinate_order(learnt: ImportanceOrder, focus_dim: int | None = None) -> go.Figure:
+    """Each coordinate's place in the model's own order against its place in the learnt one; on the diagonal they agree.
+
+    In the square: kept by both at the focus width.
+    """
+    places = np.arange(1, len(learnt.order) + 1)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=places[[0, -1]], y=places[[0, -1]], mode="lines", name="same place", line=DASHED, hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=learnt.order + 1, y=places, mode="markers", name="coordinate",
+        marker={"color": BLUE, "size": 7, "opacity": 0.8},
+        hovertemplate="coordinate %{x}: the %{y}. most important<extra></extra>",
+    )  # fmt: skip
+    if focus_dim is not None:
+        figure.add_shape(
+            type="rect", x0=0.5, y0=0.5, x1=focus_dim + 0.5, y1=focus_dim + 0.5, line={"color": ORANGE, "width": 3}
+        )
+    figure.update_xaxes(title="place in the model's order")
+    return finish(figure, title="place in the learnt order")
 
 
 def nestedness_bars(nestedness: Nestedness) -> go.Figure:

@@ -15,13 +15,13 @@ from mrl_viz.figures.style import (
     GREY,
     KEPT,
     MOST_MARKERS,
-    TEXTS,
     add_band,
     add_chance,
     add_estimates,
     add_line,
     add_rings,
     add_trained,
+    asked,
     by_width,
     finish,
     shorten,
@@ -40,20 +40,15 @@ PILE_HEIGHT, PILE_WIDTH = 10, 0.8
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
 
-def overlap_curve(
-    overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = (), asked: str = TEXTS
-) -> go.Figure:
-    """Overlap@k against width with its interval, the chance line, the focus width and the trained widths.
-
-    `asked` : what looks for its neighbors among what, as the axis says it.
-    """
+def overlap_curve(overlap: NeighborOverlap, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:
+    """Overlap@k against width with its interval, the chance line, the focus width and the trained widths."""
     sides = value, low, high = columns(overlap.overlap)
     figure = go.Figure()
     add_band(figure, overlap.dims, low, high)
     add_estimates(figure, overlap.dims, sides, f"overlap@{overlap.k}", BLUE, bars=False)
     add_chance(figure, overlap.dims, overlap.chance)
     add_trained(figure, overlap.dims, value, trained)
-    return by_width(figure, overlap.dims, focus_dim, title=f"overlap@{overlap.k}, {asked}", **KEPT)
+    return by_width(figure, overlap.dims, focus_dim, title=f"overlap@{overlap.k}, {asked(overlap)}", **KEPT)
 
 
 def kept_and_useful(summary: WidthSummary, focus_dim: int | None = None, trained: Sequence[int] = ()) -> go.Figure:

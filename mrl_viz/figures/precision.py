@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from mrl_viz.figures.style import BLUE, GREEN, GREY, KEPT, ORANGE, PURPLE, add_chance, add_line, bytes_axis, finish
+from mrl_viz.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    KEPT,
+    ORANGE,
+    PURPLE,
+    add_chance,
+    add_line,
+    asked,
+    bytes_axis,
+    finish,
+)
 from mrl_viz.retrieval.codes import BITS, family
 
 if TYPE_CHECKING:
@@ -45,7 +57,7 @@ def kept_per_byte(
     sizes = [point.bytes_per_vector for point in points]
     add_chance(figure, sorted(sizes), comparison.chance)
     bytes_axis(figure, sizes)
-    return finish(figure, 520, title=f"neighbors kept, overlap@{comparison.k}", **KEPT)
+    return finish(figure, 520, title=f"overlap@{comparison.k}, {asked(comparison)}", **KEPT)
 
 
 def width_by_bits(comparison: PrecisionComparison, arrangement: str = "prefix") -> go.Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import plotly.graph_objects as go
@@ -30,8 +30,6 @@ HEIGHT = 420
 GL_ABOVE = 1_500
 # The vertical axis of shares that are kept.
 KEPT: dict[str, Any] = {"range": [0, 1.03], "tickformat": ".0%"}
-# What looks for its nearest among what, as an axis says it.
-TEXTS, QUERIES = "texts among texts", "queries among texts"
 # What a room can read from the back of it.
 FONT_SIZE, TICK_SIZE = 15, 14
 # Above this many widths every marker would touch the next: lines only.
@@ -42,6 +40,18 @@ READ_CHARACTERS = 400
 # Joiners shape Persian, Indic and emoji text; every other invisible format character, the bidirectional ones above all,
 # goes.
 KEPT_FORMAT = "\u200c\u200d"
+
+
+class Asking(Protocol):
+    """A result about neighbor lists: `is_self` where texts search for each other."""
+
+    @property
+    def is_self(self) -> bool: ...
+
+
+def asked(result: Asking) -> str:
+    """What looks for its nearest among what, as an axis says it."""
+    return "texts among texts" if result.is_self else "queries among texts"
 
 
 def dtype_symbol(dtype: str) -> str:

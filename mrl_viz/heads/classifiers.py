@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
-from mrl_viz.heads.training import HeadTraining, Linear, train_classifier
+from mrl_viz.heads.training import HeadTraining, Linear, Trunk, train_classifier
 from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.result import Result
 from mrl_viz.training.data import check_share, drawn_per_class
@@ -30,7 +30,8 @@ class TrainedHeads(Result):
     `accuracy` : on the held-out rows, with its 95 % bootstrap interval. `accuracy_train` : on those trained on.
     `correct` : booleans of shape (n_dims, n_held_out); `held_out` : their row numbers.
     `losses` : mean training loss per epoch and width, ndarray of shape (n_epochs, n_dims), cross-entropy in nats.
-    `weights` : per width the matrix (n_classes, full_dim or m) and bias, the map in front of the head multiplied in.
+    `weights` : per width the matrix (n_classes, full_dim or m) and bias, a linear map in front multiplied in.
+    `trunks` : per width the hidden layers before that, `hidden_dim` and one as wide as the widest head; empty without.
     `stopped` : why training ended: "epochs", "cancelled" or "loss is not finite".
     """
 
@@ -45,7 +46,8 @@ class TrainedHeads(Result):
     correct: npt.NDArray[np.bool_]
     losses: npt.NDArray[np.float64]
     weights: tuple[Linear, ...]
-    _without: ClassVar = ("weights", "held_out", "correct")
+    trunks: tuple[Trunk, ...]
+    _without: ClassVar = ("weights", "trunks", "held_out", "correct")
 
     def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Softmax over classes at every width, shape (n_dims, n_items, n_classes), each row summing to 1.
@@ -55,13 +57,23 @@ class TrainedHeads(Result):
         ShapeError, EmptyInputError : unusable embeddings, or narrower than the heads.
         """
         rows = _scaled(embeddings)
-        widest = max(weight.shape[1] for weight, _ in self.weights)
+        widest = max((trunk[0] if trunk else head)[0].shape[1] for trunk, head in zip(self.trunks, self.weights))
         if rows.shape[1] < widest:
             raise ShapeError(
                 f"`embeddings` have {rows.shape[1]} coordinates but the heads read {widest}; use their model."
             )
-        logits = np.stack([rows[:, : weight.shape[1]] @ weight.T + bias for weight, bias in self.weights])
-        return np.asarray(softmax(logits, axis=2), dtype=np.float32)
+        return np.asarray(softmax(_logits(rows, self.trunks, self.weights), axis=2), dtype=np.float32)
+
+    def embed(self, embeddings: npt.ArrayLike) -> FloatMatrix:
+        """What the heads read prefixes of, behind the hidden layers: shape (n_items, largest of `dims`), float32.
+
+        Raises
+        ------
+        InvalidInputError : there are no hidden layers. ShapeError, EmptyInputError : unusable embeddings.
+        """
+        if not self.trunks[-1]:
+            raise InvalidInputError("`training` had no hidden layer, so the heads read what they are given; set one.")
+        return _through(self.trunks[-1], _scaled(embeddings))
 
     def rows(self, **columns: Any) -> list[dict[str, Any]]:
         """One record per width, other columns too."""
@@ -123,19 +135,20 @@ def train_heads(
     train = np.setdiff1d(np.arange(len(rows)), test)
     if len(np.unique(targets[train])) < 2:
         raise EmptyInputError("`labels` leave fewer than 2 classes to train on; give more rows per class.")
-    stopped, matrices, curves = "epochs", [], []
+    stopped, matrices, trunks, curves = "epochs", [], [], []
     for group in [(dim,) for dim in widths] if kind == "separate" else [widths]:
         # After one that did not end as it should the others stay untrained.
         n_epochs = training.epochs if stopped == "epochs" else 0
-        part, curve, ended = train_classifier(
+        part, trunk, curve, ended = train_classifier(
             group, kind == "mrl-e", rows[train], targets[train], len(classes), training, n_epochs, seed, cancelled
         )
         stopped = ended if stopped == "epochs" else stopped
         matrices += part
+        trunks += [trunk] * len(part)
         curves.append(curve)
     longest = max(map(len, curves))
     losses = np.hstack([np.pad(curve, [(0, longest - len(curve)), (0, 0)], constant_values=np.nan) for curve in curves])
-    hits = np.stack([(rows[:, : w.shape[1]] @ w.T + b).argmax(axis=1) == targets for w, b in matrices])
+    hits = _logits(rows, trunks, matrices).argmax(axis=2) == targets
     correct = hits[:, test]
     return TrainedHeads(
         kind=kind,
@@ -149,7 +162,27 @@ def train_heads(
         correct=correct,
         losses=losses,
         weights=tuple(matrices),
+        trunks=tuple(trunks),
     )
+
+
+def _through(trunk: Trunk, rows: FloatMatrix) -> FloatMatrix:
+    """The rows behind hidden layers, rectified between them."""
+    for number, (weight, bias) in enumerate(trunk):
+        rows = np.asarray((np.maximum(rows, 0) if number else rows) @ weight.T + bias, dtype=np.float32)
+    return rows
+
+
+def _logits(rows: FloatMatrix, trunks: Sequence[Trunk], weights: Sequence[Linear]) -> FloatMatrix:
+    """What the head of every width gives, shape (n_dims, n_items, n_classes)."""
+    logits = []
+    last: Trunk = ()
+    read = rows
+    for trunk, (weight, bias) in zip(trunks, weights):
+        if trunk is not last:
+            last, read = trunk, _through(trunk, rows)
+        logits.append(read[:, : weight.shape[1]] @ weight.T + bias)
+    return np.stack(logits)
 
 
 def encode_labels(

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.truncation import FloatMatrix, check_dims
 
-# A matrix (n_classes, dim) and a bias (n_classes,).
+# A matrix (n_out, n_in) and a bias (n_out,).
 Linear = tuple[FloatMatrix, npt.NDArray[np.floating[Any]]]
+# Layers with rectified units between them.
+Trunk = tuple[Linear, ...]
 
 
 class MultiGranularityClassifier(nn.Module):
@@ -73,6 +75,9 @@ class HeadTraining:
     `projection` puts a trainable full_dim → largest width map, started at the identity, before the heads. Without it
     the inputs are fixed, the losses of MRL's heads share nothing, and MRL equals separately trained heads but for the
     seed.
+
+    `hidden_dim` makes that map a network with one hidden layer of so many rectified units, from random weights; 0 keeps
+    it linear. For inputs that are no embeddings yet, such as pixels.
     """
 
     epochs: int = 60
@@ -80,6 +85,7 @@ class HeadTraining:
     learning_rate: float = 0.01
     weight_decay: float = 5.0
     projection: bool = True
+    hidden_dim: int = 0
 
     def check(self) -> None:
         """Raise InvalidInputError for a setting that cannot be."""
@@ -88,6 +94,11 @@ class HeadTraining:
                 raise InvalidInputError(f"`{name}` is {getattr(self, name)}; choose 1 or more.")
         if not self.learning_rate > 0:
             raise InvalidInputError(f"`learning_rate` is {self.learning_rate}; choose a number above 0, such as 0.01.")
+        if self.hidden_dim < 0 or (self.hidden_dim and not self.projection):
+            raise InvalidInputError(
+                f"`hidden_dim` is {self.hidden_dim}, `projection` {self.projection}; choose 0, or 1 and more with a "
+                "projection."
+            )
 
 
 def train_classifier(
@@ -100,34 +111,34 @@ def train_classifier(
     n_epochs: int,
     seed: int,
     cancelled: Callable[[], bool] | None,
-) -> tuple[list[Linear], npt.NDArray[np.float64], str]:
-    """One training run: per width the matrix and bias, map included, of the last finite epoch; the loss curve; why it
-    ended."""
+) -> tuple[list[Linear], Trunk, npt.NDArray[np.float64], str]:
+    """One training run: per width the matrix and bias of the last finite epoch, a linear map multiplied in; the hidden
+    layers before them; the loss curve; why it ended."""
     generator = torch.Generator().manual_seed(seed)
-    full_dim = rows.shape[1]
     # Modules draw initial weights from the global generator, which stays as it was.
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
         head = MultiGranularityClassifier(dims, n_classes, efficient=efficient)
-        project = nn.Linear(full_dim, dims[-1], bias=False) if training.projection else nn.Identity()
+        project = _map_before(rows.shape[1], dims[-1], training)
     with torch.no_grad():  # zeros are the neutral start of a linear classifier, and need no seed
         for parameter in head.parameters():
             parameter.zero_()
-    if training.projection:
-        nn.init.eye_(project.weight)  # type: ignore[arg-type]
     parameters = [*head.parameters(), *project.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.epochs)
     inputs, labels = torch.tensor(rows), torch.from_numpy(targets)
 
-    def merged() -> list[Linear]:
+    def merged() -> tuple[list[Linear], Trunk]:
         result = []
         with torch.no_grad():
             for level, dim in enumerate(dims):
                 weight, bias = head.weight(level)
-                if training.projection:
-                    weight = weight @ project.weight[:dim]  # type: ignore[index]
+                if isinstance(project, nn.Linear):
+                    weight = weight @ project.weight[:dim]
                 result.append((weight.numpy().copy(), bias.numpy().copy()))
-        return result
+            layers = [part for part in project.children() if isinstance(part, nn.Linear)]
+            trunk = tuple((part.weight.numpy().copy(), part.bias.numpy().copy()) for part in layers)
+        return result, trunk
 
     curve: list[npt.NDArray[np.float64]] = []
     good, stopped = merged(), "epochs"
@@ -148,4 +159,16 @@ def train_classifier(
         good = merged()
         if cancelled is not None and cancelled():
             stopped = "cancelled"
-    return good, np.array(curve).reshape(-1, len(dims)), stopped
+    return *good, np.array(curve).reshape(-1, len(dims)), stopped
+
+
+def _map_before(full_dim: int, widest: int, training: HeadTraining) -> nn.Module:
+    """What the inputs pass before the heads read them: nothing, a linear map that starts as none, or a network."""
+    if not training.projection:
+        return nn.Identity()
+    if training.hidden_dim:
+        layers = nn.Linear(full_dim, training.hidden_dim), nn.ReLU(), nn.Linear(training.hidden_dim, widest)
+        return nn.Sequential(*layers)
+    project = nn.Linear(full_dim, widest, bias=False)
+    nn.init.eye_(project.weight)
+    return project

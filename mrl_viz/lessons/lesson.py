@@ -15,7 +15,11 @@ from mrl_viz.home import home
 from mrl_viz.result import Result
 
 FOLDER = Path(__file__).parent
-SHIPPED = {"25 minutes": FOLDER / "workshop_25.toml", "10 minutes": FOLDER / "workshop_10.toml"}
+SHIPPED = {
+    "25 minutes": FOLDER / "workshop_25.toml",
+    "10 minutes": FOLDER / "workshop_10.toml",
+    "Languages, 8 minutes": FOLDER / "languages_8.toml",
+}
 KINDS = ("join", "vote", "exit")
 # What a vote goes through: think and lock, talk, vote again, see.
 PHASES = ("think", "talk", "revote", "reveal")
@@ -26,6 +30,8 @@ MEASURES: dict[str, tuple[str, ...]] = {
     "trained_for_it": ("dim",),
     "best_in_bytes": ("n_bytes",),
     "shortlist_finds": ("dim", "size", "k"),
+    "least_agreement_kept": ("dim",),
+    "translations_kept": ("dim",),
     "promise": ("share", "n"),
 }
 # What a link to a page may set; `tab` is the name of one on that page.

@@ -475,7 +475,7 @@ class Rooms:
         """Write a room down; where the disk refuses the class goes on, and its presenter is told."""
         try:
             with room.lock, disk_errors(self._file(room.code), "the room goes on, but a restart would lose it"):
-                self.folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # lines that people wrote lie there
                 # On one line: at two hundred seats each vote writes thousands, which indenting takes ten times as long.
                 text = json.dumps(room.to_dict(), allow_nan=False)
                 with replaced_file(self._file(room.code)) as aside:

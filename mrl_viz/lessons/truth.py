@@ -22,6 +22,8 @@ from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.results import recall_vs_full
 from mrl_viz.retrieval.shortlist import shortlist_search
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.curves import MetricCurve
+from mrl_viz.tasks.languages import LanguageQuality, by_language
 
 CONFIDENCE = 0.95
 # Sorting coordinates by what they carry does to a prefix what training does.
@@ -84,7 +86,8 @@ def truth_of(
         return _best_in_bytes(step, precisions or compare_precisions(embedded), **numbers)
     measured: Mapping[str, Callable[..., Truth]] = {
         "neighbors_kept": _neighbors_kept, "top_results_changed": _top_results_changed,
-        "shortlist_finds": _shortlist_finds,
+        "shortlist_finds": _shortlist_finds, "least_agreement_kept": _least_agreement_kept,
+        "translations_kept": _translations_kept,
     }  # fmt: skip
     return measured[name](embedded, seed=seed, **numbers)
 
@@ -168,6 +171,49 @@ def _shortlist_finds(embedded: Embedded, *, dim: int, size: int, k: int, seed: i
         f"{embedded.full_dim}, has {value:.1f} (95 %: {low:.1f} to {high:.1f})."
     )
     return Truth(value, said, low, high)
+
+
+def _least_agreement_kept(embedded: Embedded, *, dim: int, seed: int) -> Truth:
+    found = by_language(embedded, dims=[dim], seed=seed)
+    kept = {language: _percent_kept(curve) for language, curve in found.spearman.items()}
+    least = min(kept, key=lambda language: kept[language][0])
+    shares = ", ".join(f"{language} {value:.0f} %" for language, (value, _, _) in kept.items())
+    value, low, high = kept[least]
+    said = (
+        f"Of its agreement with people at {embedded.full_dim} dims each language keeps at {dim}: {shares} "
+        f"({least}, 95 %: {low:.0f} to {high:.0f})."
+    )
+    return Truth(value, said, low, high)
+
+
+def _translations_kept(embedded: Embedded, *, dim: int, seed: int) -> Truth:
+    found = by_language(embedded, dims=[dim], seed=seed)
+    if found.found_everywhere is None:
+        raise InvalidInputError(
+            f"`{embedded.corpus.name}` does not say what translates what; give its pairs an `id`, or take "
+            "`sample:languages`."
+        )
+    value, low, high = _percent_kept(found.found_everywhere)
+    return Truth(value, _said_of_translations(found, dim, value, low, high), low, high)
+
+
+def _said_of_translations(found: LanguageQuality, dim: int, value: float, low: float, high: float) -> str:
+    all_dims, few = (
+        ", ".join(f"{language} {curve.value[level].value:.0%}" for language, curve in found.found.items())
+        for level in (-1, 0)
+    )
+    return (
+        f"From {found.source}, {found.dims[-1]} dims find the translation first in {all_dims}; {dim} dims in {few}: "
+        f"{value:.0f} % of that (95 %: {low:.0f} to {high:.0f})."
+    )
+
+
+def _percent_kept(curve: MetricCurve) -> tuple[float, float, float]:
+    """What the first width keeps of the full one's value, with its interval, in percent."""
+    kept = curve.retention[0]
+    if kept is None:
+        raise InvalidInputError(f"`{curve.name}` is not above 0 at full width, so no share of it can be kept; skip it.")
+    return 100 * kept.value, 100 * kept.low, 100 * kept.high
 
 
 def promise(share: float, n: int) -> Promise:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import ShapeError
+from mrl_viz.errors import InvalidInputError, ShapeError
+from mrl_viz.measures.estimate import Estimate, bootstrap
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.result import Result
 from mrl_viz.sweep import pair_similarities
@@ -189,6 +190,44 @@ class ShortVectorAgreement(Result):
         return " They agree in direction and length."
 
 
+@dataclass(frozen=True, eq=False)
+class ShortVectors(Result):
+    """Short vectors from an API beside locally truncated ones, over many texts.
+
+    `origin` : where the API's came from, in words, such as "recorded in short.npy" or "simulated here".
+    `cosine`, `wmape` : means over the texts with 95 % bootstrap intervals, see `ShortVectorAgreement`; `lowest_cosine`
+    of any text. `n_turned` : texts whose two vectors differ in direction by more than rounding; `n_other_length` :
+    whose norms differ by more than a hundredth. `cosines` : of every text, shape (n_items,).
+    """
+
+    _without = ("cosines",)
+
+    origin: str
+    dim: int
+    n_items: int
+    cosine: Estimate
+    lowest_cosine: float
+    wmape: Estimate
+    n_turned: int
+    n_other_length: int
+    cosines: Floats
+
+    def takeaway(self) -> str:
+        """Whether they are the same vectors, in a sentence, and what it says when they are not."""
+        said = (
+            f"{self.n_items:,} texts at {self.dim} dims, {self.origin}: cosine {self.cosine.value:.4f} on average, "
+            f"{self.lowest_cosine:.4f} at least, wMAPE {self.wmape:.2%}."
+        )
+        if self.n_turned:
+            return (
+                f"{said} {self.n_turned:,} differ by more than rounding: check model, prompt, quantisation, and steps "
+                "before the slice."
+            )
+        if self.n_other_length:
+            return f"{said} Same directions, but {self.n_other_length:,} have another length: one was not renormalised."
+        return f"{said} They agree in direction and length."
+
+
 def vector_anatomy(
     vector: npt.ArrayLike, *, dims: Iterable[int], bytes_per_coordinate: int = BYTES_PER_FLOAT32
 ) -> VectorAnatomy:
@@ -274,6 +313,60 @@ def api_short_vs_local_short(api: npt.ArrayLike, local: npt.ArrayLike) -> ShortV
     unit_a, unit_b = normalize([a, b])
     cosine = float(np.clip(unit_a @ unit_b, -1, 1))
     return ShortVectorAgreement(len(a), mape, median, wmape, cosine, _norm(a), _norm(b), dead, a, b)
+
+
+def short_vectors_over_texts(api: npt.ArrayLike, local: npt.ArrayLike, *, origin: str, seed: int = 0) -> ShortVectors:
+    """How well locally truncated vectors agree with those that an API gave for `dimensions=m`, text by text.
+
+    Parameters
+    ----------
+    api, local : array_like of shape (n_items, m), rows of the same texts
+    origin : where `api` came from, in words
+    seed : of the bootstrap
+
+    Raises
+    ------
+    ShapeError, EmptyInputError : unusable vectors, or two shapes.
+
+    Source: as `api_short_vs_local_short`.
+    """
+    a, b = (check_embeddings(rows, name).astype(np.float64) for rows, name in ((api, "api"), (local, "local")))
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"`api` has shape {a.shape} and `local` {b.shape}; give a short vector of each text, in order."
+        )
+    cosines = np.clip(np.einsum("ij,ij->i", normalize(a), normalize(b)), -1, 1)
+    sizes = np.abs(a).sum(axis=1)
+    errors = np.abs(a - b).sum(axis=1) / np.where(sizes > 0, sizes, 1)
+    lengths, own = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    cosine, wmape = bootstrap(np.stack([cosines, errors]), seed=seed)
+    return ShortVectors(
+        origin, a.shape[1], len(a), cosine, float(cosines.min()), wmape, int((cosines < SAME_DIRECTION).sum()),
+        int((np.abs(own - lengths) > OTHER_LENGTH * lengths).sum()), cosines,
+    )  # fmt: skip
+
+
+def simulated_short(embeddings: npt.ArrayLike, dim: int, *, renormalizes: bool = True, bits: int = 32) -> FloatMatrix:
+    """What an API would give for `dimensions=dim`, made here from full vectors: cut, brought to length 1, written down.
+
+    Parameters
+    ----------
+    embeddings : array_like of shape (n_items, full_dim); rows are brought to length 1 first, as APIs give them
+    renormalizes : False is the mistake to look for
+    bits : 32 rounds to eight decimals, as JSON carries them; 8 to 255 steps of the largest coordinate
+
+    Raises
+    ------
+    DimensionError, ShapeError, InvalidInputError : unusable width, vectors or bits.
+    """
+    if bits not in (8, 32):
+        raise InvalidInputError(f"`bits` is {bits}; choose 8 or 32.")
+    unit = normalize(check_embeddings(embeddings).astype(np.float64))
+    short = truncate_and_normalize(unit, dim) if renormalizes else unit[:, : check_dims([dim], unit.shape[1])[0]]
+    if bits == 32:
+        return np.asarray(short.round(8), dtype=np.float32)
+    step = np.abs(short).max() / 127 or 1.0
+    return np.asarray((short / step).round() * step, dtype=np.float32)
 
 
 def _as_row(vector: npt.ArrayLike, name: str) -> FloatMatrix:

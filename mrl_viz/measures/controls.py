@@ -108,9 +108,13 @@ class Nestedness(Result):
 
 @dataclass(frozen=True)
 class ControlComparison(Result):
-    """Overlap under every arrangement asked for and possible, and the nestedness where prefix and random are."""
+    """Overlap under every arrangement asked for and possible, and the nestedness where prefix and random are.
+
+    `is_self` : texts search for each other, none in its own list.
+    """
 
     k: int
+    is_self: bool
     chance: float
     curves: Mapping[str, ArrangementOverlap]
     nestedness: Nestedness | None
@@ -240,7 +244,9 @@ def compare_arrangements(
     nested = None
     if "prefix" in names and "random" in names:
         nested = nestedness(per_query["prefix"], per_query["random"], draw_means, dims=dims, seed=seed)
-    return ControlComparison(k=k, chance=sweep.chance, curves=curves, nestedness=nested, notes=tuple(notes))
+    return ControlComparison(
+        k=k, is_self=is_self, chance=sweep.chance, curves=curves, nestedness=nested, notes=tuple(notes)
+    )
 
 
 def nestedness(prefix: Floats, random: Floats, draw_means: Floats, *, dims: Iterable[int], seed: int = 0) -> Nestedness:

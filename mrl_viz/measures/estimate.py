@@ -142,6 +142,61 @@ def paired_from_resamples(observed: Floats, resampled: Floats, *, baseline: int 
     return tuple(map(PairedEstimate, means, differences, retention))
 
 
+def share_of_means(after: Floats, before: Floats, *, is_paired: bool = True, seed: int = 0) -> Estimate | None:
+    """The mean of some values as a share of that of others; None where the others' mean is not above 0.
+
+    Parameters
+    ----------
+    after, before : ndarray of shape (n_items,) each; of the same items, in order, where `is_paired`
+    is_paired : resample both together, else each by itself
+    seed : of the bootstrap
+
+    Raises
+    ------
+    EmptyInputError : no items.
+
+    Source: percentile bootstrap of a ratio, Efron & Tibshirani 1993, chapters 8 and 13.
+    """
+    observed, drawn = _shares(after[None], before[None], is_paired, seed)
+    return None if not np.isfinite(observed[0]) else _estimates(observed, drawn)[0]
+
+
+def share_difference(
+    after: Floats, before: Floats, other_after: Floats, other_before: Floats, *, is_paired: bool = True, seed: int = 0
+) -> Estimate | None:
+    """`share_of_means` of one model minus another's, from common resamples; None where either has none.
+
+    Parameters
+    ----------
+    after, other_after : ndarray of shape (n_items,), both models' values of the same items
+    before, other_before : likewise, of these items where `is_paired`, else of others
+    is_paired, seed : as there
+
+    Raises
+    ------
+    EmptyInputError : no items.
+    """
+    observed, drawn = _shares(np.stack([after, other_after]), np.stack([before, other_before]), is_paired, seed)
+    if not np.isfinite(observed).all():
+        return None
+    return _estimates(observed[:1] - observed[1:], drawn[:, :1] - drawn[:, 1:])[0]
+
+
+def _shares(after: Floats, before: Floats, is_paired: bool, seed: int) -> tuple[Floats, Floats]:
+    """Means of rows as shares of others', (n_rows,), NaN where those are not above 0, and resampled."""
+    after, before = _check_values(after), _check_values(before)
+    if is_paired:
+        drawn = _resampled_means(np.concatenate([after, before]), seed, N_RESAMPLES)
+        drawn_after, drawn_before = drawn[:, : len(after)], drawn[:, len(after) :]
+    else:
+        drawn_after = _resampled_means(after, seed, N_RESAMPLES)
+        drawn_before = _resampled_means(before, seed + 1, N_RESAMPLES)
+    means = before.mean(axis=1)
+    observed = after.mean(axis=1) / np.where(means > 0, means, np.nan)
+    positive = (drawn_before > 0).all(axis=1)
+    return observed, drawn_after[positive] / drawn_before[positive]
+
+
 def paired_tests(values: FloatMatrix) -> Floats:
     """Two-sided p-values of a paired t-test of each row against the last, Holm-adjusted; 1 for the last itself.
 

@@ -120,6 +120,7 @@ def knn_correct(lists: Indices, codes: Ints, own: Ints) -> Floats:
 class NeighborOverlap(ByWidth):
     """How much of each top-k list at full width is still there at each width.
 
+    `is_self` : texts search for each other, none in its own list.
     Tuples have one entry per width of `dims`; all shares are in [0, 1].
     `overlap` : mean shared share of the top k, with its 95 % bootstrap interval over queries.
     `corrected` : (overlap - chance)/(1 - chance), 0 at chance. `jaccard`, `rbo`, `top1_agreement` : means over queries.
@@ -135,6 +136,7 @@ class NeighborOverlap(ByWidth):
     k: int
     n_queries: int
     n_items: int
+    is_self: bool
     chance: float
     overlap: tuple[Estimate, ...]
     corrected: tuple[float, ...]
@@ -246,8 +248,8 @@ def neighbor_overlap(sweep: Sweep, *, seed: int = 0) -> NeighborOverlap:
         means.append((beyond_chance, jaccard.mean(), rbo.mean(), by_k[level, 0], displacement))
     corrected, jaccards, rbos, top1, displacements = (tuple(map(float, column)) for column in zip(*means))
     return NeighborOverlap(
-        sweep.dims, k, n_queries, sweep.n_items, chance, bootstrap(per_item, seed=seed), corrected, jaccards, rbos,
-        top1, displacements, by_k, per_item.astype(np.float32),
+        sweep.dims, k, n_queries, sweep.n_items, sweep.is_self, chance, bootstrap(per_item, seed=seed), corrected,
+        jaccards, rbos, top1, displacements, by_k, per_item.astype(np.float32),
     )  # fmt: skip
 
 

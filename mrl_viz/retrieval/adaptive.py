@@ -18,6 +18,7 @@ from mrl_viz.retrieval.plan import Plan, PlannedIndex, build_plan
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.retrieval.shortlist import rerank
 from mrl_viz.sweep import check_k
+from mrl_viz.truncation import Ints
 
 # Shortlists that the default plans rerank at full width.
 DEFAULT_SHORTLISTS = (50, 200, 1000)
@@ -137,32 +138,41 @@ class AdaptiveIndex:
             )
         return max(fitting, key=lambda measured: (measured.recall.share.value, -measured.latency.p95_ms))
 
-    def refine(self, query: npt.ArrayLike, k: int = 10, *, max_latency_ms: float) -> Iterator[SearchResult]:
+    def refine(
+        self, query: npt.ArrayLike, k: int = 10, *, max_latency_ms: float, own: npt.ArrayLike | None = None
+    ) -> Iterator[SearchResult]:
         """Ever better answers while time is left: shortlists of `PrefixIndex.widen`, each reranked at full width.
 
         The first answer always comes; another only if its measured 95th percentile fits in what is left of the budget,
         the caller's own time between answers included.
 
+        `own` : as in `PrefixIndex.search`, of shape (1,).
+
         Raises
         ------
-        ShapeError : `query` is not one vector of `full_dim`. InvalidInputError : `k` or the budget out of range.
+        ShapeError : `query` is not one vector of `full_dim`. InvalidInputError : `k`, `own` or the budget out of range.
         """
         _check_budget(max_latency_ms)
-        check_k(k, self.index.n_items)
+        check_k(k, self.index.n_items - (own is not None))
         self.index.check_queries(query)
-        return self._within(query, k, max_latency_ms)
+        return self._within(query, k, max_latency_ms, None if own is None else self.index.check_own(own, 1))
 
-    def _within(self, query: npt.ArrayLike, k: int, max_latency_ms: float) -> Iterator[SearchResult]:
+    @property
+    def step_ms(self) -> tuple[float, ...]:
+        """95th percentile of each refinement's time when the index was built, by width, milliseconds."""
+        return tuple(self._step_ms)
+
+    def _within(self, query: npt.ArrayLike, k: int, max_latency_ms: float, own: Ints | None) -> Iterator[SearchResult]:
         started = perf_counter()
-        for result, needed in zip(self._refinements(query, k), [*self._step_ms[1:], np.inf]):
+        for result, needed in zip(self._refinements(query, k, own), [*self._step_ms[1:], np.inf]):
             yield result
             if (perf_counter() - started) * 1e3 + needed > max_latency_ms:
                 return
 
-    def _refinements(self, query: npt.ArrayLike, k: int) -> Iterator[SearchResult]:
-        size = min(max(k, WIDENING_SHORTLIST), self.index.n_items)
-        for result in self.index.widen(query, size):
-            yield rerank(self.index, query, result, k=k)
+    def _refinements(self, query: npt.ArrayLike, k: int, own: Ints | None = None) -> Iterator[SearchResult]:
+        size = min(max(k, WIDENING_SHORTLIST), self.index.n_items - (own is not None))
+        for result in self.index.widen(query, size + (own is not None)):
+            yield rerank(self.index, query, result if own is None else result.without(own), k=k)
 
     def _measure_steps(self, rows: npt.NDArray[Any], k: int) -> list[float]:
         """95th percentile of every refinement step, milliseconds."""

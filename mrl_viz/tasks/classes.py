@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ FEW_SHOT_DRAWS = 30
 # Rows classified at once, so that the cosines with every class mean stay small.
 CHUNK = 8192
 
+# Classifiers compare every text with every class: of more classes than these a seeded sample is used.
+MOST_CLASSES = 200
 # Logistic regression takes time in proportion to texts x classes x width: above this many a seeded sample is used.
 MOST_LOGISTIC_ITEMS = 5000
 FOLDS = 5
@@ -59,9 +62,10 @@ def classes_from_labels(labels: Sequence[str | None], name: str = "labels") -> C
     is_kept = counts[codes] >= 2
     kept_names = names[counts >= 2]
     if len(kept_names) < 2:
+        said = f"{len(names):,} classes, {len(kept_names)} of them with two texts or more"
         raise InvalidInputError(
-            f"`{name}` has {len(names)} classes, {len(kept_names)} of them with two texts or more; "
-            "classification needs two such classes."
+            f"`{name}` has {'one class only' if len(names) == 1 else said}; classification needs two classes with two "
+            "texts or more."
         )
     return Classes(
         names=tuple(str(value) for value in kept_names),
@@ -76,6 +80,15 @@ def sample_of_classes(codes: Ints, most: int, seed: int = 0) -> Ints:
     """Positions of a seeded sample of at most `most` items, ascending, without those left alone in their class."""
     drawn = np.sort(np.random.default_rng(seed).permutation(len(codes))[:most])
     return np.asarray(drawn[np.bincount(codes[drawn])[codes[drawn]] >= 2])
+
+
+def some_classes(codes: Ints, seed: int = 0) -> tuple[Ints, Ints]:
+    """Positions of the items of at most MOST_CLASSES classes, a seeded sample, ascending, and their classes from 0."""
+    n_classes = int(codes.max()) + 1
+    if n_classes <= MOST_CLASSES:
+        return np.arange(len(codes), dtype=np.int64), codes
+    rows = np.flatnonzero(np.isin(codes, np.random.default_rng(seed).permutation(n_classes)[:MOST_CLASSES]))
+    return rows, np.unique(codes[rows], return_inverse=True)[1].astype(np.int64)
 
 
 def few_shot_correct(
@@ -111,7 +124,7 @@ def few_shot_correct(
     """
     array = check_embeddings(embeddings)
     dims = check_dims(dims, array.shape[1])
-    _check_codes(codes, len(array))
+    check_codes(codes, len(array))
     check_count("n_shots", n_shots)
     check_count("n_draws", n_draws)
     counts = np.bincount(codes)
@@ -174,10 +187,37 @@ def logistic_correct(embeddings: FloatMatrix, codes: Ints, *, dims: Sequence[int
     for level, dim in enumerate(dims):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
+            # Classes of two texts are few texts, and classes all the same.
+            warnings.filterwarnings("ignore", message="The number of unique classes")
             model = LogisticRegression(max_iter=LOGISTIC_ITERATIONS)
             correct[level] = cross_val_predict(model, normalize(embeddings[:, :dim]), codes, cv=folds) == codes
         n_unconverged += sum(issubclass(warning.category, ConvergenceWarning) for warning in caught)
     return correct, n_unconverged
+
+
+def class_average_precision(lists: npt.NDArray[np.integer[Any]], codes: Ints, own: Ints) -> Floats:
+    """Average precision of each ranked list where an item is relevant when it has the query's class.
+
+    The precisions at the ranks of relevant items, added up, over as many as could be found: the class's other members,
+    at most k. Its mean is mAP@k by class.
+
+    Parameters
+    ----------
+    lists : (..., n_queries, k), places among the items, best first, one's own left out; -1 stands for nothing found
+    codes : int64 of shape (n_items,), class of each item
+    own : int64 of shape (n_queries,), class of each query, itself one of the items
+
+    Returns
+    -------
+    ndarray of shape (..., n_queries), in [0, 1]
+
+    Source: Kusupati et al. 2022, arXiv:2205.13147, section 4.3 (mAP@10 of image retrieval); average precision cut at
+    k, Manning, Raghavan & Schütze 2008, section 8.4.
+    """
+    is_right = np.append(codes, -1)[lists] == own[:, None]
+    precision = is_right.cumsum(axis=-1) / np.arange(1, lists.shape[-1] + 1)
+    findable = np.minimum(np.bincount(codes[codes >= 0])[own] - 1, lists.shape[-1])
+    return np.asarray((precision * is_right).sum(axis=-1) / np.maximum(findable, 1))
 
 
 def silhouette(embeddings: npt.ArrayLike, codes: Ints, *, dims: Sequence[int]) -> Floats:
@@ -202,7 +242,7 @@ def silhouette(embeddings: npt.ArrayLike, codes: Ints, *, dims: Sequence[int]) -
     """
     array = check_embeddings(embeddings)
     dims = check_dims(dims, array.shape[1])
-    _check_codes(codes, len(array))
+    check_codes(codes, len(array))
     counts = np.bincount(codes)
     if len(counts) < 2 or counts.min() < 2:
         raise InvalidInputError(
@@ -231,6 +271,7 @@ def _nearest(unit: FloatMatrix, means: FloatMatrix) -> Ints:
     return np.concatenate([(unit[i : i + CHUNK] @ means.T).argmax(axis=1) for i in range(0, len(unit), CHUNK)])
 
 
-def _check_codes(codes: Ints, n_items: int) -> None:
+def check_codes(codes: Ints, n_items: int) -> None:
+    """Raise ShapeError for another number of classes than items."""
     if len(codes) != n_items:
         raise ShapeError(f"`codes` has {len(codes)} labels for {n_items} items; give one each.")

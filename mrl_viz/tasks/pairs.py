@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ def pair_correlations(
     scores: npt.ArrayLike,
     *,
     dims: Iterable[int],
+    names: Sequence[str] = ("spearman", "pearson"),
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
 ) -> dict[str, MetricCurve]:
@@ -34,6 +35,7 @@ def pair_correlations(
     left, right : array_like of shape (n_pairs, full_dim), the two sides of each pair
     scores : array_like of shape (n_pairs,), the higher the more similar
     dims : widths in 1..full_dim; the full width is added
+    names : which of the two curves
     seed, n_resamples : of the bootstrap over pairs
 
     Returns
@@ -55,10 +57,7 @@ def pair_correlations(
     full_dim = left.shape[1]
     dims = tuple(sorted({*dims, full_dim}))
     cosines = pair_similarities(left, right, dims).astype(np.float64)
-    return {
-        name: _curve(name, dims, cosines, judged, seed, n_resamples, by_rank=name == "spearman")
-        for name in ("spearman", "pearson")
-    }
+    return {name: _curve(name, dims, cosines, judged, seed, n_resamples, by_rank=name == "spearman") for name in names}
 
 
 def check_scores(scores: npt.ArrayLike) -> Floats:

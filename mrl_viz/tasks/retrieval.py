@@ -29,14 +29,16 @@ def ranking_scores(
     ----------
     indices : (n_dims, n_queries, depth), positions of items, best first; -1 stands for nothing found
     grades : for each query, position of an item to its grade; a query without one above 0 scores 0
-    metrics : ndcg, recall, mrr or map, each at a depth, such as "ndcg@10"
+    metrics : ndcg, recall, mrr, map or success, each at a depth, such as "ndcg@10"
 
     Source: as in trec_eval, through ir-measures: MacAvaney, Macdonald & Ounis 2022, arXiv:2111.13466; nDCG: gain =
     grade, discount log2(rank + 1), Järvelin & Kekäläinen 2002.
     """
     import ir_measures
 
-    families = {"ndcg": ir_measures.nDCG, "recall": ir_measures.R, "map": ir_measures.AP}
+    families = {
+        "ndcg": ir_measures.nDCG, "recall": ir_measures.R, "map": ir_measures.AP, "success": ir_measures.Success,
+    }  # fmt: skip
     parts = {name: name.split("@") for name in metrics}
     wanted = {
         name: ir_measures.RR if kind == "mrr" else families[kind] @ int(depth) for name, (kind, depth) in parts.items()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.data.corpus import Corpus
+from mrl_viz.data.corpus import SPLIT, Corpus
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 from mrl_viz.measures.lists import knn_correct, neighbor_lists
@@ -191,7 +191,7 @@ def class_tasks(
 ) -> tuple[Task, ...]:
     """Recognising the class of a text by its nearest others: one task per label column that can be used.
 
-    A note of the first says which columns cannot.
+    Notes of the first say which columns cannot, and whether the vectors were trained on these labels.
 
     Raises
     ------
@@ -199,8 +199,10 @@ def class_tasks(
     """
     if column is not None and column not in source.labels:
         raise InvalidInputError(f"`{source.name}` has no label column {column!r}; choose one of {list(source.labels)}.")
-    columns = source.labels if column is None else {column: source.labels[column]}
+    columns = {name: source.labels[name] for name in (source.class_columns if column is None else (column,))}
     tasks, unusable = [], []
+    if column is None and len(columns) < len(source.labels):
+        unusable.append(f"`{SPLIT}` says what {source.things} were used for in training, which is no class to name.")
     for name, labels in columns.items():
         try:
             tasks.append(_classes(name, classes_from_labels(labels, name), len(labels), most_items, seed))
@@ -209,8 +211,8 @@ def class_tasks(
                 raise
             unusable.append(str(error))
     if not tasks:
-        raise InvalidInputError(f"`{source.name}` has no label column with two classes of two texts; {unusable[0]}")
-    return (replace(tasks[0], notes=(*unusable, *tasks[0].notes)), *tasks[1:])
+        raise InvalidInputError(f"`{source.name}` has no label column with two classes of two texts; {unusable[-1]}")
+    return (replace(tasks[0], notes=(*source.check.flattering, *unusable, *tasks[0].notes)), *tasks[1:])
 
 
 def _retrieval(embedded: Embedded, metric: str, binary: bool) -> Task:
@@ -231,7 +233,7 @@ def _pairs(source: Corpus, most: int | None, seed: int) -> Task:
 
 def _classes(column: str, classes: Classes, n_texts: int, most_items: int | None, seed: int) -> Task:
     notes = [
-        f"`{column}`: {n} texts {what} are left out."
+        f"`{column}`: {n:,} texts {what} are left out."
         for n, what in ((classes.n_unlabelled, "without a label"), (classes.n_single, "alone in their class"))
         if n
     ]

@@ -14,8 +14,6 @@ SAMPLE_DATA = 'training_data(read_corpus("sample"))'
 
 def repeat_code(config: TrainingConfig, data: str = SAMPLE_DATA) -> str:
     """Python that trains and compares the same two models; `data` is the expression that makes the TrainingData."""
-    values = {field: getattr(config, field.name) for field in fields(config)}
-    changed = [f"{field.name}={value!r}" for field, value in values.items() if value != field.default]
     return f"""\
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
@@ -23,10 +21,42 @@ from mrl_viz.training.config import TrainingConfig
 from mrl_viz.training.data import training_data
 from mrl_viz.training.twins import train_twins
 
-config = TrainingConfig({", ".join(changed)})
+config = {_written(config)}
 data = {data}
 run = train_twins(load_encoder(config.model), data, config, "my-model")
 print(run.takeaway())"""
+
+
+def overlay_code(configs: Sequence[TrainingConfig], data: str = SAMPLE_DATA) -> str:
+    """Python that trains by each of the settings and lays the runs over the first; `data` as in `repeat_code`."""
+    listed = "\n".join(f"    {_written(config)}," for config in configs)
+    return f"""\
+from mrl_viz import figures
+from mrl_viz.data.reading import read_corpus
+from mrl_viz.embedding.encoders import load_encoder
+from mrl_viz.training.config import TrainingConfig
+from mrl_viz.training.data import training_data
+from mrl_viz.training.overlay import lay_over_runs
+from mrl_viz.training.twins import train_twins
+
+configs = [
+{listed}
+]
+data = {data}
+runs = [
+    train_twins(load_encoder(config.model), data, config, f"run-{{number}}")
+    for number, config in enumerate(configs, start=1)
+]
+overlay = lay_over_runs([run.values for run in runs])
+print(overlay.takeaway())
+figures.overlay_curves(overlay).show()
+figures.overlay_gains(overlay).show()"""
+
+
+def _written(config: TrainingConfig) -> str:
+    values = {field: getattr(config, field.name) for field in fields(config)}
+    changed = [f"{field.name}={value!r}" for field, value in values.items() if value != field.default]
+    return f"TrainingConfig({', '.join(changed)})"
 
 
 def model_card(config: TrainingConfig, data: str, about: Mapping[str, Any], dim: int, measured: Sequence[str]) -> str:

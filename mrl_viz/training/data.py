@@ -1,4 +1,4 @@
-"""What contrastive training learns from: texts with labels, or pairs and triplets, part of them held out."""
+"""What training learns from: texts with labels, pairs and triplets, or pairs with scores, part of them held out."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from mrl_viz.data.corpus import LANGUAGE
 from mrl_viz.errors import DataFormatError, EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.result import Result
+from mrl_viz.tasks.languages import pair_rows
+from mrl_viz.tasks.pairs import FEWEST_PAIRS, check_scores
 
 if TYPE_CHECKING:
     from mrl_viz.data.corpus import Corpus
 
-Kind = Literal["labels", "pairs"]
+Kind = Literal["labels", "pairs", "scored"]
 Split = Literal["texts", "classes"]
-Source = Literal["labels", "relevance", "pairs"]
+Source = Literal["labels", "relevance", "scores", "pairs"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 SOURCES: tuple[Source, ...] = get_args(Source)
 # Enough held-out texts for intervals that tell two models apart, from a few hundred texts in all.
 HELD_OUT_SHARE = 0.4
@@ -35,9 +40,10 @@ Rows = npt.NDArray[np.int64]
 class TrainingData(Result):
     """Texts, which of them are trained on, and which are held out for the comparison.
 
-    `kind` : "labels" (two texts with one label are a pair) or "pairs". `texts` : each once.
-    `train`, `held_out` : rows of `texts`: (text,) with labels, else (anchor, positive) or (anchor, positive, negative).
-    `labels` : one per text, empty for pairs. No text of a held-out pair is trained on.
+    `kind` : "labels" (two texts with one label are a pair), "pairs", or "scored" (pairs, each with its score).
+    `texts` : each once. `train`, `held_out` : rows of `texts`: (text,) with labels, (left, right) of scored pairs, else
+    (anchor, positive) or (anchor, positive, negative). No text of a held-out pair is trained on.
+    `labels` : one per text, empty for pairs. `scores` : of scored pairs, those trained on and then those held out.
     `notes` : what was left out and why.
     """
 
@@ -47,8 +53,14 @@ class TrainingData(Result):
     train: tuple[tuple[int, ...], ...]
     held_out: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
     has_unseen_classes: bool = False
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def score_of(self) -> Mapping[tuple[int, ...], float]:
+        """The score of each scored pair, trained on or held out."""
+        return dict(zip((*self.train, *self.held_out), self.scores))
 
     @property
     def n_columns(self) -> int:
@@ -57,7 +69,9 @@ class TrainingData(Result):
 
     def batch_examples(self, batch_size: int) -> int:
         """Examples in a batch: at most one of each class, since a second would be a wrong answer to the first."""
-        return batch_size if self.kind == "pairs" else min(batch_size, len({self.labels[row] for (row,) in self.train}))
+        return (
+            batch_size if self.kind != "labels" else min(batch_size, len({self.labels[row] for (row,) in self.train}))
+        )
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TrainingData:
@@ -75,21 +89,28 @@ class TrainingData(Result):
                 kind=fields["kind"],
                 train=train,
                 held_out=held_out,
+                scores=tuple(map(float, fields.get("scores", ()))),
                 has_unseen_classes=bool(fields["has_unseen_classes"]),
                 **columns,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataFormatError(f"`data` is no saved training data ({error}); prepare it again.") from error
         rows = [row for example in (*train, *held_out) for row in example]
-        if data.kind not in ("labels", "pairs") or not train or not all(0 <= row < len(data.texts) for row in rows):
+        n_scores = len(train) + len(held_out) if data.kind == "scored" else 0
+        if (
+            data.kind not in KINDS
+            or not train
+            or len(data.scores) != n_scores
+            or not all(0 <= row < len(data.texts) for row in rows)
+        ):
             raise DataFormatError("`data` names texts that it does not hold; prepare it again.")
         return data
 
     def takeaway(self) -> str:
         """One sentence: how much there is to train on and to compare with."""
         n_train, n_held_out = len(self.train), len(self.held_out)
-        if self.kind == "pairs":
-            what = "triplets" if self.n_columns == 3 else "pairs"
+        if self.kind != "labels":
+            what = "scored pairs" if self.kind == "scored" else "triplets" if self.n_columns == 3 else "pairs"
             return f"{n_train} {what} to train on and {n_held_out} held out, none of whose texts are trained on."
         n_classes = len({self.labels[row] for (row,) in self.train})
         which = "other" if self.has_unseen_classes else "the same"
@@ -177,9 +198,6 @@ def paired_data(
     EmptyInputError : no pairs. ShapeError : columns of different lengths.
     InvalidInputError : the texts hang together so that nothing can be held out, or a share outside (0, 1).
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     check_share("held_out_share", held_out_share, HELD_OUT_SHARE)
     columns = [anchors, positives] if negatives is None else [anchors, positives, negatives]
     if len({len(column) for column in columns}) > 1:
@@ -191,23 +209,9 @@ def paired_data(
         raise EmptyInputError(f"`{name}` has no pairs of two different texts; give at least two.")
     rows = {text: number for number, text in enumerate(dict.fromkeys(text for row in whole for text in row))}
     examples = list(dict.fromkeys(tuple(rows[text] for text in row) for row in whole))
-    links = np.array([(example[0], other) for example in examples for other in example[1:]]).T
-    shared = coo_array((np.ones(links.shape[1]), tuple(links)), shape=(len(rows), len(rows)))
-    group_of = connected_components(shared, directed=False)[1]
-    groups: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
-    for example in examples:
-        groups[group_of[example[0]]].append(example)
-    members = list(groups.values())
-    held_out: list[tuple[int, ...]] = []
-    most = math.ceil(len(examples) * held_out_share)
-    for number in np.random.default_rng(seed).permutation(len(members)):
-        if len(held_out) + len(members[number]) <= most:
-            held_out += members[number]
-    if len(held_out) < 2 or len(held_out) == len(examples):
-        raise InvalidInputError(
-            f"`{name}` has {len(examples)} pairs in {len(members)} groups without a common text, so none can be held "
-            "out; add pairs."
-        )
+    links = [(example[0], other) for example in examples for other in example[1:]]
+    group_of = _hanging_together(links, len(rows))
+    held_out = _drawn_groups(name, examples, [group_of[example[0]] for example in examples], held_out_share, seed)
     chosen = set(held_out)
     n_left_out = len(anchors) - len(examples)
     notes = (f"{n_left_out} pairs repeat another, have an empty text, or twice the same one; they are left out.",)
@@ -221,11 +225,114 @@ def paired_data(
     )
 
 
+def scored_data(
+    lefts: Sequence[str],
+    rights: Sequence[str],
+    scores: Sequence[float],
+    *,
+    groups: Sequence[str] | None = None,
+    name: str = "pairs",
+    held_out_share: float = HELD_OUT_SHARE,
+    seed: int = 0,
+) -> TrainingData:
+    """Training data of pairs with a score each, the higher the more alike.
+
+    Pairs that share a text, or are of one group, stay on one side of the split.
+
+    Parameters
+    ----------
+    lefts, rights, scores : one each per pair
+    groups : of each pair, such as the id that its translations have as well; "" for a pair of its own
+    held_out_share, seed : of the split
+
+    Raises
+    ------
+    ShapeError : columns of different lengths. EmptyInputError : too few pairs to train on some and correlate others.
+    InvalidInputError : scores that are all equal or not finite, on either side of the split; the texts hang together so
+        that nothing can be held out; a share outside (0, 1).
+    """
+    check_share("held_out_share", held_out_share, HELD_OUT_SHARE)
+    ids = [""] * len(lefts) if groups is None else groups
+    if len({len(column) for column in (lefts, rights, scores, ids)}) > 1:
+        raise ShapeError(
+            f"`lefts`, `rights`, `scores` and `groups` have {[len(c) for c in (lefts, rights, scores, ids)]} values; "
+            "give equally many."
+        )
+    check_scores(scores)
+    kept: dict[tuple[str, str], tuple[float, str]] = {}
+    for left, right, score, group in zip(lefts, rights, scores, ids):
+        if left.strip() and right.strip() and left != right and (right, left) not in kept:
+            kept.setdefault((left, right), (float(score), group))
+    rows = {text: number for number, text in enumerate(dict.fromkeys(text for pair in kept for text in pair))}
+    examples = [(rows[left], rows[right]) for left, right in kept]
+    score_of = dict(zip(examples, (score for score, _ in kept.values())))
+    # A group is one more thing that pairs share, as a text is.
+    named = {group: len(rows) + n for n, group in enumerate(dict.fromkeys(group for _, group in kept.values()))}
+    links = [*examples, *((left, named[group]) for (left, _), (_, group) in zip(examples, kept.values()) if group)]
+    group_of = _hanging_together(links, len(rows) + len(named))
+    chosen = set(_drawn_groups(name, examples, [group_of[left] for left, _ in examples], held_out_share, seed))
+    train, held_out = (tuple(one for one in examples if (one in chosen) == is_out) for is_out in (False, True))
+    for side, what in ((train, "to train on"), (held_out, "held out")):
+        values = {score_of[one] for one in side}
+        if len(side) < FEWEST_PAIRS or len(values) == 1:
+            raise InvalidInputError(
+                f"`{name}` has {len(side)} scored pairs {what} with {len(values)} different scores; "
+                f"{FEWEST_PAIRS} pairs with 2 are needed, so add pairs."
+            )
+    n_left_out = len(lefts) - len(examples)
+    notes = (f"{n_left_out} pairs repeat another, have an empty text, or twice the same one; they are left out.",)
+    return TrainingData(
+        name=name,
+        kind="scored",
+        texts=tuple(rows),
+        train=train,
+        held_out=held_out,
+        scores=tuple(score_of[one] for one in (*train, *held_out)),
+        notes=notes if n_left_out else (),
+    )
+
+
+def _hanging_together(links: Sequence[tuple[int, int]], n_nodes: int) -> Rows:
+    """The group of each of `n_nodes`: those that links lead from one to the other."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    shared = coo_array((np.ones(len(links)), tuple(np.array(links).T)), shape=(n_nodes, n_nodes))
+    return np.asarray(connected_components(shared, directed=False)[1], dtype=np.int64)
+
+
+def _drawn_groups(
+    name: str, examples: Sequence[tuple[int, ...]], group_of: Sequence[int], share: float, seed: int
+) -> list[tuple[int, ...]]:
+    """The examples to be held out: whole groups, a seeded share at most.
+
+    Raises
+    ------
+    InvalidInputError : fewer than two, or all of them.
+    """
+    groups: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
+    for example, group in zip(examples, group_of):
+        groups[group].append(example)
+    members = list(groups.values())
+    held_out: list[tuple[int, ...]] = []
+    most = math.ceil(len(examples) * share)
+    for number in np.random.default_rng(seed).permutation(len(members)):
+        if len(held_out) + len(members[number]) <= most:
+            held_out += members[number]
+    if len(held_out) < 2 or len(held_out) == len(examples):
+        raise InvalidInputError(
+            f"`{name}` has {len(examples)} pairs in {len(members)} groups without a common text, so none can be held "
+            "out; add pairs."
+        )
+    return held_out
+
+
 def training_data(
     corpus: Corpus,
     *,
     source: Source | None = None,
     label_column: str | None = None,
+    language: str | None = None,
     split: Split = "texts",
     held_out_share: float = HELD_OUT_SHARE,
     seed: int = 0,
@@ -235,35 +342,38 @@ def training_data(
     Parameters
     ----------
     corpus : with labels, relevance judgements or scored pairs
-    source : "labels", "relevance" (each query with its texts of the best grade) or "pairs" (scored in the upper fifth);
-        None takes the first that there is
+    source : "labels", "relevance" (each query with its texts of the best grade), "scores" (all scored pairs, to agree
+        with their scores) or "pairs" (those scored in the upper fifth, which mean the same); None takes the first that
+        there is
     label_column : of the labels, None for the first
-    split, held_out_share, seed : see `labelled_data`; pairs are always split by text
+    language : of scored pairs in several languages, None for all of them
+    split, held_out_share, seed : see `labelled_data`; pairs are always split by text, and translations stay together
 
     Raises
     ------
-    EmptyInputError : nothing to train on. InvalidInputError : a source or column that is not there, or ready vectors.
+    EmptyInputError : nothing to train on. InvalidInputError : a source, column or language that is not there, ready
+        vectors, or pairs in all languages without the ids that tell translations.
     """
     if corpus.embeddings is not None:
         raise InvalidInputError(
             f"`{corpus.name}` holds ready vectors, which no text model can be trained on; give texts."
         )
-    there = {"labels": corpus.labels, "relevance": corpus.qrels, "pairs": corpus.pairs}
-    chosen = source or next((what for what in SOURCES if there[what]), None)
+    there = available_sources(corpus)
+    chosen = source or next(iter(there), None)
     if chosen is None:
         raise EmptyInputError(
             f"`{corpus.name}` has no labels, judgements or pairs to train on; give a label column or pairs."
         )
-    if chosen not in there or not there[chosen]:
-        raise InvalidInputError(
-            f"`source` is {source!r} but `{corpus.name}` has {[what for what in SOURCES if there[what]]}; choose one."
-        )
+    if chosen not in there:
+        raise InvalidInputError(f"`source` is {source!r} but `{corpus.name}` has {[*there]}; choose one.")
     if chosen == "labels":
         column = label_column or next(iter(corpus.labels))
         if column not in corpus.labels:
             raise InvalidInputError(f"`label_column` is {label_column!r}; choose one of {list(corpus.labels)}.")
         name, labels = f"{corpus.name}, {column}", corpus.labels[column]
         return labelled_data(corpus.texts, labels, name=name, split=split, held_out_share=held_out_share, seed=seed)
+    if chosen == "scores":
+        return _scored_of(corpus, language, held_out_share, seed)
     if chosen == "pairs":
         enough = SAME_MEANING_SHARE * max(score for _, _, score in corpus.pairs)
         found = [(corpus.texts[i], corpus.texts[j]) for i, j, score in corpus.pairs if score >= enough]
@@ -277,6 +387,38 @@ def training_data(
         ]
     lefts, rights = [left for left, _ in found], [right for _, right in found]
     return paired_data(lefts, rights, name=corpus.name, held_out_share=held_out_share, seed=seed)
+
+
+def available_sources(corpus: Corpus) -> tuple[Source, ...]:
+    """What a corpus can be trained by, in the order of SOURCES; of its labels, one language a text is none."""
+    labels = set(corpus.labels) - ({LANGUAGE} if corpus.pairs else set())
+    there = {"labels": labels, "relevance": corpus.qrels, "scores": corpus.pairs, "pairs": corpus.pairs}
+    return tuple(source for source in SOURCES if there[source])
+
+
+def _scored_of(corpus: Corpus, language: str | None, held_out_share: float, seed: int) -> TrainingData:
+    spoken = pair_rows(corpus)
+    if language is not None and language not in spoken:
+        raise InvalidInputError(f"`language` is {language!r}; choose one of {', '.join(spoken) or 'none'}.")
+    are_translations = language is None and len(spoken) > 1
+    if are_translations and not (corpus.pair_ids and all(corpus.pair_ids)):
+        n_without = corpus.pair_ids.count("") if corpus.pair_ids else len(corpus.pairs)
+        raise InvalidInputError(
+            f"`{corpus.name}` has pairs in {len(spoken)} languages, {n_without} of them without an id that tells "
+            "translations, so one could be trained on and the other held out; give all of them ids, or choose one "
+            "language."
+        )
+    rows = range(len(corpus.pairs)) if language is None else spoken[language]
+    lefts, rights, scores = zip(*(corpus.pairs[row] for row in rows))
+    return scored_data(
+        [corpus.texts[row] for row in lefts],
+        [corpus.texts[row] for row in rights],
+        scores,
+        groups=[corpus.pair_ids[row] for row in rows] if are_translations else None,
+        name=corpus.name if language is None else f"{corpus.name}, {language}",
+        held_out_share=held_out_share,
+        seed=seed,
+    )
 
 
 def check_batch(data: TrainingData, batch_size: int) -> None:
@@ -308,7 +450,7 @@ def epoch_batches(data: TrainingData, batch_size: int, *, seed: int, epoch: int)
 
     With labels a batch has one pair of each of its classes, all classes equally often; so many batches make an epoch as
     it takes to draw as many anchors as there are texts. With pairs every example comes once, and no text twice in a
-    batch.
+    batch, where it would be a wrong answer; scored pairs come once each, in any company.
     """
     rng = np.random.default_rng((seed, epoch))
     if data.kind == "labels":
@@ -320,6 +462,11 @@ def epoch_batches(data: TrainingData, batch_size: int, *, seed: int, epoch: int)
         for _ in range(math.ceil(len(data.train) / size)):
             pairs = [rng.choice(groups[number], 2, replace=False) for number in rng.permutation(len(groups))[:size]]
             yield tuple(np.array(pairs).T)
+        return
+    if data.kind == "scored":
+        order = rng.permutation(np.array(data.train))
+        batches = (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+        yield from (tuple(batch.T) for batch in batches if len(batch) > 1)
         return
     waiting = deque(rng.permutation(np.array(data.train)).tolist())
     while waiting:

@@ -32,12 +32,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, MrlVizError
 from mrl_viz.files import disk_errors, write_json
 from mrl_viz.result import Result
-from mrl_viz.training.config import RUNS, TrainingConfig, check_config
+from mrl_viz.training.config import SMALL_BASES, Run, TrainingConfig, check_config
 from mrl_viz.training.data import TrainingData, check_batch
 from mrl_viz.training.loop import EpochLosses
 from mrl_viz.training.twins import TwinRun, load_twin_run, train_twins
@@ -48,8 +48,6 @@ ACTIVE: tuple[State, ...] = ("starting", "running")
 STARTING_S = 60.0
 # A status asked at the very moment a job starts holds the lock for an instant; the job waits that out.
 LOCK_WAIT_S = 5.0
-# Small matrices gain nothing from a second thread and lose much when the app wants it too.
-SMALL_BASES = ("projection", "static")
 # Visitors come before training.
 NICENESS = 5
 # Two cores: a third training would only slow down all of them, and the app.
@@ -89,13 +87,13 @@ class JobStatus(Result):
 
     @property
     def done(self) -> int:
-        """Finished epochs of both runs."""
+        """Finished epochs of all models."""
         return len(self.epochs)
 
     @property
     def total(self) -> int:
-        """Epochs of both runs."""
-        return 2 * self.config.epochs
+        """Epochs of all models."""
+        return self.config.n_models * self.config.epochs
 
     @property
     def is_active(self) -> bool:
@@ -313,6 +311,7 @@ def _train(folder: Path) -> None:
     config = TrainingConfig.from_dict(_read(folder / "job.json")["config"])
     data = TrainingData.from_dict(_read(folder / "data.json"))
     if config.base in SMALL_BASES:
+        # Small matrices gain nothing from a second thread and lose much when the app wants it too.
         import torch
 
         torch.set_num_threads(1)
@@ -377,12 +376,12 @@ def _progress(folder: Path) -> tuple[EpochLosses, ...]:
         lines = (folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ()
-    found: dict[tuple[int, int], EpochLosses] = {}
+    found: dict[tuple[int, int, int], EpochLosses] = {}
     for line in filter(None, lines):
         with suppress(ValueError, TypeError, KeyError):
             row: dict[str, Any] = json.loads(line)
             epoch = EpochLosses(**row | {"dims": tuple(row["dims"]), "losses": tuple(row["losses"])})
-            found[RUNS.index(epoch.run), epoch.epoch] = epoch
+            found[get_args(Run).index(epoch.run), epoch.dims[0], epoch.epoch] = epoch
     return tuple(epoch for _, epoch in sorted(found.items()))
 
 

@@ -1,6 +1,7 @@
 """Contrastive training of a sentence-transformers model at every width at once, and of its twin at full width only.
 
-The losses are sentence-transformers' own MatryoshkaLoss and MultipleNegativesRankingLoss. The loop is ours: its
+The losses are sentence-transformers' own MatryoshkaLoss around MultipleNegativesRankingLoss, or around CoSENTLoss for
+pairs with scores. The loop is ours: its
 SentenceTransformerTrainer needs two more packages (datasets, accelerate), keeps checkpoints as pickles, draws sampled
 widths from a global generator, and reports one number for all widths. This one is seeded throughout, so that a run that
 was killed and resumed gives the same model as one that was not.
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,11 @@ from mrl_viz.embedding.encoder import Encoder, model_identity
 from mrl_viz.errors import CancelledError, InvalidInputError
 from mrl_viz.result import Result
 from mrl_viz.training.checkpoints import TrainingState, run_fingerprint
-from mrl_viz.training.config import RUNS, Run, TrainingConfig, check_config, loss_weights
-from mrl_viz.training.data import TrainingData, check_batch, epoch_batches
+from mrl_viz.training.config import Run, TrainingConfig, check_config, loss_weights
+from mrl_viz.training.data import Rows, TrainingData, check_batch, epoch_batches
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
     from mrl_viz.embedding.encoders.sentence_transformers import SentenceTransformerEncoder
@@ -42,7 +44,7 @@ CHECKPOINT_S = 2.0
 
 @dataclass(frozen=True)
 class EpochLosses(Result):
-    """One finished epoch of one of the two runs.
+    """One finished epoch of one of the runs; of one for a width alone `dims` is that width.
 
     `epoch` : from 1 to `n_epochs`. `losses` : per width the mean loss over its steps, nats; None where it took no part.
     `seconds` : since training began.
@@ -119,17 +121,20 @@ def train_contrastive(
     config: TrainingConfig,
     *,
     run: Run = "matryoshka",
+    width: int | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> TrainedModel:
-    """The model trained on the data: at all widths ("matryoshka"), or the same way at full width only ("plain").
+    """The model trained on the data: at all widths ("matryoshka"), or the same way at full width only ("plain"), or at
+    one other width only ("alone").
 
     Parameters
     ----------
     model : where training starts; it is not changed
     data, config : `config.model` is not looked at
-    run : both runs start from the same numbers and see the same batches
+    run : all runs start from the same numbers and see the same batches
+    width : of the run "alone", below the full one; None for the others
     checkpoint : a .safetensors file that is written every few seconds, and resumed from where it exists
     progress : called after every epoch; cancelled : asked before every step
 
@@ -145,26 +150,39 @@ def train_contrastive(
     StoreError : the checkpoint cannot be written. DataFormatError : it cannot be read, or is of another run.
 
     Source: Kusupati et al. 2022, arXiv:2205.13147, section 3; Henderson et al. 2017, arXiv:1705.00652, for in-batch
-    negatives.
+    negatives; Huang et al. 2024, "CoSENT: Consistent sentence embedding via similarity ranking", for scores.
     """
     import torch
-    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import (
+        CoSENTLoss,
+        MatryoshkaLoss,
+        MultipleNegativesRankingLoss,
+    )
 
     from mrl_viz.training.trainees import prepare
 
-    if run not in RUNS:
-        raise InvalidInputError(f"`run` is {run!r}; choose 'matryoshka' or 'plain'.")
+    if run not in get_args(Run):
+        raise InvalidInputError(f"`run` is {run!r}; choose 'matryoshka', 'plain' or 'alone'.")
     start = trainable(model)
     dims = check_config(config, model.full_dim)
     check_batch(data, config.batch_size)
     with _own_generator(config.seed, 0):  # fresh layers draw numbers even where they are replaced at once
         trainee = prepare(start, data, config)
-    dims, weights = (dims, loss_weights(dims, config.weights)) if run == "matryoshka" else (dims[-1:], (1.0,))
-    key = run_fingerprint(run, config, data, model_identity(model))
-    inner = MultipleNegativesRankingLoss(trainee.module, scale=config.scale)
+    if (run == "alone") != (width is not None) or (width is not None and not 1 <= width < model.full_dim):
+        raise InvalidInputError(
+            f"`width` is {width} but `run` is {run!r}; give 1 to {model.full_dim - 1} with 'alone' and none otherwise."
+        )
+    weights: tuple[float, ...] = (1.0,)
+    if run == "matryoshka":
+        weights = loss_weights(dims, config.weights, config.alpha)
+    else:
+        dims = dims[-1:] if width is None else (width,)
+    key = run_fingerprint(run if width is None else f"{run} {width}", config, data, model_identity(model))
+    chosen = CoSENTLoss if data.kind == "scored" else MultipleNegativesRankingLoss
+    inner = chosen(trainee.module, scale=config.scale)
     values: list[float] = []  # of the last step, one per width
     inner.register_forward_hook(lambda module, inputs, value: values.append(value.item()))
-    loss = MatryoshkaLoss(trainee.module, inner, list(dims), list(weights))
+    loss = MatryoshkaLoss(trainee.module, inner, [model.full_dim])  # every step says its own widths and weights
     optimizer = torch.optim.Adam(trainee.parameters, lr=config.step_size)
     # Always the end of a whole epoch, and finite.
     state = TrainingState.load(checkpoint, key) if checkpoint is not None and checkpoint.is_file() else TrainingState()
@@ -191,7 +209,7 @@ def train_contrastive(
                 values.clear()
                 for group in optimizer.param_groups:
                     group["lr"] = config.step_size * _rate((epoch + (number + 0.5) / len(batches)) / config.epochs)
-                total = loss(trainee.features(batch), None)
+                total = loss(trainee.features(batch), _scores(data, batch, trainee.parameters[0].device))
                 if not torch.isfinite(total):
                     is_finite = False
                     break
@@ -240,7 +258,7 @@ def _levels(
 ) -> list[int]:
     """Positions of the widths that take part in a step, widest first."""
     levels = [level for level in reversed(range(len(weights))) if weights[level] > 0]
-    if run == "plain" or config.schedule == "all":
+    if run != "matryoshka" or config.schedule == "all":
         return levels
     if config.schedule == "sampled":
         chosen = rng.choice(len(levels), min(config.n_dims_per_step, len(levels)), replace=False)
@@ -251,6 +269,16 @@ def _levels(
     # None joins in the first epoch, and none is still out in the last, however few there are.
     joined = n_first + sum(epoch >= min(max(math.floor(join), 1), config.epochs - 1) for join in joins)
     return levels[-joined:] if config.schedule == "progressive" else levels[:joined]
+
+
+def _scores(data: TrainingData, batch: Sequence[Rows], device: torch.device) -> torch.Tensor | None:
+    """The score of each pair of a batch, float64; None where pairs have none."""
+    import torch
+
+    if data.kind != "scored":
+        return None
+    pairs = zip(*(column.tolist() for column in batch))
+    return torch.tensor([data.score_of[pair] for pair in pairs], dtype=torch.float64, device=device)
 
 
 def _rate(share: float) -> float:

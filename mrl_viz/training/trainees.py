@@ -42,8 +42,8 @@ def prepare(model: SentenceTransformerEncoder, data: TrainingData, config: Train
 
 
 def _prompts(model: SentenceTransformerEncoder, data: TrainingData) -> tuple[str, ...]:
-    """The prompt of each column: labels pair documents, pairs have a query in front."""
-    first = model.document_prompt if data.kind == "labels" else model.query_prompt
+    """The prompt of each column: labels and scores pair documents, other pairs have a query in front."""
+    first = model.query_prompt if data.kind == "pairs" else model.document_prompt
     return (first, *[model.document_prompt] * (data.n_columns - 1))
 
 
@@ -103,7 +103,7 @@ def _static(model: SentenceTransformerEncoder, data: TrainingData, config: Train
     prompts = _prompts(model, data)
     tokens: list[dict[int, Rows]] = []
     columns = list(zip(*data.train))
-    for prompt, column in zip(prompts, columns if data.kind == "pairs" else columns * 2):
+    for prompt, column in zip(prompts, columns * 2 if data.kind == "labels" else columns):
         rows = sorted(set(column))
         encodings = table.tokenizer.encode_batch([prompt + data.texts[row] for row in rows], add_special_tokens=False)
         tokens.append({row: np.asarray(encoding.ids, dtype=np.int64) for row, encoding in zip(rows, encodings)})

@@ -15,6 +15,7 @@ from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 
 from mrl_viz.errors import MrlVizError
 from mrl_viz.ui.memory import MB, Shelf, size_of
+from mrl_viz.ui.thumbnails import Picture
 
 # plotly.js would otherwise offer a button that uploads the chart.
 PLOTLY_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
@@ -22,6 +23,8 @@ PLOTLY_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": T
 PICTURE = {"format": "png", "scale": 2}
 # Of figures kept with a result: one for each focus width that a visitor tries.
 DRAWN_BYTES = 4 * MB
+# Pixels of a table's column of pictures.
+PICTURE_COLUMN = 48
 MARKDOWN = "\\*_[]<>$#~|:"
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -159,7 +162,7 @@ def table(
 ) -> None:  # fmt: skip
     """Records as a table headed by their names in words, with a CSV download of the names as they are.
 
-    A cell that a spreadsheet would run begins with an apostrophe.
+    A cell that a spreadsheet would run begins with an apostrophe; pictures are in the table alone.
 
     `widths` : pixels of some columns, whose long texts would push others out of sight.
     """
@@ -167,11 +170,12 @@ def table(
 
     frame = pd.DataFrame.from_records([{name: _inert(value) for name, value in row.items()} for row in rows])
     choosing = _choosing(f"{key}_table", on_select, "single-row")
-    columns = {
+    pictures = [name for name, value in (rows[0] if rows else {}).items() if isinstance(value, Picture)]
+    columns: dict[Any, Any] = {
         name: st.column_config.Column(name.replace("_", " "), width=(widths or {}).get(name)) for name in frame.columns
-    }
+    } | {name: st.column_config.ImageColumn("", width=PICTURE_COLUMN) for name in pictures}
     st.dataframe(frame, hide_index=True, width="stretch", key=f"{key}_table", column_config=columns or None, **choosing)
-    download("Download CSV", lambda: frame.to_csv(index=False), f"{key}.csv", f"{key}_csv")
+    download("Download CSV", lambda: frame.drop(columns=pictures).to_csv(index=False), f"{key}.csv", f"{key}_csv")
 
 
 def download(

@@ -66,7 +66,7 @@ def metrics_of(workspace: Workspace) -> list[str]:
     names = [f"overlap@{k}"]
     if corpus.qrels:
         names += [f"{kind}@{k}" for kind in ("ndcg", "recall", "mrr")]
-    names += [f"accuracy:{column}" for column in corpus.labels]
+    names += [f"accuracy:{column}" for column in corpus.class_columns]
     return [*names, "spearman"] if corpus.pairs else names
 
 

@@ -12,17 +12,19 @@ from mrl_viz.comparison import ModelComparison, SideBySide, compare_models, enco
 from mrl_viz.comparison.compare import FEWEST_MODELS, MOST_MODELS
 from mrl_viz.data.corpus import Corpus, with_texts
 from mrl_viz.data.reading import read_upload
+from mrl_viz.data.samples import DIGITS
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import revision_of
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
 from mrl_viz.export import comparison_report, scripts
+from mrl_viz.ui import thumbnails
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import download, plain, small_print, stop_with
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.memory import count_uploads
 from mrl_viz.ui.models import ENCODING, ask_to_pay, encoder_of, loaded, model_names
-from mrl_viz.ui.results import is_of_sample, measured
+from mrl_viz.ui.results import is_of_sample, measured, sample
 from mrl_viz.ui.selection import choose_own_query, current_item, shortened
 from mrl_viz.ui.shipped import answer_key, at_hand, keep, kept
 from mrl_viz.ui.sources import VECTOR_TYPES
@@ -48,7 +50,7 @@ def choose_models(workspace: Workspace) -> Compared:
     ready = workspace.is_ready
     models: tuple[str, ...] = ()
     if ready:
-        small_print(f"{workspace.corpus.name} holds the vectors of one model. Add those of others below.")
+        small_print(f"{workspace.corpus.name} holds the vectors of one model. Add those of others.")
     else:
         names = list(dict.fromkeys([workspace.model, *model_names()]))
         models = tuple(
@@ -57,10 +59,22 @@ def choose_models(workspace: Workspace) -> Compared:
                 help="Type a Hub name, an API's model or a local folder for any other model.",
             )
         )  # fmt: skip
-    files = _vector_files(workspace.corpus)
+    files = (*_siblings(workspace), *_vector_files(workspace.corpus))
     if ready + len(models) + len(files) < FEWEST_MODELS:
         stop_with("Upload vectors of another model." if ready else "Choose at least two models, or upload vectors.")
     return Compared(models, files)
+
+
+def _siblings(workspace: Workspace) -> tuple[Corpus, ...]:
+    """The samples that hold other vectors of the same pictures, chosen among; none for other data."""
+    own = workspace.source.file
+    if own not in DIGITS or workspace.corpus is not sample(own):
+        return ()
+    others = [word for word in DIGITS if word != own]
+    return tuple(
+        sample(word)
+        for word in st.multiselect("Other vectors of the same pictures", others, default=others, key="compared_samples")
+    )
 
 
 def _vector_files(corpus: Corpus) -> tuple[Corpus, ...]:
@@ -86,9 +100,9 @@ def _vectors(file_id: str, name: str, _content: bytes) -> Corpus:
 
 def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison:
     """The comparison, once asked for; before, the page ends with a sentence or progress."""
-    area = st.empty()
+    area, corpus = st.empty(), workspace.corpus
     for model in chosen.models:
-        ask_to_pay(workspace.corpus, model, area, partial(_leave_out, model))
+        ask_to_pay(corpus, model, area, partial(_leave_out, model))
     made_of = (
         *(f"{model} {revision_of(model)}" for model in chosen.models),
         *(f"{file.name} {file.fingerprint}" for file in chosen.files), workspace.k,
@@ -109,7 +123,7 @@ def comparison(workspace: Workspace, chosen: Compared) -> ModelComparison:
     shipped = at_hand(ModelComparison, "comparison", workspace, *made_of, given=stored)
     before = shipped or (kept(ModelComparison, "comparison", key, stored) if keeps else None)
     result = asked_for(
-        f"comparison {key}", ("Compare again", f"Compare on {workspace.corpus.n_items:,} texts"), "run_compare", made,
+        f"comparison {key}", ("Compare again", f"Compare on {corpus.n_items:,} {corpus.things}"), "run_compare", made,
         "Every model embeds the texts once; what is embedded is kept. Some seconds to minutes.",
         at_hand=before, is_shared=is_of_sample(workspace.embedded) and not chosen.files,
     )  # fmt: skip
@@ -150,7 +164,11 @@ def side_by_side(workspace: Workspace, result: ModelComparison) -> SideBySide:
 
 
 def side_rows(workspace: Workspace, side: SideBySide) -> list[dict[str, Any]]:
-    return list(side.rows([shortened(text, CELL_CHARACTERS) for text in workspace.corpus.texts]))
+    corpus = workspace.corpus
+    return [
+        thumbnails.cells(corpus, text=row["item"]) | row
+        for row in side.rows([shortened(text, CELL_CHARACTERS) for text in corpus.texts])
+    ]
 
 
 def report_button(result: ModelComparison) -> None:

@@ -16,6 +16,7 @@ NEXT = {
     "What does each embedding width keep?": ("explore/anatomy", "one vector, cut"),
     "How do I take this with me?": ("decide/compare", "would another model do better?"),
     "What would you have guessed?": ("home/start", "look for yourself"),
+    "What was claimed, and does it hold here?": ("learn/workshop", "what would you have guessed?"),
     "What does truncating do to one vector?": ("explore/neighbors", "do neighbors survive?"),
     "Do neighbors survive?": ("explore/quality", "does the task still work?"),
     "Does the task still work at a smaller width?": ("explore/similarity", "how do scores drift?"),

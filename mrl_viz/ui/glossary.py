@@ -25,6 +25,9 @@ TERMS = {
     "Spearman": "How well two orders agree: 1 the same order, 0 none, -1 the reverse.",
     "nDCG": "How near the top of a list the relevant texts stand, from 0 to 1; nDCG@10 looks at the first ten.",
     "accuracy": "The share of texts whose class is named right.",
+    "long tail": "Many classes with few examples each, beside a few that have many: the head.",
+    "cascade": "Classifiers at rising widths: the first that is sure enough answers, and nothing more is read.",
+    "expected width": "How many numbers a cascade reads on average, until it answers.",
     "recall": "The share of the relevant texts that a list has.",
     "CKA": "How alike two spaces are as a whole, whatever their rotation: 1 the same, 0 nothing in common.",
     "hub": "A text that is a neighbor of very many others, often without being like them.",
@@ -34,9 +37,14 @@ TERMS = {
     "PCA": "The flat view from which the vectors look widest; one view for all widths, so that maps can be compared.",
     "UMAP": "A map that keeps neighborhoods together; distances between groups mean little, and a seed moves them.",
     "shortlist": "The texts that a quick search at a small width finds, to be ranked again at a larger one.",
+    "funnel": "A search in stages: each ranks what the one before kept, at a larger width, and keeps fewer.",
+    "margin": "How far ahead a score is: of the k-th best so far before the next candidate, or of a class before the "
+    "second.",
     "lower bound": "What is still kept if these texts were unlucky: the promise, beside the measured value.",
     "code": "How a number is stored after the cut: float32 takes 4 bytes, int8 one, binary an eighth of one.",
     "adaptor": "A small map learned for a frozen model, after which the front of its vectors keeps more.",
+    "plain twin": "A model trained like its Matryoshka brother, same start, batches and steps, but at full width only.",
+    "trained alone": "A model whose loss is at one width only; one for each width, instead of one nested model.",
     "loss": "What training makes smaller; a nested loss adds up one at every width.",
 }
 

@@ -22,6 +22,7 @@ from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.shortlist import ShortlistCurve, shortlist_curve
 from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.languages import LanguageQuality, by_language
 from mrl_viz.truncation import parse_dims
 from mrl_viz.ui.charts import PLOTLY_CONFIG, drawn
 from mrl_viz.ui.evidence import plain_controls
@@ -112,6 +113,11 @@ def _overlap(vectors: Embedded, dims: tuple[int, ...], k: int) -> NeighborOverla
     return neighbor_overlap(nested_sweep(vectors.matrix, dims=dims, k=k))
 
 
+@measured("Measuring every language…")
+def _languages(vectors: Embedded, dims: tuple[int, ...]) -> LanguageQuality:
+    return by_language(vectors, dims=dims)
+
+
 @measured("Ranking…")
 def _shortlist(vectors: Embedded, dim: int, sizes: tuple[int, ...], k: int) -> ShortlistCurve:
     index = PrefixIndex(vectors.matrix, [dim, vectors.full_dim])
@@ -165,6 +171,11 @@ def truth_shown(workspace: Workspace, step: Step, said: str, height: int = FIGUR
         sizes = sorted({k, size, *(k * 2**power for power in range(1, 8) if k * 2**power < workspace.corpus.n_items)})
         curve = _shortlist(vectors, int(value["dim"]), tuple(sizes), k)
         picture("revealed", drawn(figures.shortlist_overlap, curve, (size,), {}), curve.takeaway(), height)
+    elif name in ("least_agreement_kept", "translations_kept"):
+        at = tuple(sorted({*workspace.dims, int(value["dim"])}))
+        of_each = _languages(vectors, at)
+        figure = figures.language_curves if name == "least_agreement_kept" else figures.translation_curves
+        picture("revealed", drawn(figure, of_each, (int(value["dim"]),), {}), of_each.takeaway(), height)
     else:
         k = 1 if name == "top_results_changed" else int(value["k"])
         dims = tuple(sorted({*workspace.dims, int(value["dim"])}))

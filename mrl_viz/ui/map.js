@@ -1,6 +1,6 @@
 // The map moves in the browser. This tells the app which width it shows, and makes it show the one that the app is at,
 // with what is drawn of the selected texts: a chart that came new from the server would lose its zoom and not glide.
-const LOOK_MS = 150, GLIDE_MS = 600
+const LOOK_MS = 150, GLIDE_MS = 400
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const own = (parentElement.together ??= { told: [] })

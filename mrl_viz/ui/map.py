@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from mrl_viz import figures
@@ -13,17 +15,20 @@ from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.figures.maps import selection_frames
 from mrl_viz.figures.style import GL_ABOVE
 from mrl_viz.projection import MOST_UMAP_ITEMS, MOST_WIDTHS, WidthMaps, load_map, map_key, pca_maps, save_map, umap_maps
+from mrl_viz.ui import thumbnails
 from mrl_viz.ui.background import Report, Stopped, asked_for, steps
 from mrl_viz.ui.charts import draw
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import analysis, is_of_sample, measured
 from mrl_viz.ui.selection import choose_column, selection, take_points
 from mrl_viz.ui.shipped import at_hand
+from mrl_viz.ui.sidebar import ask_for
 from mrl_viz.ui.workspace import Workspace
 
 UMAP_SEED = 0
 PCA, UMAP = "PCA", "UMAP"
 CHART, TOGETHER_KEY, BEGAN_KEY, CHOSEN_KEY = "map", "map_together", "map_began", "map_method_chosen"
+PICTURES_KEY = "map_pictures"
 
 
 def choose_maps(workspace: Workspace) -> tuple[str, WidthMaps]:
@@ -53,7 +58,13 @@ def _maps(workspace: Workspace, method: str, ready: WidthMaps | None) -> WidthMa
 def choose_colors(workspace: Workspace) -> tuple[str, str | None]:
     """What the points' colour means: a label column, overlap lost, or displacement beyond the neighbors'."""
     options = [*workspace.corpus.labels, "overlap lost", "displacement"]
-    return choose_column(workspace, "Colour", options, options[0], key="map_color")
+    chosen = choose_column(workspace, "Colour", options, options[0], key="map_color")
+    if workspace.corpus.images is not None:
+        said = (
+            "Pictures where there is room for one; zoom in for more. The chosen text and its neighbors have one always."
+        )
+        st.toggle("Pictures", value=True, key=PICTURES_KEY, persist_state="session", help=said)
+    return chosen
 
 
 def figure_options(workspace: Workspace, color_by: str, column: str | None) -> dict[str, Any]:
@@ -82,22 +93,31 @@ def draw_moving(workspace: Workspace, method: str, maps: WidthMaps, options: dic
         takeaway=maps.takeaway_at(workspace.focus_dim), alt=maps.takeaway(),
     )  # fmt: skip
     frames = selection_frames(maps, texts, selection(workspace), _neighbors(workspace, dims))
-    # Registered in every run: a module lives longer than the app of a test.
-    together = st.components.v2.component("mrl_viz_map", js=(Path(__file__).with_name("map.js")).read_text("utf-8"))
-    together(
-        key=TOGETHER_KEY, on_width_change=_follow, height=0,
-        data={"chart": CHART, "width": str(workspace.focus_dim), "frames": frames, "glides": n_shown <= GL_ABOVE},
-    )  # fmt: skip
+    is_small = n_shown <= GL_ABOVE
+    with st.container(gap=None):
+        _script("map")(
+            key=TOGETHER_KEY, on_width_change=_follow, height=0,
+            data={"chart": CHART, "width": str(workspace.focus_dim), "frames": frames, "glides": is_small},
+        )  # fmt: skip
+        if is_small:
+            near = _all_neighbors(analysis(workspace), dims, tuple(maps.items.tolist()))
+            _script("near")(key="map_near", height=0, data={"chart": CHART, **near})
+        if workspace.corpus.images is not None:
+            items = tuple(maps.items.tolist())
+            shown = {"all": bool(st.session_state.get(PICTURES_KEY, True)), "chosen": list(selection(workspace))}
+            _script("pictures")(
+                key="map_thumbnails", height=0, data={"chart": CHART, **shown, **_sheet(analysis(workspace), items)}
+            )
+
+
+def _script(name: str) -> Any:
+    """A script of ours beside a chart. Registered in every run: a module lives longer than the app of a test."""
+    return st.components.v2.component(f"mrl_viz_{name}", js=(Path(__file__).with_name(f"{name}.js")).read_text("utf-8"))
 
 
 def _follow() -> None:
     """The map plays: the focus width goes with it."""
-    move_focus(int(st.session_state[TOGETHER_KEY]["width"]))
-
-
-def move_focus(dim: int) -> None:
-    """The focus width from the next run on; called before a run, as by a widget's change."""
-    st.session_state["focus"] = dim
+    ask_for("focus", int(st.session_state[TOGETHER_KEY]["width"]))
 
 
 def _neighbors(workspace: Workspace, dims: tuple[int, ...]) -> list[list[int]] | None:
@@ -107,6 +127,25 @@ def _neighbors(workspace: Workspace, dims: tuple[int, ...]) -> list[list[int]] |
         return None
     sweep = analysis(workspace).sweep
     return [sweep.indices[sweep.dims.index(dim), chosen[0]].tolist() for dim in dims]
+
+
+@measured(False)
+def _all_neighbors(result: Analysis, dims: tuple[int, ...], items: tuple[int, ...]) -> dict[str, Any]:
+    """The true neighbors of every shown text at every width that has a map: places among the shown ones, int16 of shape
+    (n_dims, n_shown, k) as base64, -1 for a text that is not shown; the same in every run, so that it is sent once."""
+    sweep, shown = result.sweep, np.array(items)
+    places = np.full(sweep.n_items, -1, dtype="<i2")
+    places[shown] = np.arange(len(shown))
+    levels = np.array([sweep.dims.index(dim) for dim in dims])
+    near = places[sweep.indices[np.ix_(levels, shown)]]
+    return {"items": list(items), "k": sweep.k, "neighbors": b64encode(near.tobytes()).decode()}
+
+
+@measured(False)
+def _sheet(result: Analysis, items: tuple[int, ...]) -> dict[str, Any]:
+    """The pictures of the shown texts, in their order; the same in every run, so that it is sent once."""
+    images = result.embedded.corpus.images
+    return {} if images is None else {"items": list(items), **thumbnails.sheet(images, items)}
 
 
 def map_dims(workspace: Workspace) -> tuple[int, ...]:
@@ -151,8 +190,8 @@ def umap(workspace: Workspace) -> WidthMaps:
 
     return asked_for(
         f"umap {key}", ("Draw again", "Draw UMAP"), "draw_umap", made,
-        f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, MOST_UMAP_ITEMS):,} texts: from seconds to "
-        "minutes, and ten more seconds the first time. The result is kept.",
+        f"UMAP draws {len(dims) + 3} maps of {min(workspace.corpus.n_items, MOST_UMAP_ITEMS):,} "
+        f"{workspace.corpus.things}: from seconds to minutes, and ten more seconds the first time. The result is kept.",
         is_shared=is_of_sample(workspace.embedded),
     )  # fmt: skip
 

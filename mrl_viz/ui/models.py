@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -46,8 +46,13 @@ def loaded(model: str, corpus: Corpus) -> str | Encoder:
 
 def encode_one(model: str, text: str, kind: Kind = "document") -> FloatMatrix:
     """The vector of one text, shape (full_dim,); from the store where it has it, so that a rerun asks no API again."""
+    return encode_all(model, [text], kind).reshape(-1)
+
+
+def encode_all(model: str, texts: Sequence[str], kind: Kind = "document") -> FloatMatrix:
+    """The vectors of some texts, shape (n_texts, full_dim), as `encode_one`."""
     with ENCODING, st.spinner("Embedding…"):
-        return np.asarray(embed_texts([text], encoder_of(model), kind=kind)[0])
+        return np.asarray(embed_texts(list(texts), encoder_of(model), kind=kind))
 
 
 def model_names() -> list[str]:

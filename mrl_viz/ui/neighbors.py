@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
+from mrl_viz.data.corpus import Corpus
 from mrl_viz.export.scripts import bump_code as bump_code
 from mrl_viz.export.scripts import by_k_code as by_k_code
 from mrl_viz.export.scripts import overlap_code as overlap_code
@@ -19,6 +20,7 @@ from mrl_viz.measures.lists import (
     neighbor_changes,
     neighbor_ranks,
 )
+from mrl_viz.ui import thumbnails
 from mrl_viz.ui.charts import headline, metrics, plain, small_print
 from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import current_item, select, selection, shortened
@@ -80,49 +82,54 @@ def extremes(workspace: Workspace, result: Analysis) -> None:
     for column, (name, some) in zip(
         st.columns(2), (("Most disturbed", items[:n_shown]), ("Most stable", items[::-1][:n_shown]))
     ):
-        with column.container(border=True, gap=None):
+        with column.container(border=True, gap=thumbnails.gap(workspace.corpus)):
             st.markdown(f"**{name}**")
             for item in some:
-                st.button(
-                    plain(f"{values[item]:.0%} kept: {shortened(texts[item])}"), key=f"extreme_{item}",
-                    type="primary" if item in chosen else "tertiary", on_click=select, args=(item,), wrap=False,
-                )  # fmt: skip
+                with thumbnails.beside(workspace.corpus, item):
+                    st.button(
+                        plain(f"{values[item]:.0%} kept: {shortened(texts[item])}"), key=f"extreme_{item}",
+                        type="primary" if item in chosen else "tertiary", on_click=select, args=(item,), wrap=False,
+                    )  # fmt: skip
 
 
 def full_text(workspace: Workspace, item: int) -> None:
     st.markdown("**The text** (choose another above, in the picture, or by Find a text)")
-    st.text(shortened(workspace.corpus.texts[item], TEXT_CHARACTERS))
+    with thumbnails.beside(workspace.corpus, item, thumbnails.ALONE):
+        st.text(shortened(workspace.corpus.texts[item], TEXT_CHARACTERS))
 
 
 def changes_beside(workspace: Workspace, result: Analysis, item: int) -> None:
     """One text's neighbors kept, lost and gained at the focus width, a few rows each, and the others on request."""
     changes = neighbor_changes(result.sweep.indices, result.sweep.dims, item, workspace.focus_dim)
     chosen = "The chosen text" if selection(workspace) else "The most disturbed text"
-    with st.container(gap=None):
+    with st.container(gap=thumbnails.gap(workspace.corpus)):
         st.markdown(f"**{chosen}**", help=HOW_TO_READ)
-        st.text(shortened(workspace.corpus.texts[item], BRIEF_CHARACTERS))
+        with thumbnails.beside(workspace.corpus, item, thumbnails.ALONE):
+            st.text(shortened(workspace.corpus.texts[item], BRIEF_CHARACTERS))
         small_print(changes.takeaway())
         for name, entries in (("Kept", changes.kept), ("Lost", changes.lost), ("Gained", changes.gained)):
             st.markdown(f"**{name}** ({len(entries)})")
             # One more takes no more room than the word for it.
             n_shown = N_ROWS if len(entries) > N_ROWS + 1 else len(entries)
-            _rows(workspace.corpus.texts, entries[:n_shown])
+            _rows(workspace.corpus, entries[:n_shown])
             if entries[n_shown:]:
-                _more(workspace.corpus.texts, entries[n_shown:], f"more_{name.lower()}")
+                _more(workspace.corpus, entries[n_shown:], f"more_{name.lower()}")
 
 
 @st.fragment
-def _more(texts: Sequence[str], entries: Sequence[Entry], key: str) -> None:
+def _more(corpus: Corpus, entries: Sequence[Entry], key: str) -> None:
     with st.expander(f"{len(entries)} more", key=key, type="compact", on_change="rerun") as more:
         if more.open:
-            with st.container(gap=None):
-                _rows(texts, entries)
+            with st.container(gap=thumbnails.gap(corpus)):
+                _rows(corpus, entries)
 
 
-def _rows(texts: Sequence[str], entries: Sequence[Entry]) -> None:
+def _rows(corpus: Corpus, entries: Sequence[Entry]) -> None:
     """One line each, with its rank at full and at focus width; what is cut off is shown where the pointer rests."""
     for neighbor, before, after in entries:
-        st.text(f"{before or 'new'} → {after or 'out'}  {shortened(texts[neighbor], ROW_CHARACTERS)}", wrap=False)
+        with thumbnails.beside(corpus, neighbor):
+            text = shortened(corpus.texts[neighbor], ROW_CHARACTERS)
+            st.text(f"{before or 'new'} → {after or 'out'}  {text}", wrap=False)
 
 
 @measured(False)

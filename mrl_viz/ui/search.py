@@ -1,27 +1,26 @@
-"""Parts of the Search lab: the query, lists at every width, the designer of stages, misses, and the latency dial."""
+"""Parts of the Search lab: the query, lists at every width, an exact search stopped early, and the latency dial."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
 
 from mrl_viz import figures
-from mrl_viz.decide.recommendation import milliseconds
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.export import scripts
 from mrl_viz.measures.lists import nearest_level
 from mrl_viz.retrieval.adaptive import AdaptiveIndex, AdaptiveResult, default_plans
-from mrl_viz.retrieval.cost import RetrievalCost, funnel_cost, funnel_presets
+from mrl_viz.retrieval.cost import funnel_presets
 from mrl_viz.retrieval.early import EarlyOrders, early_orders
 from mrl_viz.retrieval.index import PrefixIndex
-from mrl_viz.retrieval.misses import MissExplanation, explain_miss
+from mrl_viz.retrieval.layouts import LayoutReads, layout_reads
 from mrl_viz.retrieval.probes import Probes, probes
-from mrl_viz.retrieval.results import RecallVsFull, SearchResult, recall_vs_full
-from mrl_viz.retrieval.shortlist import ShortlistCurve, funnel_search, shortlist_curve
+from mrl_viz.retrieval.stopping import StopRule, learn_stop
 from mrl_viz.truncation import FloatMatrix
-from mrl_viz.ui.charts import small_print
+from mrl_viz.ui import thumbnails
+from mrl_viz.ui.charts import stop_with
 from mrl_viz.ui.code import Code, Script
 from mrl_viz.ui.results import measured, with_queries
 from mrl_viz.ui.selection import Subject, choose_own_query, selected_subject, shortened, typed_subject
@@ -34,36 +33,9 @@ MOST_COLUMNS = 5
 COLUMNS_PIXELS = 830
 # An early stop is shown for so many texts and queries; more take seconds and show the same.
 MOST_EARLY_TEXTS, EARLY_QUERIES = 5_000, 50
-PRESET_NAMES = {
-    "three_steps": "Three steps",
-    "paper": "The paper's",
-    "double_and_halve": "Double the width, halve the list",
-}
-
-
-@dataclass(frozen=True)
-class Design:
-    """A schedule of (dim, keep) stages, what it finds, and what it costs."""
-
-    stages: tuple[tuple[int, int], ...]
-    result: SearchResult
-    recall: RecallVsFull
-    exact_ms: float
-    cost: RetrievalCost
-
-    def takeaway(self) -> str:
-        return (
-            f"{self.recall.takeaway()} It takes {1 / self.cost.speedup:.0%} of the multiply-adds of exact search at "
-            f"full width and {milliseconds(self.result.milliseconds)} a query here, where that takes "
-            f"{milliseconds(self.exact_ms)}."
-        )
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [
-            {"dim": stage.dim, "scored": stage.n_scored, "kept": stage.n_kept, "multiply-adds": stage.multiply_adds,
-             "bytes read": stage.bytes_read, "ms": float(f"{stage.milliseconds:.2g}")}
-            for stage in self.result.stages
-        ]  # fmt: skip
+# What a search reads of a disk is shown on so many numbers; of more it grows in proportion.
+MOST_STORED = 2_000_000
+TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 def choose_query(workspace: Workspace) -> Subject:
@@ -80,11 +52,12 @@ def choose_query(workspace: Workspace) -> Subject:
     return selected_subject(workspace)
 
 
-def index_of(workspace: Workspace) -> PrefixIndex:
-    """The data as contiguous column blocks at the measured widths and those of the ready-made plans, laid out once."""
+def index_of(workspace: Workspace, dims: Iterable[int] = ()) -> PrefixIndex:
+    """The data as contiguous column blocks at the measured widths and those of the ready-made funnels, laid out once;
+    once more where `dims` holds another width."""
     presets = funnel_presets(workspace.dims[-1], k=workspace.k).values()
-    dims = {*workspace.dims, *(dim for stages in presets for dim, _ in stages)}
-    return _index(workspace.embedded, tuple(sorted(dims)))
+    held = {*workspace.dims, *(dim for stages in presets for dim, _ in stages)}
+    return _index(workspace.embedded, tuple(sorted(held | set(dims))))
 
 
 @measured("Laying out the prefixes…")
@@ -102,11 +75,15 @@ def results_by_width(workspace: Workspace, query: Subject) -> dict[int, list[int
 
 def result_rows(workspace: Workspace, found: dict[int, list[int]]) -> list[dict[str, Any]]:
     """One record per rank: the text found at each width, with an arrow against its rank at full width."""
-    full = {item: rank for rank, item in enumerate(found[workspace.dims[-1]])}
+    full, corpus = {item: rank for rank, item in enumerate(found[workspace.dims[-1]])}, workspace.corpus
+
+    def cells(rank: int, dim: int, item: int) -> dict[str, Any]:
+        text = f"{_arrow(full.get(item), rank)} {shortened(corpus.texts[item], CELL_CHARACTERS)}"
+        return thumbnails.cells(corpus, **{f"{dim} dims": item}) | {f"{dim} dims": text}
+
     return [
         {"rank": rank + 1} | {
-            f"{dim} dims": f"{_arrow(full.get(item), rank)} {shortened(workspace.corpus.texts[item], CELL_CHARACTERS)}"
-            for dim, item in zip(found, items)
+            name: cell for dim, item in zip(found, items) for name, cell in cells(rank, dim, item).items()
         }
         for rank, items in enumerate(zip(*found.values()))
     ]  # fmt: skip
@@ -139,57 +116,6 @@ def probes_of(workspace: Workspace) -> Probes:
     return probes(vectors.matrix, vectors.queries)
 
 
-def design(workspace: Workspace, measured_with: Probes) -> Design:
-    """Controls of a shortlist + rerank or a funnel, and what it finds and costs."""
-    full, k, n_items = workspace.dims[-1], workspace.k, measured_with.n_items
-    presets = {PRESET_NAMES[name]: stages for name, stages in funnel_presets(full, k=k, n_items=n_items).items()}
-    kinds = ["Shortlist + rerank", *presets]
-    kind = st.segmented_control("Plan", kinds, default=kinds[0], key="plan", required=True)
-    if kind == kinds[0]:
-        left, right = st.columns(2)
-        smaller = tuple(dim for dim in workspace.dims if dim < full) or (full,)
-        start = smaller[nearest_level(smaller, full / 4)]
-        dim = left.select_slider("Shortlist width, dims", smaller, start, key="shortlist_dim")
-        sizes = sorted({k, *(size for power in range(20) if k < (size := 2**power) < n_items), n_items})
-        start = sizes[min(len(sizes) - 1, 3)]
-        size = right.select_slider("Shortlist size", sizes, start, key="shortlist_size")
-        stages: tuple[tuple[int, int], ...] = ((int(dim), int(size)), (full, k))
-    else:
-        stages = tuple(presets[str(kind)])
-    small_print(" → ".join(f"{keep:,} kept at {dim} dims" for dim, keep in stages))
-    return _measured(workspace.embedded, stages, k, measured_with, index_of(workspace))
-
-
-@measured("Measuring…")
-def _measured(
-    vectors: Embedded, stages: tuple[tuple[int, int], ...], k: int, _probes: Probes, _index: PrefixIndex
-) -> Design:
-    exact = _index.search(_probes.rows, k, own=_probes.own)
-    found = funnel_search(_index, _probes.rows, stages, own=_probes.own)
-    recall = recall_vs_full(found.indices, exact.indices)
-    return Design(stages, found, recall, exact.milliseconds, funnel_cost(_probes.n_items, stages, _index.full_dim))
-
-
-def curve_of(workspace: Workspace, plan: Design, measured_with: Probes) -> ShortlistCurve:
-    """Overlap against shortlist size at the plan's first width."""
-    return _curve(workspace.embedded, plan.stages[0][0], workspace.k, measured_with, index_of(workspace))
-
-
-@measured("Ranking…")
-def _curve(vectors: Embedded, dim: int, k: int, _probes: Probes, _index: PrefixIndex) -> ShortlistCurve:
-    return shortlist_curve(_index, _probes.rows, shortlist_dim=dim, k=k, own=_probes.own)
-
-
-def miss_of(workspace: Workspace, query: Subject, plan: Design) -> MissExplanation | None:
-    """Why the plan loses the best full-width result that it loses; None when it loses none."""
-    index, most = index_of(workspace), workspace.corpus.n_items - (query.item is not None)
-    stages = tuple((dim, min(keep, most)) for dim, keep in plan.stages)
-    exact = index.search(query.vector, workspace.k, own=query.own).indices[0]
-    found = funnel_search(index, query.vector, stages, own=query.own).indices[0]
-    lost = [int(item) for item in exact if item not in found]
-    return explain_miss(index, query.vector, lost[0], stages, own=query.item) if lost else None
-
-
 def early_of(workspace: Workspace) -> EarlyOrders:
     """How many vectors an exact search can drop after so many coordinates, in several orders of them."""
     return _early(workspace.embedded, workspace.k, with_queries(workspace).queries)
@@ -209,6 +135,51 @@ def early_code(workspace: Workspace) -> Script:
     asked = script.let("asked", probes, corpus, script.vectors.queries, most=EARLY_QUERIES)
     found = script.let("found", early_orders, corpus, asked.rows, workspace.k, own=asked.own)
     return script.say(found).show(figures.still_alive, found)
+
+
+def choose_stop(workspace: Workspace) -> tuple[int, float]:
+    """The width of the first pass, and the share of the neighbors that is to be found."""
+    full = workspace.dims[-1]
+    smaller = tuple(dim for dim in workspace.dims if dim < full)
+    if not smaller:
+        stop_with("Only the full width is measured, and nothing to rerank from: add a smaller one under Widths.")
+    left, right = st.columns(2)
+    start = smaller[nearest_level(smaller, full / 4)]
+    dim = left.select_slider("First ranked at, dims", smaller, start, key="stop_dim")
+    target = right.select_slider(
+        "Share of neighbors to find", TARGETS, 0.95, key="stop_target", format_func=lambda share: f"{share:.0%}"
+    )
+    return int(dim), float(target)
+
+
+def stop_rule(workspace: Workspace, dim: int, target: float, measured_with: Probes) -> StopRule:
+    """A stop by the margin, learnt on half of the queries and measured on the other half."""
+    return _stop(workspace.embedded, dim, workspace.k, target, workspace.seed, measured_with, index_of(workspace))
+
+
+@measured("Learning when to stop…")
+def _stop(
+    vectors: Embedded, dim: int, k: int, target: float, seed: int, _probes: Probes, _index: PrefixIndex
+) -> StopRule:
+    return learn_stop(_index, _probes.rows, shortlist_dim=dim, k=k, target=target, own=_probes.own, seed=seed)
+
+
+def _most_stored(workspace: Workspace) -> int:
+    return max(1, MOST_STORED // workspace.dims[-1])
+
+
+def reads_of(workspace: Workspace) -> LayoutReads:
+    """Bytes read for a search at each width, of a part where the data are large."""
+    return _reads(workspace.embedded, workspace.dims, _most_stored(workspace))
+
+
+@measured("Writing and reading…")
+def _reads(vectors: Embedded, dims: tuple[int, ...], most: int) -> LayoutReads:
+    return layout_reads(vectors.matrix[:most], dims)
+
+
+def layout_code(workspace: Workspace) -> Script:
+    return scripts.layout_code(workspace, _most_stored(workspace))
 
 
 @measured("Measuring the latency of every plan…")
@@ -234,10 +205,18 @@ def latency_dial(workspace: Workspace, query: Subject, measured_with: Probes) ->
 
 def adaptive_rows(workspace: Workspace, answer: AdaptiveResult) -> list[dict[str, Any]]:
     return [
-        {"rank": rank, "text": shortened(workspace.corpus.texts[int(item)], 2 * CELL_CHARACTERS)}
+        {"rank": rank}
+        | thumbnails.cells(workspace.corpus, text=int(item))
+        | {"text": shortened(workspace.corpus.texts[int(item)], 2 * CELL_CHARACTERS)}
         for rank, item in enumerate(answer.result.indices[0], start=1)
     ]
 
 
-def search_code(workspace: Workspace, plan: Design) -> Script:
-    return scripts.search_code(workspace, plan.stages)
+def own_query_of(workspace: Workspace, query: Subject) -> int | None:
+    """Which of the data's own queries it is, for shown code; None for a text of the data and for a typed one."""
+    texts = workspace.corpus.query_texts
+    return texts.index(query.text) if query.item is None and query.text in texts else None
+
+
+def stop_code(workspace: Workspace, dim: int, target: float) -> Script:
+    return scripts.stop_code(workspace, dim, target)

@@ -26,7 +26,7 @@ from mrl_viz.ui.lesson_truth import (
 )
 from mrl_viz.ui.search import index_of
 from mrl_viz.ui.selection import shortened, typed_subject
-from mrl_viz.ui.sidebar import WANTED_KEY
+from mrl_viz.ui.views import way_to
 from mrl_viz.ui.workspace import OWN, Workspace, current_workspace
 
 SAID_KEY, WISH_KEY = "seat_said", "seat_wish"
@@ -254,23 +254,9 @@ def _twin(step: Step, key: str) -> None:
 
 def _way_on(step: Step) -> None:
     """To the page in the state that the step needs."""
-    if step.page and st.button(
-        "Look for yourself", key="look", icon=":material/arrow_forward:", on_click=_set, args=(step,),
-        help="You come back by Learn, Workshop: your place is kept.",
-    ):  # fmt: skip
-        # Without a dict it would refuse, as widgets are bound to the address; they write themselves there again.
-        st.switch_page(f"pages/{step.page}.py", query_params={})
-
-
-def _set(step: Step) -> None:
-    """Data, model, widths and tab as the step's page needs them; the address of that page has them then."""
-    for name, value in step.state:
-        if name in ("data", "model"):
-            st.session_state[f"next_{name}"] = value
-        else:
-            st.session_state[f"{step.page.split('/')[-1]}_tab" if name == "tab" else name] = value
-        if name in ("focus", "k"):  # the nearest, where the data in use have not got it
-            st.session_state.setdefault(WANTED_KEY, {})[name] = value
+    if step.page:
+        note = "You come back by Learn, Workshop: your place is kept."
+        way_to("Look for yourself", step.page, step.state, key="look", note=note)
 
 
 def _join(place: Place, view: View, step: Step) -> None:

@@ -12,6 +12,7 @@ from mrl_viz.analysis import Analysis
 from mrl_viz.embedding.encoders import Kind
 from mrl_viz.measures.lists import neighbor_changes
 from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui import thumbnails
 from mrl_viz.ui.charts import plain, small_print
 from mrl_viz.ui.models import encode_one
 from mrl_viz.ui.workspace import Workspace
@@ -144,7 +145,9 @@ def selection_panel(workspace: Workspace, result: Analysis | None) -> None:
     labels = [f"{column}: {values[item] or '(none)'}" for column, values in corpus.labels.items()]
     more = f"{len(chosen) - 1} more chosen" if len(chosen) > 1 else ""
     with st.container(gap=None):
-        st.text(shortened(corpus.texts[item], BRIEF_CHARACTERS), help=plain(corpus.texts[item][:FULL_TEXT_CHARACTERS]))
+        with thumbnails.beside(corpus, item, thumbnails.ALONE):
+            about = plain(corpus.texts[item][:FULL_TEXT_CHARACTERS])
+            st.text(shortened(corpus.texts[item], BRIEF_CHARACTERS), help=about)
         small_print(" · ".join(filter(None, [*labels, more])))
         if result is not None:
             _changes(workspace, result, item)
@@ -160,10 +163,11 @@ def _changes(workspace: Workspace, result: Analysis, item: int) -> None:
                 small_print(f"{len(entries)} neighbors {name} at {workspace.focus_dim} dims; press one to choose it.")
                 for neighbor, before, after in entries:
                     rank = after if before is None else before
-                    st.button(
-                        plain(f"{rank}. {shortened(workspace.corpus.texts[neighbor], PANEL_CHARACTERS)}"),
-                        key=f"panel_{name}_{neighbor}", type="tertiary", on_click=select, args=(neighbor,),
-                    )  # fmt: skip
+                    with thumbnails.beside(workspace.corpus, neighbor):
+                        st.button(
+                            plain(f"{rank}. {shortened(workspace.corpus.texts[neighbor], PANEL_CHARACTERS)}"),
+                            key=f"panel_{name}_{neighbor}", type="tertiary", on_click=select, args=(neighbor,),
+                        )  # fmt: skip
 
 
 def _found() -> None:

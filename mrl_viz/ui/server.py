@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import signal
 import sys
 from collections.abc import MutableMapping
@@ -24,20 +25,35 @@ from mrl_viz.home import home
 # Messages between server and browser, bytes: as Streamlit has it.
 MOST_MESSAGE = 200 * 2**20
 CLIENT = Path(st.__file__).parent / "static"
+CHART = "PlotlyChart"
+# What Start is made of: the client asks for each when it arrives, and then for what that imports, in turns.
+WIDGETS = (
+    "Slider", "Selectbox", "TextInput", "Html", "PageLink", "ImageList", "TextArea", "Checkbox", "FileUploader",
+    "Metric", "withFullScreenWrapper",
+)  # fmt: skip
+IMPORTED = re.compile(r'\b(?:from|import)"\./([^"]+\.js)"')
 
 
 def first_page() -> bytes:
-    """Streamlit's page with the chart's code loaded in it: its client asks for these megabytes when a chart arrives.
+    """Streamlit's page with the code of charts and widgets loaded in it, for which its client would ask one by one.
 
-    They are run when the rest of the client has begun, and waits for the server.
+    The charts' megabytes are run when the rest of the client has begun, and waits for the server.
     """
     text = (CLIENT / "index.html").read_text(encoding="utf-8")
-    for file in (CLIENT / "static" / "js").glob("PlotlyChart.*.js"):
-        address = f"./static/js/{file.name}"
-        early = f'<link rel="modulepreload" crossorigin href="{address}">'
-        early += f'<script>addEventListener("load", () => setTimeout(() => import("{address}")))</script>'
-        text = text.replace("</head>", f"{early}</head>")
-    return text.encode()
+    folder = CLIENT / "static" / "js"
+    charts = [file.name for file in folder.glob(f"{CHART}.*.js")]
+    files = charts + [file.name for name in WIDGETS for file in folder.glob(f"{name}.*.js")]
+    early = ""
+    for file in files:  # grows by what each imports
+        if f"/{file}" in text:
+            continue
+        address = f"./static/js/{file}"
+        early += f'<link rel="modulepreload" crossorigin href="{address}">'
+        if file in charts:
+            early += f'<script>addEventListener("load", () => setTimeout(() => import("{address}")))</script>'
+            continue  # what it imports, the client has
+        files += [name for name in IMPORTED.findall((folder / file).read_text("utf-8")) if name not in files]
+    return text.replace("</head>", f"{early}</head>").encode()
 
 
 def _is_html(start: MutableMapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.embedding.store import EmbeddingStore
 from mrl_viz.ui.memory import own_shelf
-from mrl_viz.ui.results import SAMPLE, sample
+from mrl_viz.ui.results import is_of_sample
 from mrl_viz.ui.workspace import Workspace
 
 T = TypeVar("T")
@@ -36,11 +36,11 @@ def answer_key(vectors: Embedded, *made_of: object) -> str:
 def at_hand(
     kind: type[T], name: str, workspace: Workspace, *made_of: object, given: Callable[[], dict[str, Any]] = dict
 ) -> T | None:
-    """The answer of that name that comes with the sample; None where data, model or choice are others.
+    """The answer of that name that comes with a sample; None where data, model or choice are others.
 
     `given` : the fields that its file leaves out.
     """
-    if workspace.corpus is not sample(SAMPLE):
+    if not is_of_sample(workspace.embedded):
         return None
     found: T | None = _read(kind, name, answer_key(workspace.embedded, *made_of), given)
     return found

@@ -59,7 +59,7 @@ def sidebar() -> None:
         with st.expander("Widths"):
             dims = _dims(vectors, messages)
         with first:
-            focus = _focus(dims, vectors.matryoshka_dims or ())
+            focus = _focus(dims, vectors)
         st.session_state[WORKSPACE_KEY] = workspace = Workspace(corpus, vectors, dims, k, focus, model, source)
         selection_panel(workspace, result_or_none(workspace))
 
@@ -95,7 +95,8 @@ def _data_label(own: Corpus | None, option: str) -> str:
     kind = option.partition(":")[2]
     column = next(iter(corpus.labels), None)
     what = f"{len(set(corpus.labels[column]))} {column}s" if column else f"{len(corpus.query_ids):,} queries"
-    return f"Sample{kind and f' ({kind})'}: {corpus.n_items:,} texts, {what}"
+    things = "texts" if corpus.images is None else "pictures"
+    return f"Sample{kind and f' ({kind})'}: {corpus.n_items:,} {things}, {what}"
 
 
 def _model_choice(corpus: Corpus) -> str:
@@ -143,10 +144,13 @@ def _slider_k(most: int) -> int:
         "Neighbors per text k", 1, most, default, key="k", bind="query-params",
         help="How many nearest texts count as a text's neighbors.",
     )  # fmt: skip
-    return _held("k", found)
+    k = _held("k", found)
+    if (asked := st.session_state[WANTED_KEY].get("k", k)) != k:
+        small_print(f"{asked} is more than there may be here; {k} is the most.")
+    return k
 
 
-def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
+def _focus(dims: tuple[int, ...], vectors: Embedded) -> int:
     if len(dims) == 1:
         st.caption(f"Focus width: {dims[0]} dims")
         return dims[0]
@@ -157,13 +161,16 @@ def _focus(dims: tuple[int, ...], trained: tuple[int, ...]) -> int:
         help=define("focus width"),
     )  # fmt: skip
     focus = _held("focus", found)
-    small_print(_about_focus(focus, trained))
+    small_print(_about_focus(focus, vectors))
     return focus
 
 
-def _about_focus(dim: int, trained: tuple[int, ...]) -> str:
+def _about_focus(dim: int, vectors: Embedded) -> str:
     """Whether the model was trained at that width, and what there was instead of the one that was asked for."""
-    if not trained:
+    trained = vectors.matryoshka_dims or ()
+    if not trained and vectors.corpus.embeddings is not None:
+        said = "These vectors came ready: which widths they were trained at is not known."
+    elif not trained:
         said = "This model was trained at its full width only."
     elif dim in trained:
         said = "◆ This model was trained at this width."
@@ -171,6 +178,11 @@ def _about_focus(dim: int, trained: tuple[int, ...]) -> str:
         said = f"Trained at {', '.join(map(str, trained))}."
     asked = st.session_state.get(WANTED_KEY, {}).get("focus", dim)
     return said if asked == dim else f"{said} {asked} is not among these widths; {dim} is the nearest."
+
+
+def ask_for(name: str, number: int) -> None:
+    """A `focus` width or `k` from the next run on, or the nearest there is; before a run, as in a widget's callback."""
+    st.session_state.setdefault(WANTED_KEY, {})[name] = st.session_state[name] = number
 
 
 def _hold(name: str, options: Sequence[int], default: int) -> None:

@@ -25,6 +25,7 @@ from mrl_viz.measures.similarity import (
     similarity_density,
     threshold_meaning,
 )
+from mrl_viz.ui import thumbnails
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.results import measured
 from mrl_viz.ui.selection import choose_column, current_item, selection, shortened
@@ -106,10 +107,17 @@ def _threshold(result: Analysis, threshold: float) -> ThresholdMeaning:
 
 def with_texts(workspace: Workspace, result: RelativeMovers | FlippedTriples, *names: str) -> list[dict[str, Any]]:
     """The records of a result; last, where they may be cut off, texts for the items in the columns of those names."""
-    texts = workspace.corpus.texts
+    corpus = workspace.corpus
     return [
         {name.replace("_", " "): round(value, 4) for name, value in row.items() if name not in names}
-        | {name: shortened(texts[int(row[name])], CELL_CHARACTERS) for name in names}
+        | {
+            column: cell
+            for name in names
+            for column, cell in (
+                thumbnails.cells(corpus, **{name: int(row[name])})
+                | {name: shortened(corpus.texts[int(row[name])], CELL_CHARACTERS)}
+            ).items()
+        }
         for row in result.rows()
     ]
 

@@ -77,7 +77,8 @@ def _edit() -> None:
 
 def _upload() -> None:
     file = st.file_uploader(
-        "Texts (txt, csv, tsv, jsonl, parquet, a zipped BEIR folder) or vectors (npy, npz, parquet, safetensors)",
+        "Texts (txt, csv, tsv, jsonl, parquet, a zipped BEIR folder) or vectors (npy, npz, parquet, safetensors), also "
+        "zipped with their pictures",
         type=UPLOAD_TYPES, key="upload",
     )  # fmt: skip
     count_uploads("upload", [file] if file else [])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from mrl_viz.analysis import Analysis
+from mrl_viz.data.corpus import Corpus
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.embedding.encoders.api import is_paid
 from mrl_viz.errors import InvalidInputError
@@ -18,6 +19,7 @@ from mrl_viz.tasks.curves import MetricCurve
 from mrl_viz.tasks.summary import MOST_ITEMS, MOST_JUDGED, WidthSummary, task_curve
 from mrl_viz.tasks.task import available_tasks
 from mrl_viz.truncation import FloatMatrix
+from mrl_viz.ui import thumbnails
 from mrl_viz.ui.charts import small_print
 from mrl_viz.ui.code import Script
 from mrl_viz.ui.models import encode_one
@@ -63,22 +65,23 @@ def _usual(result: Analysis) -> int:
 
 def opening(workspace: Workspace, result: Analysis) -> None:
     """One text, its vector cut at the focus width, and its nearest texts before and after."""
-    focus, full_dim, texts = workspace.focus_dim, workspace.embedded.full_dim, workspace.corpus.texts
+    focus, full_dim, corpus = workspace.focus_dim, workspace.embedded.full_dim, workspace.corpus
     with st.container(border=True, gap="small"):
         left, whole, short = st.columns([4, 5, 5], gap="medium")
         with left:
             subject = subject_of(workspace, result)
+            thumbnails.show(corpus, subject.item)
             st.text(shortened(subject.text, TEXT_CHARACTERS))
-        k = min(N_LISTED, len(texts) - (subject.item is not None))
+        k = min(N_LISTED, corpus.n_items - (subject.item is not None))
         own = None if subject.item is None else np.array([subject.item])
         lists = neighbor_lists(workspace.embedded.matrix, subject.vector[None], sorted({focus, full_dim}), k, own=own)
         before, after = lists[-1, 0].tolist(), lists[0, 0].tolist()
         with whole:
             st.markdown(f"**Nearest at {full_dim}**, all its numbers")
-            _listed(texts, before, [""] * k)
+            _listed(corpus, before, [""] * k)
         with short:
             st.markdown(f"**Nearest at {focus}**")
-            _listed(texts, after, ["" if item in before else "new: " for item in after])
+            _listed(corpus, after, ["" if item in before else "new: " for item in after])
         st.image(
             cut_strip(subject.vector, focus),
             width="stretch",
@@ -87,7 +90,8 @@ def opening(workspace: Workspace, result: Analysis) -> None:
         )
         small_print(
             f"{focus} of {full_dim} numbers, {focus * BYTES_PER_FLOAT32:,} of {full_dim * BYTES_PER_FLOAT32:,} bytes; "
-            f"{sum(item in before for item in after)} of these {k} texts stay."
+            f"{sum(item in before for item in after)} of these {k} texts stay.",
+            *corpus.check.flattering,
         )
 
 
@@ -107,23 +111,24 @@ def cut_strip(vector: FloatMatrix, dim: int) -> npt.NDArray[np.uint8]:
     return np.repeat(bars[None], len(bars) // STRIP_RATIO, axis=0)
 
 
-def _listed(texts: Sequence[str], items: Sequence[int], notes: Sequence[str]) -> None:
+def _listed(corpus: Corpus, items: Sequence[int], notes: Sequence[str]) -> None:
     """One line each; what is cut off is shown where the pointer rests."""
-    with st.container(gap=None):
+    with st.container(gap=thumbnails.gap(corpus)):
         for rank, (item, note) in enumerate(zip(items, notes), start=1):
-            st.text(f"{rank} {note}{shortened(texts[item], ROW_CHARACTERS)}", wrap=False)
+            with thumbnails.beside(corpus, item):
+                st.text(f"{rank} {note}{shortened(corpus.texts[item], ROW_CHARACTERS)}", wrap=False)
 
 
 def summary(workspace: Workspace, result: Analysis) -> WidthSummary:
     """The same neighbors, and the same usefulness where the data have labels for it."""
-    task = _task(workspace)
+    task = judged_by(workspace)
     if task is None:
         return _summary(result, None)
     vectors = with_queries(workspace) if task == "retrieval" else workspace.embedded
     return _summary(result, _useful(vectors, task, workspace.dims))
 
 
-def _task(workspace: Workspace) -> str | None:
+def judged_by(workspace: Workspace) -> str | None:
     """What usefulness is judged by; not by queries that nobody agreed to pay for."""
     tasks = available_tasks(workspace.corpus)
     if is_paid(workspace.model) and not workspace.is_ready:
@@ -146,7 +151,7 @@ def _useful(vectors: Embedded, kind: str, dims: tuple[int, ...]) -> MetricCurve 
 
 def start_code(workspace: Workspace, shown: WidthSummary) -> Script:
     """Both curves again."""
-    return scripts.start_code(workspace, None if shown.useful is None else _task(workspace))
+    return scripts.start_code(workspace, None if shown.useful is None else judged_by(workspace))
 
 
 def marks(workspace: Workspace) -> tuple[int, tuple[int, ...]]:

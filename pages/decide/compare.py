@@ -27,7 +27,7 @@ draw("overlap_per_byte", figures.overlap_per_byte, comparison, takeaway=comparis
 st.subheader("Do the models agree with each other?")
 said = comparison.agreement_takeaway()
 draw("n2o", figures.n2o_heatmap, comparison, takeaway=said, rows=comparison.agreement_rows)
-st.subheader(f"One {'text' if comparison.is_self else 'query'}'s neighbors side by side")
+st.subheader(f"One {workspace.corpus.things[:-1] if comparison.is_self else 'query'}'s neighbors side by side")
 side = page.side_by_side(workspace, comparison)
 small_print(side.takeaway())
 table(page.side_rows(workspace, side), key="side_by_side")

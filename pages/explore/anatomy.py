@@ -15,13 +15,18 @@ focus = workspace.focus_dim
 subject = page.subject_of(workspace)
 anatomy = page.vector_anatomy(subject.vector, dims=workspace.dims)
 result = result_or_none(workspace)
+shown = page.summary_of(workspace, result)
 page.full_text(subject.text)
 
 draw(
     "strip", figures.coordinate_strip, anatomy, focus, takeaway=anatomy.takeaway_at(focus),
-    code=page.anatomy_code(workspace, subject),
+    code=page.anatomy_code(workspace, subject, shown),
 )  # fmt: skip
-draw("dolls", figures.nested_dolls, anatomy, focus, takeaway=anatomy.dolls_takeaway(focus), alt=page.DOLLS)
+draw(
+    "dolls", figures.nested_dolls, anatomy, focus, shown, alt=page.DOLLS,
+    takeaway=anatomy.dolls_takeaway(focus), on_select=page.take_doll,
+)  # fmt: skip
+st.caption("A click on a doll moves the focus width to it.")
 draw("norms", figures.prefix_norms, anatomy, focus, takeaway=anatomy.norms_takeaway(focus), alt=page.NORMS)
 
 st.subheader("Two texts at every width, with and without renormalising")
@@ -38,13 +43,17 @@ draw(
     code=page.pair_code(workspace, subject, other),
 )  # fmt: skip
 
-short = page.api_short(workspace, subject)
-if short is not None:
-    st.subheader("The API's short vector against the full one cut here")
-    draw("short", figures.short_vectors, short)
-    st.caption(
-        "Agreement shows that the API cuts and renormalises as we do. It says nothing about what truncation loses."
-    )
+st.subheader("Which words does that come from?")
+page.words_part(workspace, subject, other)
+
+st.subheader("An API's short vectors against the full ones cut here")
+if page.is_api(workspace):
+    short = page.api_short(workspace, subject)
+    if short is not None:
+        draw("short", figures.short_vectors, short)
+else:
+    page.simulated_part(workspace)
+st.caption("Agreement shows that the API cuts and renormalises as we do. It says nothing about what truncation loses.")
 
 st.subheader("Why the first coordinates carry more")
 st.write(

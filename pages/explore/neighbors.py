@@ -41,6 +41,10 @@ def is_it_matryoshka() -> None:
     small_print(*controls.notes)
     if controls.nestedness is not None:
         draw("nestedness", figures.nestedness_bars, controls.nestedness, is_said=True)
+    if evidence.wants_order():
+        learnt = evidence.learnt_order(workspace)
+        said = learnt.order_takeaway(focus)
+        draw("order", figures.coordinate_order, learnt, focus, takeaway=said, rows=learnt.rows)
 
 
 def by_length() -> None:
@@ -50,7 +54,7 @@ def by_length() -> None:
 
 
 def which_texts() -> None:
-    st.subheader(f"Which texts? At {focus} dims")
+    st.subheader(f"Which {workspace.corpus.things}? At {focus} dims")
     page.extremes(workspace, result)
     draw(
         "per_item", figures.per_item_strip, overlap, focus, workspace.corpus.texts, item,

@@ -15,7 +15,7 @@ from mrl_viz.ui.frame import NEXT
 from mrl_viz.ui.glossary import TERMS
 from mrl_viz.ui.memory import Shelf
 from mrl_viz.ui.start import cut_strip
-from tests.app.steps import again, code_of, each_part, go, has, open_part, opened, parts_of, said
+from tests.app.steps import again, choose_part, code_of, each_part, go, has, open_part, opened, parts_of, said
 
 ROOT = Path(__file__).parent.parent.parent
 APP = str(ROOT / "app.py")
@@ -23,7 +23,7 @@ APP = str(ROOT / "app.py")
 
 @pytest.fixture
 def app():
-    return AppTest.from_file(APP, default_timeout=60).run()
+    return AppTest.from_file(APP, default_timeout=300).run()
 
 
 def test_start_shows_the_sample_analysed(app):
@@ -279,8 +279,9 @@ def test_tiny_and_equal_texts_have_pages_without_exceptions(app, text):
         assert not app.exception, path
         for part in each_part(app):
             assert not app.exception, (path, part)
-            # A lesson asks before it shows anything, a report is a file.
-            assert app.get("plotly_chart") or app.error or app.info or path.stem in ("workshop", "report"), (path, part)
+            # A lesson asks before it shows anything, a report is a file, claims are a table.
+            is_without = path.stem in ("workshop", "report", "claims")
+            assert app.get("plotly_chart") or app.error or app.info or is_without, (path, part)
             assert not any("NaN" in chart.proto.spec for chart in app.get("plotly_chart")), (path, part)
         for button in [button for button in app.button if button.key in ("run_compare", "run_choose")]:
             button.click()
@@ -307,7 +308,7 @@ def test_every_page_shows_the_sample(app, path):
 @pytest.mark.parametrize(
     ("path", "n_charts"),
     [
-        ("explore/quality", 1), ("decide/compare", 5), ("decide/choose", 5), ("train/mrl", 3), ("train/adaptive", 3),
+        ("explore/quality", 4), ("decide/compare", 5), ("decide/choose", 5), ("train/mrl", 8), ("train/adaptive", 3),
         ("train/adaptor", 3),
     ],
 )  # fmt: skip
@@ -353,16 +354,45 @@ def test_a_sample_without_labels_has_every_page(app):
     """The sample in which width binds: no page fails, and Task quality says that no width will do."""
     app.selectbox(key="data").set_value("sample:limit").run()
     assert "1,000 texts, 1,035 queries" in next(one for one in app.selectbox(key="data").options if "limit" in one)
+    said_of_quality = []
     for path in sorted((ROOT / "pages").rglob("*.py")):
         app.switch_page(str(path.relative_to(ROOT)))
         again(app)
         for part in each_part(app):
             assert not app.exception and app.title, (path, part)
+            if path.stem == "quality":
+                said_of_quality += [one.value for one in (*app.caption, *app.markdown, *app.info)]
         # All queries hang together through their texts, so none can be held out from training.
         assert [one.value for one in app.error if "none can be held out" not in one.value] == [], path
-    app.switch_page("pages/explore/quality.py")
+    assert any("no width of this model will do" in words for words in said_of_quality)
+
+
+def test_words_are_left_out_one_at_a_time_and_a_single_word_is_a_sentence(app):
+    """A word for each column; a text of one word has its sentence, and what stands below it stays."""
+    app.switch_page("pages/explore/anatomy.py").run()
+    assert "brings these texts together most" in said(app) and "words" in charts_of(app)
+    app.text_input(key="typed_sentence").set_value("Betelgeuse").run()
+    assert not app.exception and not app.error and "words" not in charts_of(app)
+    assert any("has 1 word between spaces" in info.value for info in app.info)
+    assert "simulated here" in said(app)
+
+
+def test_widths_between_the_trained_ones_have_their_verdict(app):
+    """The sample's model was trained at five widths: a tab of Task quality measures between them."""
+    app.switch_page("pages/explore/quality.py").run()
+    choose_part(app, "Between trained widths")
+    app.run()
+    assert not app.exception and not app.error and "the largest deviation of ndcg@10" in said(app)
+    assert any("between_widths(" in code for code in code_of(app))
+
+
+def test_a_learnt_order_of_coordinates_is_a_line_beside_the_controls(app):
+    """It is learnt beside the page; which coordinates come first is drawn, and the shown code learns it too."""
+    app.switch_page("pages/explore/neighbors.py").run()
+    app.pills(key="further_arrangements").set_value(["importance"])
     again(app)
-    assert any("no width of this model will do" in one.value for one in (*app.caption, *app.markdown, *app.info))
+    assert "most important coordinates" in said(app)
+    assert any("learn_importance(" in code and "coordinate_order(" in code for code in code_of(app))
 
 
 def test_what_changes_cosine_is_shown_beside_the_controls_on_request(app):

@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mrl_viz.data.corpus import corpus_from_texts
-from tests.app.steps import opened, said
+from mrl_viz.data.reading import read_corpus
+from tests.app.steps import again, choose_part, once, opened, said
 
 APP = str(Path(__file__).parent.parent.parent / "app.py")
 
@@ -71,17 +72,32 @@ def test_stop_a_fit_and_keep_what_it_has():
 
 
 def test_walk_adaptive_classification():
-    """Heads are trained on both label columns; the page tests the promise, shows exits and examples, for either."""
-    app = opened("train/adaptive")
-    app.text_input(key="dims").set_value("8, 32, 64").run()
-    app.button(key="train_heads").click().run()
-    background_work(app).thread.join()
-    app.run()
-    assert "Easy and hard examples" in [heading.value for heading in app.subheader]
-    for words in ("domain (10 classes): right for", "topic (80 classes): right for", "exits after"):
-        assert words in said(app)
-    for column in ("topic", "domain"):
-        app.segmented_control(key="adaptive_label").set_value(column).run()
-        assert not app.exception and not app.error
+    """Heads are trained on both label columns; the page tests the promise by either rule, and shows classes, coarse
+    beside fine labels, and examples."""
+    sample = read_corpus("sample")
+    few = {name: values[:320] for name, values in sample.labels.items()}
+    app = opened("train/adaptive", corpus_from_texts(sample.texts[:320], labels=few))
+    app.text_input(key="dims").set_value("8, 32, 64")
+    app.radio(key="adaptive_space").set_value("The vectors' own prefixes")
+    once(app)
+    app.button(key="train_heads").click()
+    again(app)
+    assert "topic (80 classes): right for" in said(app) and "than a fixed width of" in said(app)
+    loss = said(app)
+    app.segmented_control(key="adaptive_rule").set_value("The paper's")
+    once(app)
+    assert said(app) != loss
+    for part, n_charts, words in (
+        ("Heads", 2, "Against a head trained for each width alone"),
+        ("Which classes?", 2, "Where 80 classes have come"),
+        ("Coarse and fine labels", 3, "exits after"),
+        ("Easy and hard examples", 1, "Right from"),
+    ):  # fmt: skip
+        choose_part(app, part)
+        once(app)
+        assert not app.exception and not app.error and words in said(app)
         charts = [chart.proto.spec for chart in app.get("plotly_chart")]
-        assert len(charts) == 3 and not any("NaN" in chart for chart in charts) and "NaN" not in said(app)
+        assert len(charts) == n_charts and not any("NaN" in chart for chart in charts) and "NaN" not in said(app)
+    app.segmented_control(key="adaptive_label").set_value("domain")
+    once(app)
+    assert not app.exception and not app.error and "domain (10 classes): right for" in said(app)

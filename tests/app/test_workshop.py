@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -108,6 +109,28 @@ def test_a_lesson_is_walked_alone_to_its_end():
     assert "The first question again: 5 texts" in said(app)
     press(app, "Start again")
     assert heading(app) == "Your own sentence"
+
+
+def test_the_lesson_on_languages_is_measured_in_the_data_that_it_names():
+    """Both of its guesses are revealed with a line per language; on data without languages a sentence says what to take
+    and the step can be skipped."""
+    app = started().run()
+    app.selectbox(key="data").set_value("sample:languages").run()
+    go(app, PAGE)
+    app.segmented_control(key="lesson").set_value("Languages, 8 minutes").run()
+    for sentence, lines in (("each language keeps at 64: English", 4), ("64 dims in German", 3)):
+        press(press(press(app, "Lock"), "Guess again"), "Lock the second guess")
+        assert not app.error and keys_of_charts(app) == ["revealed"] and sentence in said(app)
+        (chart,) = app.get("plotly_chart")
+        assert len({trace["name"] for trace in json.loads(chart.proto.spec)["data"]}) == lines
+        press(press(app, "Something else"), "Check")
+        assert not app.error
+        press(app, "Next step")
+    assert heading(app) == "Before you go"
+    press(app, "Start again")
+    app.selectbox(key="data").set_value("sample").run()
+    press(press(press(app, "Lock"), "Guess again"), "Lock the second guess")
+    assert "or take `sample:languages`" in said(app) and not keys_of_charts(app)
 
 
 def test_presenter_and_participant_see_what_they_may(presenting):

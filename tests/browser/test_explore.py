@@ -38,8 +38,16 @@ def test_a_selection_survives_pages_focus_and_reload(page):
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("stText").get_by_text("a sentence about whales")).to_be_visible()
     loaded(page)
-    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(4)
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(5)
     assert "whales" not in page.url
+    # A click on a doll moves the focus width to it: 128 dims are the second of 256, 128, 64, 32, 16 and 8.
+    doll = page.locator(".st-key-dolls .barlayer .point path").nth(1)
+    top_right = {"x": 0.9 * doll.bounding_box()["width"], "y": 5}
+    doll.hover(position=top_right, force=True)
+    expect(page.locator(".st-key-dolls .hoverlayer .hovertext")).to_be_visible()
+    doll.click(position=top_right, force=True)
+    expect(page.get_by_role("slider", name="Focus width, dims")).to_have_attribute("aria-valuetext", "128")
+    expect(page).to_have_url(re.compile("focus=128"))
 
 
 def test_the_map_plays_with_the_focus_width_and_shows_a_clicked_texts_neighbors(page):
@@ -52,7 +60,18 @@ def test_the_map_plays_with_the_focus_width_and_shows_a_clicked_texts_neighbors(
     expect(chart.get_by_text(re.compile("^64 dims"))).to_be_visible()
     inner = chart.locator(".js-plotly-plot")
     inner.evaluate("plot => window.before = plot")
-    # The points lie under the layer that takes the drags.
+    # Under the pointer: lines to ten neighbors, drawn without a word to the server.
+    loaded(page)
+    received.clear()
+    expect(page.locator(".st-key-map_near")).to_be_attached()
+    chart.locator(".scatterlayer .point").first.hover(force=True)
+    expect(chart.locator(".near line")).to_have_count(10)
+    page.get_by_role("heading", level=1).hover()
+    expect(chart.locator(".near line")).to_have_count(0)
+    assert not received
+    # The points lie under the layer that takes the drags; the chart takes a click on what the pointer has found.
+    chart.locator(".scatterlayer .point").first.hover(force=True)
+    expect(chart.locator(".near line")).to_have_count(10)
     chart.locator(".scatterlayer .point").first.click(force=True)
     expect(page.get_by_role("button", name="Clear the selection")).to_be_visible()
     expect(page).to_have_url(re.compile(r"text=\d+"))
@@ -77,6 +96,38 @@ def test_the_map_plays_with_the_focus_width_and_shows_a_clicked_texts_neighbors(
     # The answers to a playing map's widths do not take it back.
     expect(chart.get_by_text(re.compile("^8 dims"))).to_be_visible()
     assert inner.evaluate("plot => window.before === plot") and sum(received) <= 6 * 200_000
+
+
+def test_pictures_on_the_map_follow_the_pointer_the_selection_and_the_width(page):
+    """The map of the digits shows as many pictures as there is room for, the one under the pointer, and those of a
+    chosen one and its neighbors; they are sent once, and not again with the focus width."""
+    received = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
+    opened(page, "/map")
+    page.get_by_role("combobox", name="Data").click()
+    page.get_by_role("option", name=re.compile(r"^Sample \(digits\)")).click()
+    chart, canvas = page.get_by_test_id("stPlotlyChart").first, page.locator("canvas.pictures")
+    expect(canvas).to_have_attribute("data-drawn", re.compile(r"^[2-9]\d+$"))
+    loaded(page)
+    # Where a picture is, the pointer finds its text.
+    spot = chart.locator(".js-plotly-plot").evaluate("""plot => {
+        const { x, y, customdata } = plot._fullData[0], { xaxis, yaxis } = plot._fullLayout
+        return { x: xaxis.c2p(x[0]), y: yaxis.c2p(y[0]), item: String(customdata[0]) }
+    }""")
+    chart.locator(".nsewdrag").hover(position={"x": spot["x"], "y": spot["y"]}, force=True)
+    expect(canvas).to_have_attribute("data-hovered", re.compile(r"^\d+$"))
+    page.get_by_role("heading", level=1).hover()
+    expect(canvas).to_have_attribute("data-hovered", "")
+    received.clear()
+    move_focus(page, "ArrowLeft")
+    expect(chart.get_by_text(re.compile("^32 dims"))).to_be_visible()
+    loaded(page)
+    assert sum(received) <= 200_000
+    page.get_by_text("Pictures", exact=True).click()
+    expect(canvas).to_have_attribute("data-drawn", "0")
+    find(page, "picture 12")
+    expect(canvas).to_have_attribute("data-drawn", "11")
+    expect(page.get_by_test_id("stSidebar").get_by_role("img", name="digit 2, picture 12")).to_be_visible()
 
 
 def test_pages_go_back_and_forward_and_a_row_selects_its_text(page):

@@ -53,6 +53,8 @@ def press(page, name):
 
 def votes_of(page):
     """Rows of the CSV file that the presenter downloads."""
+    # A run that begins while a file is on its way takes it back.
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.get_by_role("button", name="More").click()
     path = downloaded(page, "Download the answers (CSV)").path()
     page.keyboard.press("Escape")  # while a file is still on its way this would end that

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, spearmanr
 
 from mrl_viz.comparison.precision import compare_precisions
 from mrl_viz.data.reading import read_corpus
@@ -10,6 +10,9 @@ from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import DimensionError, InvalidInputError
 from mrl_viz.lessons.lesson import SHIPPED, Step, read_lesson
 from mrl_viz.lessons.truth import promise, truth_of
+
+LANGUAGES = ("English", "German", "Spanish", "Japanese")
+OF_LANGUAGES = ("least_agreement_kept", "translations_kept")
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +25,12 @@ def vectors():
 def precisions(vectors):
     """What every code keeps of the first model's neighbors, at the widths that the lessons name."""
     return compare_precisions(vectors["wordllama"], dims=(8, 16, 32, 64, 128, 256))
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Sentence pairs in four languages as the first model sees them."""
+    return {"wordllama": embed(read_corpus("sample:languages"))}
 
 
 def asked(measure, options=(), **numbers):
@@ -80,9 +89,42 @@ def test_a_promise_is_the_exact_bound():
     assert many.sizes[0] == 20 and many.takeaway() == said.takeaway() and promise(0.001, 40).lows[1] == 0
 
 
-def test_every_question_of_the_shipped_lessons_has_a_truth_that_is_a_possible_answer(vectors, precisions):
-    """On the sample, and for the twins too; a right answer can be given on the slider or is an option, and what is
-    called wrong is."""
+def test_what_languages_keep_is_what_naive_counts_give(vectors, pairs):
+    """The least share of Spearman that a language keeps, and the translations found at a width as a share of those at
+    full width; where no languages are told apart, a sentence."""
+    (embedded,) = pairs.values()
+    corpus, rows = embedded.corpus, embedded.matrix.astype(np.float64)
+    texts = {language: np.flatnonzero(np.array(corpus.labels["language"]) == language) for language in LANGUAGES}
+
+    def cosines(one, other, dim):
+        one, other = (side[:, :dim] / np.linalg.norm(side[:, :dim], axis=1)[:, None] for side in (one, other))
+        return one @ other.T
+
+    def agreement(language, dim):
+        left, right, scores = (np.array(side) for side in zip(*(p for p in corpus.pairs if p[0] in texts[language])))
+        return spearmanr(np.diag(cosines(rows[left], rows[right], dim)), scores)[0]
+
+    least = min(100 * agreement(language, 16) / agreement(language, 256) for language in LANGUAGES)
+    truth = truth_of(asked("least_agreement_kept", dim=16), pairs)
+    assert truth.value == pytest.approx(least, abs=0.5) and truth.low < truth.value < truth.high
+    # Sentences stand in one order in every language, two of a pair side by side.
+    scores = [score for left, _, score in corpus.pairs if left in texts["English"]]
+    same = [{row, row ^ 1} if scores[row // 2] == 5 else {row} for row in range(320)]
+
+    def found(dim):
+        first = [cosines(rows[texts["English"]], rows[texts[other]], dim).argmax(axis=1) for other in LANGUAGES[1:]]
+        return np.mean([[hit in same[row] for row, hit in enumerate(hits)] for hits in first])
+
+    truth = truth_of(asked("translations_kept", dim=64), pairs)
+    assert truth.value == pytest.approx(100 * found(64) / found(256), abs=0.5) and truth.low < truth.value < truth.high
+    for name in ("least_agreement_kept", "translations_kept"):
+        with pytest.raises(InvalidInputError, match="or take `sample:languages`"):
+            truth_of(asked(name, dim=64), vectors)
+
+
+def test_every_question_of_the_shipped_lessons_has_a_truth_that_is_a_possible_answer(vectors, precisions, pairs):
+    """On the sample, or that with languages where a question is about them, for the twins too; a right answer can be
+    given on the slider or is an option, and what is called wrong is."""
     asked_of = [
         step for path in SHIPPED.values() for step in read_lesson(path).worded(full_dim=256, n_items=1280).steps
         if step.kind == "vote"
@@ -94,7 +136,8 @@ def test_every_question_of_the_shipped_lessons_has_a_truth_that_is_a_possible_an
             if step.question in seen:
                 continue
             seen.add(step.question)
-            truth = truth_of(step, vectors, precisions=precisions)
+            data = pairs if step.truth[0] in OF_LANGUAGES else vectors
+            truth = truth_of(step, data, precisions=precisions)
             answers = step.options or np.arange(step.range[0], step.range[1] + step.range[2] / 2, step.range[2])
             assert any(step.is_right(answer, truth.value) for answer in answers), (step.title, truth)
             for answer, _ in step.wrong if step is first else ():

@@ -113,13 +113,16 @@ def test_graded_relevance_differs_from_binary(sample, retrieval):
 
 
 def test_classification_measures_both_label_levels(sample):
-    """Coarse and fine labels each have kNN, logistic regression, few-shot and silhouette, and coarse is easier."""
+    """Coarse and fine labels each have kNN, mAP, logistic regression, few-shot and silhouette, and coarse is easier."""
     steps = []
     result = evaluate(sample, dims=[8, 64], task="classification", progress=lambda *at: steps.append(at))
-    kinds = ("knn_accuracy", "logistic_accuracy", "1_shot_accuracy", "3_shot_accuracy", "5_shot_accuracy", "silhouette")
+    kinds = (
+        "knn_accuracy", "1nn_accuracy", "map@10", "logistic_accuracy", "1_shot_accuracy", "3_shot_accuracy",
+        "5_shot_accuracy", "silhouette",
+    )  # fmt: skip
     assert list(result.curves) == [f"{kind}:{column}" for column in ("domain", "topic") for kind in kinds]
-    assert steps[-1] == (12, 12)
-    for kind in kinds[:3]:
+    assert steps[-1] == (16, 16)
+    for kind in kinds[:5]:
         coarse, fine = result.curves[f"{kind}:domain"], result.curves[f"{kind}:topic"]
         assert all(a.value > b.value for a, b in zip(coarse.value, fine.value))
     assert result.curves["silhouette:topic"].retention == (None, None, None)
@@ -150,7 +153,7 @@ def test_left_out_labels_are_noted():
     labels = {"good": ["a", "a", "b", "b", "c", None] + ["b"] * 14, "one": ["x"] * 20}
     result = evaluate(vectors(labels, n_items=20), dims=[4])
     notes = " ".join(result.notes)
-    assert "`one` has 1 classes" in notes and "`good`: 1 texts without a label" in notes
+    assert "`one` has one class only" in notes and "`good`: 1 texts without a label" in notes
     assert "1 texts alone in their class" in notes and "3-shot is left out" in notes
     assert "knn_accuracy:good" in result.curves and "3_shot_accuracy:good" not in result.curves
 
@@ -168,7 +171,7 @@ def test_unlabelled_and_one_class_corpora_are_refused(sample):
     """No labels, one class, queries that were not embedded, and widths out of range are one clear error each."""
     with pytest.raises(EmptyInputError, match="`vectors` has no labels to evaluate with"):
         evaluate(vectors(), dims=[4])
-    with pytest.raises(InvalidInputError, match="`label` has 1 classes"):
+    with pytest.raises(InvalidInputError, match="`label` has one class only"):
         evaluate(vectors({"label": ["a"] * 40}), dims=[4])
     with pytest.raises(InvalidInputError, match="no label column with two classes"):
         evaluate(vectors({"x": ["a"] * 40, "y": ["b"] * 40}), dims=[4])

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from benchmarks.bench_sample import LANGUAGE_DIMS, language_table
 from mrl_viz.data.reading import read_corpus
+from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.measures.lists import knn_correct
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.classes import N_NEIGHBORS, classes_from_labels
 from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.tasks.languages import by_language
 from mrl_viz.truncation import normalize
 
 # model: least leave-one-out accuracy of domains and of topics, least nDCG@10
@@ -30,6 +33,12 @@ def test_the_sample_is_clear_at_full_width(model):
     assert all(value >= least for value, least in zip(measured, BARS[model])), measured
     cosines = normalize(vectors.matrix) @ normalize(vectors.matrix).T
     assert (cosines[np.triu_indices(len(cosines), 1)] > NEAR_DUPLICATE).mean() <= 0.01
+
+
+def test_the_readme_says_what_each_width_keeps_in_each_language():
+    """Its table of the sample with languages is what the script prints that it names."""
+    found = by_language(embed(read_corpus("sample:languages")), dims=LANGUAGE_DIMS)
+    assert "\n".join(language_table(found)) in (sample_data_folder() / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_hard_sample_is_hard():

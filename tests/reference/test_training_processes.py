@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.training.config import BASES, RUNS, TrainingConfig
-from mrl_viz.training.data import labelled_data, training_data
+from mrl_viz.training.data import labelled_data
 from mrl_viz.training.jobs import cancel_job, delete_job, job_result, job_status, resume_job, start_job
 from mrl_viz.training.twins import train_twins
 from tests.tiny_model import save_tiny_model, tiny_texts
@@ -171,16 +170,3 @@ np.save(sys.argv[1], rows)
     subprocess.run([sys.executable, "-I", "-c", code, str(tmp_path / "rows.npy"), *folders], cwd=tmp_path, check=True)
     for folder, rows in zip(folders, np.load(tmp_path / "rows.npy"), strict=True):
         np.testing.assert_allclose(rows, load_encoder(folder, device="cpu").encode(texts), rtol=1e-5, atol=1e-6)
-
-
-def test_the_sample_shows_the_classic_picture(tmp_path):
-    """With the page's own settings: small widths surely gain, full width does not lose, in under a minute."""
-    from mrl_viz.ui.training import EPOCHS
-
-    config = TrainingConfig(epochs=EPOCHS, batch_size=32)
-    began = time.process_time()
-    run = train_twins(load_encoder(config.model, device="cpu"), training_data(read_corpus("sample")), config, tmp_path)
-    assert time.process_time() - began < 60
-    comparison = run.comparison
-    assert comparison.is_classic and comparison.small_dim == 21
-    assert comparison.gain[comparison.dims.index(21)].low > 0

@@ -15,7 +15,18 @@ from mrl_viz.figures.anatomy import (
     prefix_norms,
     short_vectors,
 )
-from mrl_viz.measures.anatomy import api_short_vs_local_short, pair_by_width, vector_anatomy
+from mrl_viz.measures.anatomy import (
+    api_short_vs_local_short,
+    pair_by_width,
+    short_vectors_over_texts,
+    simulated_short,
+    vector_anatomy,
+)
+from mrl_viz.measures.lists import neighbor_overlap
+from mrl_viz.sweep import nested_sweep
+from mrl_viz.tasks.curves import mean_curve
+from mrl_viz.tasks.summary import WidthSummary
+from mrl_viz.truncation import truncate_and_normalize
 
 RNG = np.random.default_rng(0)
 LEFT, RIGHT = RNG.normal(size=(2, 24)).astype(np.float32) * 3
@@ -179,11 +190,26 @@ def test_strip_shows_what_is_cut_away():
 def test_dolls_are_to_scale_and_nested():
     """Each doll is as long as it has dims and lies inside the next, labelled with dims, bytes and energy."""
     figure = nested_dolls(vector_anatomy(LEFT, dims=DIMS), focus_dim=6)
-    lengths, heights = zip(*((max(doll.x), max(doll.y)) for doll in figure.data))
-    assert lengths == (24, 12, 6, 3)
+    lengths, heights = zip(*((doll.width[0], doll.y[0]) for doll in figure.data))
+    assert lengths == (24, 12, 6, 3) and all(doll.x[0] == doll.width[0] / 2 for doll in figure.data)
     assert list(heights) == sorted(heights, reverse=True)
-    assert "24 dims · 96 bytes · 100.0% of the energy" in figure.data[0].text
-    assert [doll.line.dash for doll in figure.data] == ["solid", "solid", "dash", "solid"]
+    assert figure.data[0].text[0] == "24 dims · 96 bytes · 100.0% of the energy"
+    assert [doll.marker.line.width > 2 for doll in figure.data] == [False, False, True, False]
+    # A click on a doll is a click on its width.
+    assert [doll.customdata[0] for doll in figure.data] == [24, 12, 6, 3]
+
+
+def test_dolls_say_what_all_texts_keep():
+    """Beside energy: the share of neighbors, and of what the labels judge where there are any."""
+    rows = np.random.default_rng(0).normal(size=(30, 24)).astype(np.float32)
+    overlap = neighbor_overlap(nested_sweep(rows, dims=(6, 24), k=5))
+    useful = mean_curve("ndcg@10", (6, 24), np.array([[0.2, 0.4], [0.4, 0.8]]))
+    anatomy = vector_anatomy(rows[0], dims=(3, 6))
+    kept = f"{overlap.overlap[0].value:.0%} of neighbors"
+    for summary, ending in ((WidthSummary(overlap), kept), (WidthSummary(overlap, useful), f"{kept} · 50% of nDCG@10")):
+        labels = {doll.name: doll.text[0] for doll in nested_dolls(anatomy, summary=summary).data}
+        assert labels["6 dims"].endswith(f"energy · {ending}")
+        assert labels["3 dims"].endswith("energy")  # not measured at that width
 
 
 def test_many_dolls_are_thinned_but_keep_focus_and_full_width():
@@ -202,3 +228,42 @@ def test_anatomy_figures_draw_anything(vector):
         figure.to_json()
     assert len(short_vectors(api_short_vs_local_short([1, 0], [1, 0])).data) == 3
     short_vectors(api_short_vs_local_short(vector, vector)).to_json()
+
+
+ROWS = RNG.normal(size=(40, 24)).astype(np.float32)
+
+
+def test_short_vectors_over_texts_are_the_mean_of_each_text():
+    """Cosine, wMAPE and counts are those of the single comparisons."""
+    api = simulated_short(ROWS, 6, bits=8)
+    local = truncate_and_normalize(ROWS, 6)
+    found = short_vectors_over_texts(api, local, origin="simulated here")
+    single = [api_short_vs_local_short(a, b) for a, b in zip(api, local)]
+    assert found.cosine.value == pytest.approx(np.mean([one.cosine for one in single]))
+    assert found.lowest_cosine == pytest.approx(min(one.cosine for one in single))
+    assert found.wmape.value == pytest.approx(np.mean([one.wmape for one in single]))
+    assert (found.dim, found.n_items) == (6, 40) and "simulated here" in found.takeaway()
+
+
+@pytest.mark.parametrize(
+    ("options", "n_turned", "n_other_length", "words"),
+    [
+        ({}, 0, 0, "agree in direction and length"),
+        ({"renormalizes": False}, 0, 40, "Same directions, but 40 have another length"),
+    ],
+)
+def test_what_an_api_did_is_told_from_its_vectors(options, n_turned, n_other_length, words):
+    """Cut and renormalised agrees to the decimals that JSON carries; a forgotten renormalisation has its sentence."""
+    found = short_vectors_over_texts(simulated_short(ROWS, 6, **options), truncate_and_normalize(ROWS, 6), origin="x")
+    assert (found.n_turned, found.n_other_length) == (n_turned, n_other_length) and words in found.takeaway()
+
+
+def test_another_models_short_vectors_are_found_out():
+    """Vectors of something else differ in direction; unequal shapes and unknown bits are refused."""
+    local = truncate_and_normalize(ROWS, 6)
+    found = short_vectors_over_texts(local[::-1], local, origin="recorded in short.npy")
+    assert found.n_turned == 40 and "check model, prompt" in found.takeaway()
+    with pytest.raises(ShapeError, match=r"`api` has shape \(39, 6\)"):
+        short_vectors_over_texts(local[1:], local, origin="x")
+    with pytest.raises(InvalidInputError, match="`bits` is 4"):
+        simulated_short(ROWS, 6, bits=4)

@@ -10,7 +10,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from mrl_viz.errors import InvalidInputError, ShapeError
 from mrl_viz.measures.lists import knn_correct
 from mrl_viz.sweep import nested_sweep
-from mrl_viz.tasks.classes import classes_from_labels, few_shot_correct, logistic_correct, silhouette
+from mrl_viz.tasks.classes import (
+    class_average_precision,
+    classes_from_labels,
+    few_shot_correct,
+    logistic_correct,
+    silhouette,
+)
 from mrl_viz.truncation import normalize, truncate_and_normalize
 
 RNG = np.random.default_rng(0)
@@ -31,6 +37,28 @@ def test_knn_equals_sklearn_with_each_item_left_out(n_neighbors):
                 unit[others], CODES[others]
             )
             assert correct[level, item] == (model.predict(unit[[item]])[0] == CODES[item])
+
+
+def test_average_precision_by_class_equals_a_naive_loop():
+    """Precision at the rank of every member of the class found, over those that could be; nothing found counts 0."""
+    lists = np.stack([[np.random.default_rng(row).permutation(45)[:6] for row in range(45)] for _ in range(2)])
+    lists[1, 3, 2:] = -1
+    result, members = class_average_precision(lists, CODES, CODES), [8, 10, 12, 15]
+    for level in range(2):
+        for row in range(45):
+            hits, total = 0, 0.0
+            for rank, item in enumerate(lists[level, row], start=1):
+                if item >= 0 and CODES[item] == CODES[row]:
+                    hits += 1
+                    total += hits / rank
+            findable = min(6, members[CODES[row]] - 1)
+            assert result[level, row] == pytest.approx(total / findable)
+    first = np.cumsum([0, *members])
+    others = [
+        [item for item in range(first[code], first[code + 1]) if item != row][:4] for row, code in enumerate(CODES)
+    ]
+    perfect = np.array(others)
+    np.testing.assert_allclose(class_average_precision(perfect, CODES, CODES), 1)
 
 
 def test_silhouette_equals_sklearn():
@@ -103,7 +131,7 @@ def test_singles_and_unlabelled_items_are_left_out_and_counted():
         (
             lambda: classes_from_labels(["a", "a", "a"], "topic"),
             InvalidInputError,
-            "`topic` has 1 classes, 1 of them with two",
+            "`topic` has one class only; classification needs two classes with two texts",
         ),
         (lambda: classes_from_labels(["a", "a", "b"]), InvalidInputError, "2 classes, 1 of them with two texts"),
         (lambda: classes_from_labels([None, None]), InvalidInputError, "0 classes"),

@@ -22,6 +22,10 @@ from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.openai_compatible import PROBE
 from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.tasks.languages import by_language
+from mrl_viz.tasks.long_tail import long_tail
+from mrl_viz.tasks.robustness import robustness
+from mrl_viz.training.twins import load_twin_run
 from mrl_viz.truncation import truncate_and_normalize
 from tests.embedding_server import make_endpoint, serving
 
@@ -82,6 +86,46 @@ def test_evaluate_takes_the_task_that_is_asked_for(tmp_path):
     assert [row["value"] for row in data["metrics"]["ndcg@10"]] == [
         one.value for one in expected.curves["ndcg@10"].value
     ]
+
+
+def test_evaluate_tells_languages_apart(tmp_path, capsys):
+    """Scored pairs in several languages are judged together and each by itself; a language alone is a note."""
+    out = tmp_path / "quality.json"
+    assert main(["evaluate", "sample:languages", "--limit", "80", "--dims", "64", "--json", str(out)]) == 0
+    expected = by_language(embed(read_corpus("sample:languages", limit=80)), dims=(64,))
+    assert json.loads(out.read_text())["languages"] == json.loads(json.dumps(expected.rows()))
+    printed = capsys.readouterr().out
+    assert expected.takeaway() in printed and "success@1  English  Japanese" in printed
+    table = tmp_path / "few.csv"
+    rows = ["id,language,sentence1,sentence2,score", *(f"{n},en,one {n},two {n},{n}" for n in range(4)), "0,de,a,b,1"]
+    table.write_text("\n".join(rows))
+    assert main(["evaluate", str(table), "--dims", "64"]) == 0
+    assert "note: `few.csv` has scored pairs in 1 languages (de is left out" in capsys.readouterr().out
+
+
+def test_evaluate_measures_few_examples_and_changed_texts(tmp_path, capsys):
+    """`--long-tail` and `--changed` give what the library measures, beside a twin; two at once are one sentence."""
+    out = tmp_path / "found.json"
+    digits, plain = (f"sample:digits{end}" for end in ("", "-plain"))
+    assert main(["evaluate", digits, "--dims", "8", "--long-tail", "--twin", plain, "--json", str(out)]) == 0
+    tail = long_tail(embed(read_corpus(digits)), dims=(8,), twin=embed(read_corpus(plain)))
+    assert json.loads(out.read_text()) == json.loads(json.dumps(tail.to_dict()))
+    printed = capsys.readouterr().out
+    assert tail.takeaway() in printed and "Against its plain twin it is" in printed
+    assert ["tail", "8", f"{tail.curves['tail'].value[0]:.4f}"] in printed_rows(printed)
+    asked = ["evaluate", "sample:hard", "--dims", "32", "--json", str(out)]
+    assert main([*asked, "--changed", "another domain", "--foreign", "sample", "--task", "classification"]) == 0
+    hard = embed(read_corpus("sample:hard"))
+    found = robustness(hard, "another domain", dims=(32,), task="classification", foreign=read_corpus("sample"))
+    assert json.loads(out.read_text()) == json.loads(json.dumps(found.to_dict()))
+    assert found.takeaway() in capsys.readouterr().out
+    for wrong, words in (
+        (["--changed", "typos", "--long-tail"], "are measured one at a time; leave one of them out"),
+        (["--twin", "x"], "`--twin` is compared with by --long-tail or --changed; add one of them."),
+        (["--changed", "shouting"], "`change` is 'shouting'; choose one of typos"),
+    ):
+        assert main([*asked, *wrong]) != 0
+        assert words in capsys.readouterr().err
 
 
 def test_evaluate_and_recommend_fuse_with_words_when_asked(tmp_path, capsys):
@@ -212,6 +256,21 @@ def test_embed_writes_the_vectors_of_the_library(labelled, tmp_path, capsys, dim
     assert (data["n_items"], data["dim"], data["ids"]) == (*expected.shape, list(corpus.ids))
     assert data["corpus"]["fingerprint"] == corpus.fingerprint
     assert f"32 vectors of {dim or 256} coordinates in {file}" in capsys.readouterr().out
+
+
+def test_recorded_short_vectors_are_compared_with_the_full_ones_cut_here(labelled, tmp_path, capsys):
+    """What `embed` recorded at 64 dims agrees; vectors of other texts do not, and a file without vectors is refused."""
+    recorded, out = tmp_path / "short.npy", tmp_path / "short.json"
+    assert main(["embed", str(labelled), "--dim", "64", "--out", str(recorded)]) == 0
+    assert main(["evaluate", str(labelled), "--api-short", str(recorded), "--json", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"32 texts at 64 dims, recorded in {recorded}" in said and "They agree in direction and length." in said
+    assert json.loads(out.read_text())["n_turned"] == 0
+    np.save(recorded, np.load(recorded)[::-1])
+    assert main(["evaluate", str(labelled), "--api-short", str(recorded)]) == 0
+    assert "differ by more than rounding" in capsys.readouterr().out
+    assert main(["evaluate", str(labelled), "--api-short", str(labelled)]) == 2
+    assert "holds no vectors; give a .npy file" in capsys.readouterr().err
 
 
 def test_models_are_those_of_the_catalogue(tmp_path, capsys):
@@ -347,3 +406,30 @@ def test_a_narrow_terminal_loses_no_digits(monkeypatch):
     assert "snowflake-arctic-embed-l-v2.0" not in shown[0] and "snowflake" in shown[0]
     for card in CATALOGUE.values():
         assert re.search(rf"\b{card.full_dim} ", shown[0]) and re.search(rf" {card.size_mb:.0f} ", shown[0])
+
+
+def test_train_compares_on_what_is_held_out_and_with_an_earlier_run(tmp_path, capsys):
+    """`train` of scored pairs prints what the library measures, lays an earlier run over it, and refuses in a line."""
+    pairs = tmp_path / "pairs.csv"
+    rows = [f"How long does {dish} keep?,Does {dish} spoil quickly?,{4 + row % 2}" for row, dish in enumerate(FOOD)]
+    rows += [f"We saw {body} last night.,Soup number {row} was cold.,{row % 2}" for row, body in enumerate(SKY)]
+    pairs.write_text("\n".join(["sentence1,sentence2,score", *rows]), encoding="utf-8")
+    given = ["train", str(pairs), "--epochs", "1", "--batch-size", "4"]
+    assert main([*given, "--dims", "64", "--out", str(tmp_path / "one")]) == 0
+    out = tmp_path / "out.json"
+    more = ["--dims", "64,128", "--weights", "boost", "--alone", "--json", str(out)]
+    more += ["--lay-over", str(tmp_path / "one")]
+    assert main([*given, *more, "--out", str(tmp_path / "two")]) == 0
+    said, data = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
+    run = load_twin_run(tmp_path / "two")
+    assert run.comparison.measure == "Spearman" and run.config.alone == (21, 64, 128)
+    assert run.takeaway() in said and run.comparison.kept_takeaway() in said
+    assert "Against trained alone: one nested model" in said
+    assert "Against widths 64 128 256, 2, 1, 1 … weights: widths 64 256, equal weights" in said
+    assert data["comparison"]["dims"] == [21, 64, 128, 256] and {"alone", "laid_over"} <= data.keys()
+    for wrong, match in (
+        (["--weights", "cubic"], "`weights` is 'cubic'"), (["--by", "labels"], "choose one"),
+        (["--lay-over", str(tmp_path)], "holds no finished training"), (["--language", "Latin"], "is 'Latin'"),
+    ):  # fmt: skip
+        assert main([*given, *wrong, "--out", str(tmp_path / "three")]) == 2
+        assert re.search(re.escape(match), capsys.readouterr().err)

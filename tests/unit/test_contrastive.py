@@ -22,13 +22,14 @@ from mrl_viz.errors import (
     StoreError,
 )
 from mrl_viz.training.checkpoints import TrainingState
-from mrl_viz.training.config import TrainingConfig, check_config
+from mrl_viz.training.config import TrainingConfig, check_config, nesting_dims
 from mrl_viz.training.data import (
     TrainingData,
     check_batch,
     epoch_batches,
     labelled_data,
     paired_data,
+    scored_data,
     training_data,
 )
 from mrl_viz.training.loop import _levels, train_contrastive
@@ -56,9 +57,28 @@ def triplets():
     return paired_data(anchors, positives, [f"{text} choir" for text in negatives])
 
 
+@pytest.fixture(scope="module")
+def scored():
+    """Every second text and one after it: of the same topic, scored 2 or 3, or of another one, scored 0."""
+    others = [(row + 1 + 12 * (row // 2 % 2)) % len(TEXTS) for row in range(0, len(TEXTS), 2)]
+    scores = [(2 + row % 4 // 2) * (LABELS[row] == LABELS[other]) for row, other in zip(range(0, 48, 2), others)]
+    return scored_data(TEXTS[0::2], [TEXTS[other] for other in others], scores)
+
+
 def matrix(trained):
     """The trained projection."""
     return list(trained.model)[-1].linear.weight.detach()
+
+
+def naive_cosent(lefts, rights, scores, config):
+    """log(1 + Σ exp(scale (cosine of the lower pair − that of the higher))) over all pairs of pairs that differ."""
+    cosines = [torch.dot(a, b) / (a.norm() * b.norm()) for a, b in zip(lefts, rights)]
+    total = 0 * sum(cosines)
+    for higher, cosine in zip(scores, cosines):
+        for lower, other in zip(scores, cosines):
+            if higher > lower:
+                total = total + torch.exp(config.scale * (other - cosine))
+    return torch.log(1 + total)
 
 
 def naive(model, data, config, dims, weights, joined):
@@ -82,6 +102,11 @@ def naive(model, data, config, dims, weights, joined):
                 if dim not in joined(epoch):
                     continue
                 anchors, *others = ((rows[column] @ own.T)[:, :dim] for column in columns)
+                if data.kind == "scored":
+                    loss = naive_cosent(anchors, others[0], [data.score_of[pair] for pair in zip(*columns)], config)
+                    means[dim].append(loss.item())
+                    total = total + weight * loss
+                    continue
                 candidates = torch.cat(others)
                 loss = 0.0
                 for i, anchor in enumerate(anchors):
@@ -121,6 +146,36 @@ def test_training_equals_a_naive_loop(model, data, triplets, kind, run, schedule
     if kind == "labels":  # a dozen triplets against their own topic teach nothing
         widest = np.flatnonzero(~np.isnan(trained.losses[0]))[-1]  # of those that take part from the start
         assert trained.losses[-1, widest] < trained.losses[0, widest]
+
+
+@pytest.mark.parametrize(
+    ("run", "width", "dims", "weights"),
+    [("matryoshka", None, (4, 8, 16), (2.0, 1.0, 1.0)), ("plain", None, (16,), (1.0,)), ("alone", 4, (4,), (1.0,))],
+)
+def test_scores_train_by_a_naive_cosent(model, scored, run, width, dims, weights):
+    """Pairs with scores train by CoSENT at every width, the smallest boosted; at the full one; or at one alone."""
+    config = replace(CONFIG, dims=(4, 8, DIM), weights="boost")
+    trained = train_contrastive(model, scored, config, run=run, width=width)
+    assert trained.dims == dims
+    expected, losses = naive(model, scored, config, dims, weights, lambda epoch: dims)
+    torch.testing.assert_close(matrix(trained), expected, rtol=1e-3, atol=2e-4)
+    np.testing.assert_allclose(trained.losses, losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize("base", ["static", "whole"])
+def test_scores_train_other_bases(model, scored, base):
+    """The rows of a table, and a whole model, learn from scores: the loss of the full width falls."""
+    trained = train_contrastive(model, scored, replace(CONFIG, base=base, epochs=6, learning_rate=0.05), run="plain")
+    assert trained.losses[-1, 0] < trained.losses[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("run", "width"), [("alone", None), ("plain", 4), ("alone", DIM), ("alone", 0), ("both", None)]
+)
+def test_a_width_alone_is_of_that_run(model, data, run, width):
+    """One width below the full one with "alone", none with the others."""
+    with pytest.raises(InvalidInputError, match=r"`width` is|choose 'matryoshka', 'plain' or 'alone'"):
+        train_contrastive(model, data, CONFIG, run=run, width=width)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 10, 40])
@@ -271,6 +326,52 @@ def test_batches_of_pairs(triplets):
     assert rows != [tuple(map(int, row)) for batch in second for row in zip(*batch)]
 
 
+def test_batches_of_scores(scored):
+    """Every scored pair once an epoch, in another order in another epoch."""
+    first, second = (list(epoch_batches(scored, 4, seed=0, epoch=epoch)) for epoch in (0, 1))
+    rows = [tuple(map(int, row)) for batch in first for row in zip(*batch)]
+    assert set(rows) <= set(scored.train) and len(scored.train) - len(rows) == (len(scored.train) % 4 == 1)
+    assert rows != [tuple(map(int, row)) for batch in second for row in zip(*batch)]
+
+
+def test_scored_pairs_stay_together():
+    """Pairs of a text or of an id are on one side of the split; scores stay with them; repeated pairs count once."""
+    lefts = [f"left {row % 30}" for row in range(40)] + ["left 0", "same"]
+    rights = [f"right {row}" for row in range(40)] + ["right 0", "same"]
+    ids = [str(row // 3) if row < 12 else "" for row in range(42)]
+    found = scored_data(lefts, rights, list(range(42)), groups=ids)
+    assert "2 pairs repeat another" in found.notes[0] and len(found.train) + len(found.held_out) == 40
+    texts = [{found.texts[row] for pair in side for row in pair} for side in (found.train, found.held_out)]
+    assert not texts[0] & texts[1]
+    for pair, score in found.score_of.items():
+        assert [found.texts[row] for row in pair] == [lefts[int(score)], rights[int(score)]]
+    of_side = [{ids[int(found.score_of[pair])] for pair in side} - {""} for side in (found.train, found.held_out)]
+    assert not of_side[0] & of_side[1] and len(of_side[0] | of_side[1]) == 4
+    assert TrainingData.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_languages_are_held_out_together(tmp_path):
+    """All translations of a pair are on one side; one language can be chosen; without ids one has to be."""
+    corpus = read_corpus("sample:languages")
+    every = training_data(corpus)
+    assert every.kind == "scored" and every.takeaway().startswith("384 scored pairs to train on and 256 held out")
+    id_of = {
+        (corpus.texts[i], corpus.texts[j]): one for (i, j, _), one in zip(corpus.pairs, corpus.pair_ids, strict=True)
+    }
+    sides = [{id_of[every.texts[i], every.texts[j]] for i, j in side} for side in (every.train, every.held_out)]
+    assert not sides[0] & sides[1] and len(sides[1]) == 64
+    assert training_data(corpus, language="German").takeaway().startswith("96 scored pairs to train on and 64")
+    some = replace(corpus, pair_ids=("", *corpus.pair_ids[1:]))
+    for one, n_without in ((some, 1), (replace(corpus, pair_ids=()), 640)):
+        with pytest.raises(
+            InvalidInputError, match=f"4 languages, {n_without} of them without an id .* choose one lang"
+        ):
+            training_data(one)
+        assert training_data(one, language="Spanish").kind == "scored"
+    with pytest.raises(InvalidInputError, match="`language` is 'Latin'; choose one of English, German"):
+        training_data(corpus, language="Latin")
+
+
 def test_held_out_texts_are_never_trained_on(data, triplets):
     """Both splits are disjoint in texts, whole classes are held out on request, and all of it survives JSON."""
     assert not {row for (row,) in data.train} & {row for (row,) in data.held_out}
@@ -304,6 +405,18 @@ def test_the_sample_has_labels_and_relevance():
         (lambda: labelled_data(TEXTS, LABELS[:3]), ShapeError, "3 values for 48 texts"),
         (lambda: labelled_data(TEXTS, LABELS, held_out_share=1), InvalidInputError, "`held_out_share` is 1"),
         (lambda: paired_data([], []), EmptyInputError, "no pairs of two different texts"),
+        (lambda: scored_data(["a"], ["b"], [1]), EmptyInputError, "has 1 pairs"),
+        (lambda: scored_data(list("abcd"), list("efgh"), [2] * 4), InvalidInputError, "are all 2"),
+        (lambda: scored_data(list("abcd"), list("efgh"), [1, 2, 3, np.nan]), InvalidInputError, "NaN"),
+        (lambda: scored_data(list("abcd"), list("efgh"), [1, 2, 3]), ShapeError, r"\[4, 4, 3, 4\]"),
+        (lambda: scored_data(list("abcd"), list("efgh"), range(4)), InvalidInputError, "2 scored pairs .* add pairs"),
+        (lambda: scored_data(["a"] * 4, list("efgh"), [1, 2, 3, 4]), InvalidInputError, "none can be held out"),
+        (lambda: scored_data(list("abcdefgh"), list("ijklmnop"), [0] * 7 + [1]), InvalidInputError, "1 different sc"),
+        (lambda: check_config(TrainingConfig(alone=(4, 16)), 16), DimensionError, "which the plain twin is"),
+        (lambda: check_config(TrainingConfig(alone=(4,), base="whole"), 16), InvalidInputError, "`alone` asks for 1"),
+        (lambda: check_config(TrainingConfig(alpha=0), 16), InvalidInputError, "`alpha` is 0"),
+        (lambda: nesting_dims(16, "cubic"), InvalidInputError, "choose one of log, even"),
+        (lambda: nesting_dims(16, smallest=16), DimensionError, "choose 1 to 15"),
         (lambda: paired_data(["a"], ["a"]), EmptyInputError, "no pairs of two different texts"),
         (lambda: paired_data(["a", "b"], ["c"]), ShapeError, r"\[2, 1\]"),
         (lambda: paired_data(["a", "a", "a"], ["b", "c", "d"]), InvalidInputError, "none can be held out; add pairs"),

@@ -8,6 +8,7 @@ import torch
 
 from mrl_viz.adaptor.importance import gated_cosines, hard_gates, learn_importance, soft_gates
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError, ShapeError
+from mrl_viz.figures import coordinate_order
 
 RNG = np.random.default_rng(0)
 # Six coordinates carry the neighbors, the first four are constant, the rest is weak noise.
@@ -66,6 +67,12 @@ def test_learnt_order_finds_the_coordinates_that_carry_neighbors():
     assert result.losses[-1] < result.losses[0]
     assert json.dumps(result.to_dict())
     assert "3 dims" in result.takeaway()
+    # The model's own first six are the constant ones and two of noise.
+    assert result.n_shared(6) == sum(place < 6 for place in result.order[:6].tolist()) <= 1
+    said = f"Of the 6 most important coordinates {result.n_shared(6)} are among the model's own first 6"
+    assert result.order_takeaway(6) == f"{said}; chance would have 2."
+    points = coordinate_order(result, 6).data[1]
+    assert list(points.x) == (result.order + 1).tolist() and list(points.y) == list(range(1, 25))
 
 
 def test_same_seed_same_bytes_and_cancel():

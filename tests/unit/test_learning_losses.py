@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.training.config import loss_weights
+from mrl_viz.training.config import loss_weights, nesting_dims
 from mrl_viz.training.losses import (
     cosines,
     neighbor_divergence,
@@ -92,9 +92,22 @@ def test_equal_spaces_have_no_loss():
 
 
 def test_weights():
-    """uniform is 1, importance 0.8^i, given ones pass."""
+    """uniform is 1, importance alpha^i, boost 2 for the smallest, given ones pass."""
     assert loss_weights((8, 16), "uniform") == (1, 1) and loss_weights((8, 16), (2, 0)) == (2, 0)
     assert loss_weights((8, 16, 32), "importance") == pytest.approx((1, 0.8, 0.64))
+    assert loss_weights((8, 16, 32), "importance", 0.5) == (1, 0.5, 0.25)
+    assert loss_weights((8, 16, 32), "boost", 0.5) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("full_dim", [256, 384, 2048])
+@pytest.mark.parametrize("smallest", [8, 24])
+def test_spacing(full_dim, smallest):
+    """Log spacing doubles; even spacing has as many widths, from the smallest to the full one, in equal steps."""
+    log, even = (nesting_dims(full_dim, spacing, smallest) for spacing in ("log", "even"))
+    assert log[:-1] == tuple(smallest * 2**place for place in range(len(log) - 1)) and log[-2] < full_dim == log[-1]
+    assert full_dim <= 2 * log[-2]
+    assert len(even) == len(log) and (even[0], even[-1]) == (smallest, full_dim)
+    assert np.ptp(np.diff(even)) <= 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Plans measured, a latency budget met, and a width predicted per query, or not worth predicting."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from mrl_viz.retrieval.index import PrefixIndex
 from mrl_viz.retrieval.latency import measure_latency, measure_plan
 from mrl_viz.retrieval.plan import Plan, build_plan
 from mrl_viz.retrieval.shortlist import shortlist_search
-from mrl_viz.retrieval.width_predictor import compare_widths, fit_width_predictor, smallest_sufficient_widths
+from mrl_viz.retrieval.width_prediction import _best_blend, compare_widths, predict_widths
+from mrl_viz.retrieval.width_predictor import fit_width_predictor, read_first_search, smallest_sufficient_widths
 from mrl_viz.sweep import nested_sweep
 
 
@@ -177,15 +180,82 @@ def test_predictor_says_when_it_does_not_beat_the_fixed_width():
     assert "does not beat the fixed width" in result.takeaway()
 
 
-def test_equal_cost_between_two_widths_is_a_mixture():
-    """A mean width between two widths is compared with the same mixture of both."""
+def test_a_rule_is_held_against_the_best_that_costs_the_same_and_knows_nothing():
+    """All pairs of widths, each given to queries at random so that the mean is the rule's: the best of their means."""
     corpus, queries = mixed(200)
-    predictor = fit_width_predictor(corpus, queries[:100], dims=[4], k=5, target=0.8)
+    predictor = fit_width_predictor(corpus, queries[:100], dims=[4, 16], k=5, target=0.8, confidence=0.3)
     result = compare_widths(predictor, corpus, queries[100:])
-    sweep = nested_sweep(corpus, queries[100:], dims=[4], k=5)
-    small = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(sweep.indices[0], sweep.indices[1])])
-    share = (result.predicted_dim - 4) / 28
-    assert result.fixed_overlap == pytest.approx((1 - share) * small + share)
+    assert 4 < result.predicted_dim < 32
+    sweep = nested_sweep(corpus, queries[100:], dims=range(1, 33), k=5)
+    kept = [np.mean([len(set(a) & set(b)) / 5 for a, b in zip(lists, sweep.indices[-1])]) for lists in sweep.indices]
+    mean, allowed = result.predicted_dim, {4, 16, 32, math.floor(result.predicted_dim), math.ceil(result.predicted_dim)}
+    blends = [
+        kept[low - 1] + (mean - low) / (high - low) * (kept[high - 1] - kept[low - 1])
+        for low in allowed
+        for high in allowed
+        if low < high and low <= mean <= high
+    ]
+    assert result.fixed_overlap == pytest.approx(max(blends))
+    assert result.gain.value == pytest.approx(result.predicted_overlap - result.fixed_overlap)
+
+
+def test_a_width_just_below_full_is_no_match_for_leaving_few_queries_narrow():
+    """Full width agrees with itself by definition, so the kept share jumps there: by hand, 8 and 32 beat 31 of 32."""
+    assert _best_blend((8, 16, 31, 32), np.array([0.4, 0.6, 0.8, 1.0]), 31.0) == (0, 3, pytest.approx(23 / 24))
+    assert _best_blend((8, 16, 32), np.array([0.4, 0.9, 1.0]), 16.0) == (0, 1, 1.0)
+    assert _best_blend((8, 16, 32), np.array([0.4, 0.9, 1.0]), 32.0)[1] == 2
+
+
+def test_every_query_is_predicted_by_rules_of_the_others():
+    """Eight rules out of fold: they win where queries can be told apart, and not where there is nothing to tell."""
+    corpus, queries = mixed(400)
+    found = predict_widths(corpus, queries, dims=[4, 8, 16], k=5, target=0.8)
+    assert len(found.comparisons) == 8 and {one.features for one in found.comparisons} == {"list", "qpp"}
+    assert any(one.beats_fixed for one in found.comparisons) and "beat one width for all" in found.takeaway()
+    assert found.oracle_gain.value >= max(one.gain.value for one in found.comparisons)
+    assert all(one.oracle_dim == found.oracle_dim for one in found.comparisons)
+    # Intervals of nine differences at once are longer than the one interval of a single rule.
+    one = found.comparisons[1]
+    alone = fit_width_predictor(corpus, queries[:200], dims=[4, 8, 16], k=5, target=0.8)
+    single = compare_widths(alone, corpus, queries[200:])
+    assert one.gain.high - one.gain.low > (single.gain.high - single.gain.low) / np.sqrt(2)
+    corpus, _ = vectors(1000, 32, 160)
+    noise = np.random.default_rng(3).normal(size=(160, 32)).astype(np.float32)
+    blind = predict_widths(corpus, noise, dims=[8, 16], k=5, target=0.6)
+    assert not any(one.beats_fixed for one in blind.comparisons)
+    assert blind.takeaway().startswith(("No rule", "Every rule"))
+
+
+def test_items_that_search_for_each_other_do_not_find_themselves():
+    """Without queries the rules are of the corpus itself, none finding itself."""
+    corpus, _ = mixed(10)
+    found = predict_widths(corpus[::4], None, dims=[4], k=5, target=0.4)
+    sweep = nested_sweep(corpus[::4], None, dims=[4], k=5)
+    kept = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(sweep.indices[0], sweep.indices[1])])
+    assert found.overlap[found.dims.index(4)].value == pytest.approx(kept) and found.n_queries == len(corpus[::4])
+
+
+def test_performance_scores_are_what_a_loop_over_all_scores_gives():
+    """Standardised by the query's scores over the whole corpus; coherence by all pairs of a list."""
+    corpus, queries = vectors(300, 16, 8)
+    read = read_first_search(corpus, queries, (8, 16), 5, "qpp")
+    narrow = corpus[:, :8] / np.linalg.norm(corpus[:, :8], axis=1, keepdims=True)
+    for query, row in zip(queries[:, :8], read[:, -8:]):
+        scores = narrow @ (query / np.linalg.norm(query))
+        order = np.argsort(-scores)[:100]
+        standard = (scores[order] - scores.mean()) / scores.std()
+        near = standard[standard >= standard[0] / 2]
+        above = np.maximum(standard, 1e-6)
+        half = corpus[:, :4] / np.linalg.norm(corpus[:, :4], axis=1, keepdims=True)
+        others = np.argsort(-(half @ query[:4]))[:5]
+        top, end = (
+            np.mean([narrow[a] @ narrow[b] for a in part for b in part if a != b]) for part in (order[:5], order[-5:])
+        )
+        expected = [
+            standard[0], standard[:5].mean(), standard.std(), np.mean(above * np.abs(np.log(above / above.mean()))),
+            near.std(), top, top - end, len(set(others) & set(order[:5])) / 5,
+        ]  # fmt: skip
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +279,10 @@ def test_predictor_needs_queries_and_one_model():
     corpus, queries = vectors(200)
     with pytest.raises(EmptyInputError, match="at least 20"):
         fit_width_predictor(corpus, queries[:5], dims=[8])
+    with pytest.raises(EmptyInputError, match="24 queries in 5 folds"):
+        predict_widths(corpus, queries[:24], dims=[8])
+    with pytest.raises(InvalidInputError, match="`folds`"):
+        predict_widths(corpus, queries, dims=[8], folds=1)
     predictor = fit_width_predictor(corpus, queries[:30], dims=[8])
     with pytest.raises(ShapeError, match="use one model"):
         predictor.predict(corpus, queries[:, :16])

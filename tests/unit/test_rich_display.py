@@ -96,7 +96,7 @@ def every_kind(kind):
     import mrl_viz.export.pages  # noqa: F401  # most results are of what it imports
     from mrl_viz.adaptor import report  # noqa: F401
     from mrl_viz.comparison import precision  # noqa: F401
-    from mrl_viz.retrieval import early  # noqa: F401
+    from mrl_viz.retrieval import early, width_prediction  # noqa: F401
     from mrl_viz.training import twins  # noqa: F401
 
     return {kind}.union(*(every_kind(below) for below in kind.__subclasses__()))

@@ -16,6 +16,7 @@ from mrl_viz.embedding.encoder import model_identity
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.embedding.encoders.precomputed import shipped_encoder
 from mrl_viz.tasks.evaluation import evaluate
+from mrl_viz.tasks.languages import languages_of
 
 # name, domains, topics of each, texts of each topic, queries, most answers to a query
 SAMPLES = [("sample", 10, 8, 16, 160, 5), ("sample:hard", 8, 6, 10, 96, 3)]
@@ -85,6 +86,42 @@ def test_sample_pairs_cover_the_scale():
     assert len(rows) == 160 and min(scores) == 0 and max(scores) == 5
     assert all(sum(abs(score - whole) <= 0.5 for score in scores) >= 15 for whole in range(6))
     assert len(read_corpus(sample_data_folder() / "pairs.csv").pairs) == 160
+
+
+def test_the_languages_sample_is_parallel():
+    """Each pair stands in four languages by one id and with one score; English is that of the sample's pairs."""
+    with open(sample_data_folder() / "pairs.csv", encoding="utf-8", newline="") as file:
+        english = [(row["sentence1"], row["sentence2"], row["score"]) for row in csv.DictReader(file)]
+    with open(sample_data_folder() / "languages" / "pairs.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("English", "German", "Spanish", "Japanese")
+    # Dealt like cards: what `--limit` leaves is in all languages.
+    assert [row["language"] for row in rows] == [*names] * 160
+    assert [row["id"] for row in rows] == [f"{number:03}" for number in range(1, 161) for _ in names]
+    of_english = [(row["sentence1"], row["sentence2"], row["score"]) for row in rows if row["language"] == "English"]
+    assert of_english == english
+    assert all(len({row["score"] for row in rows[first : first + 4]}) == 1 for first in range(0, 640, 4))
+    corpus = read_corpus("sample:languages")
+    assert (corpus.name, corpus.n_items, len(corpus.pairs)) == ("sample:languages", 1280, 640)
+    assert Counter(corpus.labels["language"]) == dict.fromkeys(names, 320) and corpus.check.notes == ()
+    assert corpus.pair_ids == tuple(row["id"] for row in rows) and languages_of(corpus) == names
+    assert languages_of(read_corpus("sample:languages", limit=12)) == names
+
+
+def test_no_sentence_of_the_languages_sample_is_left_untranslated():
+    """Every sentence is another one in every language; Japanese is in its own script, with at most names in ours."""
+    corpus = read_corpus("sample:languages")
+    assert all(text.strip() for text in corpus.texts) and len(set(corpus.texts)) == 1280
+    told = {language: [] for language in corpus.labels["language"]}
+    for text, language in zip(corpus.texts, corpus.labels["language"]):
+        told[language].append(text)
+    for text in told["Japanese"]:
+        letters = [letter for letter in text if letter.isalpha()]
+        assert re.search("[\u3040-\u30ff\u4e00-\u9fff]", text) and sum(map(str.isascii, letters)) <= 2, text
+    for language in ("German", "Spanish"):
+        for text, english in zip(told[language], told["English"]):
+            words = [set(re.findall(r"\w+", one.lower())) for one in (text, english)]
+            assert len(words[0] & words[1]) <= len(words[0]) / 2, text
 
 
 def test_sample_sentences_are_short():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import streamlit
 
-from mrl_viz.ui.server import EarlyCharts, first_page
+from mrl_viz.ui.server import IMPORTED, WIDGETS, EarlyCharts, first_page
 
 CLIENT = Path(streamlit.__file__).parent / "static"
 
@@ -20,6 +20,17 @@ def test_the_first_page_loads_the_charts_code():
     assert (CLIENT / asked).is_file() and f'import("{asked}")' in sent
     head, body = sent.split("</head>")
     assert body == own.split("</head>")[1] and head.startswith(own.split("</head>")[0]) and asked not in own
+
+
+def test_the_first_page_loads_what_start_is_made_of():
+    """Every file that a widget of Start imports, however deep, is asked for once."""
+    asked = re.findall(r'<link rel="modulepreload" crossorigin href="\./static/js/([^"]*)">', first_page().decode())
+    assert len(asked) == len(set(asked))
+    (entry,) = re.findall(r'src="\./static/js/([^"]*)"', OWN.decode())
+    for name in WIDGETS:
+        (widget,) = [file for file in asked if file.startswith(f"{name}.")]
+        imported = IMPORTED.findall((CLIENT / "static" / "js" / widget).read_text())
+        assert imported and set(imported) <= {entry, *asked}
 
 
 OWN = (CLIENT / "index.html").read_bytes()

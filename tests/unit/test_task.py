@@ -46,7 +46,7 @@ def test_classes_judge_the_texts_that_share_theirs():
     """Lists hold places among the labelled texts, never a text's own; the first usable column is taken."""
     task = find_task(judged(), "classification")
     assert task.metric == "knn_accuracy:half" and task.rows.tolist() == list(range(38)) == task.items.tolist()
-    assert "`one` has 1 classes" in task.notes[0] and "1 texts without a label" in task.notes[1]
+    assert "`one` has one class only" in task.notes[0] and "1 texts without a label" in task.notes[1]
     lists = task.lists(ROWS, ROWS, [4, 8])
     assert lists.shape == (2, 38, 5) and not (lists == np.arange(38)[:, None]).any()
     votes = np.array(LABELS["half"][:38])[lists]

@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 
 from mrl_viz import figures
+from mrl_viz.embedding.embedded import embed
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError, StoreError
 from mrl_viz.measures.estimate import Estimate, columns
+from mrl_viz.tasks.robustness import robustness
 from mrl_viz.training.card import repeat_code
 from mrl_viz.training.config import TrainingConfig
 from mrl_viz.training.data import labelled_data, paired_data
-from mrl_viz.training.twins import TwinComparison, compare_twins, held_out_task, load_twin_run, train_twins
+from mrl_viz.training.twins import (
+    TwinComparison,
+    compare_twins,
+    held_out_task,
+    load_twin_run,
+    plain_twin_of,
+    train_twins,
+)
 from tests.tiny_model import save_tiny_model, tiny_texts
 
 TEXTS, LABELS = tiny_texts()
@@ -140,13 +149,26 @@ def test_a_finished_run_leaves_two_models_and_no_checkpoints(finished):
         (name, n) for name in ("matryoshka", "plain") for n in (1, 2, 3)
     ]
     assert seen[0].dims == (2, 4, 16) and seen[-1].dims == (16,)
-    assert sorted(os.listdir(run.folder)) == ["comparison.json", "matryoshka", "plain"]
+    assert sorted(os.listdir(run.folder)) == ["comparison.json", "matryoshka", "plain", "values.npz"]
     card = (run.model_folder() / "README.md").read_text()
     for row in run.comparison.rows():
         assert f"| {row['dim']} | {row['matryoshka']:.3f} | {row['plain']:.3f} |" in card
     config = json.loads((run.model_folder() / "config_sentence_transformers.json").read_text())
     assert config["matryoshka_dims"] == [2, 4, 16]
     assert load_encoder(str(run.model_folder())).matryoshka_dims == (2, 4, 16)
+
+
+def test_the_plain_twin_is_found_and_compared_with(finished, tmp_path):
+    """Beside a finished Matryoshka model lies its twin, which changed texts are measured by as well; no other model has
+    one."""
+    run, _ = finished
+    twin = plain_twin_of(str(run.model_folder()))
+    assert twin == str(run.model_folder("plain"))
+    assert plain_twin_of(twin) is plain_twin_of("wordllama") is plain_twin_of(str(tmp_path / "matryoshka")) is None
+    models = [load_encoder(folder, device="cpu") for folder in (str(run.model_folder()), twin)]
+    nested, plain = (embed(TEXTS, one) for one in models)
+    found = robustness(nested, "typos", dims=(2,), twin=plain, n_draws=1)
+    assert list(found.models) == [str(run.model_folder()), twin] and len(found.found_gain) == 2
 
 
 def test_what_was_saved_is_what_was_measured(finished, data):
