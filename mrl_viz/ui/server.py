@@ -13,12 +13,16 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 import uvicorn
+from streamlit.runtime.media_file_storage import MediaFileKind
+from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
+from streamlit.web.server.starlette import starlette_app
 
 from mrl_viz.home import home
 
@@ -31,6 +35,7 @@ WIDGETS = (
     "Slider", "Selectbox", "TextInput", "Html", "PageLink", "ImageList", "TextArea", "Checkbox", "FileUploader",
     "Metric", "withFullScreenWrapper",
 )  # fmt: skip
+KEPT_S = 60
 IMPORTED = re.compile(r'\b(?:from|import)"\./([^"]+\.js)"')
 
 
@@ -96,8 +101,40 @@ class EarlyCharts:
         await self.app(scope, receive, with_page if scope["type"] == "http" else send)
 
 
+class PatientDownloads(MemoryMediaFileStorage):
+    """Keeps a file that somebody asked for until it has been fetched, for `KEPT_S` seconds.
+
+    Streamlit makes a download's file at the click and drops it with the second run of a page that ends after it,
+    whoever's page that is: in a room of forty, before the browser that asked can come for it.
+    """
+
+    def __init__(self, media_endpoint: str) -> None:
+        super().__init__(media_endpoint)
+        self._leaving: dict[str, float] = {}
+
+    def load_and_get_id(
+        self, path_or_data: str | bytes, mimetype: str, kind: MediaFileKind, filename: str | None = None
+    ) -> str:
+        file_id = super().load_and_get_id(path_or_data, mimetype, kind, filename)
+        self._leaving.pop(file_id, None)  # asked for anew
+        return file_id
+
+    def delete_file(self, file_id: str) -> None:
+        now = time.monotonic()
+        for gone in [one for one, until in list(self._leaving.items()) if until <= now]:
+            if self._leaving.pop(gone, None) is not None:
+                super().delete_file(gone)
+        file = self._files_by_id.get(file_id)
+        if file is not None and file.kind is MediaFileKind.DOWNLOADABLE:
+            self._leaving[file_id] = now + KEPT_S
+        else:
+            super().delete_file(file_id)
+
+
 def main() -> None:
     option = st.get_option
+    # Its app has no option for it.
+    starlette_app.MemoryMediaFileStorage = PatientDownloads  # type: ignore[attr-defined]
     # uvicorn ends its own work and then passes the signal on: an end that was asked for is a good one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # A socket that uvicorn opens sends at once. One that `streamlit run` hands it waits for the browser's word after

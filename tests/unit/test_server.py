@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import streamlit
+from streamlit.runtime.media_file_storage import MediaFileKind, MediaFileStorageError
 
-from mrl_viz.ui.server import IMPORTED, WIDGETS, EarlyCharts, first_page
+from mrl_viz.ui.server import IMPORTED, KEPT_S, WIDGETS, EarlyCharts, PatientDownloads, first_page
 
 CLIENT = Path(streamlit.__file__).parent / "static"
 
@@ -79,3 +80,26 @@ def test_everything_else_is_sent_as_it_is(status, kind):
     """Files, errors and answers without a page pass through."""
     headers, body = answer(status, kind, [b"pa", b"ge"])
     assert body == b"page" and headers[b"etag"] == b"x" and headers[b"content-length"] == b"4"
+
+
+def test_a_download_outlives_other_pages_runs(monkeypatch):
+    """A file made at a click stays for its minute, whoever's runs end meanwhile, and goes then; asked for anew it
+    stays; a picture of a page goes at once."""
+    clock = [0.0]
+    monkeypatch.setattr("mrl_viz.ui.server.time.monotonic", lambda: clock[0])
+    files = PatientDownloads("/media")
+    table = files.load_and_get_id(b"a,b\n", "text/csv", MediaFileKind.DOWNLOADABLE, "a.csv")
+    other = files.load_and_get_id(b"c\n", "text/csv", MediaFileKind.DOWNLOADABLE, "c.csv")
+    picture = files.load_and_get_id(b"png", "image/png", MediaFileKind.MEDIA)
+    for one in (table, other, picture):
+        files.delete_file(one)
+    with pytest.raises(MediaFileStorageError):
+        files.get_file(picture)
+    clock[0] = KEPT_S - 1
+    assert files.get_file(f"{table}.csv").content == b"a,b\n"
+    assert files.load_and_get_id(b"a,b\n", "text/csv", MediaFileKind.DOWNLOADABLE, "a.csv") == table
+    clock[0] = KEPT_S + 1
+    files.delete_file(picture)
+    assert files.get_file(table)
+    with pytest.raises(MediaFileStorageError):
+        files.get_file(other)
