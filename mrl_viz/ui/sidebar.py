@@ -75,6 +75,9 @@ def _data_choice() -> tuple[Source, Corpus]:
     options = [*SAMPLES, OWN] if own else [*SAMPLES]
     if st.session_state.get("data") not in options:
         st.session_state.pop("data", None)
+        # Streamlit knows an option in an address by its label; people type its name.
+        if (named := st.query_params.get("data")) in options:
+            st.session_state["data"] = named
     data = st.selectbox(
         "Data", options, key="data", bind="query-params", format_func=partial(_data_label, own), on_change=_data_chosen
     )

@@ -71,6 +71,12 @@ def test_a_width_comes_back_with_the_data_that_have_it():
         assert not app.exception and app.select_slider(key="focus").value == shown
 
 
+def test_a_samples_name_in_an_address_is_that_sample():
+    """`?data=sample:digits`, as the command line calls it, opens the digits; another word opens the sample."""
+    assert visited(data="sample:digits").selectbox(key="data").value == "sample:digits"
+    assert visited(data="sample:nonsense").selectbox(key="data").value == "sample"
+
+
 def test_a_link_to_own_texts_says_that_they_are_not_here():
     """A reload begins a new visit without the texts: the sample is shown, and that it is the sample."""
     app = visited(data="mine")
