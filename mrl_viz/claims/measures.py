@@ -266,7 +266,7 @@ def fewer_multiply_adds() -> Measured:
 
 
 @lru_cache(maxsize=1)
-def _digits() -> AdaptiveClassification:
+def digit_heads() -> AdaptiveClassification:
     """Heads of every kind on scikit-learn's digits, behind a hidden layer."""
     from mrl_viz.data.digits import pixels_and_digits
     from mrl_viz.heads.adaptive import DIGIT_DIMS, DIGIT_HEADS, classify_adaptively
@@ -278,12 +278,12 @@ def _digits() -> AdaptiveClassification:
 
 
 def _about_digits() -> str:
-    return f"scikit-learn's digits, 1,797 pictures of 64 numbers, {len(_digits().rows)} held out"
+    return f"scikit-learn's digits, 1,797 pictures of 64 numbers, {len(digit_heads().rows)} held out"
 
 
 def smaller() -> Measured:
     """How many times fewer numbers a cascade reads than the full width, and what accuracy that costs."""
-    cascade = _digits().cascade()
+    cascade = digit_heads().cascade()
     parts = (
         Part("times smaller than full width", 14, cascade.saving_full, "times", short="{} smaller"),
         Part("accuracy gained against full width", 0.0, cascade.gain_full, "difference", short="accuracy {}"),
@@ -302,7 +302,7 @@ def as_good_as_alone() -> Measured:
     from mrl_viz.data.digits import pixels_and_digits
     from mrl_viz.heads.classifiers import HeadKind, train_heads
 
-    found = _digits()
+    found = digit_heads()
     kinds: tuple[HeadKind, HeadKind] = ("mrl", "separate")
     pixels, digits = pixels_and_digits()
     flat = [train_heads(pixels, digits, found.dims, kind=kind, seed=SEED).correct for kind in kinds]

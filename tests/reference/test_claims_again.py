@@ -5,7 +5,9 @@ import json
 import pytest
 
 from mrl_viz.claims.claim import shipped_table
+from mrl_viz.claims.measures import digit_heads
 from mrl_viz.cli.main import main
+from tests.reference.test_sample_results import answer, assert_same_heads, maker  # noqa: F401
 
 MEASURED = [one.claim.id for one in shipped_table().records if one.claim.measure]
 
@@ -21,3 +23,10 @@ def test_a_claim_has_the_verdict_that_is_published(tmp_path, claim, capsys):
 def test_most_claims_are_measured():
     """What is published is not only said: eighteen of them come from here."""
     assert len(MEASURED) >= 18
+
+
+def test_the_digits_that_claims_are_measured_on_are_those_of_the_page(maker):  # noqa: F811
+    """The heads just trained for two claims are the answer that Adaptive classification ships."""
+    shipped = answer(maker, maker.digits(), "adaptive_digits")
+    assert [one.label for one in shipped] == ["digit"]
+    assert_same_heads(shipped, (digit_heads(),))
