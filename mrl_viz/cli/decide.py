@@ -70,6 +70,10 @@ def add_verbs(verbs: Any) -> None:
     recommend.add_argument(
         "--no-corpus-size", action="store_true", help="do not measure how more vectors change the overlap"
     )
+    recommend.add_argument(
+        "--threshold-rate", type=float, default=0.01, metavar="R",
+        help="also the score that lets this share of pairs through that do not belong together (default 0.01)",
+    )  # fmt: skip
     recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
 
     search = add_verb(
@@ -150,8 +154,16 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _recommend(args: argparse.Namespace) -> int:
-    from mrl_viz.decide import CorpusSizeEffect, corpus_size_effect, decision_record, recommend
+    from mrl_viz.decide import (
+        CorpusSizeEffect,
+        MeasuredThreshold,
+        corpus_size_effect,
+        decision_record,
+        plan_thresholds,
+        recommend,
+    )
     from mrl_viz.decide.choose import check_limits
+    from mrl_viz.decide.threshold import check_rate
     from mrl_viz.truncation import parse_dims
 
     if args.record and Path(args.record).suffix not in (".json", ".md"):
@@ -159,6 +171,7 @@ def _recommend(args: argparse.Namespace) -> int:
     check_limits(
         args.target, args.n_vectors, args.memory_gb, args.latency_ms, disk_gb=args.disk_gb, smallest=args.smallest
     )
+    check_rate("--threshold-rate", args.threshold_rate)
     fusion_k = fusion_k_of(args)
     embedded = embed_source(args, read_source(args))
     dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None
@@ -179,6 +192,11 @@ def _recommend(args: argparse.Namespace) -> int:
                 )
         except EmptyInputError as error:
             say(notes=[str(error)])
+    thresholds: tuple[MeasuredThreshold, ...] = ()
+    try:
+        thresholds = plan_thresholds(embedded, result, false_positive_rate=args.threshold_rate, seed=args.seed)
+    except EmptyInputError as error:
+        say(notes=[str(error)])
     say(
         f"{result.metric} of {result.n_queries:,} queries, {result.n_items:,} texts, {result.model}, "
         f"{result.full_dim} dims"
@@ -205,8 +223,9 @@ def _recommend(args: argparse.Namespace) -> int:
         say(f"{storage.takeaway()} ({storage.formula})")
     if grown is not None:
         say(grown.takeaway())
+    say(*(one.takeaway() for one in thresholds[:1]))
     say(*(one.takeaway() for one in result.trade_offs), result.takeaway())
-    record = decision_record(result, corpus_size=grown, price_per_gb=args.price_per_gb)
+    record = decision_record(result, corpus_size=grown, thresholds=thresholds, price_per_gb=args.price_per_gb)
     if args.record:
         text = record.to_json() if args.record.endswith(".json") else record.markdown
         Path(args.record).write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ from mrl_viz.decide.corpus_size import CorpusSizeEffect, corpus_size_effect
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity
 from mrl_viz.decide.record import DecisionRecord, changed_since, decision_record, plan_from_record, plan_from_text
 from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
+from mrl_viz.decide.threshold import MeasuredThreshold, measured_threshold, plan_thresholds
 from mrl_viz.decide.trade_offs import TradeOff, trade_offs
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "CorpusSizeEffect",
     "DecisionRecord",
     "DeploymentStorage",
+    "MeasuredThreshold",
     "PlanEvidence",
     "Recommendation",
     "Sensitivity",
@@ -26,8 +28,10 @@ __all__ = [
     "decision_record",
     "deployment_storage",
     "measure_candidates",
+    "measured_threshold",
     "plan_from_record",
     "plan_from_text",
+    "plan_thresholds",
     "recommend",
     "sequential_lower_bounds",
     "simultaneous_lower_bounds",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from mrl_viz.decide.corpus_size import CorpusSizeEffect
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, milliseconds
+from mrl_viz.decide.threshold import MeasuredThreshold
 from mrl_viz.errors import DataFormatError, InvalidInputError
 from mrl_viz.retrieval.codes import BITS
 from mrl_viz.retrieval.plan import KINDS, Plan
@@ -45,6 +46,7 @@ def decision_record(
     recommendation: Recommendation,
     *,
     corpus_size: CorpusSizeEffect | None = None,
+    thresholds: Sequence[MeasuredThreshold] = (),
     price_per_gb: float | None = None,
     currency: str = "",
     note: str = "",
@@ -56,6 +58,8 @@ def decision_record(
     Parameters
     ----------
     corpus_size : of the chosen plan, so that the record says what more vectors do to it
+    thresholds : of the chosen plan and its runners-up, from `plan_thresholds`, so that whoever keeps results above a
+        score knows which one
     price_per_gb, currency : your price of a gigabyte for a month
     note : your own words
     data_file : what the data were read from, as `read_corpus` was given it
@@ -63,18 +67,28 @@ def decision_record(
 
     Raises
     ------
-    InvalidInputError : the price is below 0, or `corpus_size` is of another plan.
+    InvalidInputError : the price is below 0, or `corpus_size` or `thresholds` are of other plans.
     """
     plan = recommendation.plan
     if corpus_size is not None and corpus_size.plan != plan:
         raise InvalidInputError(
             f"`corpus_size` is of {corpus_size.plan.label}, not of the plan decided on; measure that one."
         )
+    rows = [row for row in (recommendation.chosen, *recommendation.runners_up) if row is not None]
+    measured = {one.plan: one for one in thresholds}
+    for other in set(measured) - {row.plan for row in rows}:
+        raise InvalidInputError(
+            f"`thresholds` has {other.label}, which is neither the plan decided on nor a runner-up; measure those."
+        )
     storage = None if plan is None else recommendation.storage(price_per_gb=price_per_gb)
     decided = recommendation.to_dict()
 
     def parts(*names: str) -> dict[str, Any]:
         return {name: decided[name] for name in names}
+
+    def with_threshold(row: PlanEvidence) -> dict[str, Any]:
+        threshold = measured.get(row.plan)
+        return row.to_dict() | {"threshold": threshold.to_dict() if threshold else None}
 
     record: dict[str, Any] = {
         "schema": SCHEMA,
@@ -86,8 +100,9 @@ def decision_record(
         "model": {"name": decided["model"], "full_dim": decided["full_dim"]},
         "aim": parts("metric", "target", "confidence", "n_vectors", "budgets", "smallest"),
         "plan": plan.to_dict() if plan else None,
-        "evidence": decided["chosen"],
-        **parts("runners_up", "undecided", "trade_offs"),
+        "evidence": with_threshold(recommendation.chosen) if recommendation.chosen else None,
+        "runners_up": [with_threshold(row) for row in recommendation.runners_up],
+        **parts("undecided", "trade_offs"),
         "storage": storage.to_dict() if storage else None,
         "currency": currency,
         "corpus_size": corpus_size.to_dict() if corpus_size else None,
@@ -97,7 +112,8 @@ def decision_record(
     # A round trip makes lists of tuples, so that what is compared later is what was written.
     record = json.loads(json.dumps(record))
     storage_lines = [] if storage is None else [storage.takeaway(), "", f"    {storage.formula}"]
-    return DecisionRecord(record, _markdown(recommendation, record, storage_lines))
+    threshold_lines = _threshold_lines([measured[row.plan] for row in rows if row.plan in measured])
+    return DecisionRecord(record, _markdown(recommendation, record, threshold_lines, storage_lines))
 
 
 def plan_from_text(text: str) -> Plan:
@@ -187,7 +203,28 @@ def _caveats(recommendation: Recommendation, corpus_size: CorpusSizeEffect | Non
     return caveats
 
 
-def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage: list[str]) -> str:
+def _threshold_lines(thresholds: Sequence[MeasuredThreshold]) -> list[str]:
+    if not thresholds:
+        return []
+    first, rate = thresholds[0], f"{100 * thresholds[0].false_positive_rate:.4g} %"
+    return [
+        "## Threshold",
+        "",
+        _plain(first.takeaway()),
+        "",
+        f"| plan | score that lets {rate} of false pairs through | what full width’s {first.full_threshold.value:.3f} "
+        "lets through here |",
+        "|---|---|---|",
+        *(f"| {one.plan.label} | {one.threshold:.3f} | {one.rate_kept:.2%} |" for one in thresholds),
+        "",
+        _plain(first.about()),
+        "",
+    ]
+
+
+def _markdown(
+    recommendation: Recommendation, record: Mapping[str, Any], thresholds: list[str], storage: list[str]
+) -> str:
     aim, data = record["aim"], record["data"]
     budgets = ", ".join(f"{name} {limit:g}" for name, limit in aim["budgets"].items()) or "none"
     rows = [("decided", recommendation.chosen), *(("runner-up", row) for row in recommendation.runners_up)]
@@ -209,6 +246,7 @@ def _markdown(recommendation: Recommendation, record: Mapping[str, Any], storage
         *(_row(name, row) for name, row in rows if row is not None),
         "",
         *(line for one in recommendation.trade_offs for line in (_plain(one.takeaway()), "")),
+        *thresholds,
         "## Storage",
         "",
         *(storage or ["No plan, no storage."]),

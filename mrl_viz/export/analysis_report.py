@@ -137,6 +137,7 @@ def _record(record: Mapping[str, Any], findings: Findings) -> str:
         "model": f"{model.get('name')}, {model.get('full_dim')} dims",
         "aim": f"{aim.get('target')} of {aim.get('metric')} at {aim.get('n_vectors')} vectors; budgets "
         f"{_named(_mapping(aim.get('budgets')))}; smallest by {aim.get('smallest', 'memory')}",
+        "score": _mapping(_mapping(record.get("evidence")).get("threshold")).get("takeaway"),
         "storage": _mapping(record.get("storage")).get("formula"),
         "note": record.get("note"),
     }

@@ -13,7 +13,7 @@ from mrl_viz.arrangements import ARRANGEMENTS
 from mrl_viz.comparison import compare_models
 from mrl_viz.data.corpus import Corpus, with_texts
 from mrl_viz.data.reading import read_corpus
-from mrl_viz.decide import choose, corpus_size_effect, decision_record, measure_candidates
+from mrl_viz.decide import choose, corpus_size_effect, decision_record, measure_candidates, plan_thresholds
 from mrl_viz.embedding.embedded import embed, with_queries
 from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.export.code import Code, Script
@@ -378,11 +378,11 @@ def comparison_code(
 
 def decision_code(
     workspace: Workspace, metric: str, options: Mapping[str, Any], *, is_of_queries: bool, fusion_k: int | None = None,
-    grown_k: int | None = None, **measured: Any,
+    grown_k: int | None = None, has_thresholds: bool = False, **measured: Any,
 ) -> Script:  # fmt: skip
     """Every plan measured, one chosen by `options`, and its record. `grown_k` : also what more texts do, at this k.
 
-    `measured` : options of the measurement.
+    `has_thresholds` : also the scores to keep results from. `measured` : options of the measurement.
     """
     fused = {} if fusion_k is None else {"fusion_k": fusion_k}
     script = Script(workspace, queries=None if is_of_queries else ())
@@ -392,9 +392,12 @@ def decision_code(
     script.show(figures.sensitivity_heatmap, decision.sensitivity)
     grown = None
     if grown_k is not None:
-        given = {"k": grown_k, "n_vectors": decision.n_vectors}
-        grown = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **given)
+        at = {"k": grown_k, "n_vectors": decision.n_vectors}
+        grown = script.let("grown", corpus_size_effect, script.vectors, decision.plan, **at)
         script.show(figures.corpus_size_curve, grown)
-    record = script.call(decision_record, decision, corpus_size=grown, data_file=workspace.source.file)
+    given: dict[str, Any] = {"corpus_size": grown}
+    if has_thresholds:
+        given["thresholds"] = script.let("thresholds", plan_thresholds, script.vectors, decision)
+    record = script.call(decision_record, decision, **given, data_file=workspace.source.file)
     script.add(f"print({record}.markdown)")
     return script

@@ -13,10 +13,12 @@ from mrl_viz.decide import (
     CorpusSizeEffect,
     DecisionRecord,
     DeploymentStorage,
+    MeasuredThreshold,
     Recommendation,
     corpus_size_effect,
     decision_record,
     measure_candidates,
+    plan_thresholds,
 )
 from mrl_viz.decide import choose as choose
 from mrl_viz.decide.metrics import AT_K
@@ -175,6 +177,24 @@ def decision_shown(decision: Recommendation, grown: CorpusSizeEffect | None) -> 
             ("Disk", gigabytes(row.disk_gb), f"{row.disk_bytes_per_vector:,} bytes a vector, which are only reranked."),
             ("p95 expected", milliseconds(row.expected_ms), "Of a query, with all the vectors of production."),
         )
+    for threshold in thresholds_of(current_workspace(), decision)[:1]:
+        small_print(f"Score: {threshold.advice()}")
+
+
+def thresholds_of(workspace: Workspace, decision: Recommendation) -> tuple[MeasuredThreshold, ...]:
+    """The measured thresholds of the plan and its runners-up; none where there are too few pairs to measure one."""
+    plans = tuple(row.plan for row in (decision.chosen, *decision.runners_up) if row is not None)
+    try:
+        return _thresholds(vectors_for(workspace, decision.metric), decision.metric, plans, decision)
+    except EmptyInputError:
+        return ()
+
+
+@measured("Measuring scores…")
+def _thresholds(
+    vectors: Embedded, metric: str, plans: tuple[Plan, ...], _decision: Recommendation
+) -> tuple[MeasuredThreshold, ...]:
+    return plan_thresholds(vectors, _decision)
 
 
 def _with_more_texts(decision: Recommendation, grown: CorpusSizeEffect | None) -> str:
@@ -277,8 +297,8 @@ def _record_of(
 ) -> DecisionRecord:
     price, note = st.session_state.get(PRICE_KEY) or None, st.session_state.get(NOTE_KEY) or ""
     return decision_record(
-        decision, corpus_size=grown, price_per_gb=price, note=note, data_file=workspace.source.file,
-        decided_at=decided_at,
+        decision, corpus_size=grown, thresholds=thresholds_of(workspace, decision), price_per_gb=price, note=note,
+        data_file=workspace.source.file, decided_at=decided_at,
     )  # fmt: skip
 
 
@@ -331,10 +351,11 @@ def _readable(number: int) -> str:
 
 
 def decision_code(
-    workspace: Workspace, measured: Candidates, options: dict[str, Any], grown: CorpusSizeEffect | None
-) -> Script:
+    workspace: Workspace, measured: Candidates, options: dict[str, Any], decision: Recommendation,
+    grown: CorpusSizeEffect | None,
+) -> Script:  # fmt: skip
     metric = measured.metric.removeprefix(HYBRID)
     return scripts.decision_code(
         workspace, metric, options, is_of_queries=_is_of_queries(metric), fusion_k=measured.fusion_k,
-        grown_k=None if grown is None else grown.k,
+        grown_k=None if grown is None else grown.k, has_thresholds=bool(thresholds_of(workspace, decision)),
     )  # fmt: skip

@@ -19,7 +19,7 @@ decision = page.choose(measured, **options)
 grown = page.corpus_size_of(workspace, decision)
 with right:
     page.decision_shown(decision, grown)
-code = page.decision_code(workspace, measured, options, grown)
+code = page.decision_code(workspace, measured, options, decision, grown)
 draw("pareto", figures.pareto, decision, takeaway=measured.takeaway(), alt=decision.takeaway(), code=code)
 
 

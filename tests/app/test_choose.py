@@ -7,7 +7,7 @@ import pytest
 
 from mrl_viz.data.corpus import corpus_from_texts
 from mrl_viz.ui import choose
-from tests.app.steps import again, once, open_part, opened, said, tasks_of
+from tests.app.steps import again, code_of, once, open_part, opened, said, tasks_of
 
 PAGE = "decide/choose"
 
@@ -133,3 +133,13 @@ def test_what_more_texts_do_stands_in_the_verdict():
     set_to(app, "select_slider", "choose_vectors", 1280)
     assert "texts about" not in verdict(app) and "not known" not in verdict(app)
     assert {metric.label: metric.value for metric in app.metric}["p95 expected"] == "under 1 ms"
+
+
+def test_the_score_to_keep_results_from_stands_with_the_plan():
+    """One line says the score and what full width's would let through; the record and the code have it too."""
+    app = opened(PAGE)
+    assert re.search(r"Score: keeping results from 0\.\d+ \[0\.\d+, 0\.\d+\] \(of 256 dims float32, by the", said(app))
+    set_to(app, "toggle", "choose_rerank", False)
+    set_to(app, "slider", "choose_target", 50)
+    assert re.search(r"a query would get \d+ of 1,280 texts wrongly instead of 13", said(app))
+    assert any("thresholds=thresholds" in code for code in code_of(app))

@@ -32,11 +32,15 @@ def test_recommend_writes_data_and_record(decided, tmp_path, capsys):
         "dim": 256, "dtype": "int8", "kind": "exact", "rerank": [],
         "memory_bytes_per_vector": 256, "disk_bytes_per_vector": 0,
     }  # fmt: skip
+    threshold = record["evidence"]["threshold"]
+    assert threshold["false_positive_rate"] == 0.01 and threshold["threshold_low"] < threshold["threshold"]
+    assert len([row["threshold"] for row in record["runners_up"] if row["threshold"]]) == len(record["runners_up"])
     assert record["decision"] == data["takeaway"] and record["storage"]["monthly_price"] == pytest.approx(2 * 2.56)
     out = tmp_path / "decision.md"
     assert main(["recommend", "sample", "--target", "0.85", *QUICK, "--record", str(out), "--no-corpus-size"]) == 0
     assert out.read_text(encoding="utf-8").startswith("# Decision: 256 dims int8 exact")
-    assert "256 dims int8 exact keeps" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "256 dims int8 exact keeps" in out and "256 dims int8 exact: keeping results from 0." in out
 
 
 def test_recommend_says_what_binds(capsys):
@@ -131,6 +135,7 @@ def test_monitor_takes_fresh_queries_and_grown_data(decided, tmp_path):
     ("arguments", "message"),
     [
         (["recommend", "sample", "--target", "95"], "`target` is 95"),
+        (["recommend", "sample", "--threshold-rate", "0.5"], "`--threshold-rate` is 0.5"),
         (["recommend", "sample", "--metric", "f1"], "`metric` is 'f1'"),
         (["recommend", "sample", "--dtypes", "int5"], "`dtypes` is"),
         (["recommend", "sample", "--memory-gb", "0"], "`memory_gb` is 0"),

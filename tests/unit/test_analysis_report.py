@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from mrl_viz.data.corpus import corpus_from_texts
-from mrl_viz.decide import decision_record, recommend
+from mrl_viz.decide import decision_record, plan_thresholds, recommend
 from mrl_viz.embedding.embedded import Embedded
 from mrl_viz.errors import CancelledError, DataFormatError, InvalidInputError
 from mrl_viz.export import analysis_report as module
@@ -122,13 +122,15 @@ def test_a_page_that_failed_is_one_sentence():
 
 def test_a_record_stands_at_the_end(decision):
     """Its decision, plan, data and caveats; one of other data says so, and no record is refused."""
-    record = decision_record(decision, note="decided by us", decided_at="2026-01-01").record
+    given = {"note": "decided by us", "decided_at": "2026-01-01"}
+    record = decision_record(decision, thresholds=plan_thresholds(workspace().embedded, decision), **given).record
     text = analysis_report(Findings(workspace(), Choices(), decision=decision), ["choose"], record=record)
     plain = text.replace("&#x27;", "'").replace("&lt;", "<")
     for part in (
         record["decision"],
         record["evidence"]["plan"],
         record["storage"]["formula"],
+        record["evidence"]["threshold"]["takeaway"],
         "decided by us",
         record["data"]["fingerprint"],
         *record["caveats"],
