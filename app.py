@@ -23,6 +23,7 @@ PAGES = {
     "Decide": [
         ("decide/compare", "Compare models", "balance"),
         ("decide/choose", "Choose a dimension", "task_alt"),
+        ("decide/monitor", "Monitor", "monitor_heart"),
     ],
     "Train": [
         ("train/mrl", "Train MRL", "model_training", "train"),

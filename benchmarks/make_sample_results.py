@@ -8,11 +8,13 @@ or of what is measured; a test measures again and fails until it has been. Takes
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mrl_viz.adaptor.adaptor import one_thread
@@ -20,6 +22,7 @@ from mrl_viz.adaptor.fit import fit_adaptor, suggested_settings
 from mrl_viz.archive import read_result, write_result
 from mrl_viz.comparison import compare_models, compare_precisions, encode_speed
 from mrl_viz.data.reading import read_corpus
+from mrl_viz.data.samples import sample_data_folder
 from mrl_viz.decide import (
     Candidates,
     CorpusSizeEffect,
@@ -28,12 +31,16 @@ from mrl_viz.decide import (
     corpus_size_effect,
     measure_candidates,
 )
+from mrl_viz.decide.canary import check_canaries
+from mrl_viz.decide.history import EXAMPLE, check_record
+from mrl_viz.decide.monitoring import check_deployed_plan
 from mrl_viz.embedding.embedded import Embedded, embed
 from mrl_viz.embedding.encoders import load_encoder, revision_of
 from mrl_viz.embedding.encoders.precomputed import SAMPLE_MODELS
 from mrl_viz.heads.adaptive import DIGIT_DIMS, DIGIT_HEADS, AdaptiveClassification, classify_adaptively
 from mrl_viz.heads.training import HeadTraining
 from mrl_viz.projection import umap_maps
+from mrl_viz.retrieval.plan import Plan
 from mrl_viz.tasks.evaluation import evaluate
 from mrl_viz.tasks.long_tail import long_tail, tail_columns
 from mrl_viz.tasks.robustness import robustness
@@ -167,6 +174,34 @@ def choices(vectors: Embedded, dims: tuple[int, ...]) -> tuple[HeldOutValues, ..
     return tuple(replace(one, values={"matryoshka": one.values["matryoshka"]}) for one in found if one is not None)
 
 
+# The history that Monitor shows first: a check a week of a plan for the sample, on dates that are made up. In the week
+# WORDS_WEEK two words ask instead of questions; from PROMPT_WEEK on what asks is embedded with a prompt.
+MONITORED, MONITOR_TARGET, N_ASKED, N_CANARIES = Plan(64, "int8", rerank=((50, 256),)), 0.9, 120, 12
+FIRST_WEEK, WEEKS, WORDS_WEEK, PROMPT_WEEK = datetime(2026, 9, 7, 6, tzinfo=UTC), 8, 3, 6
+PROMPT = "Represent this sentence for searching relevant passages: "
+
+
+def monitoring() -> dict[str, Any]:
+    """A record for each week, by the name of its file."""
+    vectors, encoder = embed(read_corpus("sample")), load_encoder("wordllama")
+    canaries = read_corpus(str(sample_data_folder() / "sentences.txt")).texts[:N_CANARIES]
+    frozen, records = encoder.encode(canaries), {}
+    for week in range(WEEKS):
+        prompt = PROMPT if week >= PROMPT_WEEK else ""
+        asked = [f"{prompt}{text}" for text in vectors.corpus.query_texts]
+        if week == WORDS_WEEK:
+            asked = [" ".join(sorted(text.rstrip("?.").split(), key=len)[-2:]) for text in asked]
+        at = (FIRST_WEEK + timedelta(weeks=week)).isoformat(timespec="seconds")
+        found = check_deployed_plan(
+            vectors, MONITORED, encoder.encode(asked), target=MONITOR_TARGET, k=K, n_queries=N_ASKED, seed=week,
+            measured_at=at,
+        )  # fmt: skip
+        again = encoder.encode([f"{prompt}{text}" for text in canaries])
+        canary = check_canaries(frozen, again, vectors.matrix, dim=MONITORED.dim, k=K)
+        records[f"check-{at[:10]}.json"] = check_record(found, canary)
+    return records
+
+
 # An answer's file: what makes it, and what its page was asked beside the vectors.
 ANSWERS: dict[
     str, tuple[Callable[[Embedded, tuple[int, ...]], Any], Callable[[tuple[int, ...]], tuple[object, ...]]]
@@ -193,8 +228,12 @@ WITHOUT = {"comparison": ("embedded",), **dict.fromkeys(TRAININGS, ("folder", "t
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    wanted = sys.argv[1:] or [*ANSWERS, *TRAININGS]
+    wanted = sys.argv[1:] or [*ANSWERS, *TRAININGS, "monitor"]
     for name in wanted:
+        if name == "monitor":
+            kept = json.dumps(monitoring(), separators=(",", ":"), allow_nan=False)
+            (FOLDER / EXAMPLE).write_text(f"{kept}\n", encoding="utf-8")
+            continue
         started = time.perf_counter()
         vectors, dims = ABOUT.get(name, sample)()
         if name in TRAININGS:

@@ -19,8 +19,8 @@ START_TIMEOUT_S = 60
 # Pages whose first view measures something of the sample, the ones a room opens first in front; those that load torch
 # are left alone. Somebody who is there already comes first: a while passes before each of them.
 WARMED = (
-    "neighbors", "map", "similarity", "anatomy", "space", "quality", "search", "compare", "choose", "workshop",
-    "claims", "report",
+    "neighbors", "map", "similarity", "anatomy", "space", "quality", "search", "compare", "choose", "monitor",
+    "workshop", "claims", "report",
 )  # fmt: skip
 WARM_PAUSE_S = 2.0
 

@@ -269,6 +269,7 @@ def _search(args: argparse.Namespace) -> int:
 
 def _monitor(args: argparse.Namespace) -> int:
     from mrl_viz.decide import changed_since, plan_from_record, plan_from_text
+    from mrl_viz.decide.history import check_record
     from mrl_viz.decide.monitoring import check_deployed_plan
 
     record = read_record(args.plan)
@@ -284,12 +285,10 @@ def _monitor(args: argparse.Namespace) -> int:
         )
     result = check_deployed_plan(embedded, plan, target=target, k=args.k, n_queries=args.sample, seed=args.seed)
     say(result.takeaway(), notes=changed_since(record or {}))
-    data = result.to_dict()
     canary = None if args.canary is None else _canary(args, embedded, plan.dim)
     if canary is not None:
         say(canary.takeaway())
-        data["canary"] = canary.to_dict()
-    write_json(args.json, data)
+    write_json(args.json, check_record(result, canary))
     return 1 if result.is_below_target or (canary is not None and canary.has_moved) else 0
 
 

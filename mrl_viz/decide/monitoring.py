@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_viz.embedding.embedded import Embedded
+from mrl_viz.fingerprint import fingerprint
 from mrl_viz.measures.estimate import CONFIDENCE, Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.result import Result
@@ -17,6 +19,7 @@ from mrl_viz.sweep import check_k
 from mrl_viz.tasks.task import sample_rows
 from mrl_viz.truncation import check_count, check_dims, check_embeddings, check_share
 
+SCHEMA, KIND = 1, "mrl_viz monitor check"
 # Enough for an interval of about ±0.02.
 N_QUERIES = 500
 
@@ -26,7 +29,9 @@ class MonitorResult(Result):
     """Overlap@k of the deployed plan with exact full-width search on a sample of queries.
 
     `overlap` : mean over the sampled queries, in [0, 1]. `n_queries` : sampled; `n_items` : texts searched; `seed` : of
-    the sample.
+    the sample. `model`, `fingerprint` : of what was searched and, where
+    they were given apart, of the queries; empty for bare vectors. `measured_at` : UTC, ISO 8601;
+    two results of the same sample are equal whenever they were measured.
     """
 
     plan: Plan
@@ -37,6 +42,9 @@ class MonitorResult(Result):
     n_items: int
     overlap: Estimate
     seed: int
+    model: str = ""
+    fingerprint: str = ""
+    measured_at: str = field(default="", compare=False)
 
     _also = ("is_below_target", "is_certain")
     _without = ("overlap",)
@@ -52,9 +60,9 @@ class MonitorResult(Result):
         return self.overlap.high < self.target or self.overlap.low >= self.target
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data, schema 1."""
+        """The fields as plain data, as `read_history` reads them."""
         found = {"overlap": self.overlap.value, "low": self.overlap.low, "high": self.overlap.high}
-        return {"schema": 1, **super().to_dict(), **found, "confidence": CONFIDENCE}
+        return {"schema": SCHEMA, "kind": KIND, **super().to_dict(), **found, "confidence": CONFIDENCE}
 
     def takeaway(self) -> str:
         verdict = "below" if self.is_below_target else "not below"
@@ -74,6 +82,7 @@ def check_deployed_plan(
     k: int = 10,
     n_queries: int = N_QUERIES,
     seed: int | None = None,
+    measured_at: str | None = None,
 ) -> MonitorResult:
     """Overlap@k of a deployed plan with exact full-width search on a fresh sample of queries.
 
@@ -87,6 +96,7 @@ def check_deployed_plan(
     k : neighbors compared
     n_queries : most to sample
     seed : of the sample; another one every time when None, and then in the result
+    measured_at : a date, ISO 8601; now (UTC) when None
 
     Raises
     ------
@@ -98,8 +108,10 @@ def check_deployed_plan(
     """
     check_share("target", target)
     check_count("n_queries", n_queries)
+    model, data = "", ""
     if isinstance(embedded, Embedded):
-        corpus = embedded.matrix
+        corpus, model, data = embedded.matrix, embedded.model, embedded.fingerprint
+        data = data if queries is None else fingerprint(data, np.asarray(queries))
         queries = embedded.queries if queries is None else queries
     else:
         corpus = check_embeddings(embedded, "corpus")
@@ -117,4 +129,7 @@ def check_deployed_plan(
         for each in (deployed, Plan(full_dim))
     )
     (overlap,) = bootstrap(shared_share(found, full), seed=seed)
-    return MonitorResult(deployed, full_dim, k, target, len(sample), len(corpus), overlap, seed)
+    at = measured_at or datetime.now(UTC).isoformat(timespec="seconds")
+    return MonitorResult(
+        deployed, full_dim, k, target, len(sample), len(corpus), overlap, seed, model, data, at
+    )  # fmt: skip

@@ -20,6 +20,7 @@ from mrl_viz.figures.controls import controls_curve, coordinate_order, nestednes
 from mrl_viz.figures.decide import corpus_size_curve, pareto, sensitivity_heatmap
 from mrl_viz.figures.lessons import blind_curves, kept_in_bytes, promised, trained_panels, votes
 from mrl_viz.figures.maps import map_animation, map_panels
+from mrl_viz.figures.monitor import monitor_canaries, monitor_overlap
 from mrl_viz.figures.neighbors import kept_and_useful, neighbor_bump, overlap_by_k, overlap_curve, per_item_strip
 from mrl_viz.figures.precision import kept_per_byte, width_by_bits
 from mrl_viz.figures.quality import (
@@ -63,6 +64,8 @@ __all__ = [
     "long_tail_curves",
     "map_animation",
     "map_panels",
+    "monitor_canaries",
+    "monitor_overlap",
     "n2o_heatmap",
     "neighbor_bump",
     "nested_dolls",
@@ -128,6 +131,7 @@ _OBVIOUS: dict[str, Callable[..., Figure]] = {
     "Recommendation": pareto,
     "Sensitivity": sensitivity_heatmap,
     "CorpusSizeEffect": corpus_size_curve,
+    "MonitorHistory": monitor_overlap,
     "ShortlistCurve": shortlist_overlap,
     "EarlyOrders": still_alive,
     "StopRule": stop_curves,

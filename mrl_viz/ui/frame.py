@@ -24,6 +24,7 @@ NEXT = {
     "Where do texts move?": ("explore/search", "what would a search return?"),
     "What would a search return at each width?": ("decide/choose", "which width to deploy?"),
     "Which is the smallest plan that is good enough?": ("take/report", "take it with you"),
+    "Does the deployed plan still keep its promise?": ("decide/choose", "which plan would do today?"),
     "Which model at which width, per byte?": ("train/adaptor", "can a frozen model learn it?"),
     "What happens to the space as a whole?": ("explore/search", "what would a search return?"),
     "How do nested losses make a model truncatable?": ("train/adaptive", "how few numbers for each text?"),

@@ -42,6 +42,7 @@ TERMS = {
     "second.",
     "lower bound": "What is still kept if these texts were unlucky: the promise, beside the measured value.",
     "code": "How a number is stored after the cut: float32 takes 4 bytes, int8 one, binary an eighth of one.",
+    "canary": "A text frozen with its vector: embedded again, it says whether the model is still the same.",
     "adaptor": "A small map learned for a frozen model, after which the front of its vectors keeps more.",
     "plain twin": "A model trained like its Matryoshka brother, same start, batches and steps, but at full width only.",
     "trained alone": "A model whose loss is at one width only; one for each width, instead of one nested model.",
