@@ -158,7 +158,10 @@ class MonitorHistory(Result):
         if not checks:
             return "No check could be read."
         n_held, last = sum(not check.is_below for check in checks), checks[-1]
-        said = f"Held in {'all' if n_held == len(checks) else n_held or 'none'} of {len(checks)} checks"
+        held = "all" if n_held == len(checks) else n_held or "none"
+        said = f"Held in {held} of {len(checks)} checks"
+        if len(checks) == 1:
+            said = "Held in the only check" if n_held else "Not held in the only check"
         surely = [place for place, check in enumerate(checks) if check.is_surely_below]
         since = len(checks) - len(list(takewhile(lambda check: check.is_surely_below, reversed(checks))))
         if since < len(checks):
@@ -319,7 +322,7 @@ def _cause(checks: Sequence[MonitorCheck], place: int) -> str:
     same = [other for other in checks[:place] if other.fingerprint and other.fingerprint == check.fingerprint]
     if same and not same[-1].is_below:
         return f"and no canary moved and the data are those of {same[-1].day}, so it is the sample of queries: ask more"
-    return "and no canary moved, so the texts or queries changed and not the model: choose again on today’s"
+    return "and no canary moved, so texts or queries are others and not the model: choose again on today’s"
 
 
 def _moved(checks: Sequence[MonitorCheck], place: int) -> tuple[str, str]:

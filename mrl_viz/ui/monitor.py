@@ -48,16 +48,16 @@ def history() -> tuple[str, MonitorHistory]:
 
 
 def _said_of(whose: str, shown: MonitorHistory) -> None:
-    n_checks = len(shown.checks)
+    n_checks = f"{len(shown.checks):,} check{'s' if len(shown.checks) > 1 else ''}"
     if whose == EXAMPLE:
         st.markdown(
             ":orange-badge[Example] Real checks of a plan for the sample, on dates that were made up: once, two words "
             "asked instead of questions; later, what asks was embedded with a prompt, and the texts were not."
         )
     elif whose == FOLDER:
-        small_print(f"{n_checks:,} checks of this server’s folder.")
+        small_print(f"{n_checks} of this server’s folder.")
     else:
-        small_print(f"{n_checks:,} checks of your files.")
+        small_print(f"{n_checks} of your files.")
 
 
 def refused_shown(history: MonitorHistory) -> None:

@@ -1,6 +1,7 @@
 """The answers that come with the sample are what the library measures today."""
 
 import importlib.util
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,15 @@ def test_the_adaptor_is_what_fitting_gives(maker, visitor):
         assert_alike([e.value for e in one.overlap], [e.value for e in other.overlap], 0.01)
     rows = visitor[0].matrix[:50]
     np.testing.assert_allclose(shipped.adaptor.apply(rows), again.adaptor.apply(rows), atol=0.05)
+
+
+def test_the_checks_of_a_deployed_plan(maker):
+    """Every week's check again: what asked, what was embedded with a prompt, and how far the canaries moved."""
+    shipped = json.loads((FOLDER / maker.EXAMPLE).read_text(encoding="utf-8"))
+    again = json.loads(json.dumps(maker.monitoring()))
+    for check in (*shipped.values(), *again.values()):
+        assert len(check.pop("fingerprint")) == 16  # of vectors, which another processor rounds otherwise
+    assert_alike(shipped, again, 0.01)
 
 
 def test_the_umap_maps(maker, visitor):
