@@ -4,6 +4,7 @@ from mrl_viz.decide.bounds import sequential_lower_bounds, simultaneous_lower_bo
 from mrl_viz.decide.candidates import Candidate, Candidates, candidate_plans, measure_candidates
 from mrl_viz.decide.choose import choose, recommend
 from mrl_viz.decide.corpus_size import CorpusSizeEffect, corpus_size_effect
+from mrl_viz.decide.history import MonitorHistory, read_history
 from mrl_viz.decide.recommendation import PlanEvidence, Recommendation, Sensitivity
 from mrl_viz.decide.record import DecisionRecord, changed_since, decision_record, plan_from_record, plan_from_text
 from mrl_viz.decide.storage import DeploymentStorage, deployment_storage
@@ -17,6 +18,7 @@ __all__ = [
     "DecisionRecord",
     "DeploymentStorage",
     "MeasuredThreshold",
+    "MonitorHistory",
     "PlanEvidence",
     "Recommendation",
     "Sensitivity",
@@ -32,6 +34,7 @@ __all__ = [
     "plan_from_record",
     "plan_from_text",
     "plan_thresholds",
+    "read_history",
     "recommend",
     "sequential_lower_bounds",
     "simultaneous_lower_bounds",

@@ -71,7 +71,7 @@ def judged_pairs(
     Parameters
     ----------
     embedded : with its queries, where relevance is judged
-    task : whose labels, one of TASKS; None takes the first that the data have labels for
+    task : whose labels, one of TASKS; None takes the first that the data have usable labels for
     column : of classes; None takes the first that can be used
     seed : of the sample
 
@@ -88,13 +88,15 @@ def judged_pairs(
         there = tuple(kind for kind in there if kind != "retrieval")
     if task is not None and task not in there:
         raise InvalidInputError(f"`task` is {task!r}; the data have labels for {list(there)} of {list(TASKS)}.")
-    kind = task or next(iter(there), None)
-    if kind == "retrieval":
-        return _of_relevance(embedded, seed)
-    if kind == "pairs":
-        return _of_scored(embedded, seed)
-    if kind == "classification":
-        return _of_classes(embedded, column, seed)
+    for kind in (task,) if task else there:
+        try:
+            if kind == "retrieval":
+                return _of_relevance(embedded, seed)
+            return _of_scored(embedded, seed) if kind == "pairs" else _of_classes(embedded, column, seed)
+        except InvalidInputError:
+            # Labels that nobody asked for and that say nothing, such as a class for each text.
+            if task:
+                raise
     return _of_any(embedded, seed)
 
 

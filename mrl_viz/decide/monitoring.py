@@ -29,9 +29,8 @@ class MonitorResult(Result):
     """Overlap@k of the deployed plan with exact full-width search on a sample of queries.
 
     `overlap` : mean over the sampled queries, in [0, 1]. `n_queries` : sampled; `n_items` : texts searched; `seed` : of
-    the sample. `model`, `fingerprint` : of what was searched and, where
-    they were given apart, of the queries; empty for bare vectors. `measured_at` : UTC, ISO 8601;
-    two results of the same sample are equal whenever they were measured.
+    the sample. `model`, `fingerprint` : of what was searched and, where they were given apart, of the queries; empty
+    for bare vectors. `measured_at` : UTC, ISO 8601. Results are compared without these three.
     """
 
     plan: Plan
@@ -42,8 +41,8 @@ class MonitorResult(Result):
     n_items: int
     overlap: Estimate
     seed: int
-    model: str = ""
-    fingerprint: str = ""
+    model: str = field(default="", compare=False)
+    fingerprint: str = field(default="", compare=False)
     measured_at: str = field(default="", compare=False)
 
     _also = ("is_below_target", "is_certain")

@@ -121,6 +121,15 @@ def test_labels_scores_and_queries_say_what_belongs_together(embedded):
     assert "any query and any text" in judged_pairs(asked).negatives and judged_pairs(asked).n_positives == 0
 
 
+def test_labels_that_say_nothing_are_left_out(unjudged):
+    """With a class for each text random pairs stand in, unless these labels were asked for."""
+    labels = {"name": tuple(str(row) for row in range(200))}
+    named = replace(unjudged, corpus=replace(unjudged.corpus, labels=labels))
+    assert "any two different texts" in measured_threshold(named, Plan(64)).about()
+    with pytest.raises(InvalidInputError, match="name"):
+        measured_threshold(named, Plan(64), task="classification")
+
+
 def test_equal_texts_are_no_pair():
     """A text kept twice would meet itself with a score of 1."""
     found = judged_pairs(embed(["a cat", "a cat", "a dog", "taxes are due"]))
