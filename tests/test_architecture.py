@@ -40,7 +40,11 @@ ROOMS = {
     "adaptor": (DATA | LEARNED, CORE | {"data", "embedding", "tasks", "training"}),
     "heads": (LEARNED, CORE | {"training"}),
     "comparison": (NUMERIC, CORE | {"data", "embedding", "tasks", "retrieval"}),
-    "decide": (NUMERIC, CORE | {"data", "embedding", "tasks", "retrieval"}),
+    "stores": (
+        {"numpy", "apsw", "sqlite_vec", "qdrant_client", "httpx", "lancedb", "pymilvus", "psycopg"},
+        CORE | {"retrieval"},
+    ),
+    "decide": (NUMERIC, CORE | {"archive", "data", "embedding", "tasks", "retrieval", "scale", "stores"}),
     "figures": (
         {"numpy", "plotly"},
         CORE | {"tasks", "projection", "retrieval", "comparison", "decide", "training", "adaptor", "heads", "lessons"},

@@ -27,17 +27,23 @@ def add_verb(
     *,
     has_model: bool = True,
     has_queries: bool = True,
+    is_source_named: bool = False,
     dims: str = "",
     k: str = "",
     seed: str = "",
 ) -> argparse.ArgumentParser:
     """A verb that reads a source, with the arguments of that; `run` gets what was typed and returns the exit code.
 
-    `dims`, `k`, `seed` : what the help says of these options; a verb without them has "".
+    `is_source_named` : the source is an option, `--source`, as something else comes first. `dims`, `k`, `seed` : what
+    the help says of these options; a verb without them has "".
     """
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary)
     parser.set_defaults(run=run)
-    parser.add_argument("source", metavar="SOURCE", help="a file of texts or vectors, a BEIR folder, or `sample`")
+    source = "a file of texts or vectors, a BEIR folder, or `sample`"
+    if is_source_named:
+        parser.add_argument("--source", metavar="SOURCE", required=True, help=source)
+    else:
+        parser.add_argument("source", metavar="SOURCE", help=source)
     if has_model:
         parser.add_argument(
             "--model", default="wordllama", help="a catalogue name, a Hub name or a local folder (default wordllama)"

@@ -275,7 +275,7 @@ def _monitor(args: argparse.Namespace) -> int:
     record = read_record(args.plan)
     # Production data change every day, so the record's fingerprint of the texts is not asked for; its model is.
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
-    target = args.target if args.target is not None else _target_of(record)
+    target = args.target if args.target is not None else target_of(record)
     corpus = read_source(args)
     embedded = embed_source(args, corpus)
     decided_for = record.get("model", {}).get("name") if record else None
@@ -309,7 +309,7 @@ def _canary(args: argparse.Namespace, embedded: Embedded, dim: int) -> CanaryRes
     return check_canaries(frozen.embeddings, again, embedded.matrix, dim=dim, k=args.k, tolerance=args.tolerance)
 
 
-def _target_of(record: dict[str, Any] | None) -> float:
+def target_of(record: dict[str, Any] | None) -> float:
     """The target decided on, where it was an overlap."""
     aim = (record or {}).get("aim") or {}
     found = aim.get("target") if str(aim.get("metric", "")).startswith("overlap") else None

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from mrl_viz.cli import claims, decide, explore, scale, take, train
+from mrl_viz.cli import audit, claims, decide, explore, scale, take, train
 from mrl_viz.cli.printing import printable
 from mrl_viz.errors import MrlVizError
 
@@ -14,8 +14,8 @@ from mrl_viz.errors import MrlVizError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
-    The exit code is 0; 1 where `monitor` is below its target, or `claims` finds another verdict than is kept; 2 for bad
-    input, with one line on stderr; 130 when interrupted.
+    The exit code is 0; 1 where `monitor` or `audit` is below its target, or `claims` finds another verdict than is kept;
+    2 for bad input, with one line on stderr; 130 when interrupted.
     """
     args = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
@@ -37,7 +37,7 @@ def _failed(reason: str, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mrl_viz", description="See what every embedding width keeps.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for family in (explore, scale, decide, train, take, claims):
+    for family in (explore, scale, decide, audit, train, take, claims):
         family.add_verbs(verbs)
     app = verbs.add_parser("app", help="open the app")
     app.add_argument("--port", type=int, default=8501)

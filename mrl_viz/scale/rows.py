@@ -154,6 +154,20 @@ def _matrix(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[in
     return shape[0], shape[1]
 
 
+class ArrayRows(Rows):
+    """A checked matrix in memory, for what takes rows from wherever they are."""
+
+    def __init__(self, matrix: FloatMatrix, name: str) -> None:
+        self.name, self.matrix, self.dtype = name, matrix, matrix.dtype
+        self.n_rows, self.full_dim = matrix.shape
+
+    def stretch(self, start: int, stop: int) -> Any:
+        return self.matrix[start:stop]
+
+    def take(self, items: Any) -> FloatMatrix:
+        return as_float32(self.matrix[np.asarray(items, dtype=np.int64)], self.name)
+
+
 class NpyRows(Rows):
     """A .npy matrix, read by its place in the file, so that memory holds no more than was asked for."""
 

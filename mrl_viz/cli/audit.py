@@ -1,0 +1,128 @@
+"""`audit`: the live index of a deployed plan, asked and compared with the exact sweep of what it was built from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrl_viz.cli.arguments import add_verb, embed_source, read_record, read_source
+from mrl_viz.cli.decide import PLAN_HELP, target_of
+from mrl_viz.cli.printing import say, table, write_json
+from mrl_viz.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from mrl_viz.scale.rows import Rows
+    from mrl_viz.truncation import FloatMatrix
+
+URL_HELP = (
+    "faiss:///index.faiss, postgresql://user@host/db?table=items, qdrant+http://host:6333/items, qdrant:///folder, "
+    "lancedb:///folder?table=items, milvus:///file.db?collection=items or sqlite-vec:///file.db?table=items; what is "
+    "not said is called as the deployment snippets call it"
+)
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verb to the parser's."""
+    audit = add_verb(
+        verbs, "audit", _audit,
+        "does the live index at STORE_URL answer as its plan should? and if not, the likely cause; code 1 below target",
+        is_source_named=True, k="neighbors compared", seed="the samples of queries and rows",
+    )  # fmt: skip
+    audit.add_argument("store", metavar="STORE_URL", help=URL_HELP)
+    audit.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
+    audit.add_argument(
+        "--target", type=float, help="share of the plan's recall to stay at (default: the record's target, else 0.95)"
+    )
+    audit.add_argument("--sample", type=int, default=500, metavar="N", help="queries asked, at most (default 500)")
+    audit.add_argument(
+        "--sample-rows", type=int, default=1000, metavar="N", help="rows looked up by id, at most (default 1000)"
+    )
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from mrl_viz.decide import changed_since, plan_from_record, plan_from_text
+    from mrl_viz.decide.audit import audit_store
+    from mrl_viz.stores import open_store
+
+    record = read_record(args.plan)
+    plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
+    promised = _promised(record)
+    target = args.target if args.target is not None else target_of(record)
+    # First, so that a wrong address is heard before texts are embedded.
+    with open_store(args.store) as store:
+        rows, queries, ids, model = _source(args)
+        _check_model(record, model, rows)
+        result = audit_store(
+            store, rows, plan, queries, ids=ids, target=target, promised=promised, k=args.k, n_queries=args.sample,
+            n_rows=args.sample_rows, seed=args.seed,
+        )  # fmt: skip
+    say(notes=changed_since(record or {}))
+    table(
+        {"": "{name}", "store": "{store}", "95 % interval": "{interval}", "plan here": "{plan}"},
+        [
+            {
+                "name": name,
+                "store": f"{live.value:.4f}",
+                "interval": f"[{live.low:.4f}, {live.high:.4f}]",
+                "plan": should,
+            }
+            for name, live, should in (
+                (f"recall@{result.k} of the plan's own", result.recall, f"{result.expected_recall:.4f}"),
+                (f"overlap@{result.k} with full width", result.overlap, f"{result.expected_overlap:.4f}"),
+            )
+        ],
+    )
+    if result.score_median is not None:
+        say(
+            f"Scores differ from the cosines by {result.score_median:.2g} (median), {result.score_largest:.2g} at most."
+        )
+    say(
+        f"{result.n_stored:,} vectors stored, {result.n_items:,} in the source; {result.n_missing:,} of "
+        f"{result.n_checked:,} ids looked up are missing, {result.n_compared:,} vectors compared; ids are "
+        f"{'row numbers' if result.ids == 'number' else 'those of the source'}."
+    )
+    say(result.takeaway())
+    write_json(args.json, result.to_dict())
+    return 1 if result.is_below_target else 0
+
+
+def _check_model(record: dict[str, Any] | None, model: str | None, rows: Rows | FloatMatrix) -> None:
+    """Refuse vectors of another model than was decided for; of ready vectors the width alone is known."""
+    decided = (record or {}).get("model") or {}
+    full_dim = rows.shape[1] if isinstance(rows, np.ndarray) else rows.full_dim
+    wanted, found = (decided.get("name"), model) if model else (decided.get("full_dim"), full_dim)
+    if wanted not in (None, found):
+        what = "the model {}" if model else "vectors of {} coordinates"
+        raise InvalidInputError(
+            f"`--plan` was decided for {what.format(wanted)} and these are of {found}; use that model."
+        )
+
+
+def _promised(record: dict[str, Any] | None) -> float | None:
+    """The overlap that a decision promised; None where it was another metric, or there is no record."""
+    aim = (record or {}).get("aim") or {}
+    return target_of(record) if str(aim.get("metric", "")).startswith("overlap") else None
+
+
+def _source(
+    args: argparse.Namespace,
+) -> tuple[Rows | FloatMatrix, FloatMatrix | None, tuple[str, ...] | None, str | None]:
+    """The rows, the queries, and where they are known, ids and the model: of vectors on a disk only what is asked for
+    is read, all else is read and embedded as `monitor` does it."""
+    from mrl_viz.data.content import MOST_VECTOR_BYTES
+    from mrl_viz.scale.rows import is_rows, open_rows
+
+    path = Path(args.source).expanduser()
+    if is_rows(path) and (path.is_dir() or (path.is_file() and path.stat().st_size > MOST_VECTOR_BYTES)):
+        if args.limit is not None or args.qrels or args.text_column or args.label_column:
+            raise InvalidInputError("Rows are audited as they are; leave out --limit, --qrels and columns.")
+        rows = open_rows(path)
+        asked = open_rows(args.queries) if args.queries else None
+        return rows, None if asked is None else asked.read(0, asked.n_rows), None, None
+    corpus = read_source(args)
+    embedded = embed_source(args, corpus)
+    is_ready = corpus.embeddings is not None
+    return embedded.matrix, embedded.queries, embedded.corpus.ids, None if is_ready else embedded.model
