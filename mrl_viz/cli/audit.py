@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mrl_viz.cli.arguments import add_verb, embed_source, read_record, read_source
 from mrl_viz.cli.decide import PLAN_HELP, target_of
 from mrl_viz.cli.printing import say, table, write_json
@@ -91,8 +89,10 @@ def _audit(args: argparse.Namespace) -> int:
 
 def _check_model(record: dict[str, Any] | None, model: str | None, rows: Rows | FloatMatrix) -> None:
     """Refuse vectors of another model than was decided for; of ready vectors the width alone is known."""
+    from mrl_viz.scale.rows import Rows
+
     decided = (record or {}).get("model") or {}
-    full_dim = rows.shape[1] if isinstance(rows, np.ndarray) else rows.full_dim
+    full_dim = rows.full_dim if isinstance(rows, Rows) else int(rows.shape[1])
     wanted, found = (decided.get("name"), model) if model else (decided.get("full_dim"), full_dim)
     if wanted not in (None, found):
         what = "the model {}" if model else "vectors of {} coordinates"

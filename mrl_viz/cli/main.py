@@ -14,7 +14,7 @@ from mrl_viz.errors import MrlVizError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
-    The exit code is 0; 1 where `monitor` or `audit` is below its target, or `claims` finds another verdict than is kept;
+    The exit code is 0; 1 where `monitor` or `audit` is below its target, or `claims` finds another verdict than kept;
     2 for bad input, with one line on stderr; 130 when interrupted.
     """
     args = _parser().parse_args(argv)

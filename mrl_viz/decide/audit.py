@@ -379,7 +379,7 @@ def _answers(reference: _Reference, live: _Live) -> _Answers:
     items = live.items[:, : reference.k]
     is_known = items >= 0
     unique, places = np.unique(items[is_known], return_inverse=True)
-    kept, raw = _lengths(reference.rows.take(unique), live.width)
+    kept, raw = _lengths(_taken(reference.rows, unique), live.width)
     scores = live.found.scores[:, : reference.k][is_known]
     return _Answers(scores, reference.cosines(items, live.width)[is_known], kept[places], raw[places])
 
@@ -402,7 +402,7 @@ def _sampled(store: Store, rows: Rows, live: _Live, n_rows: int, seed: int) -> _
     there = store.fetch(list(row_of))
     vectors = {row_of[item]: vector for item, vector in there.items() if item in row_of and vector is not None}
     compared = np.array(sorted(row for row, vector in vectors.items() if len(vector) >= live.width), dtype=np.int64)
-    taken = rows.take(compared)
+    taken = _taken(rows, compared)
     kept, raw = _lengths(taken, live.width)
     expected = truncate_and_normalize(taken, live.width).astype(np.float64) if len(taken) else np.empty((0, live.width))
     if live.is_turned:
@@ -412,6 +412,11 @@ def _sampled(store: Store, rows: Rows, live: _Live, n_rows: int, seed: int) -> _
     n_missing = len(picked) - sum(item in row_of for item in there)
     parts = (each[has_direction] for each in (stored, expected, kept, raw))
     return _Sample(len(picked), n_missing, *parts)
+
+
+def _taken(rows: Rows, items: Ints) -> FloatMatrix:
+    """The rows of those numbers, which may be none."""
+    return rows.take(items) if len(items) else np.empty((0, rows.full_dim), dtype=np.float32)
 
 
 def _lengths(rows: FloatMatrix, width: int) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ CAUSES = (
 )  # fmt: skip
 # 1 - cosine of a stored vector and its row that codes of so many bits explain, at most; and what float32 explains.
 CODE_ERROR = {32: 1e-3, 16: 1e-3, 8: 0.02, 4: 0.1}
-COARSE_ERROR, ROUNDING = 0.5, 1e-3
+COARSE_ERROR, ROUNDING, COARSE_ROUNDING = 0.5, 1e-3, 0.1
 # Bits that may differ: a coordinate of about 0 falls on either side.
 BIT_ERROR = 0.03
 # Median difference of a score and its cosine that codes explain.
@@ -92,9 +92,15 @@ class Evidence:
 
     @property
     def scale(self) -> float:
-        """What stored numbers have to be divided by: codes are whole numbers, vectors may have any length."""
-        large = np.abs(self.expected) > np.abs(self.expected).mean()
-        ratio = float(np.median(self.stored[large] / self.expected[large])) if large.any() else 1.0
+        """What stored numbers have to be divided by: codes are whole numbers, vectors may have any length.
+
+        From coordinates inside their range, as those at its ends may be clipped, and not so small that rounding rules.
+        """
+        low, high = self.stored.min(axis=0), self.stored.max(axis=0)
+        margin = (high - low) / 50
+        is_telling = (self.stored > low + margin) & (self.stored < high - margin)
+        is_telling &= np.abs(self.expected) > np.abs(self.expected).mean() / 2
+        ratio = float(np.median(self.stored[is_telling] / self.expected[is_telling])) if is_telling.any() else 1.0
         return ratio if ratio > 0 else 1.0  # other vectors altogether
 
     def off(self) -> Floats:
@@ -109,8 +115,9 @@ class Evidence:
         """The largest such distance that codes explain: what the plan's may do, or what most rows show they do."""
         if self.metric == "hamming":
             return BIT_ERROR
+        is_fine = self.plan.kind != "pq" and bits(self.plan.dtype) >= 8
         most = CODE_ERROR.get(bits(self.plan.dtype), COARSE_ERROR) if self.plan.kind != "pq" else COARSE_ERROR
-        return float(np.clip(10 * np.median(self.off()), ROUNDING, most))
+        return float(np.clip(10 * np.median(self.off()), ROUNDING if is_fine else COARSE_ROUNDING, most))
 
 
 def diagnose(seen: Evidence) -> tuple[Finding, ...]:

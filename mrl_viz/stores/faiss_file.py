@@ -79,6 +79,10 @@ class FaissFile(Store):
         return found
 
     def _vector(self, place: int) -> Vectors | None:
+        if (
+            "RaBitQ" in type(self._bare).__name__
+        ):  # its codes are for scores; what it reconstructs is the first bit alone
+            return None
         try:
             row = self._bare.reconstruct(place)
         except RuntimeError:  # codes that have no vectors

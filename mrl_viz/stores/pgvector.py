@@ -44,6 +44,7 @@ WHERE i.indrelid = to_regclass(%s) AND a.attname = %s AND am.amname IN ('hnsw', 
 
 def connect(address: Address, url: str) -> Store:
     """The table of a database; what is not an option of ours is libpq's, such as sslmode."""
+    address.check_values()
     return PgVector(address, url)
 
 

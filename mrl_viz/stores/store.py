@@ -114,6 +114,13 @@ class Address:
         for option in self.options:
             if option not in known:
                 raise InvalidInputError(f"`STORE_URL` has the option {option!r}; {self.scheme} takes {list(known)}.")
+        self.check_values()
+
+    def check_values(self) -> None:
+        """Raise InvalidInputError for a number or a measure that is none, before anything is connected to."""
+        for option in ("ef", "nprobe", "probes"):
+            self.number(option)
+        self.metric()
 
     def number(self, option: str) -> int | None:
         """The whole number of an option, None where it is not there; InvalidInputError for another text."""
