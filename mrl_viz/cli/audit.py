@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mrl_viz.scale.rows import Rows
     from mrl_viz.truncation import FloatMatrix
 
+IDS = {"own": "those of the source", "number": "row numbers", "number from 1": "row numbers from 1 on"}
 URL_HELP = (
     "faiss:///index.faiss, postgresql://user@host/db?table=items, qdrant+http://host:6333/items, qdrant:///folder, "
     "lancedb:///folder?table=items, milvus:///file.db?collection=items or sqlite-vec:///file.db?table=items; what is "
@@ -80,7 +81,7 @@ def _audit(args: argparse.Namespace) -> int:
     say(
         f"{result.n_stored:,} vectors stored, {result.n_items:,} in the source; {result.n_missing:,} of "
         f"{result.n_checked:,} ids looked up are missing, {result.n_compared:,} vectors compared; ids are "
-        f"{'row numbers' if result.ids == 'number' else 'those of the source'}."
+        f"{IDS[result.ids]}."
     )
     say(result.takeaway())
     write_json(args.json, result.to_dict())

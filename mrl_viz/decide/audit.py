@@ -60,7 +60,7 @@ class AuditResult(Result):
     `n_items`, `n_stored` : vectors in the source and in the store. `n_checked` : sampled rows that were looked up,
     `n_missing` of them not there; `n_unknown` : ids answered that the source lacks. `n_compared` : rows whose stored
     vectors were compared. `harder_recall` : recall with `EFFORT` times as many candidates, None where not asked.
-    `ids` : what the store calls rows by, "own" or "number".
+    `ids` : what the store calls rows by, "own", "number" or "number from 1".
     `findings` : causes, the likeliest first. `seed` : of the samples.
     """
 
@@ -204,7 +204,7 @@ def audit_store(
     coded = None
     if store.metric == "hamming" and deployed.dtype in BITS_OF_QUERIES:
         coded = float(reference.recall(reference.simulated(seed, query="code")).mean())
-    answers, sample = _answers(reference, live), _sampled(store, rows, live, n_rows, seed)
+    answers, sample = _answers(reference, live), _sampled(store, reference, live, n_rows, seed)
     seen = Evidence(
         deployed, live.width, store.dim, store.metric, store.is_approximate, store.search_effort, rows.n_rows, n_stored,
         recall.value, expected_recall, harder, EFFORT, sample.n_checked, sample.n_missing, live.n_unknown,
@@ -238,6 +238,7 @@ class _Reference:
         n_others = rows.n_rows - (queries.own is not None)
         (_, size), *self.reranks = plan.stages(k)
         self.size = min(size, n_others)
+        self._known, self._held = np.empty(0, dtype=np.int64), np.empty((0, rows.full_dim), dtype=np.float32)
         sweep = stream_sweep(rows, queries, dims=[plan.dim], k=max(k, self.size))
         self.first = sweep.indices[sweep.at(plan.dim)][:, : self.size].astype(np.int64)
         self.full = sweep.indices[-1][:, :k].astype(np.int64)
@@ -256,7 +257,7 @@ class _Reference:
         plan, parts = self.plan, []
         if plan.kind != "pq" and plan.dtype == "float32":
             return self.exact
-        calibration = self.rows.take(sample_rows(self.rows.n_rows, CALIBRATION_ROWS, seed))
+        calibration = self.rows.take(_some(self.rows.n_rows, CALIBRATION_ROWS, seed))
         for start, block in self.rows.blocks(0, self.rows.n_rows, ROWS_AT_ONCE):
             size = min(self.n_asked, len(block))
             if plan.kind == "pq":
@@ -284,12 +285,21 @@ class _Reference:
             items = np.take_along_axis(items, order, axis=1)[:, :keep]
         return items[:, : self.k]
 
+    def taken(self, items: Ints) -> FloatMatrix:
+        """The rows of ascending numbers, which may be none; what was read is kept, as lists share most of theirs."""
+        new = np.setdiff1d(items, self._known, assume_unique=True)
+        if len(new):
+            known = np.concatenate([self._known, new])
+            order = np.argsort(known)
+            self._known, self._held = known[order], np.concatenate([self._held, self.rows.take(new)])[order]
+        return np.asarray(self._held[np.searchsorted(self._known, items)])
+
     def cosines(self, items: Ints, dim: int) -> Floats:
         """Cosines of each query and the rows of its list at a width; -inf where there is none."""
         is_known, cosines = items >= 0, np.full(items.shape, -np.inf)
         unique, places = np.unique(items[is_known], return_inverse=True)
         if len(unique):
-            rows = truncate_and_normalize(self.rows.take(unique), dim).astype(np.float64)
+            rows = truncate_and_normalize(self.taken(unique), dim).astype(np.float64)
             asked = truncate_and_normalize(self.queries.matrix, dim).astype(np.float64)
             cosines[is_known] = np.einsum("ij,ij->i", rows[places], asked[np.nonzero(is_known)[0]])
         return cosines
@@ -297,25 +307,26 @@ class _Reference:
 
 @dataclass(frozen=True)
 class _Names:
-    """What the store calls rows by: `own` ids by row and rows by id, or, where None, their numbers."""
+    """What the store calls rows by: `own` ids by row and `rows` by id, or where None numbers from `first` on."""
 
     n_rows: int
     own: Sequence[str] | None = None
     rows: Mapping[str, int] | None = None
+    first: int = 0
 
     @property
     def kind(self) -> str:
-        return "number" if self.own is None else "own"
+        return "own" if self.own is not None else "number" if not self.first else "number from 1"
 
     def row(self, item: Id) -> int:
         """The row of an id, -1 where the source has none."""
         if self.rows is not None:
             return self.rows.get(str(item), -1)
-        text = str(item)
-        return int(text) if text.isdecimal() and int(text) < self.n_rows else -1
+        row = int(item) - self.first if str(item).isdecimal() else -1
+        return row if row < self.n_rows else -1
 
     def of(self, row: int) -> Id:
-        return row if self.own is None else self.own[row]
+        return row + self.first if self.own is None else self.own[row]
 
 
 @dataclass(frozen=True)
@@ -336,13 +347,14 @@ def _asked(store: Store, reference: _Reference, ids: Sequence[str] | None, effor
     """The store's answers to queries cut to its width, of length 1.
 
     Rotated codes are rotated by the program in some stores and by themselves in others, and ids are the source's own or
-    numbers: what finds more of the plan's neighbors is how it is.
+    numbers from 0 or 1: what finds more of the plan's neighbors is how it is.
     """
     plan, rows, queries = reference.plan, reference.rows, reference.queries
     is_padded = store.metric == "hamming" and store.dim == _whole_bytes(store, plan.dim)
     width = plan.dim if is_padded else min(store.dim, rows.full_dim)
     cut = truncate_and_normalize(queries.matrix, width).astype(np.float32, copy=False)
-    names = [_Names(rows.n_rows)]
+    # Numbers that a database gives begin at 1.
+    names = [_Names(rows.n_rows), _Names(rows.n_rows, first=1)]
     if ids is not None:
         names.insert(0, _Names(rows.n_rows, ids, {item: row for row, item in enumerate(ids)}))
     best, most = None, -1.0
@@ -355,13 +367,13 @@ def _asked(store: Store, reference: _Reference, ids: Sequence[str] | None, effor
                 known = [called.row(item) for item in each[: reference.n_asked]]
                 items[place, : len(known)] = known
             others = items if queries.own is None else without_own(items, queries.own).astype(np.int64)
-            lists = reference.reranked(others)
-            recall = float(reference.recall(lists).mean())
-            if recall > most:
-                unknown = {item for each in found.ids for item in each if called.row(item) < 0}
-                best, most = _Live(found, called, items, lists, width, is_turned, len(unknown)), recall
+            shared = float(shared_share(reference.first, others).mean())
+            if shared > most:
+                best, most = (found, called, items, others, is_turned), shared
     assert best is not None
-    return best
+    found, called, items, others, is_turned = best
+    unknown = {item for each in found.ids for item in each if called.row(item) < 0}
+    return _Live(found, called, items, reference.reranked(others), width, is_turned, len(unknown))
 
 
 @dataclass(frozen=True)
@@ -379,7 +391,7 @@ def _answers(reference: _Reference, live: _Live) -> _Answers:
     items = live.items[:, : reference.k]
     is_known = items >= 0
     unique, places = np.unique(items[is_known], return_inverse=True)
-    kept, raw = _lengths(_taken(reference.rows, unique), live.width)
+    kept, raw = _lengths(reference.taken(unique), live.width)
     scores = live.found.scores[:, : reference.k][is_known]
     return _Answers(scores, reference.cosines(items, live.width)[is_known], kept[places], raw[places])
 
@@ -396,13 +408,13 @@ class _Sample:
     raw: Floats
 
 
-def _sampled(store: Store, rows: Rows, live: _Live, n_rows: int, seed: int) -> _Sample:
-    picked = sample_rows(rows.n_rows, n_rows, seed)
+def _sampled(store: Store, reference: _Reference, live: _Live, n_rows: int, seed: int) -> _Sample:
+    picked = _some(reference.rows.n_rows, n_rows, seed)
     row_of = {item: int(row) for row in picked for item in store.own_ids([live.names.of(int(row))])}
     there = store.fetch(list(row_of))
     vectors = {row_of[item]: vector for item, vector in there.items() if item in row_of and vector is not None}
     compared = np.array(sorted(row for row, vector in vectors.items() if len(vector) >= live.width), dtype=np.int64)
-    taken = _taken(rows, compared)
+    taken = reference.taken(compared)
     kept, raw = _lengths(taken, live.width)
     expected = truncate_and_normalize(taken, live.width).astype(np.float64) if len(taken) else np.empty((0, live.width))
     if live.is_turned:
@@ -414,9 +426,11 @@ def _sampled(store: Store, rows: Rows, live: _Live, n_rows: int, seed: int) -> _
     return _Sample(len(picked), n_missing, *parts)
 
 
-def _taken(rows: Rows, items: Ints) -> FloatMatrix:
-    """The rows of those numbers, which may be none."""
-    return rows.take(items) if len(items) else np.empty((0, rows.full_dim), dtype=np.float32)
+def _some(n_items: int, most: int, seed: int) -> Ints:
+    """A seeded sample of positions, ascending, that takes memory for itself alone: sources may have a billion rows."""
+    if n_items <= most:
+        return np.arange(n_items, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(n_items, most, replace=False)).astype(np.int64)
 
 
 def _lengths(rows: FloatMatrix, width: int) -> tuple[Floats, Floats]:

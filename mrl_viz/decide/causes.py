@@ -12,8 +12,9 @@ from mrl_viz.retrieval.codes import bits
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.truncation import Floats
 
+# In this order: the first explains what follows.
 CAUSES = (
-    "wrong width", "rows missing", "other vectors", "stale rows", "not renormalised", "wrong metric",
+    "wrong width", "other vectors", "rows missing", "stale rows", "not renormalised", "wrong metric",
     "quantiser clipping", "queries coded", "search parameters too low", "wrong scores",
 )  # fmt: skip
 # 1 - cosine of a stored vector and its row that codes of so many bits explain, at most; and what float32 explains.
@@ -126,7 +127,8 @@ def diagnose(seen: Evidence) -> tuple[Finding, ...]:
     Source: own definition.
     """
     found = [finding for look in _LOOKS if (finding := look(seen)) is not None]
-    # Scores that are wrong for a reason already found, or where answers are right, are no cause of their own.
+    found.sort(key=lambda finding: CAUSES.index(finding.cause))
+    # Scores that are wrong for a reason already found are no cause of their own.
     return tuple(found) or tuple(finding for finding in [_wrong_scores(seen)] if finding is not None)
 
 

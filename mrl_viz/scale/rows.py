@@ -23,6 +23,8 @@ from mrl_viz.truncation import FloatMatrix
 SUFFIXES = (".npy", ".zarr", ".parquet")
 # Rows that stand for all in a source's fingerprint: reading ten million would take as long as sweeping them.
 FINGERPRINT_ROWS = 64
+# Rows of one stretch when single ones are taken.
+TAKEN_TOGETHER = 1024
 # Zarr keeps an array's shape in one of these, version 3 or 2.
 ZARR_FILES = ("zarr.json", ".zarray")
 FLOATS = "float16, float32 or float64"
@@ -65,9 +67,12 @@ class Rows(ABC):
 
     def take(self, items: Any) -> FloatMatrix:
         """The rows of ascending numbers `items`, shape (n_items, full_dim), float32."""
-        found = np.empty((len(items), self.full_dim), dtype=np.float32)
-        for place, item in enumerate(items):
-            found[place] = self.read(int(item), int(item) + 1)[0]
+        found, numbers = np.empty((len(items), self.full_dim), dtype=np.float32), np.asarray(items, dtype=np.int64)
+        # Rows that lie near each other are read together: a chunk is opened once.
+        for near in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers // TAKEN_TOGETHER)) + 1):
+            if len(near):
+                first, last = int(numbers[near[0]]), int(numbers[near[-1]])
+                found[near] = self.read(first, last + 1)[numbers[near] - first]
         return found
 
     def blocks(self, start: int, stop: int, n_rows: int) -> Iterator[tuple[int, FloatMatrix]]:

@@ -193,19 +193,24 @@ def test_ids_that_the_source_lacks_are_counted(audit, data):
 
 def test_ids_of_other_rows_are_other_vectors(audit, data):
     """Nearly all vectors are another row's: ids that do not belong to them, or another model."""
-    result = audit(flat(np.roll(unit(data[0]), 1, axis=0)))
+    result = audit(flat(np.ascontiguousarray(unit(data[0])[::-1])))
     assert result.cause == "other vectors" and result.recall.value < 0.5
 
 
 def test_ids_of_the_source_are_found_out(audit, data):
-    """A store may call rows by the source's own ids or by their numbers; which, is heard from what it finds."""
+    """A store may call rows by the source's own ids or their numbers from 0 or 1: heard from what it finds."""
     numbers = np.arange(N, dtype=np.int64)
     ids = [str(number) for number in 1000 + numbers]
     index = faiss.IndexIDMap(faiss.IndexFlatIP(DIM))
     index.add_with_ids(unit(data[0]), 1000 + numbers)
     own, by_number = audit(index, ids=ids), audit(flat(unit(data[0])), ids=ids)
     assert (own.ids, by_number.ids) == ("own", "number")
-    assert own.recall.value == by_number.recall.value == 1 and own.n_compared == by_number.n_compared == N
+    serial = faiss.IndexIDMap(faiss.IndexFlatIP(DIM))
+    serial.add_with_ids(unit(data[0]), 1 + numbers)
+    from_1 = audit(serial)
+    assert from_1.ids == "number from 1"
+    for result in (own, by_number, from_1):
+        assert result.recall.value == 1 and result.n_compared == N and result.cause is None
 
 
 def test_a_quantiser_that_clips_is_heard(audit, data):
@@ -436,3 +441,13 @@ def test_the_verb_takes_the_promise_of_a_record(data, tmp_path, capsys):
     record.write_text(json.dumps(decided | {"model": {"full_dim": 768}}))
     assert main([*asked, "--plan", str(record)]) == 2
     assert "decided for vectors of 768 coordinates" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("items", [[], [7], [0, 1, 1023, 1024, 2499], [5, 5, 2047, 2048]])
+def test_single_rows_are_taken_from_a_disk(tmp_path, items):
+    """Rows read together because they lie near each other are the rows of their numbers."""
+    rows = np.random.default_rng(0).standard_normal((2500, 3)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    np.testing.assert_array_equal(
+        open_rows(tmp_path / "rows.npy").take(np.array(items, dtype=np.int64)), rows[np.array(items, dtype=np.int64)]
+    )
