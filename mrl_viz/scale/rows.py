@@ -23,8 +23,8 @@ from mrl_viz.truncation import FloatMatrix
 SUFFIXES = (".npy", ".zarr", ".parquet")
 # Rows that stand for all in a source's fingerprint: reading ten million would take as long as sweeping them.
 FINGERPRINT_ROWS = 64
-# Rows of one stretch when single ones are taken.
-TAKEN_TOGETHER = 1024
+# Rows of a Zarr array that are read at once when single ones are taken: a chunk is unpacked whole for any of them.
+ZARR_ROWS = 1024
 # Zarr keeps an array's shape in one of these, version 3 or 2.
 ZARR_FILES = ("zarr.json", ".zarray")
 FLOATS = "float16, float32 or float64"
@@ -33,13 +33,14 @@ FLOATS = "float16, float32 or float64"
 class Rows(ABC):
     """A matrix of vectors of shape (n_rows, full_dim) that is read in stretches.
 
-    `name` : as its reader typed it. `n_rows`, `full_dim` : its shape. `dtype` : of a number as it is kept.
+    `taken_together` : rows that are read at once where single ones of them are taken. `name` : as its reader typed it. `n_rows`, `full_dim` : its shape. `dtype` : of a number as it is kept.
     """
 
     name: str
     n_rows: int
     full_dim: int
     dtype: np.dtype[Any]
+    taken_together: int = 1
 
     @abstractmethod
     def stretch(self, start: int, stop: int) -> Any:
@@ -68,8 +69,7 @@ class Rows(ABC):
     def take(self, items: Any) -> FloatMatrix:
         """The rows of ascending numbers `items`, shape (n_items, full_dim), float32."""
         found, numbers = np.empty((len(items), self.full_dim), dtype=np.float32), np.asarray(items, dtype=np.int64)
-        # Rows that lie near each other are read together: a chunk is opened once.
-        for near in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers // TAKEN_TOGETHER)) + 1):
+        for near in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers // self.taken_together)) + 1):
             if len(near):
                 first, last = int(numbers[near[0]]), int(numbers[near[-1]])
                 found[near] = self.read(first, last + 1)[numbers[near] - first]
@@ -205,6 +205,8 @@ class NpyRows(Rows):
 class ZarrRows(Rows):
     """A Zarr array of two dimensions, of version 2 or 3, its chunks of any shape."""
 
+    taken_together = ZARR_ROWS
+
     def __init__(self, path: Path, name: str) -> None:
         import zarr
 
@@ -311,6 +313,7 @@ class FolderRows(Rows):
                 )
         self.firsts = [0, *accumulate(part.n_rows for part in self.parts)]
         self.n_rows = self.firsts[-1]
+        self.taken_together = max(part.taken_together for part in self.parts)
 
     def stretch(self, start: int, stop: int) -> Any:
         found = []

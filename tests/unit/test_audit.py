@@ -8,6 +8,7 @@ import faiss
 import numpy as np
 import pytest
 import sqlite_vec
+import zarr
 
 from mrl_viz.cli.main import main
 from mrl_viz.decide.audit import audit_store
@@ -443,11 +444,15 @@ def test_the_verb_takes_the_promise_of_a_record(data, tmp_path, capsys):
     assert "decided for vectors of 768 coordinates" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".zarr", ""])
 @pytest.mark.parametrize("items", [[], [7], [0, 1, 1023, 1024, 2499], [5, 5, 2047, 2048]])
-def test_single_rows_are_taken_from_a_disk(tmp_path, items):
-    """Rows read together because they lie near each other are the rows of their numbers."""
-    rows = np.random.default_rng(0).standard_normal((2500, 3)).astype(np.float32)
-    np.save(tmp_path / "rows.npy", rows)
-    np.testing.assert_array_equal(
-        open_rows(tmp_path / "rows.npy").take(np.array(items, dtype=np.int64)), rows[np.array(items, dtype=np.int64)]
-    )
+def test_single_rows_are_taken_from_a_disk(tmp_path, items, suffix):
+    """Rows read together because they lie near each other are the rows of their numbers; a folder's too."""
+    rows, place = np.random.default_rng(0).standard_normal((2500, 3)).astype(np.float32), tmp_path / f"rows{suffix}"
+    if suffix == ".npy":
+        np.save(place, rows)
+    for number, part in enumerate((rows[:1500], rows[1500:]) if suffix == "" else (rows,) * (suffix == ".zarr")):
+        store = place if suffix else place / f"{number}.zarr"
+        zarr.create_array(store=str(store), shape=part.shape, chunks=(700, 3), dtype="float32")[:] = part
+    wanted = np.array(items, dtype=np.int64)
+    np.testing.assert_array_equal(open_rows(place).take(wanted), rows[wanted])
