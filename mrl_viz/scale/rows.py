@@ -33,7 +33,8 @@ FLOATS = "float16, float32 or float64"
 class Rows(ABC):
     """A matrix of vectors of shape (n_rows, full_dim) that is read in stretches.
 
-    `taken_together` : rows that are read at once where single ones of them are taken. `name` : as its reader typed it. `n_rows`, `full_dim` : its shape. `dtype` : of a number as it is kept.
+    `name` : as its reader typed it. `n_rows`, `full_dim` : its shape. `dtype` : of a number as it is kept.
+    `taken_together` : rows that are read at once where single ones of them are taken.
     """
 
     name: str
