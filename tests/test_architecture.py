@@ -42,9 +42,9 @@ ROOMS = {
     "comparison": (NUMERIC, CORE | {"data", "embedding", "tasks", "retrieval"}),
     "stores": (
         {"numpy", "apsw", "sqlite_vec", "qdrant_client", "httpx", "lancedb", "pymilvus", "psycopg"},
-        CORE | {"retrieval"},
+        CORE | {"tasks", "retrieval", "scale"},
     ),
-    "decide": (NUMERIC, CORE | {"archive", "data", "embedding", "tasks", "retrieval", "scale", "stores"}),
+    "decide": (NUMERIC, CORE | {"data", "embedding", "tasks", "retrieval"}),
     "figures": (
         {"numpy", "plotly"},
         CORE | {"tasks", "projection", "retrieval", "comparison", "decide", "training", "adaptor", "heads", "lessons"},

@@ -43,8 +43,8 @@ def add_verbs(verbs: Any) -> None:
 
 def _audit(args: argparse.Namespace) -> int:
     from mrl_viz.decide import changed_since, plan_from_record, plan_from_text
-    from mrl_viz.decide.audit import audit_store
     from mrl_viz.stores import open_store
+    from mrl_viz.stores.audit import audit_store
 
     record = read_record(args.plan)
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)

@@ -12,11 +12,11 @@ import pytest
 from pymilvus import DataType, MilvusClient
 from qdrant_client import QdrantClient, models
 
-from mrl_viz.decide.audit import audit_store
 from mrl_viz.errors import InvalidInputError, StoreError
 from mrl_viz.export.snippets import deployment_snippets
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.stores import open_store
+from mrl_viz.stores.audit import audit_store
 from mrl_viz.truncation import truncate_and_normalize
 
 N, FULL_DIM, DIM = 300, 64, 32

@@ -11,7 +11,6 @@ import sqlite_vec
 import zarr
 
 from mrl_viz.cli.main import main
-from mrl_viz.decide.audit import audit_store
 from mrl_viz.decide.monitoring import check_deployed_plan
 from mrl_viz.errors import (
     DimensionError,
@@ -25,6 +24,7 @@ from mrl_viz.retrieval.plan import Plan
 from mrl_viz.retrieval.quantization import fit_quantizer
 from mrl_viz.scale.rows import open_rows
 from mrl_viz.stores import STORES, Found, Store, open_store
+from mrl_viz.stores.audit import audit_store
 from mrl_viz.stores.store import Address
 from mrl_viz.truncation import truncate_and_normalize
 

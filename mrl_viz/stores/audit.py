@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from mrl_viz.decide.causes import NO_LOSS, Evidence, Finding, diagnose
 from mrl_viz.errors import DimensionError, EmptyInputError, ShapeError
 from mrl_viz.measures.estimate import CONFIDENCE, Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share, without_own
@@ -21,6 +20,7 @@ from mrl_viz.retrieval.quantization import CALIBRATION_ROWS
 from mrl_viz.scale.lists import Lists, merged, without
 from mrl_viz.scale.rows import ArrayRows, Rows
 from mrl_viz.scale.streaming import Queries, given_queries, sampled_queries, stream_sweep
+from mrl_viz.stores.causes import NO_LOSS, Evidence, Finding, diagnose
 from mrl_viz.stores.store import METRICS, Found, Id, Store
 from mrl_viz.tasks.task import sample_rows
 from mrl_viz.truncation import (
