@@ -30,7 +30,10 @@ ROOMS = {
     "sweep": (NUMERIC | COMPILED, {"errors", "files", "truncation"}),
     "measures": (NUMERIC, CORE),
     "data": (DATA | {"PIL"}, CORE),
-    "scale": (DATA | {"distributed"}, CORE | {"archive", "data", "embedding"}),
+    "scale": (
+        DATA | {"distributed"},
+        CORE | {"archive", "data", "embedding", "retrieval", "decide", "comparison"},
+    ),
     "embedding": (DATA, CORE | {"data"}),
     "analysis": (NUMERIC, CORE | {"embedding"}),
     "tasks": (LEARNED | {"bm25s"}, CORE | {"data", "embedding"}),

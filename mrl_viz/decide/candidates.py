@@ -223,9 +223,8 @@ def measure_candidates(
     values, candidates = [], []
     first_pass: SearchResult | None = None
     longest = max((depth, *(plan.rerank[0][0] for plan in plans if plan.rerank)))
-    noise = np.random.default_rng(seed).standard_normal(SCANNED_COORDINATES + target.corpus.shape[1], dtype=np.float32)
-    scans: dict[tuple[int, str, str], float] = {}
-    for done, (plan, built) in enumerate(_built(plans, target.corpus, index, seed), start=1):
+    clock = PlanClock(target.corpus, target.queries, k=k, n_runs=n_runs, seed=seed)
+    for done, (plan, built) in enumerate(built_plans(plans, target.corpus, index, seed), start=1):
         with single_threaded_blas():
             if target.pairs is not None:
                 values.append(_pair_ranks(plan, target.corpus, target.pairs)[None])
@@ -240,15 +239,8 @@ def measure_candidates(
                 else:
                     found = built.reranked(target.queries, first_pass, length)
                 values.append(target.values(found.indices, full_lists, ks))
-        scanned = (plan.dim, plan.dtype, plan.kind)
-        if scanned not in scans:
-            few = min(n_runs, MOST_SCAN_RUNS)
-            rows, asked = _scanned(plan, noise, target.corpus, target.queries, few, seed)
-            scans[scanned] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, rows, asked, few, seed)
         can_win = target.pairs is not None or values[-1][ks.index(k)].mean() >= LEAST_TARGET * full_quality
-        runs = n_runs if can_win else min(n_runs, FEW_RUNS)
-        latency = measure_latency(partial(built.search, k=k), target.queries, n_runs=runs)
-        candidates.append(Candidate(plan, latency, scans[scanned], built.nbytes))
+        candidates.append(clock.candidate(plan, built, can_win=bool(can_win)))
         if progress:
             progress(done, len(plans))
     stacked = np.stack(values)
@@ -324,15 +316,47 @@ def width_paths(plans: Sequence[Plan]) -> tuple[tuple[int, ...], ...]:
     return tuple(map(tuple, paths.values()))
 
 
-def _built(
+def built_plans(
     plans: tuple[Plan, ...], corpus: FloatMatrix, index: PrefixIndex, seed: int
 ) -> Iterator[tuple[Plan, PlannedIndex]]:
-    """The plans' indexes, one after another; plans with the same codes share them."""
+    """The plans' indexes over a corpus, one after another; plans with the same codes share them.
+
+    `index` : of the same corpus, holding every width of the plans.
+    """
     coded: CodedIndex | None = None
     for plan in plans:
         if plan.dtype != "float32" and (coded is None or (coded.dim, coded.dtype) != (plan.dim, plan.dtype)):
             coded = coded_index(corpus, plan.dim, plan.dtype, seed=seed)
         yield plan, build_plan(plan, corpus, prefix_index=index, codes=coded, seed=seed)
+
+
+class PlanClock:
+    """Times plans on one corpus: single queries, and what a scan takes for one vector more, each scan once.
+
+    Parameters
+    ----------
+    corpus, queries : ndarrays of shape (n_items, full_dim) and (n_queries, full_dim)
+    k : results of a query
+    n_runs : timed queries per plan
+    seed : of what is scanned
+    """
+
+    def __init__(self, corpus: FloatMatrix, queries: FloatMatrix, *, k: int, n_runs: int, seed: int) -> None:
+        self.corpus, self.queries, self.k, self.n_runs, self.seed = corpus, queries, k, n_runs, seed
+        size = SCANNED_COORDINATES + corpus.shape[1]
+        self._noise = np.random.default_rng(seed).standard_normal(size, dtype=np.float32)
+        self._scans: dict[tuple[int, str, str], float] = {}
+
+    def candidate(self, plan: Plan, built: PlannedIndex, *, can_win: bool = True) -> Candidate:
+        """A plan with its times; fewer queries are timed where it cannot be chosen."""
+        scanned = (plan.dim, plan.dtype, plan.kind)
+        if scanned not in self._scans:
+            few = min(self.n_runs, MOST_SCAN_RUNS)
+            rows, asked = _scanned(plan, self._noise, self.corpus, self.queries, few, self.seed)
+            self._scans[scanned] = 0.0 if plan.kind == "hnsw" else _scan_ms(plan, rows, asked, few, self.seed)
+        runs = self.n_runs if can_win else min(self.n_runs, FEW_RUNS)
+        latency = measure_latency(partial(built.search, k=self.k), self.queries, n_runs=runs)
+        return Candidate(plan, latency, self._scans[scanned], built.nbytes)
 
 
 def _scanned(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import EmptyInputError, InvalidInputError
+from mrl_viz.errors import EmptyInputError, InvalidInputError, ShapeError
 from mrl_viz.retrieval.ann import POINTS_PER_CENTROID, load_faiss
 from mrl_viz.retrieval.codes import BITS, bits, bytes_per_vector, family, is_rotated, pq_parts, rotation
 from mrl_viz.retrieval.index import checked_queries
@@ -64,8 +64,7 @@ class FaissCodes:
         learned = self._prefixes(samples)
         with single_threaded_blas():
             self._index = _trained(self._faiss, dim, dtype, learned, samples)
-            for start in range(0, self.n_items, ROWS_AT_ONCE):
-                self._index.add(self._prefixes(rows[start : start + ROWS_AT_ONCE]))
+        self._add(rows)
 
     @property
     def bytes_per_vector(self) -> int:
@@ -97,6 +96,22 @@ class FaissCodes:
             started, self.dim, self.n_items, indices.astype(np.int32), similarities.astype(np.float32),
             multiply_adds=self.n_items * self.dim, bytes_read=self.nbytes,
         )  # fmt: skip
+
+    def refill(self, corpus: npt.ArrayLike) -> None:
+        """Hold these rows (n_items, full_dim) instead, coded by what was learnt; ShapeError for another width."""
+        rows = check_embeddings(corpus, "corpus")
+        if rows.shape[1] != self.full_dim:
+            raise ShapeError(
+                f"`corpus` has {rows.shape[1]} coordinates and these codes are of {self.full_dim}; give such rows."
+            )
+        self.n_items = len(rows)
+        self._index.reset()
+        self._add(rows)
+
+    def _add(self, rows: FloatMatrix) -> None:
+        with single_threaded_blas():
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                self._index.add(self._prefixes(rows[start : start + ROWS_AT_ONCE]))
 
     def repeat(self, times: int) -> None:
         """Hold the same codes so many times over, one after the other: more to scan without encoding more."""
