@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrl_viz.cli import at_size
 from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_record, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 
 if TYPE_CHECKING:
     from mrl_viz.decide.canary import CanaryResult
+    from mrl_viz.decide.recommendation import Recommendation
     from mrl_viz.embedding.embedded import Embedded
 
 TEXT_CHARACTERS = 100
@@ -75,6 +77,7 @@ def add_verbs(verbs: Any) -> None:
         help="also the score that lets this share of pairs through that do not belong together (default 0.01)",
     )  # fmt: skip
     recommend.add_argument("--record", metavar="OUT", help="write the decision record, as .json or .md")
+    at_size.add_sampled(recommend, has_cluster=True)
 
     search = add_verb(
         verbs, "search", _search, "the texts that a plan finds for a query", has_queries=False, k="how many"
@@ -96,6 +99,7 @@ def add_verbs(verbs: Any) -> None:
         help="frozen texts with their vectors, as `embed TEXTS --out F.npz` writes them: embedded again, have they "
         "moved? code 1 if so",
     )  # fmt: skip
+    at_size.add_sampled(monitor)
     monitor.add_argument(
         "--tolerance", type=float, default=1e-3, metavar="T", help="of a canary's 1 - cosine (default 0.001)"
     )
@@ -154,17 +158,9 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _recommend(args: argparse.Namespace) -> int:
-    from mrl_viz.decide import (
-        CorpusSizeEffect,
-        MeasuredThreshold,
-        corpus_size_effect,
-        decision_record,
-        plan_thresholds,
-        recommend,
-    )
+    from mrl_viz.decide import CorpusSizeEffect, MeasuredThreshold, corpus_size_effect, decision_record, plan_thresholds
     from mrl_viz.decide.choose import check_limits
     from mrl_viz.decide.threshold import check_rate
-    from mrl_viz.truncation import parse_dims
 
     if args.record and Path(args.record).suffix not in (".json", ".md"):
         raise InvalidInputError(f"`--record` is {args.record!r}; give a file name that ends in .json or .md.")
@@ -173,18 +169,10 @@ def _recommend(args: argparse.Namespace) -> int:
     )
     check_rate("--threshold-rate", args.threshold_rate)
     fusion_k = fusion_k_of(args)
-    embedded = embed_source(args, read_source(args))
-    dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None
-    with progress("measuring plans") as show:
-        result = recommend(
-            embedded, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
-            disk_gb=args.disk_gb, latency_ms=args.latency_ms, smallest=args.smallest, dims=dims,
-            dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
-            allow_rerank=not args.no_rerank, fusion_k=fusion_k, seed=args.seed, progress=show,
-        )  # fmt: skip
+    embedded, result = _recommendation(args, fusion_k)
     grown: CorpusSizeEffect | None = None
     # What more vectors do was measured for lists of vectors alone.
-    if result.plan is not None and fusion_k is None and not args.no_corpus_size:
+    if embedded is not None and result.plan is not None and fusion_k is None and not args.no_corpus_size:
         try:
             with progress("other corpus sizes") as show:
                 grown = corpus_size_effect(
@@ -193,14 +181,13 @@ def _recommend(args: argparse.Namespace) -> int:
         except EmptyInputError as error:
             say(notes=[str(error)])
     thresholds: tuple[MeasuredThreshold, ...] = ()
-    try:
-        thresholds = plan_thresholds(embedded, result, false_positive_rate=args.threshold_rate, seed=args.seed)
-    except EmptyInputError as error:
-        say(notes=[str(error)])
-    say(
-        f"{result.metric} of {result.n_queries:,} queries, {result.n_items:,} texts, {result.model}, "
-        f"{result.full_dim} dims"
-    )
+    if embedded is not None:
+        try:
+            thresholds = plan_thresholds(embedded, result, false_positive_rate=args.threshold_rate, seed=args.seed)
+        except EmptyInputError as error:
+            say(notes=[str(error)])
+    searched = f"{result.n_items:,} rows" if embedded is None else f"{result.n_items:,} texts, {result.model}"
+    say(f"{result.metric} of {result.n_queries:,} queries, {searched}, {result.full_dim} dims")
     shown = [("chosen", result.chosen), *(("runner-up", row) for row in result.runners_up)]
     shown += [("nearest", result.nearest), ("in budget", result.best_within)]
     table(
@@ -231,6 +218,24 @@ def _recommend(args: argparse.Namespace) -> int:
         Path(args.record).write_text(text, encoding="utf-8")
     write_json(args.json, result.to_dict() | {"record": record.to_dict()})
     return 0
+
+
+def _recommendation(args: argparse.Namespace, fusion_k: int | None) -> tuple[Embedded | None, Recommendation]:
+    """What was embedded and what is recommended for it; None for rows that are read block by block."""
+    from mrl_viz.decide import recommend
+    from mrl_viz.truncation import parse_dims
+
+    if at_size.is_at_size(args):
+        return None, at_size.recommend_on_disk(args)
+    embedded = embed_source(args, read_source(args))
+    dims = parse_dims(args.dims, embedded.full_dim) if args.dims.strip() else None
+    with progress("measuring plans") as show:
+        return embedded, recommend(
+            embedded, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
+            disk_gb=args.disk_gb, latency_ms=args.latency_ms, smallest=args.smallest, dims=dims,
+            dtypes=tuple(part.strip() for part in args.dtypes.split(",")),
+            allow_rerank=not args.no_rerank, fusion_k=fusion_k, seed=args.seed, progress=show,
+        )  # fmt: skip
 
 
 def _search(args: argparse.Namespace) -> int:
@@ -276,6 +281,11 @@ def _monitor(args: argparse.Namespace) -> int:
     # Production data change every day, so the record's fingerprint of the texts is not asked for; its model is.
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
     target = args.target if args.target is not None else target_of(record)
+    if at_size.is_at_size(args):
+        watched = at_size.monitor_on_disk(args, plan, target, (record or {}).get("model", {}).get("full_dim"))
+        say(watched.takeaway(), notes=changed_since(record or {}))
+        write_json(args.json, watched.to_dict())
+        return 1 if watched.is_below_target else 0
     corpus = read_source(args)
     embedded = embed_source(args, corpus)
     decided_for = record.get("model", {}).get("name") if record else None

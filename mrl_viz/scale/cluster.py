@@ -18,12 +18,15 @@ from mrl_viz.scale.embedding import SHARD_ROWS, Embedding, embed_file
 from mrl_viz.scale.lists import Lists, merged
 from mrl_viz.scale.parts import is_done, part_file, read_header, read_lists, write_part
 from mrl_viz.scale.rows import open_rows
+from mrl_viz.scale.stages import Asked, StageJob, merged_stages, read_stages, stream_stages, write_stages
 from mrl_viz.scale.streaming import Job, Queries, slice_of, stream_slice
 from mrl_viz.scale.texts import TextFile
 from mrl_viz.sweep.fused import TILE
 
 # Rows of a task: seconds of work, and little of it lost with a worker.
 TASK_ROWS, MOST_TASKS = 200_000, 10_000
+# Of a task that makes the lists of plans: their parts are large, so fewer of them.
+STAGE_ROWS = 500_000
 # Parts that a task of the tree puts together.
 FAN_IN = 8
 RETRIES = 3
@@ -158,6 +161,95 @@ def _merge(files: Sequence[str], k: int, folder: str) -> str:
     if not is_done(target, first.job, first.start, last.stop):
         write_part(target, first.job, first.start, last.stop, merged([read_lists(part) for part in parts], k))
     return str(target)
+
+
+def stages_on(
+    client: Any,
+    source: str,
+    asked: Asked,
+    job: StageJob,
+    folder: Path,
+    *,
+    n_slices: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Lists:
+    """The lists of plans' first passes over all rows, made by the workers of a cluster as `sweep_on` makes a sweep's.
+
+    Parameters
+    ----------
+    client, source, folder, progress : as in `sweep_on`
+    n_slices : tasks; by default one for every 500,000 rows
+
+    Returns
+    -------
+    Lists : exactly those of `all_stages` by one process.
+
+    Raises
+    ------
+    InvalidInputError : a worker with another version of this package, or that sees another source.
+    StoreError : a part that is gone when it is read. Others : as `stream_stages`.
+    """
+    from distributed import as_completed
+
+    count = min(n_slices or max(1, round(job.n_rows / STAGE_ROWS)), MOST_TASKS, job.n_blocks)
+    given = client.scatter(asked, broadcast=True, hash=False)
+    level: list[Any] = [
+        client.submit(
+            _make_stages, source, given, job, index, count, str(folder), _version(), retries=RETRIES, pure=False
+        )
+        for index in range(1, count + 1)
+    ]
+    for n_done, future in enumerate(as_completed(level), start=1):
+        _result(future)
+        if progress:
+            progress(n_done, count)
+    while len(level) > FAN_IN:
+        level = [
+            client.submit(_merge_stages, level[first : first + FAN_IN], job, str(folder), retries=RETRIES, pure=False)
+            for first in range(0, len(level), FAN_IN)
+        ]
+    found = _put_together([_result(future) for future in level], job, folder)
+    for file in (folder / MERGED).glob(f"*{job.key}*.npz"):
+        file.unlink(missing_ok=True)
+    return found
+
+
+def _make_stages(
+    source: str, asked: Asked, job: StageJob, index: int, count: int, folder: str, wanted: str
+) -> tuple[str, int, int]:
+    """One slice's lists, unless they are there; where they are, and of which rows."""
+    if _version() != wanted:
+        raise InvalidInputError(
+            f"a worker has mrl_viz {_version()} and this program {wanted}; install one version everywhere."
+        )
+    start, stop = job.slice_of(index, count)
+    if read_stages(Path(folder), job, start, stop) is None:
+        rows = open_rows(source)
+        if (rows.n_rows, rows.full_dim) != (job.n_rows, job.full_dim):
+            raise InvalidInputError(f"`{source}` is another one on a worker; let all workers see the same.")
+        write_stages(Path(folder), job, start, stop, stream_stages(rows, asked, job, start, stop))
+    return folder, start, stop
+
+
+def _merge_stages(parts: Sequence[tuple[str, int, int]], job: StageJob, folder: str) -> tuple[str, int, int]:
+    """A few parts as one, in a folder beside them."""
+    target, start, stop = Path(folder) / MERGED, parts[0][1], parts[-1][2]
+    if read_stages(target, job, start, stop) is None:
+        write_stages(target, job, start, stop, _put_together(parts, job, Path(folder)))
+    return str(target), start, stop
+
+
+def _put_together(parts: Sequence[tuple[str, int, int]], job: StageJob, folder: Path) -> Lists:
+    """Parts, of which no more than two are in memory."""
+    found: Lists | None = None
+    for at, start, stop in parts:
+        part = read_stages(Path(at), job, start, stop)
+        if part is None:
+            raise StoreError(f"`{folder}` lost rows {start:,} to {stop:,} while they were read; start again.")
+        found = part if found is None else merged_stages([found, part], job.depth)
+    if found is None:
+        raise StoreError(f"`{folder}` has no parts; start again.")
+    return found
 
 
 def _result(future: Any) -> Any:

@@ -181,8 +181,14 @@ def measure_rows(
         notes=(
             *_about(queries, rows),
             f"Ranges and codebooks of codes are from {n_sampled:,} rows drawn at random (seed {seed}).",
-            f"Latency was measured on those {n_sampled:,} rows and extrapolated to {rows.n_rows:,} by the milliseconds "
-            "per vector of a longer scan.",
+            *(
+                [
+                    f"Latency was measured on those {n_sampled:,} rows and extrapolated to {rows.n_rows:,} by the "
+                    "milliseconds per vector of a longer scan."
+                ]
+                if n_sampled < rows.n_rows
+                else []
+            ),
             "Graphs (hnsw) are built in memory and left out.",
         ),
     )  # fmt: skip

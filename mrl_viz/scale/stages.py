@@ -245,6 +245,29 @@ def all_stages(
     return found
 
 
+def stage_file(folder: Path, job: StageJob, start: int, stop: int) -> Path:
+    """Where the lists of rows start to stop go; those of another job have another name."""
+    return folder / f"plans-{job.key}-{start}-{stop}.npz"
+
+
+def write_stages(folder: Path, job: StageJob, start: int, stop: int, lists: Lists) -> None:
+    """Write the lists of a slice, whole or not at all.
+
+    Raises
+    ------
+    StoreError : the disk refuses.
+    """
+    file = stage_file(folder, job, start, stop)
+    with disk_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_result(lists, file, key=f"{job.key} {start} {stop}")
+
+
+def read_stages(folder: Path, job: StageJob, start: int, stop: int) -> Lists | None:
+    """The lists of a slice; None where they are not there, or torn."""
+    return read_result(Lists, stage_file(folder, job, start, stop), key=f"{job.key} {start} {stop}")
+
+
 def merged_stages(parts: Sequence[Lists], depth: int) -> Lists:
     """`merged`, one stage after the other: ordering takes twice the memory of what is ordered."""
     done = [
