@@ -1,4 +1,4 @@
-"""Vectors past memory: a sweep read from a disk, two workers against one, and a thousand parts put together.
+"""Vectors past memory: a sweep and a recommendation read from a disk, two workers against one, a thousand parts merged.
 
     python benchmarks/bench_scale.py [--rows 10000000] [--folder DIR]
 
@@ -31,6 +31,7 @@ from mrl_viz.sweep import nested_sweep
 FULL_DIM, N_QUERIES, K, DIMS = 256, 1000, 10, (8, 16, 32, 64, 128, 256)
 BLOCK = 250_000
 WORKER_ROWS, EQUAL_ROWS, N_PARTS = 5_000_000, 240_000, 1000
+PLAN_ROWS, N_PLAN_QUERIES = 1_000_000, 500
 
 
 def make(file: Path, n_rows: int) -> None:
@@ -84,10 +85,14 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="with room for the vectors (default: the system's temporary folder)"
     )
+    parser.add_argument("--plans", action="store_true", help="only the recommendation")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=arguments.folder))
     try:
-        run(folder, arguments.rows)
+        if arguments.plans:
+            measure_plans(folder / "vectors.npy", min(PLAN_ROWS, arguments.rows))
+        else:
+            run(folder, arguments.rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -119,6 +124,8 @@ def run(folder: Path, wanted: int) -> None:
     os.environ.pop("OMP_NUM_THREADS")
     file.unlink()
 
+    measure_plans(file, min(PLAN_ROWS, n_rows))
+
     make(file, EQUAL_ROWS)
     rows = open_rows(file)
     queries = sampled_queries(rows, N_QUERIES)
@@ -140,6 +147,18 @@ def run(folder: Path, wanted: int) -> None:
     start_s = time.perf_counter()
     merge_parts(folder / "many")
     print(f"merge of {N_PARTS:,} parts: {time.perf_counter() - start_s:.1f} s")
+
+
+def measure_plans(file: Path, n_rows: int) -> None:
+    """A recommendation among every width and the usual codes; by itself: --plans."""
+    make(file, n_rows)
+    seconds, megabytes = command("recommend", str(file), "--sample-queries", str(N_PLAN_QUERIES))
+    print(
+        f"recommend: {n_rows:,} x {FULL_DIM}, {N_PLAN_QUERIES} queries: {seconds:.1f} s, {megabytes:,.0f} MB resident "
+        "at most",
+        flush=True,
+    )
+    file.unlink()
 
 
 if __name__ == "__main__":

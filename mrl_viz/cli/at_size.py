@@ -1,4 +1,4 @@
-"""The same decisions on vectors that do not fit into memory: `recommend` and `monitor` of rows on a disk."""
+"""The same decisions on vectors that do not fit into memory: controls, `recommend` and `monitor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrl_viz.cli.printing import progress
+from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.cli.scale import N_SAMPLED, is_streamed
 from mrl_viz.errors import InvalidInputError
 
@@ -95,6 +95,61 @@ def _by_cluster(args: argparse.Namespace, show: Callable[[int, int], None] | Non
         return lists
 
     return lists_of
+
+
+def sweep_arrangements(args: argparse.Namespace, names: tuple[str, ...]) -> int:
+    """Sweep rows on a disk under several arrangements, from one reading."""
+    from mrl_viz.fingerprint import fingerprint
+    from mrl_viz.measures.lists import neighbor_overlap
+    from mrl_viz.scale.controls import control_rows, sampled_drift
+    from mrl_viz.truncation import parse_dims
+
+    if args.shard or args.cluster:
+        raise InvalidInputError("`--arrangements` are read by one process; leave out --shard, --cluster and --out.")
+    rows = _opened(args)
+    queries = _queries(args, rows)
+    with progress("sweeping rows") as show:
+        sweep, beside = control_rows(
+            rows, queries, dims=parse_dims(args.dims, rows.full_dim), k=args.k, arrangements=names, seed=args.seed,
+            progress=show,
+        )  # fmt: skip
+    overlap = neighbor_overlap(sweep, seed=args.seed)
+    drift = sampled_drift(rows, queries, dims=sweep.dims, seed=args.seed)
+    asked = "of their own" if queries.own is None else f"drawn from them (seed {args.seed}), none in its own list"
+    say(
+        f"{rows.n_rows:,} rows, {rows.full_dim} dims, k = {args.k}, {sweep.n_queries:,} queries {asked}; chance "
+        f"{overlap.chance:.2g}. Intervals are over queries; drift is of {drift.n_rows} queries and {drift.n_columns:,} "
+        "rows."
+    )
+    found = overlap.records(
+        "overlap", "top1_agreement", drift_bias=drift.bias, drift_mae=drift.mae,
+        spearman_per_text=drift.spearman_per_text,
+    )  # fmt: skip
+    table(
+        {
+            "dim": "{dim}",
+            "overlap": "{overlap:.4f}",
+            "95 % interval": "[{overlap_low:.4f}, {overlap_high:.4f}]",
+            "top-1": "{top1_agreement:.3f}",
+            "drift": "{drift_bias:+.4f}",
+            "MAE": "{drift_mae:.4f}",
+            "Spearman": "{spearman_per_text:.4f}",
+        },
+        found,
+    )
+    say(overlap.takeaway())
+    extra = beside.to_dict()
+    table(
+        {"overlap": "{name}"} | {f"{dim}": f"{{at_{dim}:.3f}}" for dim in sweep.dims},
+        [
+            {"name": name} | {f"at_{row['dim']}": row["overlap"] for row in lines}
+            for name, lines in extra["arrangements"].items()
+        ],
+    )
+    say(beside.takeaway(), notes=extra["notes"])
+    about = {"n_rows": rows.n_rows, "source": rows.fingerprint(), "queries": fingerprint(queries.matrix)}
+    write_json(args.json, about | overlap.to_dict() | {"drift": drift.to_dict()} | extra)
+    return 0
 
 
 def monitor_on_disk(args: argparse.Namespace, plan: Plan, target: float, full_dim: int | None) -> MonitorResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mrl_viz.cli import scale
+from mrl_viz.cli import at_size, scale
 from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_source
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import InvalidInputError
@@ -126,9 +126,12 @@ def _sweep(args: argparse.Namespace) -> int:
     plain_names, learned = split_arrangements(args.arrangements)
     names, _ = check_arrangements(plain_names or ["prefix"])
     if scale.is_streamed(args):
-        if names != ("prefix",) or learned:
-            raise InvalidInputError("`--arrangements` need all vectors in memory; leave it out, or give fewer rows.")
-        return scale.sweep_rows(args)
+        if learned:
+            raise InvalidInputError(
+                "`--arrangements` importance and adaptor:FOLDER need all vectors in memory; leave them out, or give "
+                "fewer rows."
+            )
+        return scale.sweep_rows(args) if names == ("prefix",) else at_size.sweep_arrangements(args, names)
     corpus = read_source(args)
     embedded = embed_source(args, corpus)
     dims = parse_dims(args.dims, embedded.full_dim, embedded.matryoshka_dims)

@@ -227,10 +227,10 @@ def compare_arrangements(
             found, values = measure(fitted_arrangement(name, corpus[fit]), measured)
             if name != "svd":  # what finds other neighbors at its full width is measured by the original's
                 values = shared_share(found.indices, truth.indices[-1])
-                notes.append(_changes(name, dims, values.mean(axis=1), prefix))
+                notes.append(said_changes(name, dims, values.mean(axis=1), prefix))
             add(name, found, values, prefix_overlap=prefix)
         notes.append(
-            f"{_listed(fitted)} fitted on {len(fit)} texts and measured on the other {len(measured)}; "
+            f"{said_fitted(fitted)} fitted on {len(fit)} texts and measured on the other {len(measured)}; "
             "the prefix on those is given beside it."
         )
     for arrangement in learned:
@@ -324,7 +324,7 @@ def _held_out(
     return fit, measured
 
 
-def _changes(name: str, dims: tuple[int, ...], kept: Floats, prefix: Floats) -> str:
+def said_changes(name: str, dims: tuple[int, ...], kept: Floats, prefix: Floats) -> str:
     """What a map that changes cosine keeps at its full width, and from where it is worse than the prefix."""
     said = f"{name} changes cosine itself: its full width keeps {kept[-1]:.0%} of the neighbors there were"
     is_better = np.flatnonzero(kept >= prefix)
@@ -334,7 +334,7 @@ def _changes(name: str, dims: tuple[int, ...], kept: Floats, prefix: Floats) -> 
     return f"{said}, and from {dims[worse_from]} dims on it keeps fewer than the raw prefix."
 
 
-def _listed(fitted: list[str]) -> str:
+def said_fitted(fitted: list[str]) -> str:
     names = ["SVD" if name == "svd" else name for name in fitted]
     return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
 

@@ -25,7 +25,7 @@ from mrl_viz.retrieval.codes import bits
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS, DTYPES, fit_quantizer
 from mrl_viz.scale.lists import Lists, merged, without
 from mrl_viz.scale.rows import Rows
-from mrl_viz.scale.streaming import Queries
+from mrl_viz.scale.streaming import MOST_ROWS, Queries
 from mrl_viz.sweep import check_k
 from mrl_viz.sweep.fused import BLOCK, Walk
 from mrl_viz.truncation import FloatMatrix, Ints, check_dims, truncate_and_normalize
@@ -162,7 +162,7 @@ def stream_stages(
     Parameters
     ----------
     start, stop : as `StageJob.slice_of` gives them; all rows by default
-    progress : called with (rows done, rows in all); what it raises ends the pass
+    progress : called with (row reached, rows in all); what it raises ends the pass
 
     Returns
     -------
@@ -194,7 +194,7 @@ def _stretch(
             one.over(block, first - start)
         reached = first + len(block)
         if progress:
-            progress(reached, stop)
+            progress(reached, job.n_rows)
         if seconds is not None and time.monotonic() - began > seconds:
             break
     shape = (len(job.stages), job.n_queries, size)
@@ -235,7 +235,9 @@ def all_stages(
     if kept is not None:
         found, reached = Lists(kept.items, kept.scores), kept.reached
     while reached < job.n_rows:
-        here, reached = _stretch(rows, asked, job, reached, job.n_rows, progress, None if state is None else KEEP_S)
+        # A walk counts its rows in 31 bits.
+        stop = min(job.n_rows, reached + MOST_ROWS // job.height * job.height)
+        here, reached = _stretch(rows, asked, job, reached, stop, progress, None if state is None else KEEP_S)
         found = here if found is None else merged_stages([found, here], job.depth)
         if state is not None and reached < job.n_rows:
             with disk_errors(state):
