@@ -1,4 +1,4 @@
-"""The same decisions on vectors that do not fit into memory: controls, `recommend` and `monitor`."""
+"""The same decisions on vectors that do not fit into memory: controls, `recommend`, `monitor`, `compare`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mrl_viz.decide.monitoring import MonitorResult
     from mrl_viz.decide.recommendation import Recommendation
     from mrl_viz.retrieval.plan import Plan
+    from mrl_viz.scale.comparing import RowsComparison
     from mrl_viz.scale.lists import Lists
     from mrl_viz.scale.plans import ListsOf
     from mrl_viz.scale.rows import Rows
@@ -172,6 +173,25 @@ def monitor_on_disk(args: argparse.Namespace, plan: Plan, target: float, full_di
     queries = watched(_queries(args, rows, wanted), wanted, seed=args.seed)
     with progress("reading rows") as show:
         return monitor_rows(rows, plan, queries, target=target, k=args.k, seed=args.seed, progress=show)
+
+
+def compare_on_disk(args: argparse.Namespace) -> RowsComparison:
+    """The models whose rows SOURCE and every --vectors are."""
+    from mrl_viz.scale.comparing import compare_rows
+    from mrl_viz.scale.rows import open_rows
+    from mrl_viz.truncation import parse_dims
+
+    if args.model:
+        raise InvalidInputError(f"`--model` is {args.model[0]}, and rows on a disk are vectors already; leave it out.")
+    if args.html:
+        raise InvalidInputError("`--html` is a report of texts; of rows on a disk write --json.")
+    if args.queries:
+        raise InvalidInputError("`--queries` are of one model; rows on a disk search themselves, by --sample-queries.")
+    sources = [_opened(args), *map(open_rows, args.vectors)]
+    wanted = min(N_SAMPLED, sources[0].n_rows) if args.sample_queries is None else args.sample_queries
+    dims = parse_dims(args.dims, max(rows.full_dim for rows in sources)) if args.dims.strip() else None
+    with progress("reading rows") as show:
+        return compare_rows(sources, wanted, dims=dims, k=args.k, seed=args.seed, progress=show)
 
 
 def _opened(args: argparse.Namespace) -> Rows:

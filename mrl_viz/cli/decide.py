@@ -12,6 +12,7 @@ from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 
 if TYPE_CHECKING:
+    from mrl_viz.comparison import ModelComparison
     from mrl_viz.decide.canary import CanaryResult
     from mrl_viz.decide.recommendation import Recommendation
     from mrl_viz.embedding.embedded import Embedded
@@ -33,6 +34,7 @@ def add_verbs(verbs: Any) -> None:
         help="vectors of another model for the same texts, in their order; once for each (SOURCE may be such a file)",
     )  # fmt: skip
     compare.add_argument("--html", metavar="OUT", help="also write a report that any browser opens")
+    at_size.add_sampled(compare)
 
     recommend = add_verb(
         verbs, "recommend", _recommend, "the smallest plan that meets a target, with its record",
@@ -106,13 +108,38 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from mrl_viz.export import comparison_report
+
+    result = at_size.compare_on_disk(args) if at_size.is_at_size(args) else _comparison(args)
+    table(
+        {
+            "model": "{p.model}",
+            "dim": "{p.dim}",
+            "dtype": "{p.dtype}",
+            "bytes": "{p.bytes_per_vector}",
+            "overlap": "{p.overlap.value:.4f}",
+            result.metric or "quality": "{quality}",
+            "front": "{front}",
+        },
+        (
+            {"p": p, "quality": f"{p.quality.value:.4f}" if p.quality else "-", "front": "*" if p.is_on_front else ""}
+            for p in result.points
+        ),
+    )
+    say(result.takeaway(), notes=result.notes)
+    write_json(args.json, result.to_dict())
+    if args.html:
+        Path(args.html).write_text(comparison_report(result), encoding="utf-8")
+    return 0
+
+
+def _comparison(args: argparse.Namespace) -> ModelComparison:
     from mrl_viz.comparison import compare_models, encode_speed
     from mrl_viz.data.corpus import same_items, with_texts
     from mrl_viz.data.reading import read_corpus
     from mrl_viz.embedding.embedded import embed
     from mrl_viz.embedding.encoders import load_encoder
     from mrl_viz.embedding.encoders.api import is_paid
-    from mrl_viz.export import comparison_report
     from mrl_viz.truncation import parse_dims
 
     corpus = read_source(args)
@@ -134,27 +161,7 @@ def _compare(args: argparse.Namespace) -> int:
     embedded += [embed(file) for file in files]
     dims = parse_dims(args.dims, max(vectors.full_dim for vectors in embedded)) if args.dims.strip() else None
     with progress("comparing") as show:
-        result = compare_models(embedded, dims=dims, k=args.k, seed=args.seed, texts_per_second=speeds, progress=show)
-    table(
-        {
-            "model": "{p.model}",
-            "dim": "{p.dim}",
-            "dtype": "{p.dtype}",
-            "bytes": "{p.bytes_per_vector}",
-            "overlap": "{p.overlap.value:.4f}",
-            result.metric or "quality": "{quality}",
-            "front": "{front}",
-        },
-        (
-            {"p": p, "quality": f"{p.quality.value:.4f}" if p.quality else "-", "front": "*" if p.is_on_front else ""}
-            for p in result.points
-        ),
-    )
-    say(result.takeaway(), notes=result.notes)
-    write_json(args.json, result.to_dict())
-    if args.html:
-        Path(args.html).write_text(comparison_report(result), encoding="utf-8")
-    return 0
+        return compare_models(embedded, dims=dims, k=args.k, seed=args.seed, texts_per_second=speeds, progress=show)
 
 
 def _recommend(args: argparse.Namespace) -> int:

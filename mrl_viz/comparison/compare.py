@@ -104,13 +104,13 @@ def compare_models(
     own = rows if is_self else None
     measured = [_measure_model(one, of, k, own, rows, calibration, judge, step) for one, of in zip(embedded, widths)]
     lists, kept, values = zip(*measured)
-    points = _points(names, widths, kept, values if judge else (), seed)
+    points = compared_points(names, widths, kept, values if judge else (), seed)
     # The widest float32 vectors are each model's best-known quality: what the models are told apart by.
     in_full = np.stack([of[len(dims) - 1] for of, dims in zip(values, widths)]) if judge else None
     return ModelComparison(
         models=_models(embedded, names, in_full, points, texts_per_second or {}, seed),
         points=points,
-        agreement=_agreement(lists, widths, seed),
+        agreement=agreements(lists, widths, seed),
         k=k,
         chance=k / (n_items - is_self),
         n_items=n_items,
@@ -249,10 +249,13 @@ def _measure_model(
     return lists, np.stack(shares), np.concatenate(values) if values else np.empty((0, 0))
 
 
-def _points(
+def compared_points(
     names: Sequence[str], widths: Sequence[tuple[int, ...]], kept: Sequence[Floats], values: Sequence[Floats], seed: int
 ) -> tuple[ComparedPoint, ...]:
-    """Every model, dtype and width; `values` is empty without labels."""
+    """Every model, dtype and width, from what each query keeps, (n_points, n_rows) a model, dtype by dtype.
+
+    `values` : of each judged, likewise; empty without labels.
+    """
     keys = [(name, dim, dtype) for name, dims in zip(names, widths) for dtype in DTYPES for dim in dims]
     points = [
         ComparedPoint(*key, bytes_per_vector(*key[1:]), share)
@@ -299,8 +302,8 @@ def _models(
     return tuple(map(model, names, embedded, behind))
 
 
-def _agreement(lists: Sequence[Indices], widths: Sequence[tuple[int, ...]], seed: int) -> tuple[ModelAgreement, ...]:
-    """N2O at the widths that all models have, and at full width."""
+def agreements(lists: Sequence[Indices], widths: Sequence[tuple[int, ...]], seed: int) -> tuple[ModelAgreement, ...]:
+    """N2O at the widths that all models have, and at full width; `lists` : (n_dims, n_rows, k) of each, float32."""
     models, itself = range(len(lists)), Estimate(1.0, 1.0, 1.0)
     pairs = list(combinations(models, 2))
 

@@ -114,6 +114,11 @@ class ModelComparison(Result):
         """Sixteen hexadecimal digits: of the data's evidence and of every model's vectors."""
         return fingerprint(*(one.fingerprint for one in self.embedded))
 
+    def _corpus(self) -> tuple[str, str]:
+        """Name and fingerprint of the texts."""
+        corpus = self.embedded[0].corpus
+        return corpus.name, corpus.fingerprint
+
     def front(self) -> tuple[ComparedPoint, ...]:
         """The points on the Pareto front of quality and bytes, fewest bytes first; none without labels."""
         return tuple(sorted((p for p in self.points if p.is_on_front), key=lambda point: point.bytes_per_vector))
@@ -151,12 +156,12 @@ class ModelComparison(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, schema 1."""
-        source = self.embedded[0].corpus
+        name, source = self._corpus()
         data = super().to_dict()
         data["n2o"] = data.pop("agreement")
         return {
             "schema": 1,
-            "corpus": {"name": source.name, "n_items": data.pop("n_items"), "fingerprint": source.fingerprint},
+            "corpus": {"name": name, "n_items": data.pop("n_items"), "fingerprint": source},
             "neighbors_of": "texts" if data.pop("is_self") else "queries",
             **data,
             "takeaway": self.takeaway(),
