@@ -54,8 +54,8 @@ def compare_rows(
 ) -> RowsComparison:
     """Overlap of each model with itself at every width and dtype, and N2O between them: `compare_models` at any size.
 
-    Row n of every source is text n. The same rows search, each left out of its own list. Codes are scored by dot
-    products, as engines do, with ranges from a sample of rows.
+    Row n of every source is text n. The same rows search, each left out of its own list. Ranges of codes come from a
+    sample of rows; stored codes are searched by cosine with float queries.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def compare_rows(
     for place, (rows, own) in enumerate(zip(sources, widths)):
         asked = Asked(sampled_queries(rows, n_queries, seed=seed), fit_sample(rows, seed=seed))
         stages = [(dim, dtype) for dtype, dim in product(DTYPES, own)]
-        job = stage_job(rows, asked, stages, depth=k, block_bytes=block_bytes)
+        job = stage_job(rows, asked, stages, depth=k, is_cosine=True, block_bytes=block_bytes)
 
         def show(done: int, total: int, before: int = place * n_rows) -> None:
             if progress:

@@ -48,7 +48,7 @@ class StageJob:
 
     `source`, `n_rows`, `full_dim`, `queries`, `n_queries`, `own` : as in `Job`. `stages` : for each there is a list of
     every query. `depth` : rows on a list. `sample` : fingerprint of the rows that codes are fitted on. `height` : rows
-    of a block.
+    of a block. `is_cosine` : what codes decode to is compared by cosine, not by dot product.
     """
 
     source: str
@@ -61,13 +61,14 @@ class StageJob:
     depth: int
     sample: str
     height: int
+    is_cosine: bool = False
 
     @property
     def key(self) -> str:
         """Sixteen digits that stand for all of it."""
         return fingerprint(
             self.source, self.n_rows, self.full_dim, self.queries, self.n_queries, self.own,
-            [list(stage) for stage in self.stages], self.depth, self.sample, self.height,
+            [list(stage) for stage in self.stages], self.depth, self.sample, self.height, self.is_cosine,
         )  # fmt: skip
 
     @property
@@ -120,9 +121,18 @@ def picked(rows: Rows, items: Ints) -> FloatMatrix:
 
 
 def stage_job(
-    rows: Rows, asked: Asked, stages: Iterable[Stage], *, depth: int, block_bytes: int = BLOCK_BYTES
+    rows: Rows,
+    asked: Asked,
+    stages: Iterable[Stage],
+    *,
+    depth: int,
+    is_cosine: bool = False,
+    block_bytes: int = BLOCK_BYTES,
 ) -> StageJob:
     """The job of making lists of `depth` rows for every stage, each stage once.
+
+    `is_cosine` : codes are scored by cosine with what they decode to; else by dot product, as engines do. Codes that
+    only have scores keep theirs.
 
     Raises
     ------
@@ -144,7 +154,7 @@ def stage_job(
     height = max(1, block_bytes // (BLOCK * rows.full_dim * 4)) * BLOCK
     return StageJob(
         rows.fingerprint(), rows.n_rows, rows.full_dim, fingerprint(queries.matrix), len(queries.matrix), own, once,
-        depth, fingerprint(asked.sample), height,
+        depth, fingerprint(asked.sample), height, is_cosine,
     )  # fmt: skip
 
 
@@ -299,9 +309,11 @@ def _passes(asked: Asked, job: StageJob, size: int, n_rows: int) -> list[_Pass]:
     passes: list[_Pass] = [_Exact(asked, exact, size, n_rows)] if exact else []
     for place, (dim, dtype) in enumerate(job.stages):
         if dtype in DTYPES and dtype != "float32":
-            passes.append(_Coded(asked, place, dim, dtype, size, n_rows))
+            passes.append(_Coded(asked, place, dim, dtype, size, n_rows, job.is_cosine))
+        elif dtype != "float32" and has_vectors(dtype):
+            passes.append(_Decoded(asked, place, dim, dtype, size, n_rows, job.is_cosine))
         elif dtype != "float32":
-            passes.append((_Decoded if has_vectors(dtype) else _Scored)(asked, place, dim, dtype, size, n_rows))
+            passes.append(_Scored(asked, place, dim, dtype, size))
     return passes
 
 
@@ -330,14 +342,14 @@ class _PlainWalk(Walk):
 class _Coded(_Pass):
     """One of our own codes, scored as what it decodes to, in the space of the codes."""
 
-    def __init__(self, asked: Asked, place: int, dim: int, dtype: str, size: int, n_rows: int) -> None:
+    def __init__(self, asked: Asked, place: int, dim: int, dtype: str, size: int, n_rows: int, is_cosine: bool) -> None:
         self.places = [place]
         self.quantizer = fit_quantizer(asked.sample, dim, dtype)
         queries = truncate_and_normalize(asked.queries.matrix, dim).astype(np.float32, copy=False)
         turned = np.ascontiguousarray(self.quantizer.turned(queries), dtype=np.float32)
         if self.quantizer.kind == "binary":
             turned = _exact_in_sums(turned)
-        self.walk = _PlainWalk(turned, (dim,), size, n_rows, False, is_slice=True)
+        self.walk = (Walk if is_cosine else _PlainWalk)(turned, (dim,), size, n_rows, False, is_slice=True)
 
     def over(self, block: FloatMatrix, start: int) -> None:
         values = self.quantizer.values(self.quantizer.encode(block))
@@ -363,11 +375,12 @@ def _exact_in_sums(queries: Scores) -> Scores:
 class _Decoded(_Pass):
     """A code of faiss that can be decoded, scored as that."""
 
-    def __init__(self, asked: Asked, place: int, dim: int, dtype: str, size: int, n_rows: int) -> None:
+    def __init__(self, asked: Asked, place: int, dim: int, dtype: str, size: int, n_rows: int, is_cosine: bool) -> None:
         self.places = [place]
         self.codes = FaissCodes(asked.sample, dim, dtype, calibration=asked.sample)
         queries = truncate_and_normalize(asked.queries.matrix, dim).astype(np.float32, copy=False)
-        self.walk = _PlainWalk(np.ascontiguousarray(queries), (dim,), size, n_rows, False, is_slice=True)
+        asking = np.ascontiguousarray(queries)
+        self.walk = (Walk if is_cosine else _PlainWalk)(asking, (dim,), size, n_rows, False, is_slice=True)
 
     def over(self, block: FloatMatrix, start: int) -> None:
         self.codes.refill(block)
@@ -380,7 +393,7 @@ class _Decoded(_Pass):
 class _Scored(_Pass):
     """A code of faiss that only has scores: the best of every block by faiss, put together."""
 
-    def __init__(self, asked: Asked, place: int, dim: int, dtype: str, size: int, n_rows: int) -> None:
+    def __init__(self, asked: Asked, place: int, dim: int, dtype: str, size: int) -> None:
         self.places, self.size, self.queries = [place], size, asked.queries.matrix
         self.codes = FaissCodes(asked.sample, dim, dtype, calibration=asked.sample)
         self.lists: Lists | None = None
