@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from mrl_viz.cli.main import main
-from mrl_viz.decide import candidates, choose, plan_from_text
+from mrl_viz.decide import candidates, choose, metrics, plan_from_text
 from mrl_viz.decide.candidates import measure_candidates
-from mrl_viz.decide.metrics import MOST_QUERIES
 from mrl_viz.decide.monitoring import check_deployed_plan
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import CancelledError, InvalidInputError, MrlVizError
@@ -50,10 +49,11 @@ def quick(monkeypatch):
 
 
 @pytest.mark.parametrize("are_rows", [True, False])
-def test_plans_measured_block_by_block_are_those_of_memory(quick, rows, matrix, are_rows):
+def test_plans_measured_block_by_block_are_those_of_memory(quick, rows, matrix, are_rows, monkeypatch):
     """The same plans, values and choice, up to a query or two whose scores float32 cannot tell apart."""
+    monkeypatch.setattr(metrics, "MOST_QUERIES", 200)
     asked = np.random.default_rng(1).permutation(matrix)[:200] + np.float32(0.05)
-    own = sample_rows(N_ROWS, MOST_QUERIES, 0)
+    own = sample_rows(N_ROWS, 200, 0)
     queries = Queries(matrix[own], own) if are_rows else given_queries(asked, rows)
     options = {"dims": [4, 8], "dtypes": CODES, "n_runs": 1}
     found = measure_rows(rows, queries, block_bytes=1, **options)

@@ -353,7 +353,7 @@ def test_the_command_sweeps_slices_and_merges_them(tmp_path, matrix, capsys):
         (["--out", "x"], "go together"),
         (["--sample-queries", "0"], "`n_queries` is 0"),
         (["--sample-queries", "5", "--queries", "q.npy"], "both say what is searched for"),
-        (["--sample-queries", "5", "--arrangements", "svd"], "need all vectors in memory"),
+        (["--sample-queries", "5", "--arrangements", "importance"], "need all vectors in memory"),
         (["--sample-queries", "5", "--limit", "9"], "leave out --limit"),
         (["--shard", "1/2", "--out", "x", "--json", "y"], "give it to `merge`"),
     ],
