@@ -68,15 +68,15 @@ def read_once(file: Path) -> float:
     return time.perf_counter() - start
 
 
-def command(*words: str) -> tuple[float, float]:
-    """Wall seconds and the largest resident megabytes of a command in a process of its own."""
+def command(*words: str) -> tuple[float, float, float]:
+    """Wall seconds, the largest resident megabytes and processor seconds of a command in a process of its own."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "mrl_viz", *words], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} failed")
-    return time.perf_counter() - start, used.ru_maxrss / 1024
+    return time.perf_counter() - start, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def run(folder: Path, wanted: int) -> None:
     size = file.stat().st_size / 1e9
     print(f"{n_rows:,} x {FULL_DIM} float16, {size:.1f} GB, {N_QUERIES:,} queries, widths {DIMS}")
     print(f"read the file once: {read_once(file):.1f} s")
-    seconds, megabytes = command("sweep", str(file), *asked)
+    seconds, megabytes, _ = command("sweep", str(file), *asked)
     print(
         f"sweep: {seconds:.1f} s, {n_rows / seconds / 1e3:,.0f} thousand rows/s, {megabytes:,.0f} MB resident at most"
     )
@@ -152,10 +152,10 @@ def run(folder: Path, wanted: int) -> None:
 def measure_plans(file: Path, n_rows: int) -> None:
     """A recommendation among every width and the usual codes; by itself: --plans."""
     make(file, n_rows)
-    seconds, megabytes = command("recommend", str(file), "--sample-queries", str(N_PLAN_QUERIES))
+    seconds, megabytes, processor = command("recommend", str(file), "--sample-queries", str(N_PLAN_QUERIES))
     print(
-        f"recommend: {n_rows:,} x {FULL_DIM}, {N_PLAN_QUERIES} queries: {seconds:.1f} s, {megabytes:,.0f} MB resident "
-        "at most",
+        f"recommend: {n_rows:,} x {FULL_DIM}, {N_PLAN_QUERIES} queries: {seconds:.1f} s, {processor:.0f} s of "
+        f"processors, {megabytes:,.0f} MB resident at most",
         flush=True,
     )
     file.unlink()

@@ -146,7 +146,11 @@ def measure_rows(
             f"`metric` is {metric}, which needs labels of texts; rows on a disk have none, so use overlap@10."
         )
     most = rows.n_rows - (queries.own is not None)
-    check_k(wanted.k, min(most, MOST_K))
+    check_k(wanted.k, most)
+    if wanted.k > MOST_K:
+        raise InvalidInputError(
+            f"`metric` is {metric}; of rows on a disk choose k up to {MOST_K}, as shortlists are 20 times as long."
+        )
     k = wanted.k
     plans = candidate_plans(
         rows.n_rows, rows.full_dim, k=k, dims=dims, dtypes=dtypes, kinds=KINDS, allow_rerank=allow_rerank

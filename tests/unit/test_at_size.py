@@ -173,7 +173,7 @@ def test_queries_watched_are_a_sample_of_those_given(matrix):
     ("call", "message"),
     [
         (lambda rows, queries: measure_rows(rows, queries, metric="ndcg@10"), "needs labels of texts"),
-        (lambda rows, queries: measure_rows(rows, queries, metric=f"overlap@{MOST_K + 1}"), "choose 1 to 100"),
+        (lambda rows, queries: measure_rows(rows, queries, metric=f"overlap@{MOST_K + 1}"), "choose k up to 100"),
         (lambda rows, queries: measure_rows(rows, queries, dtypes=["int3"]), "choose one or more of"),
         (lambda rows, queries: measure_rows(rows, queries, dims=[17]), "have 16 coordinates"),
         (lambda rows, queries: recommend_rows(rows, queries, target=2), "`target` is 2"),
