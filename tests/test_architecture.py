@@ -31,7 +31,7 @@ ROOMS = {
     "measures": (NUMERIC, CORE),
     "data": (DATA | {"PIL"}, CORE),
     "scale": (
-        DATA | {"distributed"},
+        DATA | {"distributed", "fsspec"},
         CORE | {"archive", "data", "embedding", "retrieval", "decide", "comparison"},
     ),
     "embedding": (DATA, CORE | {"data"}),

@@ -14,6 +14,7 @@ from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from mrl_viz.scale.addresses import Address
     from mrl_viz.scale.embedding import Embedding
     from mrl_viz.scale.lists import Lists
     from mrl_viz.scale.streaming import Job, Queries
@@ -57,6 +58,7 @@ def embed_rows(args: argparse.Namespace) -> int:
     """Embed a file of texts, whole or a slice, into an array on a disk; what is there already is kept."""
     from mrl_viz.embedding.encoders import load_encoder
     from mrl_viz.embedding.encoders.api import is_paid
+    from mrl_viz.scale.addresses import place_of
     from mrl_viz.scale.embedding import embed_file
     from mrl_viz.scale.texts import TextFile
 
@@ -64,7 +66,7 @@ def embed_rows(args: argparse.Namespace) -> int:
         raise InvalidInputError("`--out *.zarr` takes every text as it is; leave out --limit, --dim and such.")
     if is_paid(args.model):
         raise InvalidInputError("`--out *.zarr` is for models on this machine; an API's vectors go to a .npy.")
-    source, out = TextFile(args.source, args.text_column), Path(args.out)
+    source, out = TextFile(args.source, args.text_column), place_of(args.out)
     if args.cluster:
         _embed_on_cluster(args, out)
         return 0
@@ -76,20 +78,27 @@ def embed_rows(args: argparse.Namespace) -> int:
     return 0
 
 
-def _embed_on_cluster(args: argparse.Namespace, out: Path) -> None:
+def _embed_on_cluster(args: argparse.Namespace, out: Path | Address) -> None:
     from mrl_viz.scale.cluster import cluster_at, embed_on
 
     if args.shard:
         raise InvalidInputError("`--cluster` makes all slices; leave out --shard.")
     with cluster_at(args.cluster) as client, progress(f"embedding with {args.model}") as show:
         made = embed_on(
-            client, os.path.abspath(args.source), args.text_column, args.model, out.absolute(), dtype=args.dtype,
+            client, os.path.abspath(args.source), args.text_column, args.model, _everywhere(str(out)), dtype=args.dtype,
             trust_remote_code=args.trust_remote_code, progress=show,
         )  # fmt: skip
     _said_made(out, made, args.json)
 
 
-def _said_made(out: Path, made: Embedding, json: str | None) -> None:
+def _everywhere(source: str) -> str:
+    """The same place for a process that runs in another folder."""
+    from mrl_viz.scale.addresses import is_address, local_path
+
+    return source if is_address(source) else os.path.abspath(local_path(source))
+
+
+def _said_made(out: Path | Address, made: Embedding, json: str | None) -> None:
     say(
         f"{out}: {made.n_rows:,} rows of {made.full_dim} coordinates; rows {made.start:,} to {made.stop:,} are there, "
         f"{made.n_made:,} of them made now.",
@@ -102,7 +111,7 @@ def add_verbs(verbs: Any) -> None:
     """Add the verb to the parser's."""
     summary = "put the parts of `sweep --shard` together: what one sweep over everything gives"
     merge = verbs.add_parser("merge", help=summary, description=summary)
-    merge.add_argument("parts", metavar="FOLDER", help="with the parts of one sweep")
+    merge.add_argument("parts", metavar="FOLDER", help="on a disk, with the parts of one sweep")
     merge.add_argument("--json", metavar="OUT", help="also write the result as data")
     merge.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
     merge.set_defaults(run=_merge)
@@ -116,10 +125,11 @@ def is_streamed(args: argparse.Namespace) -> bool:
     InvalidInputError : options of such a sweep for another source.
     """
     from mrl_viz.data.content import MOST_VECTOR_BYTES
+    from mrl_viz.scale.addresses import is_address, local_path
     from mrl_viz.scale.rows import is_rows
 
-    path, is_asked = Path(args.source), bool(args.sample_queries is not None or args.shard or args.out or args.cluster)
-    if not is_rows(path):
+    is_asked = bool(args.sample_queries is not None or args.shard or args.out or args.cluster)
+    if not is_rows(args.source):
         if is_asked:
             kinds = ".npy, .zarr, .parquet and folders of them"
             options = "--sample-queries, --shard, --cluster and --out"
@@ -129,9 +139,13 @@ def is_streamed(args: argparse.Namespace) -> bool:
         raise InvalidInputError("`--cluster` makes all slices; leave out --shard.")
     if bool(args.shard) != bool(args.out) and not args.cluster:
         raise InvalidInputError("`--shard` and `--out` go together; give both, or neither.")
-    # Larger files are read in no other way.
-    if not (is_asked or path.is_dir() or (path.is_file() and path.stat().st_size > MOST_VECTOR_BYTES)):
-        return False
+    if args.out and is_address(args.out):
+        raise InvalidInputError("`--out` of parts is a folder on a disk, as they are renamed when whole; give one.")
+    # Stores and larger files are read in no other way.
+    if not (is_asked or is_address(args.source)):
+        path = local_path(args.source)
+        if not (path.is_dir() or (path.is_file() and path.stat().st_size > MOST_VECTOR_BYTES)):
+            return False
     if args.limit is not None or args.qrels or args.text_column or args.label_column:
         raise InvalidInputError("Rows are swept as they are, without texts; leave out --limit, --qrels and columns.")
     return True
@@ -189,7 +203,7 @@ def _sweep_on_cluster(args: argparse.Namespace, queries: Queries, job: Job) -> L
         raise InvalidInputError("`--cluster` on other machines needs --out, a folder that all of them see.")
     folder = Path(args.out).absolute() if args.out else cache_folder() / "sweeps" / job.key
     with cluster_at(args.cluster) as client, progress("sweeping slices") as show:
-        lists = sweep_on(client, os.path.abspath(args.source), queries, job, folder, progress=show)
+        lists = sweep_on(client, _everywhere(args.source), queries, job, folder, progress=show)
     if not args.out:
         shutil.rmtree(folder, ignore_errors=True)
     return lists

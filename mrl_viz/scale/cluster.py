@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mrl_viz.errors import InvalidInputError, MrlVizError, OptionalDependencyError, StoreError
+from mrl_viz.scale.addresses import place_of
 from mrl_viz.scale.embedding import SHARD_ROWS, Embedding, embed_file
 from mrl_viz.scale.lists import Lists, merged
 from mrl_viz.scale.parts import is_done, part_file, read_header, read_lists, write_part
@@ -68,7 +69,9 @@ def cluster_at(address: str) -> Iterator[Any]:
     try:
         client = Client(address, timeout=TIMEOUT_S)
     except (OSError, TimeoutError) as error:
-        raise InvalidInputError(f"`--cluster` finds no scheduler at {address}; {ADVICE}.") from error
+        raise InvalidInputError(
+            f"`--cluster` finds no scheduler at {address} within {TIMEOUT_S} s; {ADVICE}."
+        ) from error
     except ValueError as error:
         raise InvalidInputError(f"`--cluster` is {address!r}; write local, local:2 or tcp://host:8786.") from error
     with client:
@@ -92,7 +95,7 @@ def sweep_on(
     Parameters
     ----------
     client : as `cluster_at` gives it
-    source : path or address of the rows, the same for all workers
+    source : path or address of the rows, the same for all workers; a store's credentials are in their environment
     folder : for the parts; those of the same job that are there already are kept
     n_slices : tasks; by default one for every 200,000 rows
     progress : called with (slices done, slices in all)
@@ -139,10 +142,7 @@ MERGED = "merged"
 
 def _make_part(source: str, queries: Queries, job: Job, index: int, count: int, folder: str, wanted: str) -> str:
     """One slice's part, unless it is there; where it is."""
-    if _version() != wanted:
-        raise InvalidInputError(
-            f"a worker has mrl_viz {_version()} and this program {wanted}; install one version everywhere."
-        )
+    _check_version(wanted)
     start, stop = slice_of(job.n_rows, index, count)
     file = part_file(Path(folder), index, count)
     if not is_done(file, job, start, stop):
@@ -266,12 +266,19 @@ def _version() -> str:
     return version("mrl_viz")
 
 
+def _check_version(wanted: str) -> None:
+    if _version() != wanted:
+        raise InvalidInputError(
+            f"a worker has mrl_viz {_version()} and this program {wanted}; install one version everywhere."
+        )
+
+
 def embed_on(
     client: Any,
     source: str,
     column: str | None,
     model: str,
-    out: Path,
+    out: str,
     *,
     dtype: str = "float32",
     trust_remote_code: bool = False,
@@ -285,13 +292,13 @@ def embed_on(
 
     Raises
     ------
-    As `embed_file`.
+    As `embed_file`; InvalidInputError : a worker with another version of this package.
     """
     from distributed import as_completed
 
     n_rows = TextFile(source, column).count()
     count = min(-(-n_rows // SHARD_ROWS), MOST_TASKS)
-    given = source, column, model, out
+    given = source, column, model, out, _version()
     # One makes the array before many write to it.
     made = [_result(client.submit(_embed_slice, *given, 1, count, dtype, trust_remote_code, pure=False))]
     tasks = [
@@ -307,9 +314,11 @@ def embed_on(
 
 
 def _embed_slice(
-    source: str, column: str | None, model: str, out: Path, index: int, count: int, dtype: Any, trust: bool
+    source: str, column: str | None, model: str, out: str, wanted: str, index: int, count: int, dtype: Any, trust: bool
 ) -> Embedding:
-    return embed_file(TextFile(source, column), _encoder(model, trust), out, index=index, count=count, dtype=dtype)
+    _check_version(wanted)
+    place, encoder = place_of(out), _encoder(model, trust)
+    return embed_file(TextFile(source, column), encoder, place, index=index, count=count, dtype=dtype)
 
 
 @lru_cache(maxsize=1)

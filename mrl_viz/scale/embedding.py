@@ -2,13 +2,14 @@
 
 An array is cut into shard-files of `SHARD_ROWS` rows. Each is written whole, aside and then renamed, with a checksum
 for each chunk in it, so that a process killed at any moment leaves whole ones; a torn one is made again. Who makes
-which shard-file changes nothing in it: n machines make the files that one makes.
+which shard-file changes nothing in it: n machines make the files that one makes. An object store takes a file whole or
+not at all, so the same array may lie in one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 
 from mrl_viz.embedding.encoders import Encoder, model_identity
-from mrl_viz.errors import CancelledError, InvalidInputError, StoreError
+from mrl_viz.errors import CancelledError, InvalidInputError, MrlVizError, StoreError
 from mrl_viz.files import disk_errors
+from mrl_viz.scale.addresses import Address, refusals, writing, zarr_store
 from mrl_viz.scale.texts import TextFile
 
 # 8,192 x 256 float16 are 4 MB, and what a kill can cost: under two minutes of a small transformer.
@@ -44,7 +46,7 @@ class Embedding:
 def embed_file(
     source: TextFile,
     encoder: Encoder,
-    out: Path,
+    out: Path | Address,
     *,
     index: int = 1,
     count: int = 1,
@@ -56,15 +58,15 @@ def embed_file(
 
     Parameters
     ----------
-    out : the array's folder, such as vectors.zarr; made where it is not there
+    out : the array's folder, such as vectors.zarr, on a disk or in a store; made where it is not there
     index, count : slices are of whole shard-files, as equal as that allows
     dtype : of the numbers kept
     progress : called with (rows done, rows of the slice); cancelled : asked between batches
 
     Raises
     ------
-    InvalidInputError : no such slice, or `out` is of other texts, another model or type. StoreError : the disk refuses.
-    CancelledError : stopped; finished shard-files are kept. Others : as of `source` and `encoder`.
+    InvalidInputError : no such slice, or `out` is of other texts, another model or type. StoreError : the disk or
+    the store refuses. CancelledError : stopped; finished shard-files are kept. Others : as of `source` and `encoder`.
     """
     if dtype not in DTYPES:
         raise InvalidInputError(f"`dtype` is {dtype!r}; choose one of {', '.join(DTYPES)}.")
@@ -73,7 +75,7 @@ def embed_file(
     array = _opened(out, n_rows, encoder.full_dim, dtype, about)
     start, stop = shards_of(n_rows, index, count)
     shards = [(first, min(first + SHARD_ROWS, stop)) for first in range(start, stop, SHARD_ROWS)]
-    with disk_errors(out, "make it readable", doing="read"):
+    with _reading(out):
         missing = [shard for shard in shards if not _is_whole(array, *shard)]
     n_missing, n_made, n_empty = sum(last - first for first, last in missing), 0, 0
     texts: Iterator[str] = iter(())
@@ -99,12 +101,16 @@ def embed_file(
             kept = rows.astype(dtype)
         if not np.isfinite(kept).all():
             raise InvalidInputError(f"`dtype` {dtype} cannot hold this model's numbers; choose float32.")
-        with disk_errors(out):
+        with writing(out):
             # A torn one would be read before a part of it is written.
             (out / "c" / str(first // SHARD_ROWS) / "0").unlink(missing_ok=True)
             array[first:last] = kept
         n_made, at = n_made + last - first, last
     return Embedding(n_rows, encoder.full_dim, start, stop, n_made, n_empty)
+
+
+def _reading(out: Path | Address) -> AbstractContextManager[None]:
+    return refusals(out, OSError) if isinstance(out, Address) else disk_errors(out, "make it readable", doing="read")
 
 
 def shards_of(n_rows: int, index: int, count: int) -> tuple[int, int]:
@@ -124,27 +130,29 @@ def shards_of(n_rows: int, index: int, count: int) -> tuple[int, int]:
     return tuple(min(n_shards * end // count * SHARD_ROWS, n_rows) for end in (index - 1, index))  # type: ignore[return-value]
 
 
-def _opened(out: Path, n_rows: int, full_dim: int, dtype: str, about: dict[str, str]) -> Any:
+def _opened(out: Path | Address, n_rows: int, full_dim: int, dtype: str, about: dict[str, str]) -> Any:
     """The array, made where it is not there: several may make it at once, and write the same."""
     import zarr
     from zarr.codecs import Crc32cCodec
     from zarr.errors import ContainsArrayError
 
-    with disk_errors(out):
+    with writing(out):
         if not (out / "zarr.json").exists():
             if out.exists() and any(out.iterdir()):
                 raise StoreError(f"`{out}` holds other files; choose a new folder.")
-            out.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(out, Path):
+                out.parent.mkdir(parents=True, exist_ok=True)
             chunk_rows, chunk_dims = min(CHUNK_ROWS, SHARD_ROWS), min(CHUNK_DIMS, full_dim)
             width = -(-full_dim // chunk_dims) * chunk_dims
             with suppress(ContainsArrayError):
                 zarr.create_array(
-                    str(out), shape=(n_rows, full_dim), shards=(SHARD_ROWS, width), chunks=(chunk_rows, chunk_dims),
+                    zarr_store(out, read_only=False), shape=(n_rows, full_dim),
+                    shards=(SHARD_ROWS, width), chunks=(chunk_rows, chunk_dims),
                     dtype=dtype, compressors=Crc32cCodec(), fill_value=np.nan, attributes={**about},
                 )  # fmt: skip
         try:
-            array = zarr.open_array(store=str(out), mode="r+")
-        except PermissionError:  # there may well be one
+            array = zarr.open_array(store=zarr_store(out, read_only=False), mode="r+")
+        except (PermissionError, MrlVizError):  # there may well be one
             raise
         except Exception as error:  # zarr has as many ways to say so as metadata can be wrong
             raise StoreError(f"`{out}` is no array that can be read ({type(error).__name__}); remove it.") from error
@@ -162,7 +170,7 @@ def _is_whole(array: Any, first: int, last: int) -> bool:
     """Whether a shard-file is there, and its checksums hold."""
     try:
         return bool(np.isfinite(array[first:last]).all())
-    except OSError:  # a disk that refuses tells nothing of the file, which stays
+    except (OSError, StoreError):  # a disk that refuses tells nothing of the file, which stays
         raise
     except Exception:  # whatever a torn file makes of the decoder: it is made again
         return False

@@ -1,13 +1,14 @@
-"""Vectors on a disk, read a stretch of rows at a time: .npy, Zarr, parquet with a column of lists, folders of these."""
+"""Vectors on a disk or in a store, read a stretch at a time: .npy, Zarr, parquet with lists, folders of these."""
 
 from __future__ import annotations
 
 import bisect
+import io
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from mrl_viz.data.vectors import VECTORS
-from mrl_viz.errors import DataFormatError, EmptyInputError, ShapeError, StoreError
+from mrl_viz.errors import DataFormatError, EmptyInputError, MrlVizError, ShapeError, StoreError
 from mrl_viz.fingerprint import fingerprint
+from mrl_viz.scale.addresses import Address, is_address, place_of, refusals, zarr_store
 from mrl_viz.sweep.cosines import as_float32
-from mrl_viz.truncation import FloatMatrix
+from mrl_viz.truncation import FloatMatrix, Ints
 
 SUFFIXES = (".npy", ".zarr", ".parquet")
 # Rows that stand for all in a source's fingerprint: reading ten million would take as long as sweeping them.
@@ -28,20 +30,24 @@ ZARR_ROWS = 1024
 # Zarr keeps an array's shape in one of these, version 3 or 2.
 ZARR_FILES = ("zarr.json", ".zarray")
 FLOATS = "float16, float32 or float64"
+# An object store takes long to answer and answers many at once.
+STORE_READERS = 16
+# The header of a .npy file is shorter.
+HEADER_BYTES = 1 << 16
 
 
 class Rows(ABC):
     """A matrix of vectors of shape (n_rows, full_dim) that is read in stretches.
 
     `name` : as its reader typed it. `n_rows`, `full_dim` : its shape. `dtype` : of a number as it is kept.
-    `taken_together` : rows that are read at once where single ones of them are taken.
+    `n_readers` : single rows that are read at once.
     """
 
     name: str
     n_rows: int
     full_dim: int
     dtype: np.dtype[Any]
-    taken_together: int = 1
+    n_readers: int = 1
 
     @abstractmethod
     def stretch(self, start: int, stop: int) -> Any:
@@ -57,6 +63,9 @@ class Rows(ABC):
         """
         with _disk(self.name):
             kept = self.stretch(start, stop)
+        return self._checked(kept, range(start, stop))
+
+    def _checked(self, kept: Any, items: Sequence[int] | Ints) -> FloatMatrix:
         try:
             return as_float32(kept, self.name)
         except ShapeError:
@@ -64,17 +73,25 @@ class Rows(ABC):
             if not len(bad):
                 raise
             raise ShapeError(
-                f"`{self.name}` has NaN or infinity in row {start + int(bad[0]):,}; remove or repair that row."
+                f"`{self.name}` has NaN or infinity in row {int(items[bad[0]]):,}; remove or repair that row."
             ) from None
 
-    def take(self, items: Any) -> FloatMatrix:
-        """The rows of ascending numbers `items`, shape (n_items, full_dim), float32."""
-        found, numbers = np.empty((len(items), self.full_dim), dtype=np.float32), np.asarray(items, dtype=np.int64)
-        for near in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers // self.taken_together)) + 1):
-            if len(near):
-                first, last = int(numbers[near[0]]), int(numbers[near[-1]])
-                found[near] = self.read(first, last + 1)[numbers[near] - first]
-        return found
+    def take(self, items: Ints) -> FloatMatrix:
+        """The rows of ascending numbers `items`, shape (n_items, full_dim), float32.
+
+        Raises
+        ------
+        As `read`.
+        """
+        with _disk(self.name):
+            kept = self.gather(items)
+        return self._checked(kept, items)
+
+    def gather(self, items: Ints) -> Any:
+        """The rows of ascending numbers `items` as they are kept, shape (n_items, full_dim)."""
+        with ThreadPoolExecutor(self.n_readers) as readers:
+            found = readers.map(lambda item: self.stretch(int(item), int(item) + 1), items)
+            return np.concatenate([np.asarray(row) for row in found])
 
     def blocks(self, start: int, stop: int, n_rows: int) -> Iterator[tuple[int, FloatMatrix]]:
         """Rows start to stop as (first row, checked float32 rows) of `n_rows` each; the next is read meanwhile."""
@@ -92,16 +109,18 @@ class Rows(ABC):
         """Sixteen digits that change with the shape and with 64 rows spread over all of it."""
         items = np.unique(np.linspace(0, self.n_rows - 1, FINGERPRINT_ROWS).astype(np.int64))
         with _disk(self.name):
-            kept = np.concatenate([np.asarray(self.stretch(int(item), int(item) + 1)) for item in items])
+            kept = self.gather(items)
         return fingerprint(self.n_rows, self.full_dim, kept)
 
 
 def is_rows(source: str | Path) -> bool:
     """Whether it holds vectors and nothing else: by its name, or as a folder of files with such names alone.
 
-    A BEIR folder may hold vectors beside its texts, and is none.
+    A BEIR folder may hold vectors beside its texts, and is none. An address of a store is of vectors or of nothing.
     """
-    path = Path(source)
+    if is_address(source):
+        return True
+    path = place_of(source)
     if path.suffix.lower() in SUFFIXES or not path.is_dir():
         return path.suffix.lower() in SUFFIXES
     names = [file.name for file in path.iterdir() if not file.name.startswith(".")]
@@ -109,29 +128,33 @@ def is_rows(source: str | Path) -> bool:
 
 
 def open_rows(source: str | Path) -> Rows:
-    """Vectors on a disk, of which nothing but the shape is read yet.
+    """Vectors on a disk or in an object store, of which nothing but the shape is read yet.
 
     Parameters
     ----------
     source : a .npy matrix; a Zarr array of two dimensions; a parquet file with a column of lists, the only one or one
-        called `embedding`; or a folder of such files, one after the other by name, numbers in order
+        called `embedding`; or a folder of such files, one after the other by name, numbers in order. A path, or an
+        address such as s3://bucket/vectors.zarr; credentials and the endpoint are the environment's
 
     Raises
     ------
     DataFormatError : no such source, or not readable as what its name promises. ShapeError : no matrix of floats, or
-    parts of different widths. EmptyInputError : no rows. StoreError : the disk refuses.
+    parts of different widths. EmptyInputError : no rows. StoreError : the disk or the store refuses.
+    InvalidInputError, OptionalDependencyError : as `place_of`.
     """
-    path, name = Path(source), str(source)
+    path = place_of(source)
+    name = str(path) if isinstance(path, Address) else str(source)
     with _disk(name):
         if not path.exists():
-            raise DataFormatError(f"`{name}` is not there; give a {', '.join(SUFFIXES)} or a folder of them.")
+            why = path.why if isinstance(path, Address) else ""
+            raise DataFormatError(f"`{name}` is not there{why}; give a {', '.join(SUFFIXES)} or a folder of them.")
         rows = _open(path, name)
     if not rows.n_rows or not rows.full_dim:
         raise EmptyInputError(f"`{name}` has {rows.n_rows} rows of {rows.full_dim} coordinates; give at least one.")
     return rows
 
 
-def _open(path: Path, name: str) -> Rows:
+def _open(path: Path | Address, name: str) -> Rows:
     suffix = path.suffix.lower()
     if path.is_dir() and (suffix == ".zarr" or any((path / file).exists() for file in ZARR_FILES)):
         return ZarrRows(path, name)
@@ -146,7 +169,11 @@ def _open(path: Path, name: str) -> Rows:
 
 @contextmanager
 def _disk(name: str) -> Iterator[None]:
-    """What a disk refuses, as a StoreError."""
+    """What a disk or a store refuses, as a StoreError."""
+    if is_address(name):
+        with refusals(name, OSError):
+            yield
+        return
     try:
         yield
     except OSError as error:
@@ -177,9 +204,11 @@ class ArrayRows(Rows):
 class NpyRows(Rows):
     """A .npy matrix, read by its place in the file, so that memory holds no more than was asked for."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path | Address, name: str) -> None:
         self.name, self.path = name, path
-        with path.open("rb") as file:
+        if isinstance(path, Address):
+            self.n_readers = STORE_READERS
+        with io.BytesIO(path.read(0, HEADER_BYTES)) if isinstance(path, Address) else path.open("rb") as file:
             try:
                 version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -190,31 +219,37 @@ class NpyRows(Rows):
         self.n_rows, self.full_dim = _matrix(name, shape, self.dtype)
         if is_fortran and min(shape) > 1:
             raise ShapeError(f"`{name}` is kept column by column; save numpy.ascontiguousarray of it.")
-        expected, found = self.offset + self.n_rows * self.full_dim * self.dtype.itemsize, path.stat().st_size
-        if found < expected:
+        expected, found = self.offset + self.n_rows * self.full_dim * self.dtype.itemsize, _size(path)
+        if found is not None and found < expected:
             raise DataFormatError(f"`{name}` ends after {found:,} of {expected:,} bytes; copy or write it again.")
 
     def stretch(self, start: int, stop: int) -> Any:
         n_numbers = (stop - start) * self.full_dim
         offset = self.offset + start * self.full_dim * self.dtype.itemsize
-        found = np.fromfile(self.path, self.dtype, n_numbers, offset=offset)
+        if isinstance(self.path, Address):
+            content = self.path.read(offset, offset + n_numbers * self.dtype.itemsize)
+            found = np.frombuffer(content, self.dtype, len(content) // self.dtype.itemsize)
+        else:
+            found = np.fromfile(self.path, self.dtype, n_numbers, offset=offset)
         if len(found) < n_numbers:
             raise DataFormatError(f"`{self.name}` ends before row {stop:,}; copy or write it again.")
         return found.reshape(-1, self.full_dim)
 
 
+def _size(path: Path | Address) -> int | None:
+    return path.size() if isinstance(path, Address) else path.stat().st_size
+
+
 class ZarrRows(Rows):
     """A Zarr array of two dimensions, of version 2 or 3, its chunks of any shape."""
 
-    taken_together = ZARR_ROWS
-
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path | Address, name: str) -> None:
         import zarr
 
         self.name = name
         try:
-            self.array = zarr.open_array(store=str(path), mode="r")
-        except PermissionError:  # there may well be one
+            self.array = zarr.open_array(store=zarr_store(path, read_only=True), mode="r")
+        except (PermissionError, MrlVizError):  # there may well be one
             raise
         except Exception as error:  # zarr has as many ways to say so as metadata can be wrong
             raise DataFormatError(f"`{name}` is no Zarr array that can be read ({type(error).__name__}).") from error
@@ -222,9 +257,18 @@ class ZarrRows(Rows):
         self.n_rows, self.full_dim = _matrix(name, self.array.shape, self.dtype)
 
     def stretch(self, start: int, stop: int) -> Any:
-        try:
+        with self._decoding(start, stop):
             return np.asarray(self.array[start:stop])
-        except OSError:
+
+    def gather(self, items: Ints) -> Any:
+        with self._decoding(int(items[0]), int(items[-1]) + 1):
+            return np.asarray(self.array.oindex[items, :])  # every chunk once
+
+    @contextmanager
+    def _decoding(self, start: int, stop: int) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, MrlVizError):
             raise
         except Exception as error:
             raise DataFormatError(
@@ -235,15 +279,16 @@ class ZarrRows(Rows):
 class ParquetRows(Rows):
     """A parquet file with a column of lists of one length; a stretch reads the row groups it lies in."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path | Address, name: str) -> None:
         import pyarrow
         import pyarrow.parquet
 
-        self.name = name
-        try:
-            self.file = pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowInvalid as error:
-            raise DataFormatError(f"`{name}` is no parquet file that can be read; write it again.") from error
+        self.name, self.path = name, path
+        with self._reading():
+            try:
+                self.file = pyarrow.parquet.ParquetFile(path.open() if isinstance(path, Address) else path)
+            except pyarrow.ArrowInvalid as error:
+                raise DataFormatError(f"`{name}` is no parquet file that can be read; write it again.") from error
         lists = [field.name for field in self.file.schema_arrow if _is_list(field.type)]
         chosen = lists[0] if len(lists) == 1 else next((column for column in VECTORS if column in lists), None)
         if chosen is None:
@@ -256,7 +301,12 @@ class ParquetRows(Rows):
         self.held: tuple[int, Any] = (-1, None)
         first = self.file.schema_arrow.field(chosen).type
         self.dtype = np.dtype(first.value_type.to_pandas_dtype())
-        self.full_dim = len(next(self.file.iter_batches(1, columns=[chosen])).column(0)[0]) if self.n_rows else 0
+        with self._reading():
+            self.full_dim = len(next(self.file.iter_batches(1, columns=[chosen])).column(0)[0]) if self.n_rows else 0
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """Around what asks a store through Arrow."""
+        return refusals(self.path) if isinstance(self.path, Address) else nullcontext()
 
     def stretch(self, start: int, stop: int) -> Any:
         parts = []
@@ -272,10 +322,11 @@ class ParquetRows(Rows):
         import pyarrow
 
         if self.held[0] != group:
-            try:
-                column = self.file.read_row_group(group, columns=[self.column]).column(0).combine_chunks()
-            except pyarrow.ArrowInvalid as error:
-                raise DataFormatError(f"`{self.name}` has a damaged row group {group}; write it again.") from error
+            with self._reading():
+                try:
+                    column = self.file.read_row_group(group, columns=[self.column]).column(0).combine_chunks()
+                except pyarrow.ArrowInvalid as error:
+                    raise DataFormatError(f"`{self.name}` has a damaged row group {group}; write it again.") from error
             if isinstance(column, pyarrow.ChunkedArray):
                 column = pyarrow.concat_arrays(column.chunks)
             lengths = np.asarray(column.value_lengths().fill_null(0))
@@ -300,7 +351,7 @@ def _is_list(kind: Any) -> bool:
 class FolderRows(Rows):
     """The files of a folder as one matrix, one after the other."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path | Address, name: str) -> None:
         self.name = name
         self.parts = [_open(part, str(part)) for part in _parts(path)]
         if not self.parts:
@@ -325,10 +376,21 @@ class FolderRows(Rows):
             start = last
         return np.concatenate(found) if len(found) > 1 else found[0]
 
+    def gather(self, items: Ints) -> Any:
+        items = np.asarray(items)
+        ends = np.searchsorted(items, self.firsts)
+        found = [
+            part.gather(items[start:stop] - first)
+            for part, first, start, stop in zip(self.parts, self.firsts, ends, ends[1:])
+            if stop > start
+        ]
+        return np.concatenate(found)
 
-def _parts(folder: Path) -> list[Path]:
+
+def _parts(folder: Path | Address) -> list[Path | Address]:
     """The files of vectors in a folder, part 10 after part 9."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    there: Iterable[Path | Address] = folder.iterdir()
+    found = [path for path in there if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
     return sorted(found, key=lambda path: [int(part) if part.isdigit() else part for part in _split(path.name)])
 
 

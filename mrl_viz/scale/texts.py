@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mrl_viz.data.tables import TEXT_COLUMNS
 from mrl_viz.errors import DataFormatError, EmptyInputError
 from mrl_viz.files import disk_errors
 from mrl_viz.fingerprint import fingerprint
+from mrl_viz.scale.addresses import is_address, local_path
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 # Of parquet, read at a time.
 BATCH = 4096
 # Bytes at both ends of a file that stand for all of it, beside its size.
 ENDS = 1 << 20
-# A cell of a table is no longer.
-csv.field_size_limit(1 << 24)
+# A cell of a table is no longer. Python has one limit for the whole process, so it is ours only while we read a row.
+MOST_CELL = 1 << 24
+CELL_LIMIT = threading.Lock()
+Row = TypeVar("Row")
 
 
 class TextFile:
@@ -37,7 +41,9 @@ class TextFile:
     """
 
     def __init__(self, source: str | Path, column: str | None = None) -> None:
-        self.path, self.name = Path(source), str(source)
+        if is_address(source):
+            raise DataFormatError("texts are read from a disk, and their address is of a store; copy them onto a disk.")
+        self.path, self.name = local_path(source), str(source)
         self.suffix = self.path.suffix.lower()
         if self.suffix not in SUFFIXES:
             raise DataFormatError(f"`{source}` is no {', '.join(SUFFIXES)}; give texts as one of these.")
@@ -60,7 +66,7 @@ class TextFile:
         if self.suffix == ".jsonl":
             return [str(name) for name in next(self._objects(), {})]
         with self._opened() as file:
-            return next(csv.reader(file, delimiter=self._separator), [])
+            return next(_rows(csv.reader(file, delimiter=self._separator)), [])
 
     @property
     def _separator(self) -> str:
@@ -118,7 +124,7 @@ class TextFile:
                     yield from (line.rstrip("\r\n") for line in file)
                 else:
                     rows = csv.DictReader(file, delimiter=self._separator)
-                    yield from (_cell(row.get(str(self.column))) for row in rows)
+                    yield from (_cell(row.get(str(self.column))) for row in _rows(rows))
 
     def _parquet_texts(self, start: int, stop: int | None) -> Iterator[str]:
         """Only the row groups that hold any of the rows are read."""
@@ -156,6 +162,20 @@ class TextFile:
             head = file.read(ENDS)
             file.seek(max(0, size - ENDS))
             return fingerprint(size, self.column or "", head, file.read(ENDS))
+
+
+def _rows(reader: Iterator[Row]) -> Iterator[Row]:
+    """The rows of a reader of a table, with long cells."""
+    while True:
+        with CELL_LIMIT:
+            before = csv.field_size_limit(MOST_CELL)
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            finally:
+                csv.field_size_limit(before)
+        yield row
 
 
 def _cell(value: object) -> str:

@@ -37,7 +37,7 @@ def test_requirements_have_both_bounds(file):
     """Every requirement has a lower bound and, save build tools, the next major version as its cap."""
     for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            assert re.fullmatch(r"[A-Za-z0-9._-]+(\[[a-z]+\])?>=[0-9.]+(,<[0-9.]+)?", line), line
+            assert re.fullmatch(r"[A-Za-z0-9._-]+(\[[a-z0-9]+\])?>=[0-9.]+(,<[0-9.]+)?", line), line
             assert "<" in line or line.startswith("setuptools"), line
 
 
