@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,17 +133,22 @@ def embed_source(
     As `embed`.
     """
     from mrl_viz.embedding.embedded import embed
-    from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
 
     model = model or args.model
-    if is_paid(model):
-        queries = corpus.query_texts if with_queries else ()
-        cost = estimate_cost((*corpus.texts, *queries, typed), args.price_per_million)
-        price = f", about {cost.cost:.4f} (at most {cost.cost_at_most:.4f})" if args.price_per_million else ""
-        print(f"{model}: up to {cost.n_texts} texts, about {cost.tokens:,} tokens{price}", file=sys.stderr)
+    announce_price(args, model, (*corpus.texts, *(corpus.query_texts if with_queries else ()), typed))
     with progress(f"embedding with {model}") as show:
         asked = None if with_queries else ()
         return embed(corpus, model, queries=asked, trust_remote_code=args.trust_remote_code, progress=show)
+
+
+def announce_price(args: argparse.Namespace, model: str, texts: Sequence[str]) -> None:
+    """Say on stderr how much will be sent to an API, and its price, before it is; of other models nothing."""
+    from mrl_viz.embedding.encoders.api import estimate_cost, is_paid
+
+    if is_paid(model):
+        cost = estimate_cost(texts, args.price_per_million)
+        price = f", about {cost.cost:.4f} (at most {cost.cost_at_most:.4f})" if args.price_per_million else ""
+        print(f"{model}: up to {cost.n_texts} texts, about {cost.tokens:,} tokens{price}", file=sys.stderr)
 
 
 def read_record(plan: str | None) -> dict[str, Any] | None:

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrl_viz.cli import at_size
-from mrl_viz.cli.arguments import DIMS, add_hybrid, add_verb, embed_source, fusion_k_of, read_record, read_source
+from mrl_viz.cli.arguments import (
+    DIMS,
+    add_hybrid,
+    add_verb,
+    announce_price,
+    embed_source,
+    fusion_k_of,
+    read_record,
+    read_source,
+)
 from mrl_viz.cli.printing import progress, say, table, write_json
 from mrl_viz.errors import EmptyInputError, InvalidInputError
 
@@ -321,6 +330,7 @@ def _canary(args: argparse.Namespace, embedded: Embedded, dim: int) -> CanaryRes
     if frozen.embeddings is None or frozen.texts == tuple(f"vector {row}" for row in range(frozen.n_items)):
         made = "`embed TEXTS --out F.npz` writes it"
         raise InvalidInputError(f"`--canary` {args.canary} has no texts with vectors; {made}.")
+    announce_price(args, args.model, frozen.texts)
     encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
     again = encoder.encode(frozen.texts)
     return check_canaries(frozen.embeddings, again, embedded.matrix, dim=dim, k=args.k, tolerance=args.tolerance)

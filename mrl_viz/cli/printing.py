@@ -59,16 +59,27 @@ def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar with the time that is left on stderr, where that is a terminal; None elsewhere."""
+def progress(label: str, unit: str = "") -> Iterator[Callable[[int, int], None] | None]:
+    """A bar with the time that is left on stderr, where that is a terminal; None elsewhere.
+
+    `unit` : of what is counted, such as "rows": then also how many of them a second.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+    from rich.text import Text
 
-    label_column, left = TextColumn("{task.description}", markup=False), TimeRemainingColumn(elapsed_when_finished=True)
-    columns = label_column, BarColumn(), MofNCompleteColumn(), left
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.0f} {unit}/s")
+
+    label_column, left = TextColumn("{task.description}", markup=False), Left(elapsed_when_finished=True)
+    done = BarColumn(), MofNCompleteColumn()
+    columns = (label_column, *done, *([Speed()] if unit else []), left)
     # What is printed meanwhile may go to a file; redirected, it would come out beside the bar.
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task(printable(label), total=None, visible=False)

@@ -72,7 +72,7 @@ def embed_rows(args: argparse.Namespace) -> int:
         return 0
     index, count = _shard(args.shard) if args.shard else (1, 1)
     encoder = load_encoder(args.model, trust_remote_code=args.trust_remote_code)
-    with progress(f"embedding with {args.model}") as show:
+    with progress(f"embedding with {args.model}", "rows") as show:
         made = embed_file(source, encoder, out, index=index, count=count, dtype=args.dtype, progress=show)
     _said_made(out, made, args.json)
     return 0
@@ -182,7 +182,7 @@ def sweep_rows(args: argparse.Namespace) -> int:
         say(f"{file.name} is there already.")
         return 0
     state = cache_folder() / "sweeps" / f"{job.key}-{start}-{stop}.npz"
-    with progress("sweeping rows") as show:
+    with progress("sweeping", "rows") as show:
         lists = stream_slice(rows, queries, job, start, stop, state=state, progress=show)
     if file is not None:
         write_part(file, job, start, stop, lists)

@@ -1,6 +1,6 @@
 """Sweeps of slices as files, one a slice, that any machine may have made; and the whole from them.
 
-A part is an .npz of two arrays beside a header that says what it is of, written aside and then renamed; a torn one
+A part is an .npz of three arrays beside a header that says what it is of, written aside and then renamed; a torn one
 fails its checksums. Parts need nothing of each other, so whatever runs commands can make them.
 """
 
@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from mrl_viz.scale.lists import Lists, merged
 from mrl_viz.scale.streaming import Job, slice_of
 
 # Of the file; another one is refused.
-VERSION = 1
+VERSION = 2
 # Parts put together at a time: lists of so many in memory.
 FAN_IN = 32
 DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -51,12 +52,13 @@ def write_part(file: Path, job: Job, start: int, stop: int, lists: Lists) -> Non
     StoreError : the disk refuses.
     """
     header = json.dumps({"version": VERSION, "start": start, "stop": stop, "job": asdict(job)})
+    arrays: dict[str, Any] = {"items": lists.items, "scores": lists.scores} | (
+        {} if lists.norms is None else {"norms": lists.norms}
+    )
     with disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         with replaced_file(file, is_shared=True) as aside, aside.open("wb") as content:
-            np.savez(
-                content, allow_pickle=False, header=np.array(header), items=lists.items, similarities=lists.similarities
-            )
+            np.savez(content, allow_pickle=False, header=np.array(header), **arrays)
 
 
 def read_header(file: Path) -> Part:
@@ -107,7 +109,7 @@ def merge_parts(folder: str | Path) -> tuple[Job, Lists]:
 
     Raises
     ------
-    EmptyInputError : no parts. InvalidInputError : parts of different jobs, or missing slices, named.
+    EmptyInputError : no parts. InvalidInputError : parts of different jobs or divisions, or missing slices, named.
     DataFormatError : a torn part, named. StoreError : the disk refuses.
     """
     path = Path(folder)
@@ -123,6 +125,7 @@ def merge_parts(folder: str | Path) -> tuple[Job, Lists]:
                 f"`{part.file.name}` is a part of {_difference(part.job, job)} than `{parts[0].file.name}`; "
                 "keep parts of one sweep in one folder."
             )
+    _check_division(parts)
     if missing := _missing(parts):
         raise InvalidInputError(f"`{folder}` lacks {_named(missing, parts)}; make what is missing, then merge again.")
     level: list[Any] = parts
@@ -145,16 +148,30 @@ def read_lists(part: Part) -> Lists:
     with disk_errors(part.file, "make it readable", doing="read"):
         try:
             with part.file.open("rb") as content, np.load(content, allow_pickle=False) as saved:
-                lists = Lists(saved["items"], saved["similarities"])
-            if lists.items.shape[:2] != shape or lists.items.shape != lists.similarities.shape:
+                norms = saved.get("norms")
+                lists = Lists(saved["items"], saved["scores"], norms)
+            if lists.items.shape[:2] != shape or lists.items.shape != lists.scores.shape:
                 raise ValueError
-            if lists.items.dtype != np.int64 or lists.similarities.dtype != np.float32:
+            if norms is not None and (norms.shape != shape or norms.dtype != np.float32):
+                raise ValueError
+            if lists.items.dtype != np.int64 or lists.scores.dtype != np.float32:
                 raise ValueError
         except DAMAGE as error:
             raise DataFormatError(
                 f"`{part.file.name}` is torn; remove it and make rows {part.start:,} to {part.stop:,} again."
             ) from error
     return lists
+
+
+def _check_division(parts: Sequence[Part]) -> None:
+    """Slices are the same or apart; others are of two divisions, and one of them was not meant."""
+    ordered = sorted(parts, key=lambda part: (part.start, part.stop))
+    for one, other in pairwise(ordered):
+        if other.start < one.stop and (one.start, one.stop) != (other.start, other.stop):
+            raise InvalidInputError(
+                f"`{one.file.name}` has rows {one.start:,} to {one.stop:,} and `{other.file.name}` rows "
+                f"{other.start:,} to {other.stop:,}: slices of two divisions; keep those of one."
+            )
 
 
 def _missing(parts: Sequence[Part]) -> list[tuple[int, int]]:

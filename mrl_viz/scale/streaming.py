@@ -185,22 +185,23 @@ def stream_slice(
     else:
         walk = Walk(queries.matrix, job.dims, k, stop - start, False, is_slice=True)
         reached = start if state is None else _resume(walk, state, job, start, stop)
-        kept_at = time.monotonic()
+        # Ctrl-C may come in the middle of a block, and of a line: what is kept is of whole blocks, taken after each.
+        done, kept_at = _State(start, reached, walk.scores.copy(), walk.items.copy()), time.monotonic()
         try:
             for first, block in rows.blocks(reached, stop, height):
                 walk.over(block, first - start)
-                reached = first + len(block)
+                done = _State(start, first + len(block), walk.scores.copy(), walk.items.copy())
                 if state is not None and time.monotonic() - kept_at > KEEP_S:
-                    _keep(walk, state, job, start, stop, reached)
+                    _keep(done, state, job, start, stop)
                     kept_at = time.monotonic()
                 if progress:
-                    progress(reached - start, stop - start)
+                    progress(done.reached - start, stop - start)
         except BaseException:
-            if state is not None and reached > start and not walk.is_stopped:
-                _keep(walk, state, job, start, stop, reached)
+            if state is not None and done.reached > reached:
+                _keep(done, state, job, start, stop)
             raise
-        items, similarities = walk.lists()
-        found = Lists(np.where(items < 0, -1, items.astype(np.int64) + start), similarities)
+        items = np.where(walk.items < 0, -1, walk.items.astype(np.int64) + start)
+        found = Lists(items, walk.scores, walk.query_norms())
     return found if queries.own is None else without(found, queries.own, job.k)
 
 
@@ -235,10 +236,10 @@ def _resume(walk: Walk, state: Path, job: Job, start: int, stop: int) -> int:
     return found.reached
 
 
-def _keep(walk: Walk, state: Path, job: Job, start: int, stop: int, reached: int) -> None:
+def _keep(done: _State, state: Path, job: Job, start: int, stop: int) -> None:
     with disk_errors(state):
         state.parent.mkdir(parents=True, exist_ok=True)
-        write_result(_State(start, reached, walk.scores, walk.items), state, key=_state_key(job, start, stop))
+        write_result(done, state, key=_state_key(job, start, stop))
 
 
 def sweep_of(job: Job, lists: Lists) -> Sweep:

@@ -264,10 +264,14 @@ class Walk:
 
     def lists(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Indices and similarities of shape (n_dims, n_queries, k) of what was walked over."""
+        scores = self.scores * self.query_norms()[:, :, None]
+        return self.items, np.clip(scores, -1, 1, out=scores)
+
+    def query_norms(self) -> npt.NDArray[np.float32]:
+        """1/‖q[:m]‖ of the queries, shape (n_dims, n_queries): what makes cosines of `scores`."""
         norms = np.empty((len(self.lows), len(self.queries)), dtype=np.float32)
         _inverse_prefix_norms(self.queries, self.lows, self.highs, norms)
-        scores = self.scores * norms[:, :, None]
-        return self.items, np.clip(scores, -1, 1, out=scores)
+        return norms
 
     def work(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Take the idle group that is furthest behind a block further, until none is idle."""

@@ -102,10 +102,17 @@ def compiled_code_kept() -> Iterator[bool]:
         settings.CACHE_DIR = before
 
 
-def compiled(function: Callable[..., None], signature: Any, fastmath: Collection[str]) -> Callable[..., None]:
-    """The function compiled for this processor, without Python's lock; kept, where it can be, for the next process."""
+def _jit(signature: Any, is_kept: bool, fastmath: Collection[str]) -> Any:
     import numba
 
+    return numba.njit(signature, nogil=True, cache=is_kept, fastmath=set(fastmath))
+
+
+def compiled(function: Callable[..., None], signature: Any, fastmath: Collection[str]) -> Callable[..., None]:
+    """The function compiled for this processor, without Python's lock; kept, where it can be, for the next process."""
     with compiled_code_kept() as is_kept:
-        made: Callable[..., None] = numba.njit(signature, nogil=True, cache=is_kept, fastmath=set(fastmath))(function)
+        try:
+            made: Callable[..., None] = _jit(signature, is_kept, fastmath)(function)
+        except OSError:  # a full disk
+            made = _jit(signature, False, fastmath)(function)
     return made

@@ -53,6 +53,21 @@ def test_any_split_in_any_order_and_again_gives_the_lists_of_one_sweep(tmp_path_
     same(merged(groups, K), whole)
 
 
+def test_rows_nearly_alike_keep_the_order_of_one_sweep(tmp_path):
+    """Rows along three directions, of random lengths and a little noise: cosines that round to the same are no ties."""
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(3, FULL_DIM))[rng.integers(0, 3, N_ITEMS)] * rng.uniform(1, 9, size=(N_ITEMS, 1))
+    rows = saved(tmp_path, (rows + rng.normal(scale=1e-7, size=rows.shape)).astype(np.float32))
+    queries = sampled_queries(rows, 60, seed=1)
+    job = job_of(rows, queries, dims=DIMS, k=K)
+    whole = stream_slice(rows, queries, job)
+    tied = whole.similarities[..., 1:] == whole.similarities[..., :-1]
+    assert (tied & (whole.items[..., 1:] < whole.items[..., :-1])).any()
+    edges = [*range(0, N_ITEMS, TILE), N_ITEMS]
+    same(merged([stream_slice(rows, queries, job, *edge) for edge in pairwise(edges)], K), whole)
+    same(merged([whole], K), whole)
+
+
 def test_the_lists_are_those_of_the_sweep_in_memory(tmp_path):
     """Ties and copies included, whatever the block; rows that search leave themselves out and find their copies."""
     matrix = vectors(2)

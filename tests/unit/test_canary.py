@@ -1,15 +1,18 @@
 """Frozen texts say when the model that answers is another one: by how far they moved, and by what they find."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from mrl_viz.cli.main import main
 from mrl_viz.decide.canary import check_canaries
+from mrl_viz.embedding.encoders import load_encoder
 from mrl_viz.errors import DimensionError, EmptyInputError, InvalidInputError
 from mrl_viz.measures.lists import shared_share
 from mrl_viz.sweep import nested_sweep
+from tests.embedding_server import make_endpoint, serving
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +82,21 @@ def test_the_command_freezes_and_asks(tmp_path, capsys):
     for file, message in ((tmp_path / "bare.npy", "has no texts with vectors"), (texts, "has no texts with vectors")):
         assert main([*asked, str(file)]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_what_an_api_is_sent_of_canaries_is_counted_before(tmp_path, monkeypatch, capsys):
+    """They are embedded again at every check, so their texts, tokens and price are announced beside the corpus's."""
+    texts, canary = tmp_path / "texts.txt", tmp_path / "canary.npz"
+    texts.write_text("".join(f"text {number} about {number % 7} things\n" for number in range(40)))
+    (tmp_path / "few.txt").write_text("where do planets come from\nhow to bake bread\n")
+    assert main(["embed", str(tmp_path / "few.txt"), "--out", str(canary)]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("MRL_VIZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MRL_VIZ_ALLOW_API", "1")
+    asked = ["monitor", str(texts), "--model", "openai:wordllama", "--price-per-million", "2", "--plan", "64"]
+    with serving(load_encoder()) as server:
+        make_endpoint(server, monkeypatch)
+        assert main([*asked, "--target", "0.1", "--canary", str(canary)]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert re.match(r"openai:wordllama: up to 40 texts, about \d+ tokens, about 0\.0", said[0])
+    assert re.match(r"openai:wordllama: up to 2 texts, about \d+ tokens, about 0\.0", said[1])

@@ -306,8 +306,8 @@ def test_missing_torn_and_foreign_parts_are_named(made):
     assert not is_done(part, job, start, stop)
     flipped = bytearray(content)
     with np.load(folder / "part-3-of-5.npz") as other:
-        n_bytes = other["similarities"].nbytes
-    flipped[content.index(b"\x93NUMPY", content.index(b"similarities")) + n_bytes] ^= 1
+        n_bytes = other["scores"].nbytes
+    flipped[content.index(b"\x93NUMPY", content.index(b"scores")) + n_bytes] ^= 1
     part.write_bytes(bytes(flipped))
     with pytest.raises(DataFormatError, match=r"part-4-of-5\.npz` is torn"):
         merge_parts(folder)

@@ -85,8 +85,10 @@ def test_what_a_cluster_cannot_do_is_said(client, source, asked, tmp_path, monke
     queries, job, _ = asked
     monkeypatch.setattr(cluster, "TIMEOUT_S", 1)
     for address, message in (
-        ("tcp://127.0.0.1:9", r"finds no scheduler at .* within 1 s"), ("local:0", "write local:2"), ("nowhere", "write local, local"),
-    ):  # fmt: skip
+        ("tcp://127.0.0.1:9", r"finds no scheduler at .* within 1 s"),
+        ("local:0", "write local:2"),
+        ("nowhere", "write local, local"),
+    ):
         with pytest.raises(InvalidInputError, match=message), cluster_at(address):
             pass
     with pytest.raises(MrlVizError, match="is not there"):
