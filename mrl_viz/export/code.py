@@ -14,6 +14,7 @@ from mrl_viz.data.corpus import corpus_from_texts, with_retrieval, with_texts
 from mrl_viz.data.reading import read_corpus
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.export.workspace import Workspace
+from mrl_viz.scale.folders import sample_of
 
 LINE_CHARACTERS = 100
 
@@ -86,6 +87,8 @@ class Script:
     def reading(self) -> Code:
         """The call that reads the texts."""
         source = self.workspace.source
+        if source.n_sampled is not None:
+            return self.call(sample_of, source.file, source.n_sampled)
         names = ("queries", "qrels", "text_column", "label_column", "limit", "keep_duplicates")
         options = {name: getattr(source, name) for name in names}
         return self.call(read_corpus, source.file, **options)

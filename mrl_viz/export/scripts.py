@@ -34,6 +34,8 @@ from mrl_viz.retrieval.probes import probes
 from mrl_viz.retrieval.results import recall_vs_full
 from mrl_viz.retrieval.shortlist import funnel_search, shortlist_curve
 from mrl_viz.retrieval.stopping import learn_stop
+from mrl_viz.scale.rows import open_rows
+from mrl_viz.scale.streaming import sampled_queries, stream_sweep
 from mrl_viz.sweep import nested_sweep
 from mrl_viz.tasks.between import MOST_BETWEEN, between_widths
 from mrl_viz.tasks.evaluation import evaluate
@@ -178,6 +180,19 @@ def start_code(workspace: Workspace, task: str | None) -> Script:
     """What each width keeps; `task` : what is judged."""
     script = Script(workspace)
     return script.show(figures.kept_and_useful, _summary(script, task), workspace.focus_dim, workspace.trained)
+
+
+def whole_code(workspace: Workspace, n_queries: int) -> Script:
+    """The overlap of sampled queries among all rows of a source on a disk."""
+    script = Script(workspace, embeds=False)
+    # It reads the rows themselves, and no sample of them.
+    script.lines.clear()
+    script.imports.clear()
+    rows = script.let("rows", open_rows, workspace.source.file)
+    queries = script.call(sampled_queries, rows, n_queries, seed=workspace.seed)
+    sweep = script.let("sweep", stream_sweep, rows, queries, dims=workspace.dims, k=workspace.k)
+    overlap = script.let("overlap", neighbor_overlap, sweep, seed=workspace.seed)
+    return script.say(overlap).show(figures.overlap_curve, overlap, workspace.focus_dim, workspace.trained)
 
 
 def _summary(script: Script, task: str | None) -> Code:

@@ -16,7 +16,8 @@ class Source:
 
     `texts_file` : the file of the texts of ready vectors. `queries`, `qrels` : files of their own. `is_saved` : whether
     the file is the user's own, not one she would have to make of what she pasted. `limit` : only the first rows.
-    `holds_texts` : the code that reads holds the texts themselves, and no file is read.
+    `holds_texts` : the code that reads holds the texts themselves, and no file is read. `n_sampled` : so many rows of
+    a file of vectors that may be larger than memory, drawn with seed 0.
     """
 
     file: str = PASTED
@@ -29,6 +30,7 @@ class Source:
     is_saved: bool = True
     limit: int | None = None
     holds_texts: bool = False
+    n_sampled: int | None = None
 
 
 @dataclass(frozen=True)

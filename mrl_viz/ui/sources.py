@@ -12,6 +12,7 @@ from mrl_viz.data.corpus import Corpus, corpus_from_texts, with_qrels, with_quer
 from mrl_viz.data.reading import read_upload
 from mrl_viz.data.tables import label_candidates, table_columns
 from mrl_viz.embedding.catalogue import find_card
+from mrl_viz.ui import disk
 from mrl_viz.ui.charts import errors_shown, hint, metrics, plain, small_print
 from mrl_viz.ui.memory import count_uploads
 from mrl_viz.ui.results import measured
@@ -31,7 +32,9 @@ MOST_TABLE_ROWS = 2000
 
 def choose_data() -> None:
     names = ["Paste texts", "Edit in a table", "Upload texts or vectors"]
-    paste, edit, upload = st.tabs(names, key=TAB_KEY, on_change="rerun")
+    if disk.is_offered():
+        names.append("Vectors on this machine's disk")
+    paste, edit, upload, *on_disk = st.tabs(names, key=TAB_KEY, on_change="rerun")
     with paste, errors_shown():
         _paste()
     # A table is a second's work for a browser that opens the page; once it was looked at it stays, with what was typed.
@@ -41,6 +44,10 @@ def choose_data() -> None:
             _edit()
     with upload, errors_shown():
         _upload()
+    for tab in on_disk:
+        with tab, errors_shown():
+            if tab.open:
+                disk.choose()
 
 
 def _use(corpus: Corpus, source: Source) -> None:

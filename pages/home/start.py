@@ -3,7 +3,7 @@
 import streamlit as st
 
 from mrl_viz import figures
-from mrl_viz.ui import neighbors
+from mrl_viz.ui import disk, neighbors
 from mrl_viz.ui import start as page
 from mrl_viz.ui.charts import draw, headline
 from mrl_viz.ui.frame import title
@@ -16,6 +16,7 @@ title("What does each embedding width keep?", "embedding", "width", "neighbor", 
 workspace = current_workspace()
 result = result_or_none(workspace)
 st.markdown(page.WORDS)
+disk.caveat(workspace)
 if result is not None:
     page.opening(workspace, result)
     shown = page.summary(workspace, result)
@@ -42,3 +43,4 @@ with right:
     model_card(workspace)
 if result is not None:
     neighbors.big_numbers(result.overlap, workspace.focus_dim)
+    disk.whole(workspace)
