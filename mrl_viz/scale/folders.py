@@ -85,7 +85,10 @@ def sample_of(source: str | Path, n_rows: int = 5000, *, seed: int = 0, name: st
     items = np.sort(np.random.default_rng(seed).choice(rows.n_rows, n_drawn, replace=False)).astype(np.int64)
     corpus = corpus_from_vectors(
         rows.take(items), texts=[f"row {item:,}" for item in items], ids=[str(item) for item in items],
-        name=f"{name}: {n_drawn:,} of {rows.n_rows:,} rows{f', seed {seed}' if n_drawn < rows.n_rows else ''}",
+        name=f"{n_drawn:,} of {rows.n_rows:,} rows of {name}{f', seed {seed}' if n_drawn < rows.n_rows else ''}",
     )  # fmt: skip
-    said = f"These are {n_drawn:,} rows {DRAWN} {rows.n_rows:,} (seed {seed}). Their neighbors are those in the sample."
+    said = (
+        f"These are {n_drawn:,} rows {DRAWN} {rows.n_rows:,} (seed {seed}), and neighbors are those among them: among "
+        "all, where many are nearly as close, fewer usually survive a cut."
+    )
     return with_notes(corpus, [said] if n_drawn < rows.n_rows else [])

@@ -17,8 +17,9 @@ from mrl_viz.measures.lists import NeighborOverlap, neighbor_overlap
 from mrl_viz.scale.folders import DRAWN, found_sources, sample_of
 from mrl_viz.scale.rows import open_rows
 from mrl_viz.scale.streaming import job_of, sampled_queries, stream_slice, sweep_of
-from mrl_viz.ui.background import Report, Stopped, asked_for
-from mrl_viz.ui.charts import draw, errors_shown, hint, small_print
+from mrl_viz.ui.background import Report, Stopped, asked_for, finished
+from mrl_viz.ui.charts import draw, errors_shown, headline, hint, small_print
+from mrl_viz.ui.neighbors import big_numbers
 from mrl_viz.ui.workspace import Source, Workspace, use_corpus
 
 # What the server's owner offers to every visitor; without it nothing is.
@@ -57,9 +58,13 @@ def choose() -> None:
 
 
 def caveat(workspace: Workspace) -> None:
-    """What a page shows of a sample, said where the page begins."""
-    if workspace.source.n_sampled is not None:
-        small_print(*(note for note in workspace.corpus.check.notes if DRAWN in note))
+    """That the page is of a sample, and what all rows gave where they were swept."""
+    if workspace.source.n_sampled is None:
+        return
+    small_print(*(note for note in workspace.corpus.check.notes if DRAWN in note))
+    found = finished(_key(workspace, int(st.session_state.get("disk_queries") or QUERIES)))
+    if found is not None:
+        headline(f"Among all {found.n_items:,}: {found.takeaway()}")
 
 
 def whole(workspace: Workspace) -> None:
@@ -88,7 +93,7 @@ def whole(workspace: Workspace) -> None:
             return neighbor_overlap(sweep_of(job, lists), seed=seed)
 
         found = asked_for(
-            f"whole {workspace.corpus.fingerprint} {rows.n_rows} {dims} {k} {n_queries} {seed}",
+            _key(workspace, n_queries),
             ("Sweep them again", f"Sweep all {rows.n_rows:,} rows"), "sweep_disk", sweep,
             "Every row is read once from the disk and scored against the sampled ones at every width.",
             code=whole_code(workspace, n_queries),
@@ -101,6 +106,11 @@ def whole(workspace: Workspace) -> None:
             "whole_curve", figures.overlap_curve, found, workspace.focus_dim, workspace.trained,
             code=whole_code(workspace, n_queries),
         )  # fmt: skip
+        big_numbers(found, workspace.focus_dim)
+
+
+def _key(workspace: Workspace, n_queries: int) -> str:
+    return f"whole {workspace.corpus.fingerprint} {workspace.dims} {workspace.k} {n_queries} {workspace.seed}"
 
 
 def _told(report: Report, stopped: Stopped) -> Callable[[int, int], None]:

@@ -33,7 +33,7 @@ MOST_TABLE_ROWS = 2000
 def choose_data() -> None:
     names = ["Paste texts", "Edit in a table", "Upload texts or vectors"]
     if disk.is_offered():
-        names.append("Vectors on this machine's disk")
+        names.append("Vectors on disk")
     paste, edit, upload, *on_disk = st.tabs(names, key=TAB_KEY, on_change="rerun")
     with paste, errors_shown():
         _paste()

@@ -41,6 +41,7 @@ with left:
 with right:
     st.subheader("Model")
     model_card(workspace)
-if result is not None:
-    neighbors.big_numbers(result.overlap, workspace.focus_dim)
+if workspace.source.n_sampled is not None:
     disk.whole(workspace)
+elif result is not None:
+    neighbors.big_numbers(result.overlap, workspace.focus_dim)

@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 def opened_tab():
     """Start, with the tab of the disk open."""
     app = started()
-    app.session_state["own_texts"] = "Vectors on this machine's disk"
+    app.session_state["own_texts"] = "Vectors on disk"
     app.run()
     assert not app.exception and not app.error
     return app
@@ -56,13 +56,14 @@ def test_a_sample_is_the_data_and_all_rows_are_swept(folder, tmp_path):
     app.button(key="use_disk").click()
     app.run()
     assert not app.exception and not app.error and app.selectbox(key="data").value == "mine"
-    assert app.session_state["own_corpus"].name == "vectors/wiki.npy: 400 of 12,000 rows, seed 0"
+    assert app.session_state["own_corpus"].name == "400 of 12,000 rows of vectors/wiki.npy, seed 0"
     assert "These are 400 rows drawn at random from all 12,000 (seed 0)" in said(app)
     app.number_input(key="disk_queries").set_value(60)
     app.run()
     app.button(key="sweep_disk").click()
     again(app)
     assert not app.exception and not app.error
+    assert "Among all 12,000: Of the 10 nearest neighbors at 16 dims" in said(again(app))
     assert "60 rows searched among all 12,000, each left out of its own list" in said(app)
     (task,) = [task for task in app.session_state["background_tasks"].values() if task.result is not None]
     source, widths = str(folder / "wiki.npy"), ",".join(map(str, task.result.dims))
@@ -73,7 +74,7 @@ def test_a_sample_is_the_data_and_all_rows_are_swept(folder, tmp_path):
     assert not list((tmp_path / "cache" / "sweeps").glob("*"))
     go(app, "explore/neighbors")
     assert not app.exception and not app.error
-    assert "vectors/wiki.npy: 400 of 12,000 rows, seed 0" in app.selectbox(key="data").options
+    assert "400 of 12,000 rows of vectors/wiki.npy, seed 0" in app.selectbox(key="data").options
 
 
 def test_a_stopped_sweep_goes_on(folder, tmp_path, monkeypatch):

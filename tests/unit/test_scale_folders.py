@@ -72,7 +72,7 @@ def test_a_folder_is_looked_through_so_far(owned, monkeypatch):
 def test_a_sample_says_what_it_is_of(owned):
     """Rows drawn by seed, in order, each by its number; all of them where there are no more, and then no caveat."""
     corpus = sample_of(owned / "a.npy", 100, name="vectors/a.npy")
-    assert isinstance(corpus, Corpus) and corpus.name == "vectors/a.npy: 100 of 700 rows, seed 0"
+    assert isinstance(corpus, Corpus) and corpus.name == "100 of 700 rows of vectors/a.npy, seed 0"
     items = [int(identifier) for identifier in corpus.ids]
     assert items == sorted(set(items)) and corpus.texts[3] == f"row {items[3]:,}"
     np.testing.assert_array_equal(corpus.embeddings, ROWS[items])
@@ -80,6 +80,6 @@ def test_a_sample_says_what_it_is_of(owned):
     assert sample_of(owned / "a.npy", 100, seed=1).ids != corpus.ids
     whole = sample_of(owned / "deep" / "parts", 5000)
     np.testing.assert_array_equal(whole.embeddings, ROWS)
-    assert whole.name.endswith("parts: 700 of 700 rows") and not whole.check.notes
+    assert whole.name == f"700 of 700 rows of {owned / 'deep' / 'parts'}" and not whole.check.notes
     with pytest.raises(InvalidInputError, match="`n_rows` is 1; neighbors need at least 2"):
         sample_of(owned / "a.npy", 1)
