@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mrl_viz.cli.main import main
+from mrl_viz.export.scripts import start_code, whole_code
 from mrl_viz.scale.rows import NpyRows
 from mrl_viz.sweep.fused import BLOCK
 from mrl_viz.ui import disk
@@ -46,8 +47,8 @@ def test_nothing_is_offered_where_no_folder_was_named(monkeypatch):
         assert not app.exception and [tab.label for tab in app.tabs if "disk" in tab.label] == []
 
 
-def test_a_sample_is_the_data_and_all_rows_are_swept(folder, tmp_path):
-    """Its name says what it is of on every page; the sweep of all rows is that of the command line."""
+def test_a_sample_is_the_data_and_all_rows_are_swept(folder, tmp_path, monkeypatch):
+    """Its name says what it is of on every page; the sweep of all rows is that of the command line and of its code."""
     app = opened_tab()
     assert app.selectbox(key="disk_source").options == ["vectors/wiki.npy"]
     assert "12,000 rows of 16 float16 coordinates" in said(app)
@@ -72,6 +73,12 @@ def test_a_sample_is_the_data_and_all_rows_are_swept(folder, tmp_path):
     expected = json.loads((tmp_path / "one.json").read_text())
     assert {name: expected[name] for name in task.result.to_dict()} == json.loads(json.dumps(task.result.to_dict()))
     assert not list((tmp_path / "cache" / "sweeps").glob("*"))
+    monkeypatch.chdir(tmp_path)
+    workspace, made = app.session_state["workspace"], {}
+    exec(str(whole_code(workspace, 60)).replace(".show()", ""), made)
+    assert made["overlap"].to_dict() == task.result.to_dict()
+    exec(str(start_code(workspace, None)).replace(".show()", ""), made)
+    assert made["corpus"].fingerprint == workspace.corpus.fingerprint
     go(app, "explore/neighbors")
     assert not app.exception and not app.error
     assert "400 of 12,000 rows of vectors/wiki.npy, seed 0" in app.selectbox(key="data").options
