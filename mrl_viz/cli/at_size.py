@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrl_viz.cli.printing import progress, say, table, write_json
-from mrl_viz.cli.scale import N_SAMPLED, is_streamed
+from mrl_viz.cli.scale import N_SAMPLED, is_streamed, seen_everywhere
 from mrl_viz.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _by_cluster(args: argparse.Namespace, show: Callable[[int, int], None] | Non
     def lists_of(asked: Asked, job: StageJob) -> Lists:
         folder = Path(args.out).absolute() if args.out else cache_folder() / "plans" / job.key
         with cluster_at(args.cluster) as client:
-            lists = stages_on(client, os.path.abspath(args.source), asked, job, folder, progress=show)
+            lists = stages_on(client, seen_everywhere(args.source), asked, job, folder, progress=show)
         if not args.out:
             shutil.rmtree(folder, ignore_errors=True)
         return lists

@@ -85,13 +85,13 @@ def _embed_on_cluster(args: argparse.Namespace, out: Path | Address) -> None:
         raise InvalidInputError("`--cluster` makes all slices; leave out --shard.")
     with cluster_at(args.cluster) as client, progress(f"embedding with {args.model}") as show:
         made = embed_on(
-            client, os.path.abspath(args.source), args.text_column, args.model, _everywhere(str(out)), dtype=args.dtype,
-            trust_remote_code=args.trust_remote_code, progress=show,
+            client, os.path.abspath(args.source), args.text_column, args.model, seen_everywhere(str(out)),
+            dtype=args.dtype, trust_remote_code=args.trust_remote_code, progress=show,
         )  # fmt: skip
     _said_made(out, made, args.json)
 
 
-def _everywhere(source: str) -> str:
+def seen_everywhere(source: str) -> str:
     """The same place for a process that runs in another folder."""
     from mrl_viz.scale.addresses import is_address, local_path
 
@@ -203,7 +203,7 @@ def _sweep_on_cluster(args: argparse.Namespace, queries: Queries, job: Job) -> L
         raise InvalidInputError("`--cluster` on other machines needs --out, a folder that all of them see.")
     folder = Path(args.out).absolute() if args.out else cache_folder() / "sweeps" / job.key
     with cluster_at(args.cluster) as client, progress("sweeping slices") as show:
-        lists = sweep_on(client, _everywhere(args.source), queries, job, folder, progress=show)
+        lists = sweep_on(client, seen_everywhere(args.source), queries, job, folder, progress=show)
     if not args.out:
         shutil.rmtree(folder, ignore_errors=True)
     return lists

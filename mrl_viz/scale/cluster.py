@@ -218,10 +218,7 @@ def _make_stages(
     source: str, asked: Asked, job: StageJob, index: int, count: int, folder: str, wanted: str
 ) -> tuple[str, int, int]:
     """One slice's lists, unless they are there; where they are, and of which rows."""
-    if _version() != wanted:
-        raise InvalidInputError(
-            f"a worker has mrl_viz {_version()} and this program {wanted}; install one version everywhere."
-        )
+    _check_version(wanted)
     start, stop = job.slice_of(index, count)
     if read_stages(Path(folder), job, start, stop) is None:
         rows = open_rows(source)

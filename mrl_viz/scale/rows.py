@@ -25,8 +25,6 @@ from mrl_viz.truncation import FloatMatrix, Ints
 SUFFIXES = (".npy", ".zarr", ".parquet")
 # Rows that stand for all in a source's fingerprint: reading ten million would take as long as sweeping them.
 FINGERPRINT_ROWS = 64
-# Rows of a Zarr array that are read at once when single ones are taken: a chunk is unpacked whole for any of them.
-ZARR_ROWS = 1024
 # Zarr keeps an array's shape in one of these, version 3 or 2.
 ZARR_FILES = ("zarr.json", ".zarray")
 FLOATS = "float16, float32 or float64"
@@ -83,12 +81,14 @@ class Rows(ABC):
         ------
         As `read`.
         """
+        if not len(items):
+            return np.empty((0, self.full_dim), dtype=np.float32)
         with _disk(self.name):
             kept = self.gather(items)
         return self._checked(kept, items)
 
     def gather(self, items: Ints) -> Any:
-        """The rows of ascending numbers `items` as they are kept, shape (n_items, full_dim)."""
+        """The rows of ascending numbers `items`, at least one, as they are kept, shape (n_items, full_dim)."""
         with ThreadPoolExecutor(self.n_readers) as readers:
             found = readers.map(lambda item: self.stretch(int(item), int(item) + 1), items)
             return np.concatenate([np.asarray(row) for row in found])
@@ -365,7 +365,6 @@ class FolderRows(Rows):
                 )
         self.firsts = [0, *accumulate(part.n_rows for part in self.parts)]
         self.n_rows = self.firsts[-1]
-        self.taken_together = max(part.taken_together for part in self.parts)
 
     def stretch(self, start: int, stop: int) -> Any:
         found = []
