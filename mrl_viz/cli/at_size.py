@@ -65,17 +65,15 @@ def recommend_on_disk(args: argparse.Namespace) -> Recommendation:
         raise InvalidInputError("`--hybrid` searches words, and rows on a disk have none; leave it out.")
     rows = _opened(args)
     queries = _queries(args, rows)
-    state = cache_folder() / "plans" / f"{rows.fingerprint()}-{args.seed}.npz"
     with progress("reading rows") as show:
-        found = recommend_rows(
+        return recommend_rows(
             rows, queries, target=args.target, metric=args.metric, n_vectors=args.n_vectors, memory_gb=args.memory_gb,
             disk_gb=args.disk_gb, latency_ms=args.latency_ms, smallest=args.smallest,
             dims=parse_dims(args.dims, rows.full_dim) if args.dims.strip() else None,
             dtypes=tuple(part.strip() for part in args.dtypes.split(",")), allow_rerank=not args.no_rerank,
-            seed=args.seed, lists_of=_by_cluster(args, show) if args.cluster else None, state=state, progress=show,
+            seed=args.seed, lists_of=_by_cluster(args, show) if args.cluster else None,
+            keep_in=cache_folder() / "plans", progress=show,
         )  # fmt: skip
-    state.unlink(missing_ok=True)
-    return found
 
 
 def _by_cluster(args: argparse.Namespace, show: Callable[[int, int], None] | None) -> ListsOf:

@@ -137,8 +137,10 @@ def is_streamed(args: argparse.Namespace) -> bool:
         return False
     if args.shard and args.cluster:
         raise InvalidInputError("`--cluster` makes all slices; leave out --shard.")
-    if bool(args.shard) != bool(args.out) and not args.cluster:
-        raise InvalidInputError("`--shard` and `--out` go together; give both, or neither.")
+    if args.shard and not args.out:
+        raise InvalidInputError("`--shard` makes a part; say where it goes by --out.")
+    if args.out and not (args.shard or args.cluster):
+        raise InvalidInputError("`--out` is for the parts of slices or of a --cluster; leave it out here.")
     if args.out and is_address(args.out):
         raise InvalidInputError("`--out` of parts is a folder on a disk, as they are renamed when whole; give one.")
     # Stores and larger files are read in no other way.

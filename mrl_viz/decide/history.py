@@ -169,7 +169,7 @@ class MonitorHistory(Result):
             said += _cause(checks, since)
         elif last.is_below:
             said += "; the last is below the target, but its interval reaches across it: sample more queries to be sure"
-        elif last.n_moved:
+        if since == len(checks) and last.n_moved:
             moved, day = _moved(checks, len(checks) - 1)
             said += f"; but {moved} have moved since {day}: vectors of two models do not mix, embed the corpus again"
         before = [place for place in surely if place < since]

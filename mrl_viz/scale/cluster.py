@@ -18,7 +18,7 @@ from mrl_viz.scale.addresses import place_of
 from mrl_viz.scale.embedding import SHARD_ROWS, Embedding, embed_file
 from mrl_viz.scale.lists import Lists, merged
 from mrl_viz.scale.parts import is_done, part_file, read_header, read_lists, write_part
-from mrl_viz.scale.rows import open_rows
+from mrl_viz.scale.rows import Rows, open_rows
 from mrl_viz.scale.stages import Asked, StageJob, merged_stages, read_stages, stream_stages, write_stages
 from mrl_viz.scale.streaming import Job, Queries, slice_of, stream_slice
 from mrl_viz.scale.texts import TextFile
@@ -146,10 +146,7 @@ def _make_part(source: str, queries: Queries, job: Job, index: int, count: int, 
     start, stop = slice_of(job.n_rows, index, count)
     file = part_file(Path(folder), index, count)
     if not is_done(file, job, start, stop):
-        rows = open_rows(source)
-        if (rows.n_rows, rows.full_dim) != (job.n_rows, job.full_dim):
-            raise InvalidInputError(f"`{source}` is another one on a worker; let all workers see the same.")
-        write_part(file, job, start, stop, stream_slice(rows, queries, job, start, stop))
+        write_part(file, job, start, stop, stream_slice(_the_source(source, job), queries, job, start, stop))
     return str(file)
 
 
@@ -221,10 +218,8 @@ def _make_stages(
     _check_version(wanted)
     start, stop = job.slice_of(index, count)
     if read_stages(Path(folder), job, start, stop) is None:
-        rows = open_rows(source)
-        if (rows.n_rows, rows.full_dim) != (job.n_rows, job.full_dim):
-            raise InvalidInputError(f"`{source}` is another one on a worker; let all workers see the same.")
-        write_stages(Path(folder), job, start, stop, stream_stages(rows, asked, job, start, stop))
+        lists = stream_stages(_the_source(source, job), asked, job, start, stop)
+        write_stages(Path(folder), job, start, stop, lists)
     return folder, start, stop
 
 
@@ -261,6 +256,14 @@ def _result(future: Any) -> Any:
 
 def _version() -> str:
     return version("mrl_viz")
+
+
+def _the_source(source: str, job: Job | StageJob) -> Rows:
+    """A worker's view of the rows; other rows of the same shape, such as last month's, are another source."""
+    rows = open_rows(source)
+    if (rows.n_rows, rows.full_dim) != (job.n_rows, job.full_dim) or rows.fingerprint() != job.source:
+        raise InvalidInputError(f"`{source}` is another one on a worker; let all workers see the same.")
+    return rows
 
 
 def _check_version(wanted: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,9 +40,10 @@ def found_sources(folders: Iterable[str | Path]) -> dict[str, Path]:
             for path in entries:
                 if path.name.startswith(".") or not _is_inside(path, root):
                     continue
-                if path.suffix.lower() in SUFFIXES or (path.is_dir() and _holds_parts(path, root)):
+                is_named = path.suffix.lower() in SUFFIXES
+                if (is_named or (path.is_dir() and _holds_parts(path))) and _all_inside(path, root):
                     found.setdefault(f"{name}/{path.name}", path)
-                elif path.is_dir() and not path.is_symlink() and depth < MOST_DEPTH:
+                elif path.is_dir() and not is_named and not path.is_symlink() and depth < MOST_DEPTH:
                     waiting.append((path, f"{name}/{path.name}", depth + 1))
     return dict(list(found.items())[:MOST_SOURCES])
 
@@ -53,10 +55,20 @@ def _is_inside(path: Path, root: Path) -> bool:
         return False
 
 
-def _holds_parts(folder: Path, root: Path) -> bool:
-    """Whether it is one source in parts, none of which lies elsewhere."""
+def _all_inside(folder: Path, root: Path) -> bool:
+    """Whether nothing in it, however deep, is a link that leads out; a chunk of an array may be one too."""
+    for here, folders, files in os.walk(folder):
+        for entry in (*folders, *files):
+            path = Path(here, entry)
+            if path.is_symlink() and not _is_inside(path, root):
+                return False
+    return True
+
+
+def _holds_parts(folder: Path) -> bool:
+    """Whether it is one source in parts."""
     try:
-        return is_rows(folder) and all(_is_inside(part, root) for part in folder.iterdir())
+        return is_rows(folder)
     except OSError:
         return False
 
@@ -80,7 +92,8 @@ def sample_of(source: str | Path, n_rows: int = 5000, *, seed: int = 0, name: st
     check_count("n_rows", n_rows)
     if n_rows < 2:
         raise InvalidInputError(f"`n_rows` is {n_rows}; neighbors need at least 2.")
-    rows, name = open_rows(source), str(source) if name is None else name
+    name = str(source) if name is None else name
+    rows = open_rows(source, name=name)
     n_drawn = min(n_rows, rows.n_rows)
     items = np.sort(np.random.default_rng(seed).choice(rows.n_rows, n_drawn, replace=False)).astype(np.int64)
     corpus = corpus_from_vectors(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,9 @@ MOST_K = 100
 PAIRS_AT_ONCE = 4096
 
 ListsOf = Callable[[Asked, StageJob], Lists]
+# What rows without a known model are called, as `embed` calls ready vectors.
+VECTORS = "vectors"
+
 Items = npt.NDArray[np.integer[Any]]
 
 
@@ -77,7 +81,7 @@ def recommend_rows(
     n_runs: int = TIMED_RUNS,
     seed: int = 0,
     lists_of: ListsOf | None = None,
-    state: Path | None = None,
+    keep_in: Path | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
 ) -> Recommendation:
@@ -95,7 +99,7 @@ def recommend_rows(
     check_limits(target, n_vectors, memory_gb, latency_ms, disk_gb=disk_gb, smallest=smallest)
     measured = measure_rows(
         rows, queries, metric=metric, dims=dims, dtypes=dtypes, allow_rerank=allow_rerank, n_runs=n_runs, seed=seed,
-        lists_of=lists_of, state=state, block_bytes=block_bytes, progress=progress,
+        lists_of=lists_of, keep_in=keep_in, block_bytes=block_bytes, progress=progress,
     )  # fmt: skip
     return choose(
         measured, target=target, n_vectors=n_vectors, memory_gb=memory_gb, disk_gb=disk_gb, latency_ms=latency_ms,
@@ -114,7 +118,7 @@ def measure_rows(
     n_runs: int = TIMED_RUNS,
     seed: int = 0,
     lists_of: ListsOf | None = None,
-    state: Path | None = None,
+    keep_in: Path | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
 ) -> Candidates:
@@ -131,7 +135,7 @@ def measure_rows(
     dims, dtypes, allow_rerank, n_runs : as in `measure_candidates`
     seed : of the rows that codes are fitted on, and of the bounds
     lists_of : makes the lists of a job, such as a cluster; this process when None
-    state : a file for `all_stages` to keep what is done in
+    keep_in : a folder for `all_stages` to keep what is done in, until the plans are measured
     block_bytes : of float32 rows in memory at once
     progress : called with (rows done, rows in all)
 
@@ -161,6 +165,7 @@ def measure_rows(
     job = stage_job(
         rows, asked, [(plan.dim, plan.dtype) for plan in plans], depth=min(depth, most), block_bytes=block_bytes
     )
+    state = None if keep_in is None else keep_in / f"{job.key}.npz"
     lists = lists_of(asked, job) if lists_of else all_stages(rows, asked, job, state=state, progress=progress)
     truth = lists.items[job.stages.index((rows.full_dim, "float32"))][:, : ks[-1]]
     values = np.stack(
@@ -168,11 +173,13 @@ def measure_rows(
     )
     n_sampled = len(asked.sample)
     candidates = _timed(plans, asked, rows.n_rows, values[:, ks.index(k)].mean(axis=1), k, n_runs, seed)
+    if state is not None:
+        state.unlink(missing_ok=True)
     return Candidates(
         metric=wanted.name,
         k=k,
         ks=ks,
-        model="vectors",
+        model=VECTORS,
         fingerprint=fingerprint(rows.fingerprint(), queries.matrix),
         full_dim=rows.full_dim,
         n_items=rows.n_rows,
@@ -244,7 +251,10 @@ def monitor_rows(
     elif len(stages) > 1:
         found = reranked(rows, queries, found, stages[1:], block_bytes=block_bytes)
     (overlap,) = bootstrap(shared_share(found, truth), seed=seed)
-    return MonitorResult(deployed, rows.full_dim, k, target, len(queries.matrix), rows.n_rows, overlap, seed)
+    return MonitorResult(
+        deployed, rows.full_dim, k, target, len(queries.matrix), rows.n_rows, overlap, seed, VECTORS,
+        rows.fingerprint(), datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
 
 
 def kept_in(truth: Items, shortlist: Items) -> Items:

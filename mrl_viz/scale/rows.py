@@ -127,7 +127,7 @@ def is_rows(source: str | Path) -> bool:
     return bool(names) and all(Path(name).suffix.lower() in SUFFIXES for name in names)
 
 
-def open_rows(source: str | Path) -> Rows:
+def open_rows(source: str | Path, *, name: str | None = None) -> Rows:
     """Vectors on a disk or in an object store, of which nothing but the shape is read yet.
 
     Parameters
@@ -135,6 +135,7 @@ def open_rows(source: str | Path) -> Rows:
     source : a .npy matrix; a Zarr array of two dimensions; a parquet file with a column of lists, the only one or one
         called `embedding`; or a folder of such files, one after the other by name, numbers in order. A path, or an
         address such as s3://bucket/vectors.zarr; credentials and the endpoint are the environment's
+    name : what to call it in messages, where its path is nobody's business
 
     Raises
     ------
@@ -143,7 +144,7 @@ def open_rows(source: str | Path) -> Rows:
     InvalidInputError, OptionalDependencyError : as `place_of`.
     """
     path = place_of(source)
-    name = str(path) if isinstance(path, Address) else str(source)
+    name = name or (str(path) if isinstance(path, Address) else str(source))
     with _disk(name):
         if not path.exists():
             why = path.why if isinstance(path, Address) else ""
@@ -353,7 +354,7 @@ class FolderRows(Rows):
 
     def __init__(self, path: Path | Address, name: str) -> None:
         self.name = name
-        self.parts = [_open(part, str(part)) for part in _parts(path)]
+        self.parts = [_open(part, f"{name.rstrip('/')}/{part.name}") for part in _parts(path)]
         if not self.parts:
             raise DataFormatError(f"`{name}` has no {', '.join(SUFFIXES)} in it; give a folder of vectors.")
         self.full_dim, self.dtype = self.parts[0].full_dim, self.parts[0].dtype

@@ -48,7 +48,7 @@ def choose() -> None:
         "Rows to look at", FEWEST_SAMPLED, MOST_SAMPLED, SAMPLED, step=1000, key="disk_rows",
         help="Drawn from all of them, with seed 0. All rows are swept by a button further down, when they are chosen.",
     )  # fmt: skip
-    rows = open_rows(found[name])
+    rows = open_rows(found[name], name=name)
     small_print(f"{rows.n_rows:,} rows of {rows.full_dim:,} {rows.dtype} coordinates.")
     if st.button("Use a sample of these rows", key="use_disk", type="primary"):
         with st.spinner("Reading…"):
@@ -75,7 +75,7 @@ def whole(workspace: Workspace) -> None:
         path = _sources().get(workspace.source.file)
         if path is None:
             raise DataFormatError(f"`{workspace.source.file}` is not offered by this server any more; choose another.")
-        rows = open_rows(path)
+        rows = open_rows(path, name=workspace.source.file)
         st.subheader(f"All {rows.n_rows:,} rows")
         most = max(1, min(MOST_QUERIES, rows.n_rows - 1))
         asked = st.number_input(

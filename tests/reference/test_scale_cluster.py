@@ -93,6 +93,9 @@ def test_what_a_cluster_cannot_do_is_said(client, source, asked, tmp_path, monke
             pass
     with pytest.raises(MrlVizError, match="is not there"):
         sweep_on(client, str(tmp_path / "gone.npy"), queries, job, tmp_path / "a", n_slices=2)
+    np.save(tmp_path / "last_month.npy", open_rows(source).read(0, job.n_rows)[::-1])
+    with pytest.raises(InvalidInputError, match="is another one on a worker"):
+        sweep_on(client, str(tmp_path / "last_month.npy"), queries, job, tmp_path / "d", n_slices=2)
     other = job_of(open_rows(source), queries, dims=[5], k=5)
     sweep_on(client, str(source), queries, other, tmp_path / "b", n_slices=2)
     with pytest.raises(InvalidInputError, match="is a part of other widths"):

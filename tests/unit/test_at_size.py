@@ -9,6 +9,7 @@ import pytest
 from mrl_viz.cli.main import main
 from mrl_viz.decide import candidates, choose, metrics, plan_from_text
 from mrl_viz.decide.candidates import measure_candidates
+from mrl_viz.decide.history import read_history
 from mrl_viz.decide.monitoring import check_deployed_plan
 from mrl_viz.embedding.embedded import embed
 from mrl_viz.errors import CancelledError, InvalidInputError, MrlVizError
@@ -204,6 +205,8 @@ def test_commands_decide_on_rows_and_watch_them(rows, tmp_path, capsys, quick, m
     assert main(["monitor", source, *asked, "--plan", str(record), "--json", str(tmp_path / "m")]) == 0
     watched_now = json.loads((tmp_path / "m").read_text())
     assert (watched_now["n_items"], watched_now["n_queries"], watched_now["target"]) == (N_ROWS, 100, 0.5)
+    (check,) = read_history([tmp_path / "m"]).checks
+    assert check.fingerprint == rows.fingerprint() and check.overlap.value == watched_now["overlap"]
     np.save(tmp_path / "q.npy", rows.read(0, 40))
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -212,9 +215,30 @@ def test_commands_decide_on_rows_and_watch_them(rows, tmp_path, capsys, quick, m
     assert "of 40 sampled queries" in capsys.readouterr().out
 
 
+def test_what_was_read_is_kept_by_its_job(rows, matrix, tmp_path, quick, monkeypatch):
+    """A stop leaves the lists of that job alone; another job's end neither takes nor removes them."""
+    monkeypatch.setattr(stages, "KEEP_S", 0.0)
+    queries = given_queries(matrix[:20], rows)
+
+    def stop(done, _):
+        if done > BLOCK:
+            raise KeyboardInterrupt
+
+    some = {"dtypes": ("float32",), "keep_in": tmp_path, "block_bytes": 1}
+    with pytest.raises(KeyboardInterrupt):
+        measure_rows(rows, queries, dims=[4], progress=stop, **some)
+    (left,) = tmp_path.iterdir()
+    measure_rows(rows, queries, dims=[8], **some)
+    assert list(tmp_path.iterdir()) == [left]
+    done = []
+    measure_rows(rows, queries, dims=[4], progress=lambda n, _: done.append(n), **some)
+    assert done[0] > BLOCK and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["recommend", "--out", "x"], "for the parts of slices or of a --cluster"),
         (["recommend", "--hybrid"], "rows on a disk have none"),
         (["recommend", "--limit", "5"], "leave out --limit"),
         (["recommend", "--keep-duplicates"], "leave out --keep-duplicates"),

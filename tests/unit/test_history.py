@@ -158,6 +158,7 @@ def test_mixed_plans_models_and_targets_are_said(record):
         ([(0.4,), (0.4, 1), (0.2, 1)], "and 1 of 4 canaries have moved since 2026-05-11, so look at the model’s"),
         ([(0.4,), (0.2,)], "below the target of 30 %, and no canary moved, so texts or queries are others and not"),
         ([(0.4,), (0.4, 2)], "; but 1 of 4 canaries have moved since 2026-05-11: vectors of two models do"),
+        ([(0.4,), (0.29, 2)], "sample more queries to be sure; but 1 of 4 canaries have moved since 2026-05-11"),
         ([(0.2,), (0.4,)], "Held in 1 of 2 checks. Surely below before, on 2026-05-04, and no canary moved"),
         ([(0.2,)], "Not held in the only check; since 2026-05-04"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_viz.data.corpus import Corpus
-from mrl_viz.errors import InvalidInputError
+from mrl_viz.errors import InvalidInputError, MrlVizError
 from mrl_viz.scale import folders
 from mrl_viz.scale.folders import found_sources, sample_of
 from tests.unit.test_scale import as_npy, as_parquet, as_zarr
@@ -53,6 +53,11 @@ def test_links_that_lead_out_are_not_followed(owned, tmp_path):
     assert set(found_sources([owned])) == before - {"vectors/deep/parts"} | {
         "vectors/deep/parts/1.npy", "vectors/deep/parts/2.parquet",
     }  # fmt: skip
+    os.makedirs(owned / "named.npy" / "deep")
+    os.symlink(secret / "theirs.npy", owned / "named.npy" / "1.npy")
+    as_zarr(owned / "chunk", ROWS)
+    os.symlink(secret / "theirs.npy", owned / "chunk.zarr" / "theirs")
+    assert not [name for name in found_sources([owned]) if "named" in name or "chunk" in name]
     os.symlink(owned / "a.npy", owned / "again.npy")
     assert "vectors/again.npy" in found_sources([owned])
 
@@ -83,3 +88,13 @@ def test_a_sample_says_what_it_is_of(owned):
     assert whole.name == f"700 of 700 rows of {owned / 'deep' / 'parts'}" and not whole.check.notes
     with pytest.raises(InvalidInputError, match="`n_rows` is 1; neighbors need at least 2"):
         sample_of(owned / "a.npy", 1)
+
+
+def test_what_is_wrong_is_said_by_the_offered_name(owned):
+    """Where a machine's folders lie is nobody's business."""
+    (owned / "torn.npy").write_bytes(b"nothing")
+    as_npy(owned / "deep" / "parts" / "3", ROWS[:, :4])
+    for way in ("torn.npy", "deep/parts"):
+        with pytest.raises(MrlVizError) as error:
+            sample_of(owned / way, name=f"vectors/{way}")
+        assert str(owned) not in str(error.value) and f"vectors/{way}" in str(error.value)
