@@ -58,8 +58,9 @@ class AuditResult(Result):
     `score_median`, `score_largest` : difference of the store's scores, as similarities, from the cosines at that width;
     None where they are no similarities.
     `n_items`, `n_stored` : vectors in the source and in the store. `n_checked` : sampled rows that were looked up,
-    `n_missing` of them not there; `n_unknown` : ids answered that the source lacks. `n_compared` : rows whose stored
-    vectors were compared. `harder_recall` : recall with `EFFORT` times as many candidates, None where not asked.
+    `n_missing` of them not there; `n_unknown` : ids answered that the source lacks; `n_repeating` : answers with an id
+    more than once, of which the first counts. `n_compared` : rows whose stored vectors were compared.
+    `harder_recall` : recall with `EFFORT` times as many candidates, None where not asked.
     `ids` : what the store calls rows by, "own", "number" or "number from 1".
     `findings` : causes, the likeliest first. `seed` : of the samples.
     """
@@ -81,6 +82,7 @@ class AuditResult(Result):
     n_checked: int
     n_missing: int
     n_unknown: int
+    n_repeating: int
     n_compared: int
     harder_recall: float | None
     ids: str
@@ -208,8 +210,8 @@ def audit_store(
     seen = Evidence(
         deployed, live.width, store.dim, store.metric, store.is_approximate, store.search_effort, rows.n_rows, n_stored,
         recall.value, expected_recall, harder, EFFORT, sample.n_checked, sample.n_missing, live.n_unknown,
-        coded, sample.stored, sample.expected, sample.kept, sample.raw, answers.scores, answers.cosines, answers.kept,
-        answers.raw,
+        len(asked.matrix), live.n_repeating, coded, sample.stored, sample.expected, sample.kept, sample.raw,
+        answers.scores, answers.cosines, answers.kept, answers.raw,
     )  # fmt: skip
     off = np.abs(_similarities(store.metric, answers.scores, live.width) - answers.cosines)
     is_known = store.metric in METRICS and len(off) > 0
@@ -217,7 +219,7 @@ def audit_store(
         store.name, deployed, k, target, promised, len(asked.matrix), recall, expected_recall, overlap,
         float(shared_share(simulated, reference.full).mean()), float(np.median(off)) if is_known else None,
         float(off.max()) if is_known else None, rows.n_rows, n_stored, sample.n_checked, sample.n_missing,
-        live.n_unknown, len(sample.stored), harder, live.names.kind, diagnose(seen), seed,
+        live.n_unknown, live.n_repeating, len(sample.stored), harder, live.names.kind, diagnose(seen), seed,
     )  # fmt: skip
 
 
@@ -331,8 +333,9 @@ class _Names:
 
 @dataclass(frozen=True)
 class _Live:
-    """What the store answered, see `_asked`. `items` : rows of the first pass, -1 for unknown ids, shape (n_queries,
-    n_asked); `lists` : (n_queries, k). `width` : of the queries, `is_turned` : whether they were rotated."""
+    """What the store answered, see `_asked`. `items` : rows of the first pass, -1 for unknown ids and for rows that
+    their list has already, shape (n_queries, n_asked);
+    `lists` : (n_queries, k). `width` : of the queries, `is_turned` : whether they were rotated."""
 
     found: Found
     names: _Names
@@ -341,6 +344,7 @@ class _Live:
     width: int
     is_turned: bool
     n_unknown: int
+    n_repeating: int
 
 
 def _asked(store: Store, reference: _Reference, ids: Sequence[str] | None, effort: int = 1) -> _Live:
@@ -366,6 +370,7 @@ def _asked(store: Store, reference: _Reference, ids: Sequence[str] | None, effor
             for place, each in enumerate(found.ids):
                 known = [called.row(item) for item in each[: reference.n_asked]]
                 items[place, : len(known)] = known
+            items = _once(items)
             others = items if queries.own is None else without_own(items, queries.own).astype(np.int64)
             shared = float(shared_share(reference.first, others).mean())
             if shared > most:
@@ -373,7 +378,18 @@ def _asked(store: Store, reference: _Reference, ids: Sequence[str] | None, effor
     assert best is not None
     found, called, items, others, is_turned = best
     unknown = {item for each in found.ids for item in each if called.row(item) < 0}
-    return _Live(found, called, items, reference.reranked(others), width, is_turned, len(unknown))
+    n_repeating = sum(len(set(each)) < len(each) for each in found.ids)
+    return _Live(found, called, items, reference.reranked(others), width, is_turned, len(unknown), n_repeating)
+
+
+def _once(items: Ints) -> Ints:
+    """Lists (n_queries, k) with -1 where an item stands in its list already, as in a store that was loaded twice."""
+    order = np.argsort(items, axis=1, kind="stable")
+    ascending = np.take_along_axis(items, order, axis=1)
+    ascending[:, 1:][ascending[:, 1:] == ascending[:, :-1]] = -1
+    kept = np.empty_like(items)
+    np.put_along_axis(kept, order, ascending, axis=1)
+    return kept
 
 
 @dataclass(frozen=True)

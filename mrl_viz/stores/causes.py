@@ -14,8 +14,8 @@ from mrl_viz.truncation import Floats
 
 # In this order: the first explains what follows.
 CAUSES = (
-    "wrong width", "other vectors", "rows missing", "stale rows", "not renormalised", "wrong metric",
-    "quantiser clipping", "queries coded", "search parameters too low", "wrong scores",
+    "wrong width", "other vectors", "rows missing", "rows more than once", "stale rows", "not renormalised",
+    "wrong metric", "quantiser clipping", "queries coded", "search parameters too low", "wrong scores",
 )  # fmt: skip
 # 1 - cosine of a stored vector and its row that codes of so many bits explain, at most; and what float32 explains.
 CODE_ERROR = {32: 1e-3, 16: 1e-3, 8: 0.02, 4: 0.1}
@@ -55,7 +55,8 @@ class Evidence:
     the store. `n_items`, `n_stored` : vectors in the source and in the store. `recall`, `expected_recall` : as in
     `AuditResult`; `harder_recall` : with `effort` times as many candidates, None where that was not asked.
     `n_checked` : sampled rows whose ids were looked up, `n_missing` of them not there; `n_unknown` : ids in the answers
-    that the source lacks. `coded_recall` : of the plan's codes with queries coded too, None where they are not.
+    that the source lacks; `n_repeating` of `n_answers` answers have an id more than once.
+    `coded_recall` : of the plan's codes with queries coded too, None where they are not.
     Of sampled rows with a vector, of shape (n_sampled, width): `stored`, and `expected`, cut and of length 1; `kept`,
     (n_sampled,), the lengths that their prefixes have where rows are of length 1, and `raw` where they are as they are.
     Of answers, one-dimensional: `scores` as the store says them, `cosines` at that width, and the same two lengths.
@@ -76,6 +77,8 @@ class Evidence:
     n_checked: int
     n_missing: int
     n_unknown: int
+    n_answers: int
+    n_repeating: int
     coded_recall: float | None
     stored: Floats
     expected: Floats
@@ -144,6 +147,7 @@ def _wrong_width(seen: Evidence) -> Finding | None:
 
 def _rows_missing(seen: Evidence) -> Finding | None:
     lacking = seen.n_items - seen.n_stored
+    # More vectors than rows, and all ids known, are rows that were loaded more than once.
     if not seen.n_missing and not seen.n_unknown and lacking <= 0:
         return None
     parts = []
@@ -155,6 +159,18 @@ def _rows_missing(seen: Evidence) -> Finding | None:
     if seen.n_unknown:
         parts.append(f"{seen.n_unknown:,} ids in its answers are unknown to the source")
     return Finding("rows missing", f"{'; '.join(parts)}; load the rows of the source again, and delete what it lacks")
+
+
+def _rows_repeated(seen: Evidence) -> Finding | None:
+    """Ids that answer more than once, or more vectors than rows though no id is unknown."""
+    has_more = seen.n_stored > seen.n_items
+    if not seen.n_repeating and (not has_more or seen.n_unknown):
+        return None
+    return Finding(
+        "rows more than once",
+        f"{seen.n_repeating:,} of {seen.n_answers:,} answers name a row more than once, and it holds {seen.n_stored:,} "
+        f"vectors where the source has {seen.n_items:,}; load each row once, into an empty store",
+    )
 
 
 def _clipping(seen: Evidence) -> Finding | None:
@@ -327,5 +343,6 @@ def _wrong_scores(seen: Evidence) -> Finding | None:
 
 
 _LOOKS: tuple[Callable[[Evidence], Finding | None], ...] = (
-    _wrong_width, _rows_missing, _other_rows, _lengths, _wrong_metric, _clipping, _queries_coded, _too_little_effort,
+    _wrong_width, _rows_missing, _rows_repeated, _other_rows, _lengths, _wrong_metric, _clipping, _queries_coded,
+    _too_little_effort,
 )  # fmt: skip

@@ -108,9 +108,10 @@ class LanceDb(Store):
         for start in range(0, len(ids), ROWS_AT_ONCE):
             some = ids[start : start + ROWS_AT_ONCE]
             wanted = ", ".join(str(item) if self.has_number_ids else _text(str(item)) for item in some)
+            condition = f"`{self._id}` IN ({wanted})"
             with self._answering():
-                asked = self._table.search().where(f"`{self._id}` IN ({wanted})").select([self._id, self._column])
-                rows = asked.limit(len(some)).to_arrow()
+                asked = self._table.search().where(condition).select([self._id, self._column])
+                rows = asked.limit(max(1, self._table.count_rows(condition))).to_arrow()  # ids may be there twice
             for item, row in zip(rows[self._id].to_pylist(), rows[self._column].to_pylist()):
                 found[item] = None if row is None else unpacked(row) if self._is_bits else np.asarray(row, np.float32)
         return found

@@ -194,6 +194,16 @@ def test_a_lancedb_table_with_texts_as_ids(data, tmp_path, options, rows_of, cau
     assert (result.cause, result.ids, result.n_missing) == (cause, "own", 0), result.takeaway()
 
 
+def test_a_lancedb_table_that_was_loaded_twice(data, tmp_path):
+    """Its ids are not unique: no row is missing, and every row is there more than once."""
+    url = lance(tmp_path / "lance", unit(data[0]))
+    table = lancedb.connect(str(tmp_path / "lance")).open_table("items")
+    table.add(table.to_arrow())
+    with open_store(url) as store:
+        result = audit_store(store, data[0], Plan(DIM), data[1], ids=[f"it's {row}" for row in range(N)])
+    assert (result.cause, result.n_missing, result.n_stored) == ("rows more than once", 0, 2 * N)
+
+
 @pytest.mark.parametrize(
     ("metric", "rows_of", "cause"),
     [("COSINE", cut, None), ("IP", cut, "not renormalised"), ("L2", cut, "wrong metric")],

@@ -192,6 +192,39 @@ def test_ids_that_the_source_lacks_are_counted(audit, data):
     assert "60 ids in its answers are unknown" in result.findings[0].evidence
 
 
+def loaded(rows, times):
+    """Rows that were loaded so many times under the same ids."""
+    index = faiss.IndexIDMap(faiss.IndexFlatIP(DIM))
+    for _ in range(times):
+        index.add_with_ids(unit(rows), np.arange(len(rows), dtype=np.int64))
+    return index
+
+
+@pytest.mark.parametrize("are_rows_asked", [False, True])
+def test_a_store_that_was_loaded_twice_is_heard(audit, data, are_rows_asked):
+    """Each row counts once in an answer, so recall falls, and the figures of both are named."""
+    queries = {"queries": None, "n_queries": 60} if are_rows_asked else {}
+    result = audit(loaded(data[0], 2), **queries)
+    assert result.cause == "rows more than once" and len(result.findings) == 1
+    assert (result.n_repeating, result.n_stored, result.n_missing) == (60, 2 * N, 0)
+    assert 0.4 < result.recall.value < 0.7 and result.overlap.value < 0.7 and result.is_below_target
+    assert "60 of 60 answers" in result.findings[0].evidence
+    assert "holds 800 vectors where the source has 400" in result.findings[0].evidence
+    assert audit(loaded(data[0], 1), **queries).n_repeating == 0
+
+
+def test_rows_that_are_there_again_and_do_not_answer_are_heard(data):
+    """More vectors than rows, where no answer shows them, are said to be there more than once."""
+
+    class Larger(Told):
+        def count(self):
+            return N + 7
+
+    result = audit_store(Larger(unit(data[0]), unit(data[0])), data[0], PLAN, data[1])
+    assert result.cause == "rows more than once" and result.recall.value == 1
+    assert "0 of 60 answers" in result.findings[0].evidence
+
+
 def test_ids_of_other_rows_are_other_vectors(audit, data):
     """Nearly all vectors are another row's: ids that do not belong to them, or another model."""
     result = audit(flat(np.ascontiguousarray(unit(data[0])[::-1])))
