@@ -30,12 +30,14 @@ def add_verb(
     is_source_named: bool = False,
     dims: str = "",
     k: str = "",
+    is_k_of_record: bool = False,
     seed: str = "",
 ) -> argparse.ArgumentParser:
     """A verb that reads a source, with the arguments of that; `run` gets what was typed and returns the exit code.
 
     `is_source_named` : the source is an option, `--source`, as something else comes first. `dims`, `k`, `seed` : what
-    the help says of these options; a verb without them has "".
+    the help says of these options; a verb without them has "". `is_k_of_record` : without `--k` it is None, for
+    `deployed_aim` to fill in.
     """
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary)
     parser.set_defaults(run=run)
@@ -69,7 +71,8 @@ def add_verb(
     if dims:
         parser.add_argument("--dims", default="", help=dims)
     if k:
-        parser.add_argument("--k", type=int, default=10, help=f"{k} (default 10)")
+        usual = "the record's, else 10" if is_k_of_record else "10"
+        parser.add_argument("--k", type=int, default=None if is_k_of_record else 10, help=f"{k} (default {usual})")
     if seed:
         parser.add_argument("--seed", type=int, default=0, help=f"of {seed} (default 0)")
     return parser

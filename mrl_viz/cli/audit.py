@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrl_viz.cli.arguments import add_verb, embed_source, read_record, read_source
-from mrl_viz.cli.decide import PLAN_HELP, target_of
+from mrl_viz.cli.decide import PLAN_HELP, deployed_aim
 from mrl_viz.cli.printing import say, table, write_json
 from mrl_viz.errors import InvalidInputError
 
@@ -28,7 +28,7 @@ def add_verbs(verbs: Any) -> None:
     audit = add_verb(
         verbs, "audit", _audit,
         "does the live index at STORE_URL answer as its plan should? and if not, the likely cause; code 1 below target",
-        is_source_named=True, k="neighbors compared", seed="the samples of queries and rows",
+        is_source_named=True, k="neighbors compared", is_k_of_record=True, seed="the samples of queries and rows",
     )  # fmt: skip
     audit.add_argument("store", metavar="STORE_URL", help=URL_HELP)
     audit.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
@@ -48,14 +48,13 @@ def _audit(args: argparse.Namespace) -> int:
 
     record = read_record(args.plan)
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
-    promised = _promised(record)
-    target = args.target if args.target is not None else target_of(record)
+    k, target, promised = deployed_aim(args, record)
     # First, so that a wrong address is heard before texts are embedded.
     with open_store(args.store) as store:
         rows, queries, ids, model = _source(args)
         _check_model(record, model, rows)
         result = audit_store(
-            store, rows, plan, queries, ids=ids, target=target, promised=promised, k=args.k, n_queries=args.sample,
+            store, rows, plan, queries, ids=ids, target=target, promised=promised, k=k, n_queries=args.sample,
             n_rows=args.sample_rows, seed=args.seed,
         )  # fmt: skip
     say(notes=changed_since(record or {}))
@@ -100,12 +99,6 @@ def _check_model(record: dict[str, Any] | None, model: str | None, rows: Rows | 
         raise InvalidInputError(
             f"`--plan` was decided for {what.format(wanted)} and these are of {found}; use that model."
         )
-
-
-def _promised(record: dict[str, Any] | None) -> float | None:
-    """The overlap that a decision promised; None where it was another metric, or there is no record."""
-    aim = (record or {}).get("aim") or {}
-    return target_of(record) if str(aim.get("metric", "")).startswith("overlap") else None
 
 
 def _source(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mrl_viz.embedding.embedded import Embedded
 
 TEXT_CHARACTERS = 100
+# Where neither an option nor a record says it.
+DEFAULT_K, DEFAULT_TARGET = 10, 0.95
 PLAN_HELP = "a decision record (JSON), or a width with details: 64 or 64,int8,200@768 (200 reranked at 768 dims)"
 
 
@@ -99,7 +101,7 @@ def add_verbs(verbs: Any) -> None:
     monitor = add_verb(
         verbs, "monitor", _monitor,
         "does the deployed plan still answer fresh --queries as the full width? code 1 if not",
-        k="neighbors compared",
+        k="neighbors compared", is_k_of_record=True,
     )  # fmt: skip
     monitor.add_argument("--plan", metavar="PLAN", required=True, help=f"what is deployed: {PLAN_HELP}")
     monitor.add_argument("--target", type=float, help="overlap to stay above (default: the record's, else 0.95)")
@@ -296,7 +298,7 @@ def _monitor(args: argparse.Namespace) -> int:
     record = read_record(args.plan)
     # Production data change every day, so the record's fingerprint of the texts is not asked for; its model is.
     plan = plan_from_text(args.plan) if record is None else plan_from_record(record)
-    target = args.target if args.target is not None else target_of(record)
+    args.k, target, _ = deployed_aim(args, record)
     if at_size.is_at_size(args):
         watched = at_size.monitor_on_disk(args, plan, target, (record or {}).get("model", {}).get("full_dim"))
         say(watched.takeaway(), notes=changed_since(record or {}))
@@ -336,11 +338,29 @@ def _canary(args: argparse.Namespace, embedded: Embedded, dim: int) -> CanaryRes
     return check_canaries(frozen.embeddings, again, embedded.matrix, dim=dim, k=args.k, tolerance=args.tolerance)
 
 
-def target_of(record: dict[str, Any] | None) -> float:
-    """The target decided on, where it was an overlap."""
+def deployed_aim(args: argparse.Namespace, record: dict[str, Any] | None) -> tuple[int, float, float | None]:
+    """The neighbors compared, the target, and the overlap that the decision promised, None where it promised none.
+
+    `--k` and `--target` say them, else a record that was decided by overlap.
+
+    Raises
+    ------
+    InvalidInputError : `--k` is another than the record's target is of, and no `--target` is given.
+    """
     aim = (record or {}).get("aim") or {}
-    found = aim.get("target") if str(aim.get("metric", "")).startswith("overlap") else None
-    return float(found) if isinstance(found, int | float) else 0.95
+    kind, _, number = str(aim.get("metric", "")).partition("@")
+    decided = int(number) if kind == "overlap" and number.isdecimal() else None
+    target = aim.get("target") if decided else None
+    promised = float(target) if isinstance(target, int | float) else None
+    if promised is not None and args.k not in (None, decided):
+        if args.target is None:
+            raise InvalidInputError(
+                f"`--k` is {args.k} and the record's target is of overlap@{decided}; give --target for that k, or "
+                "leave out --k."
+            )
+        promised = None
+    k = args.k if args.k is not None else decided or DEFAULT_K
+    return k, args.target if args.target is not None else promised or DEFAULT_TARGET, promised
 
 
 def _one_line(text: str) -> str:

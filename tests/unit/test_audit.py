@@ -477,6 +477,36 @@ def test_the_verb_takes_the_promise_of_a_record(data, tmp_path, capsys):
     assert "decided for vectors of 768 coordinates" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["audit", "monitor"])
+def test_the_verbs_compare_as_many_neighbors_as_the_record_was_decided_by(data, tmp_path, capsys, verb):
+    """A target of overlap@20 is held against 20 neighbors; for another k it has to be said anew, and nothing was
+    promised."""
+    rows, queries, out = tmp_path / "rows.npy", tmp_path / "queries.npy", tmp_path / "out.json"
+    np.save(rows, data[0])
+    np.save(queries, data[1])
+    faiss.write_index(flat(unit(data[0])), str(tmp_path / "right.faiss"))
+    named = ["audit", f"faiss://{tmp_path}/right.faiss", "--source"] if verb == "audit" else ["monitor"]
+    (tmp_path / "decision.json").write_text(json.dumps({
+        "schema": 2, "kind": "mrl_viz decision record", "plan": Plan(DIM).to_dict(), "model": {"full_dim": FULL_DIM},
+        "aim": {"metric": "overlap@20", "target": 0.5},
+    }))  # fmt: skip
+    asked = [*named, str(rows), "--queries", str(queries), "--json", str(out), "--plan"]
+    of_record = [*asked, str(tmp_path / "decision.json")]
+
+    def written(*options):
+        assert main([*of_record, *options]) == 0
+        found = json.loads(out.read_text())
+        return found["k"], found["target"], found.get("promised")
+
+    promised = 0.5 if verb == "audit" else None
+    assert written() == written("--k", "20") == (20, 0.5, promised)
+    assert main([*of_record, "--k", "10"]) == 2
+    assert "`--k` is 10 and the record's target is of overlap@20" in capsys.readouterr().err
+    assert written("--k", "10", "--target", "0.4") == (10, 0.4, None)
+    assert main([*asked, str(DIM), "--target", "0.4"]) == 0
+    assert json.loads(out.read_text())["k"] == 10
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".zarr", ""])
 @pytest.mark.parametrize("items", [[], [7], [0, 1, 1023, 1024, 2499], [5, 5, 2047, 2048]])
 def test_single_rows_are_taken_from_a_disk(tmp_path, items, suffix):
