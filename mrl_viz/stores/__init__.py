@@ -27,7 +27,7 @@ __all__ = ["Found", "Store", "open_store"]
 
 def open_store(url: str) -> Store:
     """The live store at a URL. What is not said in it is called as our deployment snippets call it: table or collection
-    `items`, vectors `short`, ids `id`.
+    `items`, vectors `short`, ids `id`; how hard it looks, `ef`, `nprobe` or `probes`, is its own matter.
 
     Parameters
     ----------

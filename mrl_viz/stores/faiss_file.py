@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mrl_viz.errors import StoreError
-from mrl_viz.retrieval.ann import HNSW_SEARCH_CANDIDATES, load_faiss
+from mrl_viz.retrieval.ann import load_faiss
 from mrl_viz.stores.store import Address, Found, Id, Store, Vectors, answering, packed, unpacked
 
 
@@ -44,7 +44,8 @@ class FaissFile(Store):
             self.search_effort = f"nprobe {n_probe} of {self._ivf.nlist}"
             self.is_approximate = n_probe < self._ivf.nlist
         elif self._graph is not None:
-            self.is_approximate, self.search_effort = True, f"efSearch {self._ef or HNSW_SEARCH_CANDIDATES}"
+            self._ef = self._ef or int(self._graph.efSearch)
+            self.is_approximate, self.search_effort = True, f"efSearch {self._ef}"
 
     def count(self) -> int:
         return int(self._index.ntotal)
@@ -53,7 +54,8 @@ class FaissFile(Store):
         if self._ivf is not None:
             self._ivf.nprobe = min(self._ivf.nlist, (self._n_probe or 1) * effort)
         elif self._graph is not None:
-            self._graph.efSearch = effort * (self._ef or max(k, HNSW_SEARCH_CANDIDATES))
+            # faiss itself looks at k at least.
+            self._graph.efSearch = effort * max(k, self._ef or 1) if effort > 1 else self._ef
         asked = packed(vectors, self.dim) if self._is_binary else np.ascontiguousarray(vectors, dtype=np.float32)
         with answering(self.name, RuntimeError):
             scores, ids = self._index.search(asked, min(k, self.count()))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrl_viz.errors import InvalidInputError, StoreError
-from mrl_viz.retrieval.ann import HNSW_SEARCH_CANDIDATES, LIST_FACTOR, PROBED_SHARE
+from mrl_viz.retrieval.ann import HNSW_SEARCH_CANDIDATES
 from mrl_viz.stores.store import (
     COLUMN,
     ID,
@@ -21,6 +21,7 @@ from mrl_viz.stores.store import (
     Store,
     Vectors,
     answering,
+    effort_said,
     no_such,
     not_installed,
     packed,
@@ -28,6 +29,8 @@ from mrl_viz.stores.store import (
 )
 
 ROWS_AT_ONCE = 500
+# What LanceDB looks at where nothing is said.
+N_PROBED = 20
 
 
 def connect(address: Address, url: str) -> Store:
@@ -79,10 +82,10 @@ class LanceDb(Store):
         self.metric = own or address.metric() or ("hamming" if self._is_bits else "dot")
         self._ef, kind_of_index = address.number("ef"), "" if index is None else str(index.index_type).lower()
         self._has_graph, self.is_approximate = "hnsw" in kind_of_index, index is not None
-        self._n_probe = address.number("nprobe") or max(1, round(LIST_FACTOR * self.count() ** 0.5 * PROBED_SHARE))
+        self._n_probe = address.number("nprobe")
         if index is not None:
-            graph = f", ef {self._ef or HNSW_SEARCH_CANDIDATES}" if self._has_graph else ""
-            self.search_effort = f"nprobes {self._n_probe}{graph}"
+            graph = f" and {effort_said('ef', self._ef)}" if self._has_graph else ""
+            self.search_effort = f"{effort_said('nprobes', self._n_probe)}{graph}"
 
     def count(self) -> int:
         with self._answering():
@@ -94,9 +97,9 @@ class LanceDb(Store):
         for code in codes:
             with self._answering():
                 asked = self._table.search(code, vector_column_name=self._column).distance_type(self.metric)
-                if self.is_approximate:
-                    asked = asked.nprobes(self._n_probe * effort)
-                if self._has_graph:
+                if self.is_approximate and (self._n_probe or effort > 1):
+                    asked = asked.nprobes(effort * (self._n_probe or N_PROBED))
+                if self._has_graph and (self._ef or effort > 1):
                     asked = asked.ef(effort * (self._ef or max(k, HNSW_SEARCH_CANDIDATES)))
                 found = asked.limit(k).select([self._id, "_distance"]).to_arrow()
             distances = found["_distance"].to_pylist()

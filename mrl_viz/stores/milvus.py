@@ -20,6 +20,7 @@ from mrl_viz.stores.store import (
     Store,
     Vectors,
     answering,
+    effort_said,
     no_such,
     not_installed,
     packed,
@@ -92,13 +93,12 @@ class Milvus(Store):
         self.metric = METRICS.get(self._metric, self._metric.lower())
         self._has_graph, self._has_lists = "HNSW" in kind, kind.startswith("IVF")
         self._n_lists = int(index.get("nlist", N_LISTS))
-        every = max(1, round(self._n_lists * PROBED_SHARE)) if kind == "IVF_FLAT" else self._n_lists
-        self._ef, self._n_probe = address.number("ef"), address.number("nprobe") or every
-        self.is_approximate = self._has_graph or (self._has_lists and self._n_probe < self._n_lists)
+        self._ef, self._n_probe = address.number("ef"), address.number("nprobe")
+        self.is_approximate = self._has_graph or (self._has_lists and (self._n_probe or 1) < self._n_lists)
         if self._has_graph:
-            self.search_effort = f"ef {self._ef or HNSW_SEARCH_CANDIDATES}"
+            self.search_effort = effort_said("ef", self._ef)
         elif self._has_lists:
-            self.search_effort = f"nprobe {self._n_probe} of {self._n_lists}"
+            self.search_effort = f"{effort_said('nprobe', self._n_probe)} of {self._n_lists}"
 
     def count(self) -> int:
         with self._answering():
@@ -107,10 +107,11 @@ class Milvus(Store):
 
     def search(self, vectors: Vectors, k: int, *, effort: int = 1) -> Found:
         params: dict[str, int] = {}
-        if self._has_graph:
+        if self._has_graph and (self._ef or effort > 1):
             params = {"ef": effort * (self._ef or max(k, HNSW_SEARCH_CANDIDATES))}
-        elif self._has_lists:
-            params = {"nprobe": min(self._n_lists, self._n_probe * effort)}
+        elif self._has_lists and (self._n_probe or effort > 1):
+            usual = max(1, round(self._n_lists * PROBED_SHARE))
+            params = {"nprobe": min(self._n_lists, effort * (self._n_probe or usual))}
         codes, lists = self._codes(vectors), []
         for start in range(0, len(codes), QUERIES_AT_ONCE):
             with self._answering():

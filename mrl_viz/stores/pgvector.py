@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import numpy as np
 
 from mrl_viz.errors import InvalidInputError
-from mrl_viz.retrieval.ann import HNSW_SEARCH_CANDIDATES, PROBED_SHARE
 from mrl_viz.stores.store import (
     COLUMN,
     ID,
@@ -110,16 +109,22 @@ class PgVector(Store):
             raise InvalidInputError(
                 f"`{self.name}` has an index for {self.metric}; say ?metric= one of {list(OPERATORS)}."
             )
-        self._ef, self._probes = address.number("ef"), address.number("probes") or 1
         # An index for another operator than the query's is not used.
         self._method = index[0] if index is not None and own == self.metric else ""
         self.is_approximate = bool(self._method)
         if self._method == "ivfflat":
             n_lists = next((int(text[6:]) for text in (index[2] if index else None) or () if text[:6] == "lists="), 100)
-            self._probes = address.number("probes") or max(1, round(n_lists * PROBED_SHARE))
+            self._probes = address.number("probes") or self._set("ivfflat.probes")
             self.search_effort = f"probes {self._probes} of {n_lists}"
         elif self._method == "hnsw":
-            self.search_effort = f"ef_search {self._ef or HNSW_SEARCH_CANDIDATES}"
+            self._ef = address.number("ef") or self._set("hnsw.ef_search")
+            self.search_effort = f"ef_search {self._ef}"
+
+    def _set(self, parameter: str) -> int:
+        """What a session that sets nothing has, by pgvector or by the role's and the database's settings."""
+        self._db.execute("SELECT %s::vector", ["[1]"])  # parameters are there once the extension is loaded
+        found = self._db.execute("SELECT current_setting(%s)", [parameter]).fetchone()
+        return int(found[0]) if found else 1
 
     def count(self) -> int:
         with self._answering():
@@ -135,7 +140,7 @@ class PgVector(Store):
         )
         with self._answering():
             if self._method == "hnsw":
-                ef = min(MOST_EF, effort * (self._ef or max(k, HNSW_SEARCH_CANDIDATES)))
+                ef = self._ef if effort == 1 else min(MOST_EF, effort * max(k, self._ef))
                 self._db.execute(sql.SQL("SET hnsw.ef_search = {}").format(sql.Literal(ef)))
             elif self._method == "ivfflat":
                 self._db.execute(sql.SQL("SET ivfflat.probes = {}").format(sql.Literal(self._probes * effort)))

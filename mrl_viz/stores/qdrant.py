@@ -12,7 +12,6 @@ from uuid import UUID
 import numpy as np
 
 from mrl_viz.errors import StoreError
-from mrl_viz.retrieval.ann import HNSW_SEARCH_CANDIDATES
 from mrl_viz.stores.store import (
     COLUMN,
     TABLE,
@@ -22,6 +21,7 @@ from mrl_viz.stores.store import (
     Store,
     Vectors,
     answering,
+    effort_said,
     no_such,
     not_installed,
 )
@@ -94,7 +94,9 @@ class Qdrant(Store):
         self._has_codes = (params.quantization_config or config.quantization_config) is not None
         self._ef = address.number("ef")
         if self.is_approximate:
-            self.search_effort = f"hnsw_ef {self._ef or HNSW_SEARCH_CANDIDATES}"
+            self.search_effort = effort_said("hnsw_ef", self._ef)
+            # What the server looks at where nothing is said.
+            self._usual_ef = int(graph.ef_construct or config.hnsw_config.ef_construct)
         with self._answering():
             first, _ = self._client.scroll(collection, limit=1)
         self.has_number_ids = not first or isinstance(first[0].id, int)
@@ -106,10 +108,12 @@ class Qdrant(Store):
     def search(self, vectors: Vectors, k: int, *, effort: int = 1) -> Found:
         from qdrant_client import models
 
-        params = None
+        params, ef = None, self._ef
+        if self.is_approximate and effort > 1:
+            ef = effort * (self._ef or max(k, self._usual_ef))
         if not self._is_local:  # the local mode scores every vector and warns where it is asked for anything else
             params = models.SearchParams(
-                hnsw_ef=effort * (self._ef or max(k, HNSW_SEARCH_CANDIDATES)) if self.is_approximate else None,
+                hnsw_ef=ef if self.is_approximate else None,
                 # What is audited are the codes; what a rescore would take from is the vectors beside them.
                 quantization=models.QuantizationSearchParams(rescore=False) if self._has_codes else None,
             )

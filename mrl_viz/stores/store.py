@@ -46,8 +46,8 @@ class Store(ABC):
     `name` : what is asked, without a password. `dim` : coordinates of its vectors; bits come in whole bytes.
     `metric` : what it ranks by and what its scores are: "dot", "cosine", "l2" (squared distance), "hamming" (differing
     bits), or its own word for another. `is_approximate` : whether a graph or lists may leave true neighbors out.
-    `search_effort` : how hard it looks by default, in words, "" where it looks at all. `has_number_ids` : ids are whole
-    numbers, else texts.
+    `search_effort` : how hard it looks, as the URL says or else by itself, in words, "" where it looks at all.
+    `has_number_ids` : ids are whole numbers, else texts.
     """
 
     name: str
@@ -159,6 +159,11 @@ def no_such(name: str, what: str, wanted: str, there: Iterable[str]) -> StoreErr
     """That a table, collection or column is not there, and which are."""
     found = ", ".join(sorted(there)[:10]) or "none"
     return StoreError(f"`{name}` has no {what} {wanted!r}; it has {found}. Name it in the URL, as ?{what}=NAME.")
+
+
+def effort_said(parameter: str, given: int | None) -> str:
+    """How hard a store looks, which is its own matter where the URL says nothing."""
+    return f"its own {parameter}" if given is None else f"{parameter} {given}"
 
 
 def packed(vectors: Vectors, n_bits: int) -> npt.NDArray[np.uint8]:

@@ -97,11 +97,24 @@ TARGETS = ("faiss", "pgvector", "lancedb", "sqlite-vec", "milvus")
 RUNS = [(target, name) for target in TARGETS for name in PLANS if (target, name) not in LACKS]
 
 
+# How hard the snippets look where they say it at every search; a faiss file keeps it.
+LOOKS = {
+    ("pgvector", "graph"): "ef=64",
+    ("lancedb", "graph"): "nprobe=1&ef=64",
+    ("milvus", "graph"): "ef=64",
+    ("milvus", "int8"): "nprobe=128",
+    ("milvus", "rabitq"): "nprobe=128",
+}
+
+
 @pytest.mark.parametrize(("target", "name"), RUNS)
 def test_what_a_snippet_builds_is_found_right(target, name, data, url_of):
     """Recall is what the plan's codes give, or more where the store has finer ones; every row is there; no cause."""
     plan = PLANS[name]
-    with open_store(url_of(target, plan)) as store:
+    url = url_of(target, plan)
+    if (target, name) in LOOKS:
+        url += f"{'&' if '?' in url else '?'}{LOOKS[target, name]}"
+    with open_store(url) as store:
         result = audit_store(store, data[0], plan, data[1])
     assert result.cause is None, result.takeaway()
     assert result.recall.value >= result.expected_recall - 0.03 and not result.is_below_target
@@ -247,6 +260,39 @@ def test_a_postgres_table(data, postgres, index, options, rows_of, cause):
             open_store(f"{postgres}&table=My%20shop.things&id=a%22b")
         assert db.execute('SELECT count(*) FROM "My shop".things').fetchone() == (N,)
     assert (result.cause, result.n_missing) == (cause, 0), result.takeaway()
+
+
+@pytest.mark.parametrize(
+    ("index", "parameter", "usual"),
+    [("hnsw (short vector_ip_ops)", "hnsw.ef_search", 40), ("ivfflat (short vector_ip_ops) WITH (lists = 64)",
+                                                           "ivfflat.probes", 1)],
+)  # fmt: skip
+def test_postgres_looks_as_hard_as_a_session_that_sets_nothing(data, postgres, index, parameter, usual):
+    """pgvector's own, a role's setting, or what the URL says; that is what is asked with and named."""
+    option = "ef" if index.startswith("hnsw") else "probes"
+
+    def seen(url):
+        with open_store(url) as store:
+            store.search(unit(data[1][:2]), 10)
+            used = int(store._db.execute(f"SHOW {parameter}").fetchone()[0])
+            assert f"{parameter.partition('.')[2]} {used}" in store.search_effort
+        return used
+
+    with psycopg.connect(postgres, autocommit=True) as db:
+        db.execute("CREATE EXTENSION IF NOT EXISTS vector; DROP TABLE IF EXISTS looked")
+        db.execute(f"CREATE TABLE looked (id int PRIMARY KEY, short vector({DIM}))")
+        with db.cursor() as cursor:
+            rows = [(row, str(vector.tolist())) for row, vector in enumerate(unit(data[0]))]
+            cursor.executemany("INSERT INTO looked VALUES (%s, %s)", rows)
+        db.execute(f"CREATE INDEX ON looked USING {index}")
+        url = f"{postgres}&table=looked"
+        assert (seen(url), seen(f"{url}&{option}=7")) == (usual, 7)
+        db.execute(f"ALTER ROLE CURRENT_USER SET {parameter} = 23")
+        try:
+            assert seen(url) == 23
+        finally:
+            db.execute(f"ALTER ROLE CURRENT_USER RESET {parameter}")
+            db.execute("DROP TABLE looked")
 
 
 def test_postgres_is_not_written(data, url_of, postgres):

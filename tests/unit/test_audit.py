@@ -284,6 +284,18 @@ def test_a_graph_is_asked_as_hard_as_the_url_says(audit, data):
     assert low.recall.value < high.recall.value and low.cause == "search parameters too low"
 
 
+def test_a_graph_is_asked_as_hard_as_it_was_saved(audit, data):
+    """Without `ef` the file's own efSearch is used and named, as a program gets it that sets nothing."""
+    index = faiss.IndexHNSWFlat(DIM, 4, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 8
+    index.add(unit(data[0]))
+    index.hnsw.efSearch = 3
+    saved, said = audit(index), audit(index, options="?ef=3")
+    assert saved.recall == said.recall and saved.cause == "search parameters too low"
+    assert "at efSearch 3 it leaves out" in saved.findings[0].evidence
+    assert saved.recall.value < audit(index, options="?ef=64").recall.value
+
+
 @pytest.mark.parametrize("is_approximate", [True, False])
 def test_a_loss_without_evidence_is_said_to_be_one(data, is_approximate):
     """True neighbors left out by an index that looks right: no cause is made up."""
