@@ -36,7 +36,7 @@ def open_store(url: str) -> Store:
         postgresql://user:password@host/db?table=items&column=short&id=id&metric=cosine&ef=64 (or probes=8)
         qdrant:///folder?collection=items&vector=short, qdrant+http://host:6333/items?ef=64 (an API key as password)
         lancedb:///folder?table=items&column=short&id=id&metric=dot&ef=64&nprobe=8
-        milvus:///file.db?collection=items&column=short&ef=64 (or nprobe=8), milvus+http://host:19530/items
+        milvus:///file.db?collection=items&column=short&ef=64 (or nprobe=8), milvus+http://user:password@host:19530/items
         sqlite-vec:///file.db?table=items&column=short
 
     Raises

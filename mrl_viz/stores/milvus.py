@@ -61,7 +61,8 @@ class Milvus(Store):
             )
         at = str(Path(place).expanduser()) if is_file else f"{address.scheme.removeprefix('milvus+')}://{place}"
         with self._answering():
-            self._client = MilvusClient(at, token=address.secret)
+            token = f"{address.user}:{address.secret}" if address.user else address.secret
+            self._client = MilvusClient(at, token=token)
         try:
             self._read(address)
         except BaseException:

@@ -21,6 +21,8 @@ Vectors: TypeAlias = npt.NDArray[np.float32]
 TABLE, COLUMN, ID = "items", "short", "id"
 METRICS = ("dot", "cosine", "l2", "hamming")
 ANSWER_CHARACTERS = 200
+# Schemes whose address has a host, and may have a user and a password before it; of the others it is a path.
+HOSTED = ("postgresql", "postgres", "qdrant+http", "qdrant+https", "milvus+http", "milvus+https")
 
 
 @dataclass(frozen=True)
@@ -88,16 +90,17 @@ class Store(ABC):
 @dataclass(frozen=True)
 class Address:
     """A store's URL, taken apart. `scheme`, `place` : before and after "://"; a file's path, or host and path.
-    `options` : behind the "?". `secret` : its password, "" for none; never printed."""
+    `options` : behind the "?". `secret` : its password, "" for none; never printed. `user` : whose, "" for none."""
 
     scheme: str
     place: str
     options: Mapping[str, str]
     secret: str = ""
+    user: str = ""
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """The parts of a URL; InvalidInputError where it is none."""
+        """The parts of a URL; InvalidInputError where it is none, or cannot be told where its password ends."""
         try:
             parts = urlsplit(url)
             secret = unquote(parts.password or "")
@@ -105,9 +108,16 @@ class Address:
             parts, secret = urlsplit(""), ""
         if not parts.scheme or "://" not in url:
             raise InvalidInputError("`STORE_URL` is no URL; write it as faiss:///path/to/index.faiss.")
+        cut_off = parts.netloc.rpartition("@")[0] + parts.path + parts.query
+        if parts.scheme.lower() in HOSTED and ("@" in cut_off or parts.fragment):
+            raise InvalidInputError(
+                "`STORE_URL` does not show where its password ends; percent-encode special characters of the password, "
+                "such as %2F for / and %40 for @."
+            )
         host = parts.netloc.rpartition("@")[2]
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        return cls(parts.scheme.lower(), unquote(host + parts.path), options, secret or options.get("password", ""))
+        user, secret = unquote(parts.username or ""), secret or options.get("password", "")
+        return cls(parts.scheme.lower(), unquote(host + parts.path), options, secret, user)
 
     def check_options(self, *known: str) -> None:
         """Raise InvalidInputError for an option that the store does not have."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import apsw
 import faiss
@@ -437,6 +438,38 @@ def test_an_address_is_taken_apart():
         "host:5432/my db", "p@ss", "a.b", 7,
     )  # fmt: skip
     assert Address.parse("faiss://relative/index.faiss").place == "relative/index.faiss"
+
+
+@pytest.mark.parametrize("password", ["pa/ss", "pa?ss", "pa#ss", "pa@ss", "/ss", "pass?x=", "#"])
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "qdrant+http", "qdrant+https", "milvus+http"])
+def test_a_password_that_splits_its_url_is_not_printed(scheme, password):
+    """What would be taken for a host, a path or an option is refused, and nothing of the URL is said."""
+    with pytest.raises(InvalidInputError, match="percent-encode special characters of the password") as caught:
+        Address.parse(f"{scheme}://me:{password}@host/db")
+    assert "ss" not in str(caught.value).replace("password", "") and "host" not in str(caught.value)
+
+
+def test_an_at_sign_in_a_path_is_no_password():
+    """Files and folders are called as they are, and an encoded password is read."""
+    assert Address.parse("faiss:///srv/a@b/index.faiss").place == "/srv/a@b/index.faiss"
+    assert Address.parse("sqlite-vec:///srv/a@b.db?table=x@y").options == {"table": "x@y"}
+    assert Address.parse("postgresql://me:pa%2Fs%40s%23@host/db").secret == "pa/s@s#"
+
+
+@pytest.mark.parametrize(("before", "token"), [("me:p%40ss@", "me:p@ss"), (":key@", "key"), ("", "")])
+def test_milvus_is_told_the_user_and_the_password(monkeypatch, before, token):
+    """Its token is both, joined by a colon, or a key alone."""
+    told = {}
+
+    class Client:
+        def __init__(self, at, token):
+            told.update(at=at, token=token)
+            raise ValueError(f"no {token}")
+
+    monkeypatch.setitem(sys.modules, "pymilvus", SimpleNamespace(MilvusClient=Client, MilvusException=ValueError))
+    with pytest.raises(StoreError, match="`host:19530, collection items` does not answer") as caught:
+        open_store(f"milvus+http://{before}host:19530/items")
+    assert told == {"at": "http://host:19530", "token": token} and "p@ss" not in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", sorted(STORES))
