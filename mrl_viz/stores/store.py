@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ class Store(ABC):
         """The ids as the store writes them; those that cannot be one of its ids are left out."""
         if not self.has_number_ids:
             return [str(item) for item in ids]
-        return [int(item) for item in ids if str(item).lstrip("-").isdecimal()]
+        return [int(item) for item in ids if re.fullmatch(r"-?\d+", str(item))]
 
     def __enter__(self) -> Store:
         return self

@@ -472,6 +472,11 @@ def test_milvus_is_told_the_user_and_the_password(monkeypatch, before, token):
     assert told == {"at": "http://host:19530", "token": token} and "p@ss" not in str(caught.value)
 
 
+def test_ids_that_are_no_whole_numbers_are_left_out(data):
+    """Two signs make no number, nor does a sign alone."""
+    assert Told(unit(data[0])).own_ids(["7", "-3", "--5", "-", "1.5", "", 4]) == [7, -3, 4]
+
+
 @pytest.mark.parametrize("scheme", sorted(STORES))
 def test_a_missing_client_says_how_it_comes(scheme, monkeypatch, tmp_path):
     """Each store's client that is not installed is named with the pip command."""
