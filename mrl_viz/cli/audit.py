@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
+from mrl_viz.cli import at_size
 from mrl_viz.cli.arguments import add_verb, embed_source, read_record, read_source
 from mrl_viz.cli.decide import PLAN_HELP, deployed_aim
 from mrl_viz.cli.printing import say, table, write_json
@@ -35,6 +36,8 @@ def add_verbs(verbs: Any) -> None:
     audit.add_argument(
         "--target", type=float, help="share of the plan's recall to stay at (default: the record's target, else 0.95)"
     )
+    # A source is read block by block for its kind or its size, as it cannot be asked for here.
+    audit.set_defaults(sample_queries=None, shard=None, cluster=None, out=None)
     audit.add_argument("--sample", type=int, default=500, metavar="N", help="queries asked, at most (default 500)")
     audit.add_argument(
         "--sample-rows", type=int, default=1000, metavar="N", help="rows looked up by id, at most (default 1000)"
@@ -104,16 +107,13 @@ def _check_model(record: dict[str, Any] | None, model: str | None, rows: Rows | 
 def _source(
     args: argparse.Namespace,
 ) -> tuple[Rows | FloatMatrix, FloatMatrix | None, tuple[str, ...] | None, str | None]:
-    """The rows, the queries, and where they are known, ids and the model: of vectors on a disk only what is asked for
-    is read, all else is read and embedded as `monitor` does it."""
-    from mrl_viz.data.content import MOST_VECTOR_BYTES
-    from mrl_viz.scale.rows import is_rows, open_rows
+    """The rows, the queries, and where they are known, ids and the model: of vectors at size or in an object store only
+    what is asked for is read, all else is read and embedded as `monitor` does it."""
+    from mrl_viz.scale.rows import open_rows
 
-    path = Path(args.source).expanduser()
-    if is_rows(path) and (path.is_dir() or (path.is_file() and path.stat().st_size > MOST_VECTOR_BYTES)):
-        if args.limit is not None or args.qrels or args.text_column or args.label_column:
-            raise InvalidInputError("Rows are audited as they are; leave out --limit, --qrels and columns.")
-        rows = open_rows(path)
+    args.source = os.path.expanduser(args.source)
+    if at_size.is_at_size(args):
+        rows = open_rows(args.source)
         asked = open_rows(args.queries) if args.queries else None
         return rows, None if asked is None else asked.read(0, asked.n_rows), None, None
     corpus = read_source(args)

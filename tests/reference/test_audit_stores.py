@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import faiss
+import fsspec
 import lancedb
 import numpy as np
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from pymilvus import DataType, MilvusClient
 from qdrant_client import QdrantClient, models
 
+from mrl_viz.cli.main import main
 from mrl_viz.errors import InvalidInputError, StoreError
 from mrl_viz.export.snippets import deployment_snippets
 from mrl_viz.retrieval.plan import Plan
@@ -293,6 +295,30 @@ def test_postgres_looks_as_hard_as_a_session_that_sets_nothing(data, postgres, i
         finally:
             db.execute(f"ALTER ROLE CURRENT_USER RESET {parameter}")
             db.execute("DROP TABLE looked")
+
+
+@pytest.mark.parametrize("are_queries_given", [True, False])
+def test_a_source_in_an_object_store(data, tmp_path, capsys, are_queries_given):
+    """An address is read as by `sweep` and `monitor`; one with credentials, and what rows have none of, are refused."""
+    files = fsspec.filesystem("memory")
+    for name, rows in zip(("rows", "queries"), data):
+        with files.open(f"/audited/{name}.npy", "wb") as file:
+            np.save(file, rows)
+    index = faiss.IndexFlatIP(DIM)
+    index.add(unit(data[0]))
+    faiss.write_index(index, str(tmp_path / "right.faiss"))
+    asked = ["audit", f"faiss://{tmp_path}/right.faiss", "--plan", str(DIM), "--source"]
+    queries = ["--queries", "memory://audited/queries.npy"] if are_queries_given else []
+    try:
+        assert main([*asked, "memory://audited/rows.npy", *queries]) == 0
+        assert "Nothing looks wrong" in capsys.readouterr().out
+        assert main([*asked, "memory://audited/rows.npy", *queries, "--limit", "5"]) == 2
+        assert "leave out --limit" in capsys.readouterr().err
+        assert main([*asked, "memory://me:secret@audited/rows.npy"]) == 2
+        said = capsys.readouterr().err
+        assert "has credentials" in said and "secret" not in said
+    finally:
+        files.rm("/audited", recursive=True)
 
 
 def test_postgres_is_not_written(data, url_of, postgres):
