@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrl_viz.errors import InvalidInputError, OptionalDependencyError
+from mrl_viz.errors import InvalidInputError, OptionalDependencyError, ShapeError
 from mrl_viz.retrieval.codes import pq_parts
 from mrl_viz.retrieval.index import checked_queries
 from mrl_viz.retrieval.results import SearchResult
 from mrl_viz.sweep import check_k
-from mrl_viz.truncation import check_count, check_dims, check_embeddings, truncate_and_normalize
+from mrl_viz.truncation import FloatMatrix, check_count, check_dims, check_embeddings, truncate_and_normalize
 
 ANN_KINDS = ("hnsw", "ivf", "pq")
 # faiss's usual choices: 32 links per node; a search that looks at 64 candidates or as many as it must return.
@@ -32,6 +32,8 @@ class AnnIndex:
     kind : "hnsw" (graph), "ivf" (inverted lists) or "pq" (product codes)
     dim : width that is searched approximately
     rerank_dim : width of the float32 copy that the shortlist is scored with, from `dim` up; None without a rerank
+    calibration : (n_learnt, full_dim), rows that lists and codebooks are learnt from and sized for; None takes the
+        corpus
 
     Raises
     ------
@@ -44,7 +46,15 @@ class AnnIndex:
 
     dtype = "float32"
 
-    def __init__(self, corpus: npt.ArrayLike, kind: str, dim: int, *, rerank_dim: int | None = None) -> None:
+    def __init__(
+        self,
+        corpus: npt.ArrayLike,
+        kind: str,
+        dim: int,
+        *,
+        rerank_dim: int | None = None,
+        calibration: npt.ArrayLike | None = None,
+    ) -> None:
         if kind not in ANN_KINDS:
             raise InvalidInputError(f"`kind` is {kind!r}; choose one of {list(ANN_KINDS)}.")
         rows = check_embeddings(corpus, "corpus")
@@ -52,16 +62,35 @@ class AnnIndex:
         check_dims([dim], self.full_dim if rerank_dim is None else check_dims([rerank_dim], self.full_dim)[0])
         self.kind, self.dim, self.rerank_dim = kind, dim, rerank_dim
         self._faiss = load_faiss()
-        vectors = truncate_and_normalize(rows, rerank_dim or dim).astype(np.float32, copy=False)
-        base, self._n_probe = _approximate(self._faiss, kind, dim, self.n_items)
+        learnt = rows if calibration is None else self._checked(calibration, "calibration")
+        base, self._n_probe = _approximate(self._faiss, kind, dim, len(learnt))
         if rerank_dim is not None:
             base = self._faiss.IndexPreTransform(base)
             base.prepend_transform(self._faiss.NormalizationTransform(dim, 2.0))
             base.prepend_transform(self._faiss.RemapDimensionsTransform(rerank_dim, dim, False))
             base = self._faiss.IndexRefineFlat(base)
-        base.train(vectors)
+        vectors = self._prefixes(rows)
+        base.train(vectors if learnt is rows else self._prefixes(learnt))
         base.add(vectors)
         self._index = base
+
+    def refill(self, corpus: npt.ArrayLike) -> None:
+        """Hold these rows (n_items, full_dim) instead, by what was learnt; ShapeError for another width."""
+        rows = self._checked(corpus, "corpus")
+        self.n_items = len(rows)
+        self._index.reset()
+        self._index.add(self._prefixes(rows))
+
+    def _checked(self, rows: npt.ArrayLike, name: str) -> FloatMatrix:
+        found = check_embeddings(rows, name)
+        if found.shape[1] != self.full_dim:
+            raise ShapeError(
+                f"`{name}` has {found.shape[1]} coordinates and this index is of {self.full_dim}; give such rows."
+            )
+        return found
+
+    def _prefixes(self, rows: FloatMatrix) -> npt.NDArray[np.float32]:
+        return truncate_and_normalize(rows, self.rerank_dim or self.dim).astype(np.float32, copy=False)
 
     @property
     def nbytes(self) -> int:

@@ -13,7 +13,7 @@ from mrl_viz.measures.estimate import CONFIDENCE, Estimate, bootstrap
 from mrl_viz.measures.lists import shared_share, without_own
 from mrl_viz.result import Result
 from mrl_viz.retrieval.ann import AnnIndex
-from mrl_viz.retrieval.coded import coded_index
+from mrl_viz.retrieval.coded import CodedIndex, FaissCodes, coded_index
 from mrl_viz.retrieval.codes import is_rotated, rotation
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.retrieval.quantization import CALIBRATION_ROWS
@@ -42,6 +42,8 @@ TIE = 2e-6
 EFFORT = 8
 # Codes whose queries may be coded too.
 BITS_OF_QUERIES = ("binary", "binary-rotated")
+# Rows that product codes learn from: all that faiss takes for a byte's centroids.
+LEARNT_ROWS = 1 << 16
 # Rows coded at once where a source is large.
 ROWS_AT_ONCE = 1 << 18
 
@@ -259,14 +261,18 @@ class _Reference:
         plan, parts = self.plan, []
         if plan.kind != "pq" and plan.dtype == "float32":
             return self.exact
-        calibration = self.rows.take(_some(self.rows.n_rows, CALIBRATION_ROWS, seed))
+        n_learnt = LEARNT_ROWS if plan.kind == "pq" else CALIBRATION_ROWS
+        calibration = self.rows.take(_some(self.rows.n_rows, n_learnt, seed))
+        codes: AnnIndex | CodedIndex | None = None
         for start, block in self.rows.blocks(0, self.rows.n_rows, ROWS_AT_ONCE):
             size = min(self.n_asked, len(block))
-            if plan.kind == "pq":
-                found = AnnIndex(block, plan.kind, plan.dim).search(self.queries.matrix, size)
+            if isinstance(codes, AnnIndex | FaissCodes):
+                codes.refill(block)
+            elif plan.kind == "pq":
+                codes = AnnIndex(block, plan.kind, plan.dim, calibration=calibration)
             else:
                 codes = coded_index(block, plan.dim, plan.dtype, calibration=calibration, seed=seed)
-                found = codes.search(self.queries.matrix, size, **how)
+            found = codes.search(self.queries.matrix, size, **how)
             items = np.where(found.indices < 0, -1, found.indices.astype(np.int64) + start)
             parts.append(Lists(items[None], found.similarities[None]))
         lists = merged(parts, self.n_asked)

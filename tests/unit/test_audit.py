@@ -21,6 +21,8 @@ from mrl_viz.errors import (
     ShapeError,
     StoreError,
 )
+from mrl_viz.retrieval.ann import AnnIndex
+from mrl_viz.retrieval.coded import FaissCodes
 from mrl_viz.retrieval.plan import Plan
 from mrl_viz.retrieval.quantization import fit_quantizer
 from mrl_viz.scale.rows import open_rows
@@ -350,6 +352,36 @@ def test_rows_on_a_disk_give_the_same(audit, data, tmp_path):
     here = audit(index)
     with open_store(f"faiss://{tmp_path / 'index.faiss'}") as store:
         assert audit_store(store, open_rows(tmp_path / "rows.npy"), PLAN, data[1]).to_dict() == here.to_dict()
+
+
+def _counted(method, calls):
+    """The same, with a note of every call."""
+
+    def counting(*given, **named):
+        calls.append(1)
+        return method(*given, **named)
+
+    return counting
+
+
+@pytest.mark.parametrize(
+    "plan", [Plan(DIM, kind="pq"), Plan(DIM, "int4"), Plan(DIM, "int8"), Plan(DIM, "opq2")], ids=lambda plan: plan.label
+)
+def test_codes_of_a_large_source_are_learnt_once(data, monkeypatch, plan):
+    """Rows that are coded block by block, the last of 10 rows, give what they give when they are coded at once."""
+    rng = np.random.default_rng(1)
+    rows = np.vstack([data[0], data[0] + 0.1 * rng.standard_normal(data[0].shape).astype(np.float32)])
+    store = Told(unit(rows))
+    whole = audit_store(store, rows, plan, data[1])
+    learnt = []
+    monkeypatch.setattr("mrl_viz.stores.audit.ROWS_AT_ONCE", 158)
+    for made in (AnnIndex, FaissCodes):
+        monkeypatch.setattr(made, "__init__", _counted(made.__init__, learnt))
+    blocks = audit_store(store, rows, plan, data[1])
+    assert len(learnt) == (0 if plan.dtype == "int8" else 1) and whole.expected_recall < 0.999
+    # Coarse codes tie, and ties fall out otherwise.
+    assert blocks.expected_recall == pytest.approx(whole.expected_recall, abs=0.01)
+    assert blocks.expected_overlap == pytest.approx(whole.expected_overlap, abs=0.01)
 
 
 def test_a_promise_is_kept_or_not(audit, data):

@@ -243,6 +243,23 @@ def test_hamming_is_faiss_binary_search():
     np.testing.assert_allclose(coded.search(queries, 10, query="code").similarities, 1 - 2 * distances / 64, atol=1e-6)
 
 
+@pytest.mark.parametrize("rerank_dim", [None, 48])
+def test_product_codes_take_other_rows_by_what_was_learnt(data, rerank_dim):
+    """A few rows that could teach nothing are found with the similarities that they have among those learnt from."""
+    corpus, queries, _ = data
+    corpus = corpus[:500]
+    whole = AnnIndex(corpus, "pq", 16, rerank_dim=rerank_dim).search(queries, 500)
+    index = AnnIndex(corpus[:20], "pq", 16, rerank_dim=rerank_dim, calibration=corpus)
+    for start in (0, 490):
+        if start:
+            index.refill(corpus[start : start + 20])
+        found = index.search(queries, index.n_items)
+        for query in range(len(queries)):
+            among = dict(zip(whole.indices[query].tolist(), whole.similarities[query].tolist()))
+            expected = [among[start + item] for item in found.indices[query].tolist()]
+            np.testing.assert_allclose(found.similarities[query], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(("kind", "least"), [("hnsw", 0.95), ("ivf", 0.5), ("pq", 0.5)])
 def test_ann_finds_most_and_reranks(data, kind, least):
     """Approximate kinds over a prefix with a rerank find most full-width neighbors and report true cosines."""
@@ -335,6 +352,8 @@ BAD = [
     (lambda i, q: AnnIndex(q, "lsh", 8), "`kind` is 'lsh'"),
     (lambda i, q: AnnIndex(q, "pq", 8), "product codes learn from at least 78"),
     (lambda i, q: AnnIndex(q, "hnsw", 16, rerank_dim=8), "`dim` is 16"),
+    (lambda i, q: AnnIndex(q, "hnsw", 8, calibration=q[:, :9]), "`calibration` has 9 coordinates"),
+    (lambda i, q: AnnIndex(q, "hnsw", 8).refill(q[:, :9]), "`corpus` has 9 coordinates"),
     (lambda i, q: AnnIndex(q, "hnsw", 8).search(q, 5, shortlist_size=10), "needs a rerank"),
     (lambda i, q: AnnIndex(q, "hnsw", 8, rerank_dim=16).search(q, 10, shortlist_size=5), "`shortlist_size` is 5"),
 ]
