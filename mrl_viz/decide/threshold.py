@@ -134,7 +134,7 @@ def measured_threshold(
     Parameters
     ----------
     embedded : from `embed`, with its queries where they search
-    plan : what scores; codes are learnt from the corpus as `build_plan` learns them, only PQ's from the sampled texts
+    plan : what scores; codes are learnt from the corpus as `build_plan` learns them
     false_positive_rate : share of the pairs that do not belong together to let through, above 0 and up to 0.1
     task, column : whose labels say what belongs together, see `judged_pairs`; without labels random pairs stand in
     seed : of the sample of pairs, of codes and of the bootstrap
@@ -237,7 +237,7 @@ def _scores(dim: int, dtype: str, kind: str, pairs: JudgedPairs, corpus: FloatMa
         return np.asarray(cosine_matrices(pairs.asking, pairs.items, [dim])[0])
     index: Any
     if kind == "pq":
-        index = AnnIndex(pairs.items, "pq", dim)
+        index = AnnIndex(pairs.items, "pq", dim, calibration=corpus)
     else:
         index = coded_index(pairs.items, dim, dtype, calibration=calibrating(corpus, None, seed), seed=seed)
     found = index.search(pairs.asking, len(pairs.items))

@@ -42,6 +42,21 @@ def test_at_full_width_it_is_the_quantile_of_plain_cosines(unjudged):
         assert found.threshold.low < found.threshold.value < found.threshold.high
 
 
+def test_product_codes_are_those_of_the_whole_corpus():
+    """Of many texts some are sampled for pairs; codes are learnt from all, as the deployed ones are."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((1500, 16)).astype(np.float32)
+    pairs = judged_pairs(several := embed(rows))
+    assert len(pairs.items) < 1500 // 2
+    found = measured_threshold(several, plan := Plan(16, kind="pq"))
+    deployed = build_plan(plan, rows).search(pairs.asking, 1500)
+    scores = np.full((len(pairs.asking), 1500), np.nan)
+    np.put_along_axis(scores, deployed.indices.astype(np.int64), deployed.similarities, axis=1)
+    columns = [int(np.flatnonzero((several.matrix == item).all(axis=1))[0]) for item in pairs.items]
+    expected = np.quantile(scores[:, columns][pairs.is_negative], 0.99)
+    assert found.threshold.value == pytest.approx(expected, abs=1e-5)
+
+
 def test_judged_queries_give_false_and_true_pairs(embedded):
     """By a naive loop over queries and texts: the judged ones are found, all others are not to be."""
     found = measured_threshold(embedded, Plan(64))
