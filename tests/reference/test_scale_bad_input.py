@@ -212,11 +212,13 @@ def twice(number):
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from mrl_viz.cli.main import main
 from mrl_viz.scale import embedding, streaming
 from mrl_viz.scale.rows import NpyRows
 how = sys.argv[1]
+# A shell that starts tests in the background has its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 embedding.SHARD_ROWS, embedding.CHUNK_ROWS = 64, 16
 streaming.stream_slice.__kwdefaults__["block_bytes"] = 1
 n_read, n_norms, n_batches, read = 0, 0, 0, NpyRows.read
