@@ -126,6 +126,8 @@ def test_monitor_takes_fresh_queries_and_grown_data(decided, tmp_path):
             str(tmp_path / "queries.txt"),
             "--k",
             "3",
+            "--target",
+            "0.5",
         ]
     )
     assert code in (0, 1)
