@@ -28,13 +28,12 @@ EXAMPLE, UPLOADED, FOLDER = "example", "uploaded", "folder"
 
 def history() -> tuple[str, MonitorHistory]:
     """Whose checks are shown, and those: the visitor's files, else those of the server's folder, else the example."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        words = st.container(width="stretch")
-        with st.popover("Read my record files", icon=":material/upload_file:"):
-            files = st.file_uploader(
-                "Files that `mrl_viz monitor --json` wrote", type="json", accept_multiple_files=True, key=FILES_KEY,
-                help="They are read, not kept. No text of yours is in them.",
-            )  # fmt: skip
+    words, button = st.columns([3, 1], vertical_alignment="center")  # one above the other on a phone
+    with button, st.popover("Read my record files", icon=":material/upload_file:", width="stretch"):
+        files = st.file_uploader(
+            "Files that `mrl_viz monitor --json` wrote", type="json", accept_multiple_files=True, key=FILES_KEY,
+            help="They are read, not kept. No text of yours is in them.",
+        )  # fmt: skip
     given = tuple((file.name, file.getvalue()) for file in files)
     whose, shown = UPLOADED, _read(_digest(given), given) if given else None
     if shown is None:
