@@ -109,28 +109,9 @@ def sweep_on(
     InvalidInputError : parts of another job in the folder, or a worker with another version of this package.
     Others : as `stream_slice`.
     """
-    from distributed import as_completed
-
     most = -(-job.n_rows // TILE)
     count = min(n_slices or max(1, round(job.n_rows / TASK_ROWS)), MOST_TASKS, most)
-    asked = client.scatter(queries, broadcast=True, hash=False)
-    tasks = [
-        client.submit(
-            _make_part, source, asked, job, index, count, str(folder), _version(), retries=RETRIES, pure=False
-        )
-        for index in range(1, count + 1)
-    ]
-    for n_done, future in enumerate(as_completed(tasks), start=1):
-        _result(future)
-        if progress:
-            progress(n_done, count)
-    level: list[Any] = tasks
-    while len(level) > FAN_IN:
-        level = [
-            client.submit(_merge, level[first : first + FAN_IN], job.k, str(folder), retries=RETRIES, pure=False)
-            for first in range(0, len(level), FAN_IN)
-        ]
-    files = [_result(future) for future in level]
+    files = _by_tree(client, source, queries, job, folder, count, _make_part, _merge, progress)
     found = merged([read_lists(read_header(Path(file))) for file in files], job.k)
     for file in (folder / MERGED).glob("*.npz"):
         file.unlink(missing_ok=True)
@@ -138,6 +119,30 @@ def sweep_on(
 
 
 MERGED = "merged"
+
+
+def _by_tree(
+    client: Any, source: str, asked: Queries | Asked, job: Job | StageJob, folder: Path, count: int,
+    make: Callable[..., Any], merge: Callable[..., Any], progress: Callable[[int, int], None] | None,
+) -> list[Any]:  # fmt: skip
+    """What `make` returns for every slice, put together by `merge`, eight at a time, until eight or fewer are left."""
+    from distributed import as_completed
+
+    given = client.scatter(asked, broadcast=True, hash=False)
+    level = [
+        client.submit(make, source, given, job, index, count, str(folder), _version(), retries=RETRIES, pure=False)
+        for index in range(1, count + 1)
+    ]
+    for n_done, future in enumerate(as_completed(level), start=1):
+        _result(future)
+        if progress:
+            progress(n_done, count)
+    while len(level) > FAN_IN:
+        level = [
+            client.submit(merge, level[first : first + FAN_IN], job, str(folder), retries=RETRIES, pure=False)
+            for first in range(0, len(level), FAN_IN)
+        ]
+    return [_result(future) for future in level]
 
 
 def _make_part(source: str, queries: Queries, job: Job, index: int, count: int, folder: str, wanted: str) -> str:
@@ -150,13 +155,13 @@ def _make_part(source: str, queries: Queries, job: Job, index: int, count: int, 
     return str(file)
 
 
-def _merge(files: Sequence[str], k: int, folder: str) -> str:
+def _merge(files: Sequence[str], job: Job, folder: str) -> str:
     """A few parts as one, beside them."""
     parts = [read_header(Path(file)) for file in files]
     first, last = parts[0], parts[-1]
     target = Path(folder) / MERGED / f"{first.start}-{last.stop}.npz"
     if not is_done(target, first.job, first.start, last.stop):
-        write_part(target, first.job, first.start, last.stop, merged([read_lists(part) for part in parts], k))
+        write_part(target, first.job, first.start, last.stop, merged([read_lists(part) for part in parts], job.k))
     return str(target)
 
 
@@ -186,26 +191,9 @@ def stages_on(
     InvalidInputError : a worker with another version of this package, or that sees another source.
     StoreError : a part that is gone when it is read. Others : as `stream_stages`.
     """
-    from distributed import as_completed
-
     count = min(n_slices or max(1, round(job.n_rows / STAGE_ROWS)), MOST_TASKS, job.n_blocks)
-    given = client.scatter(asked, broadcast=True, hash=False)
-    level: list[Any] = [
-        client.submit(
-            _make_stages, source, given, job, index, count, str(folder), _version(), retries=RETRIES, pure=False
-        )
-        for index in range(1, count + 1)
-    ]
-    for n_done, future in enumerate(as_completed(level), start=1):
-        _result(future)
-        if progress:
-            progress(n_done, count)
-    while len(level) > FAN_IN:
-        level = [
-            client.submit(_merge_stages, level[first : first + FAN_IN], job, str(folder), retries=RETRIES, pure=False)
-            for first in range(0, len(level), FAN_IN)
-        ]
-    found = _put_together([_result(future) for future in level], job, folder)
+    parts = _by_tree(client, source, asked, job, folder, count, _make_stages, _merge_stages, progress)
+    found = _put_together(parts, job, folder)
     for file in (folder / MERGED).glob(f"*{job.key}*.npz"):
         file.unlink(missing_ok=True)
     return found
